@@ -1,0 +1,46 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Training cases: from a datalist, from a folder that holds one, or from the embedded cohort."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mededit_monai.datasets.datalist import read_datalist
+from mededit_monai.errors import InputError
+
+
+def training_source(
+    datalist: str | Path | None,
+    dataset_dir: str | Path | None,
+    cohort_size: int,
+    validation_size: int,
+    seed: int,
+    progress: bool = True,
+) -> dict[str, list[dict]]:
+    """
+    The ``training`` and ``validation`` cases.
+
+    Args:
+        datalist: JSON with both lists; wins over ``dataset_dir``.
+        dataset_dir: folder with ``datalist.json``.
+        cohort_size, validation_size, seed: of the embedded cohort, simulated once and cached, if neither is given.
+
+    Raises:
+        InputError: if a list is missing or a case lacks image, brain mask or pathology mask.
+    """
+    if datalist is None and dataset_dir is not None:
+        datalist = Path(dataset_dir) / "datalist.json"
+    if datalist is None:
+        from mededit_monai.simulation.cohort import default_cache, write_embedded_cohort
+
+        datalist = write_embedded_cohort(default_cache(), cohort_size, validation_size, seed, progress)
+    source = {name: read_datalist(datalist, name) for name in ("training", "validation")}
+    for name, cases in source.items():
+        for case in cases:
+            for key in ("image", "brain", "pathology"):
+                if not case.get(key):
+                    raise InputError(f"{datalist}: {name} case '{case['case_id']}' has no '{key}'; training needs it.")
+                if not Path(case[key]).is_file():
+                    raise InputError(f"{case[key]}: not found ('{key}' of case '{case['case_id']}' in {datalist}).")
+    return source

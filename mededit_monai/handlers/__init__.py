@@ -1,0 +1,8 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""MONAI and Ignite handlers."""
+
+from mededit_monai.handlers.ema import ExponentialMovingAverage
+from mededit_monai.handlers.weights import WeightsSaver, load_weights, save_weights
+
+__all__ = ["ExponentialMovingAverage", "WeightsSaver", "load_weights", "save_weights"]

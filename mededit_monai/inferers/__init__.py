@@ -1,0 +1,22 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Editing samplers."""
+
+from mededit_monai.inferers.methods import METHODS, MedEditInferer, NaiveRePaintInferer, SDEditInferer
+from mededit_monai.inferers.noise import CaseNoise, case_seed
+from mededit_monai.inferers.repaint import ResampledInpaintingInferer
+from mededit_monai.inferers.schedule import NoiseLevels, evaluations, noise_levels, visits
+
+__all__ = [
+    "METHODS",
+    "CaseNoise",
+    "MedEditInferer",
+    "NaiveRePaintInferer",
+    "NoiseLevels",
+    "ResampledInpaintingInferer",
+    "SDEditInferer",
+    "case_seed",
+    "evaluations",
+    "noise_levels",
+    "visits",
+]

@@ -1,0 +1,51 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""The published methods as named settings of the one loop, each with the thesis's defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from monai.networks.schedulers import Scheduler
+
+from mededit_monai.inferers.repaint import ResampledInpaintingInferer
+
+
+class MedEditInferer(ResampledInpaintingInferer):
+    """MedEdit: M = dilate(p, 25) ∩ b, 1000 levels, U = 4 (3997 evaluations). Boxes: ``dilation=20``."""
+
+    def __init__(self, scheduler: Scheduler, dilation: int = 25, resample: int = 4, **settings: Any) -> None:
+        super().__init__(scheduler, dilation=dilation, resample=resample, **settings)
+
+
+class NaiveRePaintInferer(ResampledInpaintingInferer):
+    """Naïve RePaint: edits the lesion alone (M = p ∩ b), U = 3; it cannot show indirect effects."""
+
+    def __init__(self, scheduler: Scheduler, resample: int = 3, **settings: Any) -> None:
+        settings.pop("dilation", None)  # by definition none; accepted so that one config serves every method
+        super().__init__(scheduler, dilation=0, resample=resample, **settings)
+
+
+class SDEditInferer(ResampledInpaintingInferer):
+    """
+    SDEdit, conditioned on (b, p): noise the whole prior to ``start``·T (0.2 stroke, 0.6 tumour), denoise everything.
+
+    No composition: the region is the whole image, and everything may change.
+    """
+
+    def __init__(self, scheduler: Scheduler, start: float = 0.2, **settings: Any) -> None:
+        for fixed in ("dilation", "resample", "jump"):
+            settings.pop(fixed, None)  # nothing is composed, so there is nothing to dilate or harmonise
+        super().__init__(scheduler, start=start, **settings)
+
+    def region(self, brain: torch.Tensor, pathology: torch.Tensor) -> torch.Tensor:
+        """Everything."""
+        return torch.ones_like(brain, dtype=torch.bool)
+
+
+METHODS: dict[str, type[ResampledInpaintingInferer]] = {
+    "mededit": MedEditInferer,
+    "naive_repaint": NaiveRePaintInferer,
+    "sdedit": SDEditInferer,
+}

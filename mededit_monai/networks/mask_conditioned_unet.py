@@ -1,0 +1,93 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""The mask-conditioned denoiser: MONAI's ``DiffusionModelUNet`` behind a space-to-depth input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from monai.networks.nets import DiffusionModelUNet
+from monai.networks.utils import pixelshuffle, pixelunshuffle
+from torch import nn
+
+
+class MaskConditionedUNet(nn.Module):
+    """
+    U-Net over ``[x_t, brain mask, pathology mask]``, concatenated on the channel axis.
+
+    ``patch`` > 1 folds each ``patch``-sided cell of pixels into channels before the U-Net and unfolds its output. On a
+    CPU this is what makes an edit affordable: with ``patch=2`` a 2-D network works on a quarter of the positions.
+
+    Args:
+        spatial_dims: 2 for slices, 3 for volumes.
+        in_channels: channels of the concatenated input, 3 for the thesis's condition.
+        out_channels: channels of the prediction.
+        channels: feature channels at each level of the U-Net.
+        attention_levels: whether a level has self-attention.
+        num_res_blocks: residual blocks a level.
+        num_head_channels: channels of an attention head.
+        norm_num_groups: groups of each group normalisation; divides every entry of ``channels``.
+        patch: side of the space-to-depth cell, 1 to switch it off.
+
+    Example:
+        >>> network = MaskConditionedUNet(channels=(16, 32), attention_levels=(False, True))
+        >>> network(torch.zeros(1, 3, 32, 32), timesteps=torch.tensor([10])).shape
+        torch.Size([1, 1, 32, 32])
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int = 2,
+        in_channels: int = 3,
+        out_channels: int = 1,
+        channels: Sequence[int] = (32, 64, 96, 128),
+        attention_levels: Sequence[bool] = (False, False, False, True),
+        num_res_blocks: int = 1,
+        num_head_channels: int = 32,
+        norm_num_groups: int = 16,
+        patch: int = 2,
+    ) -> None:
+        super().__init__()
+        if patch < 1:
+            raise ValueError(f"patch must be at least 1, got {patch}.")
+        self.patch = patch
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        # Each level below the first halves the grid, so an input side must be a multiple of this.
+        self.multiple = patch * 2 ** (len(channels) - 1)
+        cells = patch**spatial_dims
+        self.unet = DiffusionModelUNet(
+            spatial_dims=spatial_dims,
+            in_channels=in_channels * cells,
+            out_channels=out_channels * cells,
+            channels=tuple(channels),
+            attention_levels=tuple(attention_levels),
+            num_res_blocks=num_res_blocks,
+            num_head_channels=num_head_channels,
+            norm_num_groups=norm_num_groups,
+            use_flash_attention=True,
+        )
+
+    def forward(
+        self, x: torch.Tensor, timesteps: torch.Tensor | None = None, context: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """
+        Args:
+            x: ``[x_t, brain, pathology]``, Nx3xHxW[xD]; every side a multiple of ``self.multiple``.
+            timesteps: diffusion timesteps, N integers in [0, T); t = 0 if absent, so that MONAI's
+                ``verify_net_in_out`` can call the network with one tensor.
+            context: unused (accepted because MONAI's ``DiffusionInferer`` passes it); must be None.
+
+        Returns:
+            the prediction in the scheduler's parametrisation, Nx1xHxW[xD].
+        """
+        if context is not None:
+            raise ValueError("MaskConditionedUNet takes its condition as input channels; context must be None.")
+        if timesteps is None:
+            timesteps = torch.zeros(x.shape[0], dtype=torch.long, device=x.device)
+        if self.patch == 1:
+            return self.unet(x, timesteps=timesteps)
+        spatial_dims = x.ndim - 2
+        folded = pixelunshuffle(x, spatial_dims=spatial_dims, scale_factor=self.patch)
+        return pixelshuffle(self.unet(folded, timesteps=timesteps), spatial_dims, self.patch)

@@ -1,0 +1,36 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""A share of training samples without lesion, which is what makes p = 0 mean "healthy" for guidance."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import torch
+from monai.transforms import RandomizableTransform
+
+
+class RandLesionFreed(RandomizableTransform):
+    """
+    With probability ``prob`` show the case without its lesion: ``pathology`` becomes zero, and where the case has a
+    ``prior`` (a simulated pair), image and brain mask become the prior's. Without a prior the image keeps its lesion
+    and only the condition is dropped, as in classifier-free guidance; the null condition is 0 in both cases.
+    """
+
+    def __init__(self, prob: float = 0.15) -> None:
+        super().__init__(prob=prob)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """
+        Args:
+            data: a case with ``image``, ``brain``, ``pathology`` and perhaps ``prior``, ``prior_brain``.
+        """
+        case = dict(data)
+        self.randomize(None)
+        if self._do_transform:
+            case["pathology"] = torch.zeros_like(case["pathology"])
+            if "prior" in case:
+                case["image"] = case["prior"]
+                case["brain"] = case.get("prior_brain", case["brain"])
+        return {k: v for k, v in case.items() if k not in ("prior", "prior_brain")}
