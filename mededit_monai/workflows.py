@@ -1,3 +1,230 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-def check_ids(): ...
+"""Running a bundle: what its ``initialize`` checks, and the Python function behind ``mededit edit``."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle.properties import InferProperties, MetaProperties, TrainProperties
+from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS
+
+from mededit_monai.errors import InputError, exit_on_bad_input, find_input_error
+from mededit_monai.inferers import METHODS
+from mededit_monai.inferers.repaint import MODES, SAMPLERS
+from mededit_monai.inferers.schedule import SPACINGS
+from mededit_monai.transforms.restore import RESTORE_MODES
+
+#: Ids that MONAI itself reads, so that nothing in a config has to refer to them.
+MONAI_IDS = (
+    {"imports", "initialize", "finalize", "run", "training", "inference", "evaluating", "_meta_", "dataset_dir"}
+    | {p["id"].replace("::", "#") for group in (TrainProperties, InferProperties, MetaProperties) for p in group.values()}
+    | {key for settings in DEFAULT_EXP_MGMT_SETTINGS.values() for key in settings["configs"]}
+)
+
+_called_from_python: ContextVar[bool] = ContextVar("called_from_python", default=False)
+
+
+@contextmanager
+def reporting_bad_input() -> Iterator[None]:
+    """
+    In a bundle run: one sentence on stderr and exit code 2. Inside :func:`edit`: the error itself, for the caller.
+    """
+    if _called_from_python.get():
+        yield
+    else:
+        with exit_on_bad_input():
+            yield
+
+
+def check_ids() -> None:
+    """
+    Refuse options that nothing in the config refers to, naming the nearest known one.
+
+    MONAI takes any ``--key value`` and adds it to the config: ``--resampel 4`` would change nothing and say nothing.
+    An id that no other item refers to, and that MONAI does not read, has no effect; that is what is refused.
+    """
+    parser = _running_parser()
+    if parser is None:
+        return
+    config = {k: v for k, v in parser.get().items() if k != "_meta_"}
+    text = " ".join(_strings(config))
+    known = MONAI_IDS | {key for key in config if _referred(key, text)}
+    candidates = dict(config)
+    for section, content in config.items():
+        # The members of a plain section (train, validate) are options of their own unless it is used as a whole.
+        if isinstance(content, dict) and "_target_" not in content and not re.search(rf"@{section}(?![\w#:])", text):
+            candidates |= {f"{section}#{key}": value for key, value in content.items()}
+            known |= {section} | {f"{section}#{k}" for k in content if _referred(f"{section}#{k}", text)}
+    with reporting_bad_input():
+        for name, value in candidates.items():
+            if name not in known:
+                near = difflib.get_close_matches(name, sorted(known & set(candidates)), n=1)
+                hint = f"did you mean --{near[0]}?" if near else "see the bundle's config for the known ones."
+                raise InputError(f"--{name}: unknown option (value {value!r}); {hint}")
+
+
+def check_edit_options(options: Mapping[str, Any]) -> None:
+    """
+    Check an edit's options before anything is built, so that a wrong one is one sentence and not a traceback.
+
+    Args:
+        options: the bundle's ``options`` section.
+    """
+    with reporting_bad_input():
+        for name, known in (
+            ("method", tuple(METHODS)),
+            ("sampler", SAMPLERS),
+            ("spacing", SPACINGS),
+            ("restore", RESTORE_MODES),
+            ("mode", MODES),
+        ):
+            if options[name] not in known:
+                near = difflib.get_close_matches(str(options[name]), known, n=1)
+                hint = f"; did you mean '{near[0]}'?" if near else "."
+                raise InputError(f"--{name}: got '{options[name]}', wanted one of {', '.join(known)}{hint}")
+        for name, least in (("steps", 1), ("resample", 1), ("jump", 1), ("samples", 1), ("dilation", 0), ("seed", 0)):
+            value = options[name]
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+                raise InputError(f"--{name}: got {value!r}, wanted a whole number of at least {least}.")
+        if options["steps"] > 1000:
+            raise InputError(f"--steps: got {options['steps']}, wanted at most 1000 (the timesteps of the training).")
+        start = options["start"]
+        if start is not None and not (isinstance(start, (int, float)) and 0 < start <= 1):
+            raise InputError(f"--start: got {start!r}, wanted a fraction of T above 0 and at most 1.")
+        if not isinstance(options["guidance"], (int, float)):
+            raise InputError(f"--guidance: got {options['guidance']!r}, wanted a number (1 = no guidance).")
+        index = options["slice_index"]
+        if index not in ("auto", "all") and (not isinstance(index, int) or isinstance(index, bool)):
+            raise InputError(f"--slice_index: got {index!r}, wanted a whole number (RAS axial), 'auto' or 'all'.")
+        if options["region"] is not None and options["method"] != "mededit":
+            raise InputError(
+                f"--region: applies to --method mededit; {options['method']} has its own, leave the option out."
+            )
+        if options["region"] == "auto":
+            raise InputError("--region: 'auto' is not available yet; wanted dilate, brain, pathology or a mask FILE.")
+        if options["mode"] == "paper" and options["jump"] != 1:
+            raise InputError(f"--jump: got {options['jump']}, but --mode paper goes up one level at a time; wanted 1.")
+
+
+def region_kind(method: str, region: str | None) -> str:
+    """The region word for ``AxialSlicesd``: a method's own, or what ``--region`` asks for."""
+    if method == "sdedit":
+        return "image"
+    if method == "naive_repaint":
+        return "pathology"
+    return region if region in ("brain", "pathology") else "dilate" if region in (None, "dilate") else "file"
+
+
+def run_evaluator(evaluator: Any) -> None:
+    """Run a bundle's evaluator; bad input met on the way ends in one sentence, and no case left is no error."""
+    with reporting_bad_input():
+        if len(evaluator.data_loader) == 0:
+            return
+        evaluator.run()
+
+
+def bundle_root(bundle: str | Path) -> Path:
+    """
+    Folder of a bundle by name (``stroke``) or path, from a clone and from an installed wheel alike.
+
+    Raises:
+        InputError: if there is none; names the known ones.
+    """
+    package = Path(__file__).parent
+    homes = [package / "bundles", package.parent / "bundles"]
+    for candidate in [*(home / str(bundle) for home in homes), Path(bundle)]:
+        if (candidate / "configs" / "inference.yaml").is_file():
+            return candidate
+    names = sorted({p.parent.parent.name for home in homes for p in home.glob("*/configs/inference.yaml")})
+    raise InputError(f"--bundle: '{bundle}' is neither a known bundle ({', '.join(names)}) nor a bundle's folder.")
+
+
+def edit(
+    scan: str | Path | None = None,
+    pathology: str | Path | None = None,
+    output_dir: str | Path = "out/edits",
+    bundle: str | Path = "stroke",
+    **options: Any,
+) -> list[Path]:
+    """
+    Edit a scan, or the cases of a ``datalist``, with a bundle; the same as ``mededit edit``.
+
+    Args:
+        scan: T1 without the lesion, 3-D NIfTI in any orientation.
+        pathology: binary lesion mask on the same grid.
+        output_dir: gets a folder per case.
+        bundle: ``stroke`` or a bundle's folder.
+        options: any option of the bundle's ``inference.yaml``: ``brain``, ``method``, ``steps``, ``seed``, …
+
+    Returns:
+        the folders written, in the order of the cases.
+
+    Raises:
+        InputError: bad input, in one sentence.
+
+    Example:
+        >>> from mededit_monai import edit
+        >>> edit("T1.nii.gz", "lesion.nii.gz", "out", seed=1)  # doctest: +SKIP
+        [PosixPath('out/T1')]
+    """
+    root = bundle_root(bundle)
+    given = {"scan": scan, "pathology": pathology, "output_dir": output_dir, **options}
+    overrides = {k: str(v) if isinstance(v, Path) else v for k, v in given.items() if v is not None}
+    token = _called_from_python.set(True)
+    logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
+    try:
+        workflow = ConfigWorkflow(
+            config_file=str(root / "configs" / "inference.yaml"),
+            logging_file=False,
+            workflow_type="inference",
+            bundle_root=str(root),
+            **overrides,
+        )
+        workflow.initialize()
+        workflow.run()
+        written: list[Path] = workflow.parser.get_parsed_content("writer").written
+        workflow.finalize()
+        return written
+    except Exception as error:
+        bad_input = find_input_error(error)
+        if bad_input is None:
+            raise
+        raise InputError(" ".join(str(bad_input).split())) from None
+    finally:
+        _called_from_python.reset(token)
+
+
+def _running_parser() -> ConfigParser | None:
+    """The parser of the bundle run that called us: MONAI hands config expressions nothing to find it by."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, ConfigWorkflow):
+            return owner.parser
+        frame = frame.f_back
+    return None
+
+
+def _referred(name: str, text: str) -> bool:
+    return re.search(rf"@{re.escape(name)}(?!\w)", text.replace("::", "#")) is not None
+
+
+def _strings(item: Any) -> Iterator[str]:
+    if isinstance(item, str):
+        yield item
+    elif isinstance(item, Mapping):
+        for value in item.values():
+            yield from _strings(value)
+    elif isinstance(item, (list, tuple)):
+        for value in item:
+            yield from _strings(value)

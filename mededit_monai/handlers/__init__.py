@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """MONAI and Ignite handlers."""
 
+from mededit_monai.handlers.edit_writer import EditWriter
 from mededit_monai.handlers.ema import ExponentialMovingAverage
 from mededit_monai.handlers.weights import WeightsSaver, load_weights, save_weights
 
-__all__ = ["ExponentialMovingAverage", "WeightsSaver", "load_weights", "save_weights"]
+__all__ = ["EditWriter", "ExponentialMovingAverage", "WeightsSaver", "load_weights", "save_weights"]

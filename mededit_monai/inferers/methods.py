@@ -49,3 +49,15 @@ METHODS: dict[str, type[ResampledInpaintingInferer]] = {
     "naive_repaint": NaiveRePaintInferer,
     "sdedit": SDEditInferer,
 }
+
+
+def build_inferer(method: str, scheduler: Scheduler, **settings: Any) -> ResampledInpaintingInferer:
+    """
+    An editing inferer by its name on the command line.
+
+    Raises:
+        ValueError: unknown method, or a setting that the method's inferer refuses.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
+    return METHODS[method](scheduler, **settings)

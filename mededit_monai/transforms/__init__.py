@@ -1,2 +1,27 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
+"""From scan to model and back."""
+
+from mededit_monai.transforms.geometry import ModelGrid
+from mededit_monai.transforms.load import LoadCased
+from mededit_monai.transforms.masks import ComponentBoxes, ComponentBoxesd, component_boxes, dilate, edit_region
+from mededit_monai.transforms.nifti import NativeCopy, Volume, read_volume, save_synthetic
+from mededit_monai.transforms.restore import restore_slices, restored_plane
+from mededit_monai.transforms.slices import AxialSlicesd
+
+__all__ = [
+    "AxialSlicesd",
+    "ComponentBoxes",
+    "ComponentBoxesd",
+    "LoadCased",
+    "ModelGrid",
+    "NativeCopy",
+    "Volume",
+    "component_boxes",
+    "dilate",
+    "edit_region",
+    "read_volume",
+    "restore_slices",
+    "restored_plane",
+    "save_synthetic",
+]

@@ -42,11 +42,11 @@ CELLS = [(kind, spacing, n, value) for kind, spacing, row in TABLE for n, value 
 
 
 def sample(kind: str, spacing: str, steps: int, **settings) -> float:
-    """S.d. of the package's sampler on 250 000 scalars ~ N(0, 0.1²), relative to 0.1."""
+    """S.d. of the package's sampler on 90 000 scalars ~ N(0, 0.1²), relative to 0.1."""
     inferer = SDEditInferer(
         scheduler(), start=1.0, steps=steps, spacing=spacing, sampler=kind, clip=None, **settings
     )
-    blank = torch.zeros(1, 1, 500, 500)
+    blank = torch.zeros(1, 1, 300, 300)
     result = inferer(blank, ExactNetwork(np.array([[SD**2]])), blank, blank, seeds=[steps])
     return float(result.std()) / SD
 
@@ -83,7 +83,7 @@ EDIT = np.arange(16) >= 8
 PRIOR = np.random.default_rng(3).multivariate_normal(np.zeros(16), ar1())
 
 
-def edited(steps: int, spacing: str, resample: int, rows: int = 20000, **settings) -> tuple[np.ndarray, np.ndarray]:
+def edited(steps: int, spacing: str, resample: int, rows: int = 8000, **settings) -> tuple[np.ndarray, np.ndarray]:
     """Mean and covariance of the edited half over ``rows`` independent edits of the same prior."""
     inferer = ResampledInpaintingInferer(
         scheduler(), steps=steps, spacing=spacing, resample=resample, clip=None, **settings
@@ -105,9 +105,9 @@ def distance(found: np.ndarray, wanted: np.ndarray) -> float:
 def test_edit_equals_propagation(steps, spacing, resample):
     mean, cov = propagated_edit(ar1(), PRIOR, EDIT, SPACING[spacing](steps), resample)
     found_mean, found_cov = edited(steps, spacing, resample)
-    error = np.sqrt(np.diag(cov) / 20000)
+    error = np.sqrt(np.diag(cov) / 8000)
     assert (np.abs(found_mean - mean) < 5 * error).all()
-    assert distance(found_cov, cov) < 0.03
+    assert distance(found_cov, cov) < 0.05
 
 
 @pytest.mark.parametrize("resample, rows", [(1, 4000), (4, 1000)])
@@ -143,7 +143,7 @@ def test_known_part_belongs_to_the_level_reached():
     apart = distance(wrong[0], right[0])
     assert apart > 0.1
     assert distance(found_mean, right[0]) < apart / 5
-    assert distance(found_cov, right[1]) < 0.03
+    assert distance(found_cov, right[1]) < 0.05
 
 
 def test_naive_repaint_edits_the_lesion_alone():

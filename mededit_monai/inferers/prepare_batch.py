@@ -1,0 +1,55 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a batch of cases to the arguments of an editing inferer, for MONAI's ``SupervisedEvaluator``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from monai.engines.utils import PrepareBatch
+
+from mededit_monai.inferers.noise import case_seed
+from mededit_monai.transforms.intensity import to_model_range
+
+
+class EditPrepareBatch(PrepareBatch):
+    """
+    Args:
+        seed: the run's seed; each case's own follows from it and the case's name.
+        samples: counterfactuals a case. The batch is repeated sample by sample within each case:
+            case 0 sample 0 slices, case 0 sample 1 slices, …, case 1 sample 0 slices, …
+    """
+
+    def __init__(self, seed: int = 0, samples: int = 1) -> None:
+        self.seed, self.samples = seed, samples
+
+    def __call__(
+        self,
+        batchdata: Mapping[str, Any],
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, None, tuple, dict]:
+        """
+        Args:
+            batchdata: of :func:`~mededit_monai.datasets.editing.collate_cases`.
+
+        Returns:
+            priors in [-1, 1], None, (), and ``brain``, ``pathology``, ``region``, ``seeds`` for the inferer. All
+            slices of a sample share a seed, hence their noise: neighbours agree.
+        """
+        rows, seeds, first = [], [], 0
+        for case in batchdata["cases"]:
+            count = len(case["slices"])
+            for sample in range(self.samples):
+                rows += range(first, first + count)
+                seeds += [case_seed(self.seed, case["case_id"], sample)] * count
+            first += count
+        tensors = {
+            key: batchdata[key][rows].to(device=device, non_blocking=non_blocking)
+            for key in ("image", "brain", "pathology", "region")
+        }
+        image = to_model_range(tensors.pop("image"))
+        return image, None, (), {**tensors, "seeds": seeds}
