@@ -8,7 +8,7 @@ import difflib
 import inspect
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -147,6 +147,26 @@ def bundle_root(bundle: str | Path) -> Path:
             return candidate
     names = sorted({p.parent.parent.name for home in homes for p in home.glob("*/configs/inference.yaml")})
     raise InputError(f"--bundle: '{bundle}' is neither a known bundle ({', '.join(names)}) nor a bundle's folder.")
+
+
+def bundle_content(bundle: str | Path, ids: Sequence[str], **overrides: Any) -> tuple[Any, ...]:
+    """
+    Parsed items of a bundle's ``inference.yaml``, for programs that need its parts (``network``, ``inferer``, …).
+
+    Args:
+        overrides: as on the command line of a bundle run.
+    """
+    root = bundle_root(bundle)
+    parser = ConfigParser()
+    parser.read_config(str(root / "configs" / "inference.yaml"))
+    parser.update({"bundle_root": str(root), "progress": False, **overrides})
+    try:
+        return tuple(parser.get_parsed_content(name) for name in ids)
+    except Exception as error:
+        bad_input = find_input_error(error)
+        if bad_input is None:
+            raise
+        raise bad_input from None
 
 
 def edit(

@@ -25,7 +25,8 @@ def edit_preview(
         path: PNG to write.
         title: small line above the panels.
     """
-    figure = Figure(figsize=(12, 3.5), dpi=110, facecolor="black")
+    prior, edit, pathology, region = (plane[_shown_part(prior)] for plane in (prior, edit, pathology, region))
+    figure = Figure(figsize=(12, 3.9), dpi=110, facecolor="black")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 4)
     grey = {"cmap": "gray", "vmin": 0, "vmax": 1}
@@ -37,7 +38,7 @@ def edit_preview(
     for mask, colour, style in ((pathology, "#ff4040", "-"), (region, "#40c0ff", "--")):
         if mask.any() and not mask.all():
             panels[1].contour(upright(mask).astype(float), [0.5], colors=colour, linewidths=1.1, linestyles=style)
-    names = ("prior scan", "lesion (red), edit region (blue)", "counterfactual (synthetic)", "edit − prior")
+    names = ("prior scan", "lesion (red), region (blue)", "counterfactual (synthetic)", "edit − prior")
     for panel, name in zip(panels, names):
         panel.set_title(name, color="white", fontsize=9)
         panel.set_axis_off()
@@ -45,6 +46,17 @@ def edit_preview(
     bar.ax.tick_params(colors="white", labelsize=7)
     figure.text(0.5, 0.02, f"{title}   {DISCLAIMER}", color="#b0b0b0", fontsize=7.5, ha="center")
     figure.savefig(path, facecolor="black", bbox_inches="tight")
+
+
+def _shown_part(prior: np.ndarray) -> tuple[slice, slice]:
+    """A square around what is not background, with a small margin."""
+    bright = np.argwhere(prior > 0.02)
+    if not len(bright):
+        return slice(None), slice(None)
+    low, high = bright.min(0), bright.max(0)
+    half = int((high - low).max() / 2) + 5
+    first, last = ((low + high) // 2 - half).clip(0), ((low + high) // 2 + half + 1)
+    return slice(first[0], last[0]), slice(first[1], last[1])
 
 
 def upright(plane: np.ndarray) -> np.ndarray:

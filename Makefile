@@ -1,0 +1,55 @@
+# make demo: from a clone to an edited brain. make test: the test suite. Both create .venv on first use.
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_INDEX ?=
+SCAN ?=
+PATHOLOGY ?=
+BRAIN ?=
+OUT ?= out/demo
+
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
+INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
+
+.PHONY: demo test test-slow check-weights pictures lint format clean
+
+# torch first and pinned: an unpinned one pulls gigabytes of CUDA libraries.
+$(VENV)/installed: setup.cfg pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) $(INDEX) torch
+	$(PIP_INSTALL) -e .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP_INSTALL) -e ".[dev]"
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/python -m mededit_monai.demo --output_dir "$(OUT)" $(if $(SCAN),--scan "$(SCAN)") \
+		$(if $(PATHOLOGY),--pathology "$(PATHOLOGY)") $(if $(BRAIN),--brain "$(BRAIN)")
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m slow
+
+# The floor for the shipped weights, on 20 held-out simulated cases.
+check-weights: $(VENV)/installed
+	$(BIN)/python -m mededit_monai.reports.weight_check --bundle stroke
+
+# The pictures in README.
+pictures: $(VENV)/installed
+	$(BIN)/python -m mededit_monai.demo --output_dir out/pictures --picture docs/images/before_after.png
+
+lint: $(VENV)/installed-dev
+	$(BIN)/python -m black --check -q mededit_monai tests
+	$(BIN)/python -m isort --check -q mededit_monai tests
+	$(BIN)/python -m ruff check -q mededit_monai tests
+
+format: $(VENV)/installed-dev
+	$(BIN)/python -m isort -q mededit_monai tests
+	$(BIN)/python -m black -q mededit_monai tests
+
+clean:
+	rm -rf $(VENV) build dist out *.egg-info .pytest_cache .ruff_cache

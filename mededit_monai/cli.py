@@ -1,0 +1,153 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mededit`: thin verbs over the bundles. Heavy imports wait until a verb runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from mededit_monai import __version__
+from mededit_monai.errors import InputError
+
+# --slice-index is the same as --slice_index; a misspelt option is refused with the nearest known one, exit code 2.
+SETTINGS = {"token_normalize_func": lambda name: name.replace("-", "_"), "help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings=SETTINGS,
+    help="Counterfactual editing of brain MRI: the same brain with a given lesion. Research use only.",
+    epilog="Example: mededit edit --scan T1.nii.gz --pathology lesion.nii.gz -o out",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"mededit_monai {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    "edit",
+    context_settings=SETTINGS,
+    epilog="Example: mededit edit --scan T1.nii.gz --pathology lesion.nii.gz --steps 50 --resample 2 -o out",
+)
+def edit_command(
+    scan: Annotated[Optional[str], typer.Option(help="T1 without the lesion, 3-D NIfTI in any orientation.")] = None,
+    pathology: Annotated[Optional[str], typer.Option(help="Binary lesion mask on the scan's grid.")] = None,
+    brain: Annotated[Optional[str], typer.Option(help="Brain mask; not needed if the scan is skull-stripped.")] = None,
+    output_dir: Annotated[str, typer.Option("--output_dir", "-o", help="Gets a folder per case.")] = "out/edits",
+    bundle: Annotated[str, typer.Option(help="stroke, or a bundle's folder.")] = "stroke",
+    datalist: Annotated[Optional[str], typer.Option(help="JSON with many cases instead of --scan.")] = None,
+    shard: Annotated[Optional[str], typer.Option(help="i/n: only every n-th case, from the i-th.")] = None,
+    weights: Annotated[Optional[str], typer.Option(help="Other weights than the bundle's.")] = None,
+    method: Annotated[Optional[str], typer.Option(help="mededit, naive_repaint or sdedit.")] = None,
+    region: Annotated[Optional[str], typer.Option(help="dilate, brain, pathology or a mask file.")] = None,
+    dilation: Annotated[Optional[int], typer.Option("--dilation", help="Kernel k in model pixels.")] = None,
+    sampler: Annotated[Optional[str], typer.Option(help="ddpm, ddim or dpm2m.")] = None,
+    spacing: Annotated[Optional[str], typer.Option(help="t or logsnr.")] = None,
+    steps: Annotated[Optional[int], typer.Option(help="Noise levels.")] = None,
+    resample: Annotated[Optional[int], typer.Option(help="U: times a level is denoised.")] = None,
+    jump: Annotated[Optional[int], typer.Option(help="Levels to go back at a resampling.")] = None,
+    start: Annotated[Optional[float], typer.Option(help="Fraction of T to begin at.")] = None,
+    guidance: Annotated[Optional[float], typer.Option(help="Lesion strength; 1 = off.")] = None,
+    mode: Annotated[Optional[str], typer.Option(help="corrected or paper.")] = None,
+    samples: Annotated[Optional[int], typer.Option(help="Counterfactuals a case.")] = None,
+    seed: Annotated[Optional[int], typer.Option(help="Same seed, same noise.")] = None,
+    slice_index: Annotated[Optional[str], typer.Option("--slice_index", help="RAS axial: index, auto or all.")] = None,
+    restore: Annotated[Optional[str], typer.Option(help="residual or replace.")] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Same bytes whatever the batch.")] = False,
+    progress: Annotated[bool, typer.Option("--progress/--no_progress", help="Progress bar.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Add a lesion to a scan: NIfTI in, same-grid NIfTI out. Defaults are the bundle's."""
+    options = {k: v for k, v in locals().items() if k != "as_json" and v is not None}
+    if slice_index is not None and slice_index.lstrip("-").isdigit():
+        options["slice_index"] = int(slice_index)
+    options["progress"] = progress and sys.stderr.isatty()
+    _run(options, as_json)
+
+
+def _run(options: dict[str, Any], as_json: bool) -> None:
+    from mededit_monai.workflows import edit
+
+    written = edit(**options)
+    if as_json:
+        print(json.dumps({"synthetic": True, "written": [str(folder) for folder in written]}))
+        return
+    for folder in written:
+        print(f"{folder}: look at {folder / 'preview.png'}, load {_edited(folder)}")
+    if not written:
+        print("nothing to do: every case is done with these options.")
+
+
+def _edited(folder: Path) -> Path:
+    single = folder / "edited.nii.gz"
+    return single if single.is_file() else folder / "mean.nii.gz"
+
+
+@app.command(
+    "lesion",
+    context_settings=SETTINGS,
+    epilog="Example: mededit lesion --scan T1.nii.gz --centre 38 -24 23 --radius 14 -o lesion.nii.gz",
+)
+def lesion_command(
+    scan: Annotated[str, typer.Option(help="The scan whose grid the mask gets.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="Mask to write.")],
+    centre: Annotated[Optional[tuple[float, float, float]], typer.Option(help="World mm (x y z), RAS+.")] = None,
+    radius: Annotated[float, typer.Option(help="Mean radius in mm.")] = 14.0,
+    brain: Annotated[Optional[str], typer.Option(help="Brain mask.")] = None,
+    seed: Annotated[int, typer.Option(help="Shape of the outline.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Draw an irregular lesion mask on a scan's grid, for a first try."""
+    from mededit_monai.simulation.drawing import draw_lesion
+
+    voxels = draw_lesion(scan, output, centre, radius, brain, seed)
+    print(json.dumps({"written": output, "voxels": voxels}) if as_json else f"{output}: {voxels} voxels")
+
+
+@app.command("info", context_settings=SETTINGS, epilog="Example: mededit info --bundle stroke --json")
+def info_command(
+    bundle: Annotated[str, typer.Option(help="stroke, or a bundle's folder.")] = "stroke",
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """What a bundle is: version, task, weights and their SHA-256."""
+    from mededit_monai.reports.provenance import sha256
+    from mededit_monai.workflows import bundle_root
+
+    root = bundle_root(bundle)
+    metadata = json.loads((root / "configs" / "metadata.json").read_text())
+    weights = {p.name: sha256(p) for p in sorted((root / "models").glob("*.pt"))}
+    facts = {"bundle": root.name, "version": metadata["version"], "task": metadata["task"], "weights": weights}
+    if as_json:
+        print(json.dumps(facts, indent=2))
+        return
+    for key, value in facts.items():
+        print(f"{key}: {value}")
+
+
+def main() -> None:
+    """Console entry: exit code 2 and one sentence for bad input, 1 and a traceback for a fault of ours."""
+    try:
+        app()
+    except InputError as error:
+        print(f"mededit: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
