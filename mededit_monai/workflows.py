@@ -101,6 +101,8 @@ def check_edit_options(options: Mapping[str, Any]) -> None:
         start = options["start"]
         if start is not None and not (isinstance(start, (int, float)) and 0 < start <= 1):
             raise InputError(f"--start: got {start!r}, wanted a fraction of T above 0 and at most 1.")
+        if start is not None and start < 1 and options["steps"] == 1:
+            raise InputError("--start: below 1 needs at least 2 --steps, got 1.")
         if not isinstance(options["guidance"], (int, float)):
             raise InputError(f"--guidance: got {options['guidance']!r}, wanted a number (1 = no guidance).")
         index = options["slice_index"]
@@ -125,12 +127,20 @@ def region_kind(method: str, region: str | None) -> str:
     return region if region in ("brain", "pathology") else "dilate" if region in (None, "dilate") else "file"
 
 
-def run_evaluator(evaluator: Any) -> None:
-    """Run a bundle's evaluator; bad input met on the way ends in one sentence, and no case left is no error."""
+def run_engine(name: str) -> None:
+    """
+    Build and run an engine of the config that calls this, e.g. ``"$run_engine('evaluator')"``.
+
+    The engine is resolved here, not as ``@evaluator`` in the expression, so that bad input met while its parts are
+    built ends in one sentence too; MONAI would wrap and hide it.
+    """
+    parser = _running_parser()
+    if parser is None:
+        raise RuntimeError("run_engine works inside a bundle run only.")
     with reporting_bad_input():
-        if len(evaluator.data_loader) == 0:
-            return
-        evaluator.run()
+        engine = parser.get_parsed_content(name)
+        if len(engine.data_loader) > 0:  # every case may be done already
+            engine.run()
 
 
 def bundle_root(bundle: str | Path) -> Path:

@@ -12,6 +12,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from mededit_monai.errors import InputError
+from mededit_monai.reports.provenance import sha256
 
 
 def save_weights(network: torch.nn.Module, path: str | Path) -> None:
@@ -33,8 +34,7 @@ def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
         InputError: missing file, not a plain state dict, or weights of another network (first mismatch named).
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: weights not found; train the bundle or give another file with --weights.")
+    _require(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -55,6 +55,22 @@ def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
             )
     network.load_state_dict(state)
     return network
+
+
+def weights_sha256(path: str | Path) -> str:
+    """
+    SHA-256 of a weight file.
+
+    Raises:
+        InputError: if there is no such file.
+    """
+    _require(path)
+    return sha256(path)
+
+
+def _require(path: str | Path) -> None:
+    if not Path(path).is_file():
+        raise InputError(f"{path}: weights not found; train the bundle or give another file with --weights.")
 
 
 class WeightsSaver:

@@ -26,7 +26,7 @@ def edit_preview(
         title: small line above the panels.
     """
     prior, edit, pathology, region = (plane[_shown_part(prior)] for plane in (prior, edit, pathology, region))
-    figure = Figure(figsize=(12, 3.9), dpi=110, facecolor="black")
+    figure = Figure(figsize=(12, 3.3), dpi=110, facecolor="black")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 4)
     grey = {"cmap": "gray", "vmin": 0, "vmax": 1}
@@ -44,7 +44,7 @@ def edit_preview(
         panel.set_axis_off()
     bar = figure.colorbar(shown, ax=panels, fraction=0.015, pad=0.01)
     bar.ax.tick_params(colors="white", labelsize=7)
-    figure.text(0.5, 0.02, f"{title}   {DISCLAIMER}", color="#b0b0b0", fontsize=7.5, ha="center")
+    figure.text(0.5, 0.01, f"{title}   {DISCLAIMER}", color="#b0b0b0", fontsize=7.5, ha="center")
     figure.savefig(path, facecolor="black", bbox_inches="tight")
 
 

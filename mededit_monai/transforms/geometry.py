@@ -85,16 +85,16 @@ class ModelGrid:
 
     def mask_to_model(self, plane_mm: np.ndarray) -> np.ndarray:
         """
-        Resize a binary 1 mm window to the model's grid and binarise it again.
+        Resize a mask on the 1 mm window (coverage in [0, 1]) to the model's grid and binarise it.
 
         A pixel is set where at least half of it is covered. A lesion too small for that keeps its best-covered pixel:
         the thesis's smallest stratum starts at single pixels, and a lesion must not vanish on the way to the model.
         """
         covered = self.to_model(plane_mm)
         mask = covered >= 0.5
-        labels, count = ndimage.label(plane_mm > 0.5)
+        labels, count = ndimage.label(plane_mm > 0)
         for component in range(1, count + 1):
-            part = self.to_model((labels == component).astype(np.float32))
+            part = self.to_model(np.where(labels == component, plane_mm, 0))
             if not mask[part > 0].any():
                 mask[np.unravel_index(part.argmax(), part.shape)] = True
         return mask

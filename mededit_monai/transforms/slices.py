@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.transforms import Transform
+from scipy import ndimage
 
 from mededit_monai.errors import InputError
 from mededit_monai.transforms.geometry import ModelGrid
@@ -60,7 +61,8 @@ class AxialSlicesd(Transform):
             stripped = grid.to_millimetres(scan.data[:, :, z]) * brain_mm
             inside = grid.mask_to_model(brain_mm)
             ceilings.append(intensity_ceiling(stripped, self.percentile))
-            planes["image"].append(grid.to_model(to_unit(stripped, ceilings[-1])) * inside)
+            small = grid.to_model(to_unit(stripped, ceilings[-1]))
+            planes["image"].append(np.clip(small, 0, 1) * inside)  # the filter's weights add up to 1 ± 1e-7
             planes["brain"].append(inside)
             planes["pathology"].append(_model_mask(grid, pathology[:, :, z]) & inside)
             if self.region == "file":
@@ -124,5 +126,6 @@ def _model_mask(grid: ModelGrid, plane: np.ndarray) -> np.ndarray:
     if not plane.any():
         return np.zeros((grid.size, grid.size), dtype=bool)
     covered = grid.to_millimetres(plane)
-    # Voxels finer than a millimetre may leave no sample at half coverage; the best-covered one then stands for them.
-    return grid.mask_to_model((covered >= min(0.5, float(covered.max()))).astype(np.float32))
+    if not covered.any():  # a lesion between the samples of a much finer grid
+        covered = grid.to_millimetres(ndimage.maximum_filter(plane, size=int(np.ceil(1 / min(grid.spacing)))))
+    return grid.mask_to_model(covered)

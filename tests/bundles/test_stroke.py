@@ -1,0 +1,326 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""The stroke bundle end to end, by the commands that its users type."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from conftest import REPOSITORY, write_head
+from monai.bundle import ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
+
+from mededit_monai import edit
+from mededit_monai.errors import InputError
+from mededit_monai.handlers import load_weights, save_weights
+from mededit_monai.networks import MaskConditionedUNet
+from mededit_monai.workflows import bundle_content
+
+BUNDLE = REPOSITORY / "bundles" / "stroke"
+CONFIGS = BUNDLE / "configs"
+SCHEMA = Path(os.environ.get("MEDEDIT_META_SCHEMA", REPOSITORY.parent / "shared/zoo/meta_schema_20240725.json"))
+QUICK = {"steps": 3, "resample": 1, "progress": False}
+
+
+def monai_run(run_id: str, config: str, cwd: Path, *options: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", str(CONFIGS / config)]
+    command += ["--bundle_root", str(BUNDLE), *options]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600)
+
+
+# --- acceptance ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not SCHEMA.is_file(), reason="the zoo's metadata schema is not at hand (MEDEDIT_META_SCHEMA)")
+def test_metadata_is_valid(tmp_path):
+    schema = tmp_path / "schema.json"  # found on disk, MONAI does not download it
+    schema.write_bytes(SCHEMA.read_bytes())
+    verify_metadata(meta_file=str(CONFIGS / "metadata.json"), filepath=str(schema))
+
+
+def test_metadata_names_what_is_installed():
+    metadata = json.loads((CONFIGS / "metadata.json").read_text())
+    assert metadata["version"] in metadata["changelog"]
+    pins = dict(line.split("==") for line in (REPOSITORY / "constraints.txt").read_text().split() if "==" in line)
+    for name, version in metadata["required_packages_version"].items():
+        assert name == "mededit_monai" or pins[name] == version, name
+    assert metadata["monai_version"] == pins["monai"] and metadata["pytorch_version"] == pins["torch"]
+
+
+def test_network_in_and_out():
+    verify_net_in_out(
+        net_id="network_def",
+        meta_file=str(CONFIGS / "metadata.json"),
+        config_file=str(CONFIGS / "inference.yaml"),
+        device="cpu",
+        n=2,
+    )
+
+
+def test_traced_export(tmp_path):
+    target = tmp_path / "model.ts"
+    ckpt_export(
+        net_id="network_def",
+        filepath=str(target),
+        ckpt_file=str(BUNDLE / "models" / "model.pt"),
+        meta_file=str(CONFIGS / "metadata.json"),
+        config_file=str(CONFIGS / "inference.yaml"),
+        use_trace=True,
+        input_shape=[1, 3, 128, 128],
+    )
+    x = torch.rand(1, 3, 128, 128)
+    (network,) = bundle_content("stroke", ("network",))
+    with torch.no_grad():
+        assert torch.allclose(torch.jit.load(str(target))(x), network.eval()(x), atol=1e-4)
+
+
+def test_no_property_is_missing(tmp_path):
+    head = write_head(tmp_path / "head")
+    sizes = {"cohort_size": 8, "validation_size": 4, "batch_size": 4, "progress": False}
+    files = {"scan": str(head.scan), "pathology": str(head.pathology)}
+    for config, kind, options in (("train.yaml", "train", sizes), ("inference.yaml", "inference", files)):
+        options = {**options, "bundle_root": str(BUNDLE), "output_dir": str(tmp_path / "out")}
+        workflow = ConfigWorkflow(str(CONFIGS / config), logging_file=False, workflow_type=kind, **options)
+        workflow.initialize()
+        assert workflow.check_properties() == [], config
+
+
+def test_files_of_the_bundle():
+    for name in ("LICENSE", "docs/README.md", "docs/data_license.txt", "configs/logging.conf", "models/model.pt"):
+        assert (BUNDLE / name).is_file(), name
+    assert (BUNDLE / "models" / "model.pt").stat().st_size <= 16e6
+
+
+def test_weights_are_plain_half_precision():
+    state = torch.load(BUNDLE / "models" / "model.pt", weights_only=True)
+    assert {v.dtype for v in state.values()} == {torch.float16}
+    assert all(torch.isfinite(v).all() for v in state.values())
+
+
+# --- editing ---------------------------------------------------------------------------------------------------------
+
+
+def test_inference_command(tmp_path):
+    head = write_head(tmp_path / "head", "LIA")
+    done = monai_run(
+        *("inference", "inference.yaml", tmp_path),
+        *("--scan", str(head.scan), "--pathology", str(head.pathology), "--output_dir", "out"),
+        *("--steps", "3", "--resample", "1", "--progress", "false"),
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    check_output(tmp_path / "out" / "scan", head)
+
+
+def check_output(folder: Path, head) -> None:
+    """Files, grid, marks and what changed."""
+    names = {"edited.nii.gz", "edited_slice.nii.gz", "edit_region.nii.gz", "preview.png", "provenance.json"}
+    assert {p.name for p in folder.iterdir()} == names
+    edited, region = nib.load(folder / "edited.nii.gz"), nib.load(folder / "edit_region.nii.gz")
+    assert np.array_equal(edited.affine, head.image.affine) and edited.shape == head.image.shape
+    assert np.allclose(region.affine, head.image.affine)
+    changed = np.asarray(edited.dataobj) != np.asarray(head.image.dataobj)
+    assert changed.any() and not changed[np.asarray(region.dataobj) == 0].any()
+    for name in names - {"preview.png", "provenance.json"}:
+        assert b"synthetic" in nib.load(folder / name).header["descrip"].tobytes()
+    record = json.loads((folder / "provenance.json").read_text())
+    assert record["synthetic"] is True and record["nfe"] == 3
+    assert set(record["inputs"]) >= {"scan", "pathology"} and len(record["options"]["weights_sha256"]) == 64
+    assert record["options"]["steps"] == 3 and record["versions"]["monai"] and record["seconds"] > 0
+
+
+def test_edit_function_and_seeds(tmp_path):
+    head = write_head(tmp_path / "head")
+    outputs = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        (folder,) = edit(head.scan, head.pathology, tmp_path / name, seed=seed, **QUICK)
+        check_output(folder, head)
+        outputs.append((folder / "edited.nii.gz").read_bytes())
+    assert outputs[0] == outputs[1] != outputs[2]
+
+
+@pytest.mark.parametrize(
+    "options, nfe",
+    [
+        ({"method": "naive_repaint"}, 3),
+        ({"method": "sdedit", "steps": 50}, 21),
+        ({"sampler": "dpm2m", "restore": "replace"}, 3),
+        ({"region": "brain", "guidance": 2.0}, 6),
+        ({"mode": "paper", "spacing": "t"}, 3),
+    ],
+    ids=str,
+)
+def test_methods_and_options(tmp_path, options, nfe):
+    head = write_head(tmp_path / "head")
+    (folder,) = edit(head.scan, head.pathology, tmp_path, **{**QUICK, **options})
+    assert json.loads((folder / "provenance.json").read_text())["nfe"] == nfe
+    changed = np.asarray(nib.load(folder / "edited.nii.gz").dataobj) != np.asarray(head.image.dataobj)
+    lesion = nib.load(head.pathology).get_fdata() > 0
+    if options.get("method") == "naive_repaint":  # the lesion and the seam of its upsampling
+        near = np.pad(lesion, 2)
+        near = sum(np.roll(near, (i, j), (0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1))[2:-2, 2:-2, 2:-2] > 0
+        assert not changed[~near].any()
+    assert changed[lesion].any()
+
+
+def test_region_from_a_file(tmp_path):
+    head = write_head(tmp_path / "head")
+    mask = np.zeros(head.image.shape, np.uint8)
+    mask[30:50, 40:60] = 1
+    nib.save(nib.Nifti1Image(mask, head.image.affine), tmp_path / "mask.nii.gz")
+    (folder,) = edit(head.scan, head.pathology, tmp_path / "out", region=str(tmp_path / "mask.nii.gz"), **QUICK)
+    changed = np.asarray(nib.load(folder / "edited.nii.gz").dataobj) != np.asarray(head.image.dataobj)
+    assert changed.any() and not changed[:29].any() and not changed[51:].any()
+
+
+def test_samples_with_mean_and_deviation(tmp_path):
+    head = write_head(tmp_path / "head")
+    (folder,) = edit(head.scan, head.pathology, tmp_path / "out", samples=2, **QUICK)
+    volumes = [nib.load(folder / f"sample_{k}" / "edited.nii.gz").get_fdata() for k in (0, 1)]
+    assert not np.array_equal(*volumes)
+    assert np.allclose(nib.load(folder / "mean.nii.gz").get_fdata(), np.mean(volumes, axis=0), atol=0.01)
+    assert np.allclose(nib.load(folder / "sd.nii.gz").get_fdata(), np.std(volumes, axis=0), atol=0.01)
+    single = edit(head.scan, head.pathology, tmp_path / "single", **QUICK)[0] / "edited.nii.gz"
+    assert np.array_equal(nib.load(single).get_fdata(), volumes[0])
+
+
+def test_all_slices_share_their_noise(tmp_path):
+    head = write_head(tmp_path / "head")
+    (folder,) = edit(head.scan, head.pathology, tmp_path / "out", slice_index="all", dilation=13, **QUICK)
+    record = json.loads((folder / "provenance.json").read_text())
+    region = nib.load(folder / "edit_region.nii.gz").get_fdata()
+    assert np.flatnonzero(region.any(axis=(0, 1))).tolist() == record["slices"]
+    assert nib.load(folder / "edited_slice.nii.gz").shape == (128, 128, len(record["slices"]))
+
+
+def cohort(tmp_path: Path, count: int = 3) -> Path:
+    cases = []
+    for k, axcodes in zip(range(count), ("RAS", "LIA", "PSR")):
+        write_head(tmp_path / f"case{k}", axcodes)
+        files = {"image": f"case{k}/scan.nii.gz", "brain": f"case{k}/brain.nii.gz"}
+        cases.append({"case_id": f"case{k}", "pathology": f"case{k}/pathology.nii.gz", **files})
+    path = tmp_path / "datalist.json"
+    path.write_text(json.dumps({"testing": cases}))
+    return path
+
+
+def test_datalist_resumes_and_shards(tmp_path):
+    datalist, out = cohort(tmp_path), tmp_path / "out"
+    exact = {**QUICK, "exact": True, "datalist": str(datalist)}
+    assert [p.name for p in edit(output_dir=out, shard="1/2", **exact)] == ["case0", "case2"]
+    times = {p: p.stat().st_mtime_ns for p in out.glob("*/edited.nii.gz")}
+    assert [p.name for p in edit(output_dir=out, **exact)] == ["case1"]
+    assert all(p.stat().st_mtime_ns == t for p, t in times.items())
+    assert edit(output_dir=out, **exact) == []
+    assert len(edit(output_dir=out, **{**exact, "seed": 5})) == 3  # other options: made anew
+    batched = edit(output_dir=tmp_path / "batched", **{**exact, "batch_size": 3, "seed": 5})
+    for folder in batched:
+        assert (folder / "edited.nii.gz").read_bytes() == (out / folder.name / "edited.nii.gz").read_bytes()
+
+
+# --- bad input: one sentence, exit code 2, nothing half-written ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"method": "medit"}, ("--method", "medit", "mededit")),
+        ({"resampel": 4}, ("--resampel", "did you mean --resample")),
+        ({"steps": 0}, ("--steps", "0", "at least 1")),
+        ({"steps": -5}, ("--steps", "-5")),
+        ({"steps": 2000}, ("--steps", "1000")),
+        ({"resample": 0}, ("--resample",)),
+        ({"samples": 1.5}, ("--samples", "1.5")),
+        ({"start": 0.0}, ("--start", "0.0")),
+        ({"start": 0.5, "steps": 1}, ("--start",)),
+        ({"sampler": "plms"}, ("--sampler", "plms", "dpm2m")),
+        ({"slice_index": "some"}, ("--slice_index", "some")),
+        ({"slice_index": 0}, ("--slice_index 0", "8 to 11")),
+        ({"region": "auto"}, ("--region", "auto")),
+        ({"region": "nowhere.nii.gz"}, ("nowhere.nii.gz", "not found")),
+        ({"region": "brain", "method": "sdedit"}, ("--region", "sdedit")),
+        ({"bundle": "strok"}, ("--bundle", "strok", "stroke")),
+        ({"weights": "none.pt"}, ("none.pt", "weights not found")),
+        ({"shard": "3/2"}, ("--shard", "3/2")),
+        ({"datalist": "cases.json"}, ("--datalist",)),
+    ],
+    ids=str,
+)
+def test_bad_options(tmp_path, options, words):
+    head = write_head(tmp_path / "head")
+    with pytest.raises(InputError) as caught:
+        edit(head.scan, head.pathology, tmp_path / "out", **{**QUICK, **options})
+    for word in words:
+        assert word in str(caught.value), str(caught.value)
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_weights_that_do_not_fit(tmp_path):
+    head = write_head(tmp_path / "head")
+    other = MaskConditionedUNet(channels=(16, 32), attention_levels=(False, False))
+    save_weights(other, tmp_path / "other.pt")
+    (tmp_path / "text.pt").write_text("not weights")
+    torch.save({"network": other}, tmp_path / "pickle.pt")
+    for name, word in (("other.pt", "does not fit"), ("text.pt", "truncated"), ("pickle.pt", "more than tensors")):
+        with pytest.raises(InputError, match=word):
+            edit(head.scan, head.pathology, tmp_path / "out", weights=str(tmp_path / name), **QUICK)
+    assert load_weights(MaskConditionedUNet(channels=(16, 32), attention_levels=(False, False)), tmp_path / "other.pt")
+
+
+def test_a_failing_case_leaves_the_finished_ones(tmp_path):
+    datalist, out = cohort(tmp_path), tmp_path / "out"
+    mask = nib.load(tmp_path / "case1" / "pathology.nii.gz")
+    nib.save(nib.Nifti1Image(np.zeros(mask.shape, np.uint8), mask.affine), tmp_path / "case1" / "pathology.nii.gz")
+    with pytest.raises(InputError, match="case1.*is empty"):
+        edit(output_dir=out, datalist=str(datalist), **QUICK)
+    assert [p.name for p in out.iterdir()] == ["case0"]
+
+
+def test_exit_code_of_the_bundle_command(tmp_path):
+    head = write_head(tmp_path / "head")
+    nib.save(nib.Nifti1Image(np.zeros(head.image.shape, np.uint8), head.image.affine), head.pathology)
+    scan = ("--scan", str(head.scan), "--pathology", str(head.pathology), "--output_dir", "out")
+    done = monai_run("inference", "inference.yaml", tmp_path, *scan)
+    assert done.returncode == 2 and not (tmp_path / "out").exists()
+    assert done.stderr.strip().splitlines()[-1].startswith("mededit: ") and "is empty" in done.stderr
+    for options, word in (("--resampel 4", "did you mean --resample"), ("--weights none.pt", "weights not found")):
+        done = monai_run("inference", "inference.yaml", tmp_path, *scan, *options.split())
+        assert done.returncode == 2 and word in done.stderr
+
+
+# --- training ----------------------------------------------------------------------------------------------------------
+
+
+def test_training_command(tmp_path):
+    done = monai_run(
+        *("training", "train.yaml", tmp_path, "--cohort_size", "8", "--validation_size", "4", "--max_epochs", "2"),
+        *("--batch_size", "4", "--network_def#channels", "[8,16]", "--network_def#attention_levels", "[False,True]"),
+        *("--network_def#norm_num_groups", "4", "--network_def#num_head_channels", "8", "--output_dir", "out"),
+        *("--progress", "false"),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    out = tmp_path / "out"
+    network = MaskConditionedUNet(
+        channels=(8, 16), attention_levels=(False, True), norm_num_groups=4, num_head_channels=8
+    )
+    load_weights(network, out / "model.pt")
+    checkpoint = torch.load(next(out.glob("checkpoint_epoch=2.pt")), weights_only=True)
+    assert set(checkpoint) >= {"network", "ema", "optimizer"}
+    shipped, averaged = (list(s.values()) for s in (network.state_dict(), checkpoint["ema"]))
+    assert all(torch.allclose(a, b, atol=2e-3) for a, b in zip(shipped, averaged))
+    assert sorted(p.name for p in (out / "previews").iterdir()) == ["epoch_0001.png", "epoch_0002.png"]
+    assert "val_loss" in done.stdout + done.stderr
+
+
+def test_training_refuses_what_it_cannot_use(tmp_path):
+    (tmp_path / "datalist.json").write_text(json.dumps({"training": [{"case_id": "a", "image": "a.nii"}]}))
+    done = monai_run("training", "train.yaml", tmp_path, "--datalist", "datalist.json")
+    assert done.returncode == 2 and "'validation'" in done.stderr
+    done = monai_run("training", "train.yaml", tmp_path, "--lerning_rate", "1")
+    assert done.returncode == 2 and "did you mean --learning_rate" in done.stderr
