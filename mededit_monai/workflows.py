@@ -139,6 +139,8 @@ def run_engine(name: str) -> None:
         raise RuntimeError("run_engine works inside a bundle run only.")
     with reporting_bad_input():
         engine = parser.get_parsed_content(name)
+        # Ignite announces every exception it passes on; the sentence, or the traceback, comes once and at the end.
+        engine.logger.addFilter(lambda record: "terminating due to exception" not in record.getMessage())
         if len(engine.data_loader) > 0:  # every case may be done already
             engine.run()
 

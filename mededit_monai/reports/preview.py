@@ -13,6 +13,10 @@ from matplotlib.figure import Figure
 from mededit_monai.reports.provenance import DISCLAIMER
 
 
+#: Width of a panel in inches.
+PANEL = 2.6
+
+
 def edit_preview(
     prior: np.ndarray, edit: np.ndarray, pathology: np.ndarray, region: np.ndarray, path: str | Path, title: str = ""
 ) -> None:
@@ -25,38 +29,41 @@ def edit_preview(
         path: PNG to write.
         title: small line above the panels.
     """
-    prior, edit, pathology, region = (plane[_shown_part(prior)] for plane in (prior, edit, pathology, region))
-    figure = Figure(figsize=(12, 3.3), dpi=110, facecolor="black")
+    shown = _shown_part(prior)
+    prior, edit, pathology, region = (plane[shown] for plane in (prior, edit, pathology, region))
+    height, line = PANEL * prior.shape[1] / prior.shape[0], 0.3
+    size = (4 * PANEL + 0.55, height + 2 * line)
+    figure = Figure(figsize=size, dpi=110, facecolor="black")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, 4)
+    panels = [
+        figure.add_axes((k * PANEL / size[0], line / size[1], PANEL / size[0], height / size[1])) for k in range(4)
+    ]
     grey = {"cmap": "gray", "vmin": 0, "vmax": 1}
-    difference = upright(edit) - upright(prior)
+    difference = np.ma.masked_where(upright((prior <= 0) & (edit <= 0)), upright(edit) - upright(prior))
     panels[0].imshow(upright(prior), **grey)
     panels[1].imshow(upright(prior), **grey)
     panels[2].imshow(upright(edit), **grey)
-    shown = panels[3].imshow(difference, cmap="RdBu_r", vmin=-0.6, vmax=0.6)
+    signed = panels[3].imshow(difference, cmap="RdBu_r", vmin=-0.6, vmax=0.6)
     for mask, colour, style in ((pathology, "#ff4040", "-"), (region, "#40c0ff", "--")):
         if mask.any() and not mask.all():
             panels[1].contour(upright(mask).astype(float), [0.5], colors=colour, linewidths=1.1, linestyles=style)
     names = ("prior scan", "lesion (red), region (blue)", "counterfactual (synthetic)", "edit − prior")
     for panel, name in zip(panels, names):
-        panel.set_title(name, color="white", fontsize=9)
+        panel.set_title(name, color="white", fontsize=9, pad=4)
         panel.set_axis_off()
-    bar = figure.colorbar(shown, ax=panels, fraction=0.015, pad=0.01)
-    bar.ax.tick_params(colors="white", labelsize=7)
-    figure.text(0.5, 0.01, f"{title}   {DISCLAIMER}", color="#b0b0b0", fontsize=7.5, ha="center")
-    figure.savefig(path, facecolor="black", bbox_inches="tight")
+    bar = figure.add_axes(((4 * PANEL + 0.05) / size[0], 1.5 * line / size[1], 0.1 / size[0], 1 - 3 * line / size[1]))
+    figure.colorbar(signed, cax=bar).ax.tick_params(colors="white", labelsize=7)
+    figure.text(0.5, 0.08 / size[1], f"{title}   {DISCLAIMER}", color="#b0b0b0", fontsize=7.5, ha="center")
+    figure.savefig(path, facecolor="black")
 
 
 def _shown_part(prior: np.ndarray) -> tuple[slice, slice]:
-    """A square around what is not background, with a small margin."""
+    """The rectangle around what is not background, with a small margin."""
     bright = np.argwhere(prior > 0.02)
     if not len(bright):
         return slice(None), slice(None)
-    low, high = bright.min(0), bright.max(0)
-    half = int((high - low).max() / 2) + 5
-    first, last = ((low + high) // 2 - half).clip(0), ((low + high) // 2 + half + 1)
-    return slice(first[0], last[0]), slice(first[1], last[1])
+    low, high = (bright.min(0) - 4).clip(0), bright.max(0) + 5
+    return slice(low[0], high[0]), slice(low[1], high[1])
 
 
 def upright(plane: np.ndarray) -> np.ndarray:
