@@ -28,8 +28,9 @@ demo: $(VENV)/installed
 	$(BIN)/python -m mededit_monai.demo --output_dir "$(OUT)" $(if $(SCAN),--scan "$(SCAN)") \
 		$(if $(PATHOLOGY),--pathology "$(PATHOLOGY)") $(if $(BRAIN),--brain "$(BRAIN)")
 
+# Two tests at a time, each on one thread: faster on two cores than one test on two.
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 test-slow: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m slow

@@ -7,11 +7,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
-from mededit_monai import __version__
+from mededit_monai import __version__, cli_simulate
 from mededit_monai.errors import InputError
 
 # --slice-index is the same as --slice_index; a misspelt option is refused with the nearest known one, exit code 2.
@@ -35,7 +35,9 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
+    ] = False,
 ) -> None:
     pass
 
@@ -46,29 +48,29 @@ def _root(
     epilog="Example: mededit edit --scan T1.nii.gz --pathology lesion.nii.gz --steps 50 --resample 2 -o out",
 )
 def edit_command(
-    scan: Annotated[Optional[str], typer.Option(help="T1 without the lesion, 3-D NIfTI in any orientation.")] = None,
-    pathology: Annotated[Optional[str], typer.Option(help="Binary lesion mask on the scan's grid.")] = None,
-    brain: Annotated[Optional[str], typer.Option(help="Brain mask; not needed if the scan is skull-stripped.")] = None,
+    scan: Annotated[str | None, typer.Option(help="T1 without the lesion, 3-D NIfTI in any orientation.")] = None,
+    pathology: Annotated[str | None, typer.Option(help="Binary lesion mask on the scan's grid.")] = None,
+    brain: Annotated[str | None, typer.Option(help="Brain mask; not needed if the scan is skull-stripped.")] = None,
     output_dir: Annotated[str, typer.Option("--output_dir", "-o", help="Gets a folder per case.")] = "out/edits",
     bundle: Annotated[str, typer.Option(help="stroke, or a bundle's folder.")] = "stroke",
-    datalist: Annotated[Optional[str], typer.Option(help="JSON with many cases instead of --scan.")] = None,
-    shard: Annotated[Optional[str], typer.Option(help="i/n: only every n-th case, from the i-th.")] = None,
-    weights: Annotated[Optional[str], typer.Option(help="Other weights than the bundle's.")] = None,
-    method: Annotated[Optional[str], typer.Option(help="mededit, naive_repaint or sdedit.")] = None,
-    region: Annotated[Optional[str], typer.Option(help="dilate, brain, pathology or a mask file.")] = None,
-    dilation: Annotated[Optional[int], typer.Option("--dilation", help="Kernel k in model pixels.")] = None,
-    sampler: Annotated[Optional[str], typer.Option(help="ddpm, ddim or dpm2m.")] = None,
-    spacing: Annotated[Optional[str], typer.Option(help="t or logsnr.")] = None,
-    steps: Annotated[Optional[int], typer.Option(help="Noise levels.")] = None,
-    resample: Annotated[Optional[int], typer.Option(help="U: times a level is denoised.")] = None,
-    jump: Annotated[Optional[int], typer.Option(help="Levels to go back at a resampling.")] = None,
-    start: Annotated[Optional[float], typer.Option(help="Fraction of T to begin at.")] = None,
-    guidance: Annotated[Optional[float], typer.Option(help="Lesion strength; 1 = off.")] = None,
-    mode: Annotated[Optional[str], typer.Option(help="corrected or paper.")] = None,
-    samples: Annotated[Optional[int], typer.Option(help="Counterfactuals a case.")] = None,
-    seed: Annotated[Optional[int], typer.Option(help="Same seed, same noise.")] = None,
-    slice_index: Annotated[Optional[str], typer.Option("--slice_index", help="RAS axial: index, auto or all.")] = None,
-    restore: Annotated[Optional[str], typer.Option(help="residual or replace.")] = None,
+    datalist: Annotated[str | None, typer.Option(help="JSON with many cases instead of --scan.")] = None,
+    shard: Annotated[str | None, typer.Option(help="i/n: only every n-th case, from the i-th.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Other weights than the bundle's.")] = None,
+    method: Annotated[str | None, typer.Option(help="mededit, naive_repaint or sdedit.")] = None,
+    region: Annotated[str | None, typer.Option(help="dilate, brain, pathology or a mask file.")] = None,
+    dilation: Annotated[int | None, typer.Option("--dilation", help="Kernel k in model pixels.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="ddpm, ddim or dpm2m.")] = None,
+    spacing: Annotated[str | None, typer.Option(help="t or logsnr.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Noise levels.")] = None,
+    resample: Annotated[int | None, typer.Option(help="U: times a level is denoised.")] = None,
+    jump: Annotated[int | None, typer.Option(help="Levels to go back at a resampling.")] = None,
+    start: Annotated[float | None, typer.Option(help="Fraction of T to begin at.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Lesion strength; 1 = off.")] = None,
+    mode: Annotated[str | None, typer.Option(help="corrected or paper.")] = None,
+    samples: Annotated[int | None, typer.Option(help="Counterfactuals a case.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same noise.")] = None,
+    slice_index: Annotated[str | None, typer.Option("--slice_index", help="RAS axial: index, auto or all.")] = None,
+    restore: Annotated[str | None, typer.Option(help="residual or replace.")] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Same bytes whatever the batch.")] = False,
     progress: Annotated[bool, typer.Option("--progress/--no_progress", help="Progress bar.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -100,6 +102,42 @@ def _edited(folder: Path) -> Path:
 
 
 @app.command(
+    "train",
+    context_settings=SETTINGS | {"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Example: mededit train --config configs/thesis.yaml --datalist cases.json --max_epochs 100 -o out/training",
+)
+def train_command(
+    context: typer.Context,
+    bundle: Annotated[str, typer.Option(help="stroke, or a bundle's folder.")] = "stroke",
+    config: Annotated[list[str] | None, typer.Option(help="Overlay of train.yaml; may be repeated.")] = None,
+    output_dir: Annotated[str, typer.Option("--output_dir", "-o", help="Run again with it to go on.")] = "out/training",
+    progress: Annotated[bool, typer.Option("--progress/--no_progress", help="Progress bar.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train a bundle. Any option of its train.yaml can be given as --name value."""
+    import logging
+
+    import yaml
+
+    from mededit_monai.workflows import train
+
+    options: dict[str, Any] = {}
+    words = list(context.args)
+    while words:
+        name = words.pop(0)
+        if not name.startswith("--") or not words and "=" not in name:
+            raise InputError(f"{name}: is not an option with a value; options of train.yaml are given as --name value.")
+        name, equals, value = name.removeprefix("--").partition("=")
+        options[name.replace("-", "_")] = yaml.safe_load(value if equals else words.pop(0))
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    folder = train(bundle, config or (), output_dir=output_dir, progress=progress, **options)
+    if as_json:
+        print(json.dumps({"output_dir": str(folder), "weights": str(folder / "model.pt")}))
+    else:
+        print(f"{folder}: weights model.pt, curves progress.png, table history.csv")
+
+
+@app.command(
     "lesion",
     context_settings=SETTINGS,
     epilog="Example: mededit lesion --scan T1.nii.gz --centre 38 -24 23 --radius 14 -o lesion.nii.gz",
@@ -107,9 +145,9 @@ def _edited(folder: Path) -> Path:
 def lesion_command(
     scan: Annotated[str, typer.Option(help="The scan whose grid the mask gets.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Mask to write.")],
-    centre: Annotated[Optional[tuple[float, float, float]], typer.Option(help="World mm (x y z), RAS+.")] = None,
+    centre: Annotated[tuple[float, float, float] | None, typer.Option(help="World mm (x y z), RAS+.")] = None,
     radius: Annotated[float, typer.Option(help="Mean radius in mm.")] = 14.0,
-    brain: Annotated[Optional[str], typer.Option(help="Brain mask.")] = None,
+    brain: Annotated[str | None, typer.Option(help="Brain mask.")] = None,
     seed: Annotated[int, typer.Option(help="Shape of the outline.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -137,7 +175,12 @@ def info_command(
         print(json.dumps(facts, indent=2))
         return
     for key, value in facts.items():
+        if isinstance(value, dict):
+            value = "".join(f"\n  {name}  {digest}" for name, digest in value.items())
         print(f"{key}: {value}")
+
+
+cli_simulate.register(app, SETTINGS)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 
 class InputError(ValueError):
@@ -30,7 +31,7 @@ def find_input_error(error: BaseException | None) -> InputError | None:
 @contextmanager
 def exit_on_bad_input() -> Iterator[None]:
     """
-    Turn an :class:`InputError` raised inside (or wrapped by what is raised) into its sentence on stderr and exit code 2.
+    Turn an :class:`InputError` raised inside, however wrapped, into its sentence on stderr and exit code 2.
 
     ``SystemExit`` passes through MONAI's config expressions, which would swallow any other exception's message.
     """
@@ -42,3 +43,31 @@ def exit_on_bad_input() -> Iterator[None]:
             raise
         print(f"mededit: {' '.join(str(bad_input).split())}", file=sys.stderr, flush=True)
         raise SystemExit(2) from None
+
+
+_called_from_python: ContextVar[bool] = ContextVar("called_from_python", default=False)
+
+
+@contextmanager
+def raising_bad_input() -> Iterator[None]:
+    """For Python callers: whatever MONAI wrapped an :class:`InputError` in, that error alone comes out, as one line."""
+    token = _called_from_python.set(True)
+    try:
+        yield
+    except Exception as error:
+        bad_input = find_input_error(error)
+        if bad_input is None:
+            raise
+        raise InputError(" ".join(str(bad_input).split())) from None
+    finally:
+        _called_from_python.reset(token)
+
+
+@contextmanager
+def reporting_bad_input() -> Iterator[None]:
+    """In a bundle run: one sentence on stderr and exit code 2. Inside :func:`raising_bad_input`: the error itself."""
+    if _called_from_python.get():
+        yield
+    else:
+        with exit_on_bad_input():
+            yield

@@ -7,10 +7,10 @@ from __future__ import annotations
 import difflib
 import inspect
 import logging
+import pydoc
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.bundle.properties import InferProperties, MetaProperties, TrainProperties
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS
 
-from mededit_monai.errors import InputError, exit_on_bad_input, find_input_error
+from mededit_monai.errors import InputError, find_input_error, raising_bad_input, reporting_bad_input
 from mededit_monai.inferers import METHODS
 from mededit_monai.inferers.repaint import MODES, SAMPLERS
 from mededit_monai.inferers.schedule import SPACINGS
@@ -27,23 +27,13 @@ from mededit_monai.transforms.restore import RESTORE_MODES
 #: Ids that MONAI itself reads, so that nothing in a config has to refer to them.
 MONAI_IDS = (
     {"imports", "initialize", "finalize", "run", "training", "inference", "evaluating", "_meta_", "dataset_dir"}
-    | {p["id"].replace("::", "#") for group in (TrainProperties, InferProperties, MetaProperties) for p in group.values()}
+    | {
+        p["id"].replace("::", "#")
+        for group in (TrainProperties, InferProperties, MetaProperties)
+        for p in group.values()
+    }
     | {key for settings in DEFAULT_EXP_MGMT_SETTINGS.values() for key in settings["configs"]}
 )
-
-_called_from_python: ContextVar[bool] = ContextVar("called_from_python", default=False)
-
-
-@contextmanager
-def reporting_bad_input() -> Iterator[None]:
-    """
-    In a bundle run: one sentence on stderr and exit code 2. Inside :func:`edit`: the error itself, for the caller.
-    """
-    if _called_from_python.get():
-        yield
-    else:
-        with exit_on_bad_input():
-            yield
 
 
 def check_ids() -> None:
@@ -58,7 +48,8 @@ def check_ids() -> None:
         return
     config = {k: v for k, v in parser.get().items() if k != "_meta_"}
     text = " ".join(_strings(config))
-    known = MONAI_IDS | {key for key in config if _referred(key, text)}
+    # An override inside a component may have cut the last reference to an option of the bundle; it is known still.
+    known = MONAI_IDS | _bundle_ids(config.get("bundle_root")) | {key for key in config if _referred(key, text)}
     candidates = dict(config)
     for section, content in config.items():
         # The members of a plain section (train, validate) are options of their own unless it is used as a whole.
@@ -71,6 +62,8 @@ def check_ids() -> None:
                 near = difflib.get_close_matches(name, sorted(known & set(candidates)), n=1)
                 hint = f"did you mean --{near[0]}?" if near else "see the bundle's config for the known ones."
                 raise InputError(f"--{name}: unknown option (value {value!r}); {hint}")
+        for name, component in config.items():
+            _check_arguments(name, component)
 
 
 def check_edit_options(options: Mapping[str, Any]) -> None:
@@ -92,7 +85,8 @@ def check_edit_options(options: Mapping[str, Any]) -> None:
                 near = difflib.get_close_matches(str(options[name]), known, n=1)
                 hint = f"; did you mean '{near[0]}'?" if near else "."
                 raise InputError(f"--{name}: got '{options[name]}', wanted one of {', '.join(known)}{hint}")
-        for name, least in (("steps", 1), ("resample", 1), ("jump", 1), ("samples", 1), ("dilation", 0), ("seed", 0)):
+        least_of = {"steps": 1, "resample": 1, "jump": 1, "samples": 1, "dilation": 0, "seed": 0, "batch_size": 1}
+        for name, least in least_of.items():
             value = options[name]
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
                 raise InputError(f"--{name}: got {value!r}, wanted a whole number of at least {least}.")
@@ -103,6 +97,10 @@ def check_edit_options(options: Mapping[str, Any]) -> None:
             raise InputError(f"--start: got {start!r}, wanted a fraction of T above 0 and at most 1.")
         if start is not None and start < 1 and options["steps"] == 1:
             raise InputError("--start: below 1 needs at least 2 --steps, got 1.")
+        for name, low, high in (("eta", 0, 1), ("window_mm", 1, 1000), ("percentile", 1, 100)):
+            value = options[name]
+            if not isinstance(value, (int, float)) or not low <= value <= high:
+                raise InputError(f"--{name}: got {value!r}, wanted a number between {low} and {high}.")
         if not isinstance(options["guidance"], (int, float)):
             raise InputError(f"--guidance: got {options['guidance']!r}, wanted a number (1 = no guidance).")
         index = options["slice_index"]
@@ -209,31 +207,49 @@ def edit(
         >>> edit("T1.nii.gz", "lesion.nii.gz", "out", seed=1)  # doctest: +SKIP
         [PosixPath('out/T1')]
     """
-    root = bundle_root(bundle)
     given = {"scan": scan, "pathology": pathology, "output_dir": output_dir, **options}
-    overrides = {k: str(v) if isinstance(v, Path) else v for k, v in given.items() if v is not None}
-    token = _called_from_python.set(True)
+    with _workflow(bundle, ["inference.yaml"], "inference", given) as workflow:
+        written: list[Path] = workflow.parser.get_parsed_content("writer").written
+        return written
+
+
+def train(bundle: str | Path = "stroke", overlays: Sequence[str | Path] = (), **options: Any) -> Path:
+    """
+    Train a bundle; the same as ``mededit train``.
+
+    Args:
+        bundle: ``stroke`` or a bundle's folder.
+        overlays: config files laid over the bundle's ``train.yaml``, such as ``configs/thesis.yaml``.
+        options: any option of ``train.yaml``: ``datalist``, ``output_dir``, ``max_epochs``, …
+
+    Returns:
+        the output folder, with ``model.pt``, ``checkpoint.pt``, ``history.csv``, ``progress.png`` and previews.
+
+    Raises:
+        InputError: bad input, in one sentence.
+    """
+    for path in overlays:
+        if not Path(path).is_file():
+            raise InputError(f"--config: {path} not found; give an existing YAML file.")
+    with _workflow(bundle, ["train.yaml", *overlays], "train", options) as workflow:
+        return Path(workflow.parser.get_parsed_content("output_dir"))
+
+
+@contextmanager
+def _workflow(
+    bundle: str | Path, configs: Sequence[str | Path], kind: str, options: Mapping[str, Any]
+) -> Iterator[ConfigWorkflow]:
+    """Run a bundle and hold its workflow open for whoever wants to look at its parts."""
+    root = bundle_root(bundle)
+    given = {k: str(v) if isinstance(v, Path) else v for k, v in options.items() if v is not None}
+    files = [str(root / "configs" / configs[0]), *map(str, configs[1:])]
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
-    try:
-        workflow = ConfigWorkflow(
-            config_file=str(root / "configs" / "inference.yaml"),
-            logging_file=False,
-            workflow_type="inference",
-            bundle_root=str(root),
-            **overrides,
-        )
+    with raising_bad_input():
+        workflow = ConfigWorkflow(files, logging_file=False, workflow_type=kind, bundle_root=str(root), **given)
         workflow.initialize()
         workflow.run()
-        written: list[Path] = workflow.parser.get_parsed_content("writer").written
+        yield workflow
         workflow.finalize()
-        return written
-    except Exception as error:
-        bad_input = find_input_error(error)
-        if bad_input is None:
-            raise
-        raise InputError(" ".join(str(bad_input).split())) from None
-    finally:
-        _called_from_python.reset(token)
 
 
 def _running_parser() -> ConfigParser | None:
@@ -245,6 +261,35 @@ def _running_parser() -> ConfigParser | None:
             return owner.parser
         frame = frame.f_back
     return None
+
+
+def _bundle_ids(root: Any) -> set[str]:
+    """Top-level ids of a bundle's own configs."""
+    paths = Path(root).glob("configs/*.yaml") if isinstance(root, str) else []
+    return {str(key) for path in paths for key in ConfigParser.load_config_file(str(path))}
+
+
+def _check_arguments(name: str, item: Any) -> None:
+    """Refuse arguments of a component that its class or function does not take, such as ``--inferer#stepz 3``."""
+    if isinstance(item, (list, tuple)):
+        item = dict(enumerate(item))
+    if not isinstance(item, Mapping):
+        return
+    for key, value in item.items():
+        _check_arguments(f"{name}#{key}", value)
+    target = item.get("_target_")
+    made = pydoc.locate(target) if isinstance(target, str) and "." in target else None
+    if not callable(made):
+        return  # a short name of MONAI's, or an expression: known when it is built
+    parameters = inspect.signature(made).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    known = {p.name for p in parameters}
+    for key in item:
+        if not str(key).startswith("_") and key not in known:
+            near = difflib.get_close_matches(str(key), sorted(known), n=1)
+            hint = f"did you mean --{name}#{near[0]}?" if near else f"it takes {', '.join(sorted(known))}."
+            raise InputError(f"--{name}#{key}: {target} takes no such argument; {hint}")
 
 
 def _referred(name: str, text: str) -> bool:

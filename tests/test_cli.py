@@ -17,7 +17,7 @@ def mededit(*words: str, cwd=None) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
 
 
-@pytest.mark.parametrize("words", [("--help",), ("edit", "--help"), ("lesion", "--help"), ("info", "--help")])
+@pytest.mark.parametrize("words", [("--help",), *((verb, "--help") for verb in ("edit", "train", "lesion", "info"))])
 def test_help_has_an_example(words):
     done = mededit(*words)
     assert done.returncode == 0 and "Example: mededit" in done.stdout

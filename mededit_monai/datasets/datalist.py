@@ -11,7 +11,8 @@ from mededit_monai.errors import InputError
 
 #: Keys that name a file. Relative paths are taken from the datalist's own folder.
 FILE_KEYS = (
-    "image scan brain pathology regions prior prior_brain ventricles prior_ventricles displacement".split()  # noqa: SIM905
+    *("image", "scan", "brain", "pathology", "regions", "prior", "prior_brain"),
+    *("ventricles", "prior_ventricles", "displacement"),
 )
 
 
@@ -36,7 +37,7 @@ def read_datalist(path: str | Path, section: str | None = None) -> list[dict]:
     if isinstance(content, list):
         lists = {"cases": content}
     elif isinstance(content, dict):
-        lists = {k: v for k, v in content.items() if isinstance(v, list) and v and isinstance(v[0], dict)}
+        lists = {k: v for k, v in content.items() if isinstance(v, list) and any(isinstance(c, dict) for c in v)}
     else:
         lists = {}
     if section is not None and section not in lists:
@@ -46,12 +47,21 @@ def read_datalist(path: str | Path, section: str | None = None) -> list[dict]:
         raise InputError(f"{path}: holds no cases; list at least one object with 'case_id' and file names.")
     seen: set[str] = set()
     for number, case in enumerate(cases):
-        name = case.get("case_id")
-        if not name:
+        if not isinstance(case, dict):
+            raise InputError(
+                f"{path}: case number {number} is {case!r}, wanted an object with 'case_id' and file names."
+            )
+        if case.get("case_id") in (None, "") or not isinstance(case["case_id"], (str, int)):
             raise InputError(f"{path}: case number {number} has no 'case_id'; every case needs a name of its own.")
+        name = case["case_id"] = str(case["case_id"])
+        if name.startswith(".") or set(name) & set("/\\"):
+            raise InputError(f"{path}: case_id '{name}' names a folder; wanted no slash and no leading dot.")
         if name in seen:
             raise InputError(f"{path}: case_id '{name}' occurs twice; every case needs a name of its own.")
         seen.add(name)
+        for key in FILE_KEYS:
+            if case.get(key) is not None and not isinstance(case[key], str):
+                raise InputError(f"{path}: case '{name}' has {key} = {case[key]!r}, wanted a file name.")
     return [_absolute(case, path.parent) for case in cases]
 
 

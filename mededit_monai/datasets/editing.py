@@ -63,6 +63,7 @@ def editing_cases(
     pending = []
     for case in _share(cases, shard):
         files = {key: case[key] for key in ("scan", "pathology", "brain", "region_file") if case.get(key)}
+        case["files"] = {key: str(value) for key, value in files.items()}
         case["request"] = {"options": dict(options), "inputs": {k: sha256(v) for k, v in files.items()}}
         if is_done(Path(output_dir) / case["case_id"], case["request"]):
             print(f"mededit: {case['case_id']} is done with these options, skipped ({output_dir}/{case['case_id']})")
@@ -96,7 +97,7 @@ def _share(cases: list[dict], shard: str | None) -> list[dict]:
     if shard is None:
         return cases
     part, _, parts = str(shard).partition("/")
-    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
         raise InputError(f"--shard: got '{shard}', wanted i/n with 1 <= i <= n, for example 1/4.")
     return cases[int(part) - 1 :: int(parts)]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mededit_monai.datasets.datalist import read_datalist
 from mededit_monai.errors import InputError
+from mededit_monai.training.distributed import main_process_first
 
 
 def training_source(
@@ -34,7 +35,8 @@ def training_source(
     if datalist is None:
         from mededit_monai.simulation.cohort import default_cache, write_embedded_cohort
 
-        datalist = write_embedded_cohort(default_cache(), cohort_size, validation_size, seed, progress)
+        with main_process_first():
+            datalist = write_embedded_cohort(default_cache(), cohort_size, validation_size, seed, progress)
     source = {name: read_datalist(datalist, name) for name in ("training", "validation")}
     for name, cases in source.items():
         for case in cases:

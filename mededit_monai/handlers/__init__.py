@@ -2,9 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """MONAI and Ignite handlers."""
 
+from mededit_monai.handlers.checkpoint import TrainingCheckpoint
 from mededit_monai.handlers.edit_writer import EditWriter
 from mededit_monai.handlers.ema import ExponentialMovingAverage
-from mededit_monai.handlers.sample_sheet import SampleSheet
-from mededit_monai.handlers.weights import WeightsSaver, load_weights, save_weights, weights_sha256
+from mededit_monai.handlers.guards import EpochSetter, FiniteLoss, GradientClipper
+from mededit_monai.handlers.noise_level_loss import NoiseLevelLoss
+from mededit_monai.handlers.quick_edit import QuickEdit
+from mededit_monai.handlers.training_log import TrainingLog
 
-__all__ = ["EditWriter", "ExponentialMovingAverage", "SampleSheet", "WeightsSaver", "load_weights", "save_weights", "weights_sha256"]
+__all__ = [
+    "EditWriter",
+    "EpochSetter",
+    "ExponentialMovingAverage",
+    "FiniteLoss",
+    "GradientClipper",
+    "NoiseLevelLoss",
+    "QuickEdit",
+    "TrainingCheckpoint",
+    "TrainingLog",
+]

@@ -77,8 +77,7 @@ class EditWriter:
         edits = np.where(masks["brain"], edits, prior)  # everything outside the brain is composited back
         facts = {
             "case_id": case["case_id"],
-            "files": {k: str(case[k]) for k in ("pathology_file", "brain_file") if case.get(k)}
-            | {"scan": str(case["scan"].path)},
+            "files": case["files"],
             "brain_source": case["brain_source"],
             "slices": case["slices"],
             "model_pixel_mm": case["grid"].pixel_mm,

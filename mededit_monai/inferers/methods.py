@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
 from monai.networks.schedulers import Scheduler
 
+from mededit_monai.errors import InputError
 from mededit_monai.inferers.repaint import ResampledInpaintingInferer
 
 
@@ -56,8 +58,13 @@ def build_inferer(method: str, scheduler: Scheduler, **settings: Any) -> Resampl
     An editing inferer by its name on the command line.
 
     Raises:
-        ValueError: unknown method, or a setting that the method's inferer refuses.
+        ValueError: unknown method, or a value that the method's inferer refuses.
+        InputError: unknown setting.
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
+    known = set(inspect.signature(ResampledInpaintingInferer).parameters)
+    if unknown := sorted(set(settings) - known):
+        wanted = ", ".join(sorted(known))
+        raise InputError(f"--inferer#{unknown[0]}: build_inferer knows no such setting; it takes {wanted}.")
     return METHODS[method](scheduler, **settings)

@@ -20,6 +20,10 @@ SAMPLERS = ("ddpm", "ddim", "dpm2m")
 MODES = ("corrected", "paper")
 
 
+#: Most slices in one call of the network: all slices of a large lesion at once would need memory for all of them.
+NETWORK_BATCH = 32
+
+
 class ResampledInpaintingInferer(Inferer):
     """
     Denoise inside a region, hold the prior scan outside it, and resample to harmonise the two.
@@ -184,6 +188,6 @@ class ResampledInpaintingInferer(Inferer):
 
     def _forward(self, network: Callable[..., torch.Tensor], x: torch.Tensor, level: int) -> torch.Tensor:
         timesteps = torch.full((x.shape[0],), self.levels.timesteps[level], dtype=torch.long, device=x.device)
-        if not self.exact:
-            return network(x, timesteps=timesteps)
-        return torch.cat([network(x[i : i + 1], timesteps=timesteps[i : i + 1]) for i in range(len(x))])
+        size = 1 if self.exact else NETWORK_BATCH
+        parts = zip(x.split(size), timesteps.split(size))
+        return torch.cat([network(part, timesteps=t) for part, t in parts])

@@ -1,7 +1,8 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Denoisers."""
+"""Denoisers and their weight files."""
 
 from mededit_monai.networks.mask_conditioned_unet import MaskConditionedUNet
+from mededit_monai.networks.weights import load_weights, read_weights, save_weights, weights_sha256
 
-__all__ = ["MaskConditionedUNet"]
+__all__ = ["MaskConditionedUNet", "load_weights", "read_weights", "save_weights", "weights_sha256"]

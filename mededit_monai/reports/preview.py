@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 
 from mededit_monai.reports.provenance import DISCLAIMER
 
-
 #: Width of a panel in inches.
 PANEL = 2.6
 

@@ -52,7 +52,7 @@ def is_done(folder: Path, request: Mapping[str, Any]) -> bool:
     """Whether a finished output folder was made by the same request (options and input bytes)."""
     try:
         found = json.loads((folder / PROVENANCE_FILE).read_text())
-    except (OSError, json.JSONDecodeError):
+    except (OSError, ValueError):  # absent, not JSON, not even text
         return False
     wanted = json.loads(json.dumps(request, default=str))
-    return all(found.get(key) == value for key, value in wanted.items())
+    return isinstance(found, dict) and all(found.get(key) == value for key, value in wanted.items())

@@ -6,7 +6,8 @@ The floor that shipped weights must reach, on held-out simulated pairs.
     python -m mededit_monai.reports.weight_check --bundle stroke
 
 Prints the mean intensity drop inside p relative to the true lesion's (floor: 0.6) and the mean gradient across M's edge
-relative to the unedited scan's (ceiling: 1.5); writes both with every case as JSON and a picture; exit code 1 if missed.
+relative to the unedited scan's (ceiling: 1.5); writes both with every case as JSON and a picture; exit code 1 if
+missed.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ def check_weights(bundle: str, cases: int = 20, seed: int = 0, weights: str | No
     overrides = {"steps": steps} | ({"weights": weights} if weights else {})
     network, inferer = bundle_content(bundle, ("network", "inferer"), **overrides)
     pairs = [simulate_stroke(icbm152(), case_rng(seed, "check", k)) for k in range(cases)]
-    stack = {k: np.stack([pair[k] for pair in pairs]).astype(np.float32) for k in ("prior", "image", "brain", "pathology")}
+    stack = {
+        k: np.stack([pair[k] for pair in pairs]).astype(np.float32) for k in ("prior", "image", "brain", "pathology")
+    }
     batch = {k: torch.from_numpy(v)[:, None] for k, v in stack.items()}
     region = inferer.region(batch["brain"], batch["pathology"])
     seeds = [case_seed(seed, f"check_{k}") for k in range(cases)]

@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from monai.engines.utils import PrepareBatch
 from monai.networks.schedulers import Scheduler
 from monai.utils import convert_to_tensor
 
+from mededit_monai.inferers.noise import CaseNoise
+from mededit_monai.training.losses import min_snr_weight
 from mededit_monai.transforms.intensity import to_model_range
 
 
@@ -40,19 +43,26 @@ class MaskConditionedPrepareBatch(PrepareBatch):
     Args:
         scheduler: source of ᾱ and of the prediction type.
         condition_keys: masks concatenated to x_t, in this order.
-        seed: None in training. A number fixes noise and timesteps by case for validation: timesteps are spread
-            evenly over [0, T), so that two epochs' losses differ by the weights alone.
+        even: for validation: timesteps spread evenly over [0, T) within the batch instead of drawn by case, so that
+            two epochs' losses differ by the weights alone.
+        min_snr_gamma: weight the loss by min-SNR-γ; None for the plain loss.
+        lesion_weight: added weight of pixels inside the lesion; 0 for none.
+
+    Attributes:
+        timesteps: of the last batch, N integers.
     """
 
     def __init__(
         self,
         scheduler: Scheduler,
-        condition_keys: tuple[str, ...] = ("brain", "pathology"),
-        seed: int | None = None,
+        condition_keys: Sequence[str] = ("brain", "pathology"),
+        even: bool = False,
+        min_snr_gamma: float | None = None,
+        lesion_weight: float = 0.0,
     ) -> None:
-        self.scheduler = scheduler
-        self.condition_keys = tuple(condition_keys)
-        self.seed = seed
+        self.scheduler, self.condition_keys = scheduler, tuple(condition_keys)
+        self.even, self.min_snr_gamma, self.lesion_weight = even, min_snr_gamma, lesion_weight
+        self.timesteps = torch.empty(0, dtype=torch.long)
 
     def __call__(
         self,
@@ -63,10 +73,12 @@ class MaskConditionedPrepareBatch(PrepareBatch):
     ) -> tuple[torch.Tensor, torch.Tensor, tuple, dict]:
         """
         Args:
-            batchdata: ``image`` Nx1xHxW[xD] in [0, 1] and the condition masks of the same shape.
+            batchdata: ``image`` Nx1xHxW[xD] in [0, 1] and the condition masks of the same shape; ``seed``, N numbers
+                (see :class:`~mededit_monai.datasets.seeded.SeededCases`), without which torch draws.
 
         Returns:
-            image in [-1, 1], target, (), and the keywords of MONAI's ``DiffusionInferer``.
+            image in [-1, 1]; target, with the loss's weights as last channel; (); the keywords of MONAI's
+            ``DiffusionInferer``.
         """
 
         def tensor(key: str) -> torch.Tensor:
@@ -76,13 +88,23 @@ class MaskConditionedPrepareBatch(PrepareBatch):
 
         image = to_model_range(tensor("image"))
         count, steps = image.shape[0], self.scheduler.num_train_timesteps
-        if self.seed is None:
-            noise = torch.randn_like(image)
-            t = torch.randint(0, steps, (count,), device=image.device)
+        seeds = batchdata["seed"].tolist() if "seed" in batchdata else torch.randint(2**62, (count,)).tolist()
+        noise = CaseNoise(seeds, image)()
+        if self.even:
+            t = ((torch.arange(count) + 0.5) * steps / count).long()
         else:
-            generator = torch.Generator().manual_seed(self.seed)
-            noise = torch.randn(image.shape, generator=generator).to(image.device)
-            t = ((torch.arange(count, device=image.device) + 0.5) * steps / count).long()
+            t = torch.tensor([np.random.default_rng(seed).integers(steps) for seed in seeds])
+        self.timesteps = t = t.to(image.device)
         condition = torch.cat([tensor(key) for key in self.condition_keys], dim=1)
         target = training_target(self.scheduler, image, noise, t)
+        if self.min_snr_gamma is not None or self.lesion_weight:
+            target = torch.cat([target, self._weight(tensor("pathology"), t)], dim=1)
         return image, target, (), {"noise": noise, "timesteps": t, "condition": condition, "mode": "concat"}
+
+    def _weight(self, pathology: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        weight = 1 + self.lesion_weight * pathology.amax(dim=1, keepdim=True)
+        if self.min_snr_gamma is None:
+            return weight
+        alpha_bar = self.scheduler.alphas_cumprod.to(t.device)[t]
+        by_level = min_snr_weight(alpha_bar, self.min_snr_gamma, str(self.scheduler.prediction_type))
+        return weight * by_level.view(-1, *[1] * (weight.ndim - 1))

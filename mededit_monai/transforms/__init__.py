@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From scan to model and back."""
 
+from mededit_monai.transforms.checks import CheckCased, KeepItemsd
 from mededit_monai.transforms.geometry import ModelGrid
 from mededit_monai.transforms.load import LoadCased
 from mededit_monai.transforms.masks import ComponentBoxes, ComponentBoxesd, component_boxes, dilate, edit_region
@@ -11,8 +12,10 @@ from mededit_monai.transforms.slices import AxialSlicesd
 
 __all__ = [
     "AxialSlicesd",
+    "CheckCased",
     "ComponentBoxes",
     "ComponentBoxesd",
+    "KeepItemsd",
     "LoadCased",
     "ModelGrid",
     "NativeCopy",

@@ -41,9 +41,7 @@ def dilate(mask: torch.Tensor, kernel: int) -> torch.Tensor:
     return pool(padded, kernel_size=kernel, stride=1) > 0
 
 
-def edit_region(
-    pathology: torch.Tensor, brain: torch.Tensor, dilation: int, within_brain: bool = True
-) -> torch.Tensor:
+def edit_region(pathology: torch.Tensor, brain: torch.Tensor, dilation: int, within_brain: bool = True) -> torch.Tensor:
     """
     M = dilate(p, k) ∩ b, the region that an edit may change.
 

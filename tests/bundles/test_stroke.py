@@ -19,8 +19,7 @@ from monai.bundle import ConfigWorkflow, ckpt_export, verify_metadata, verify_ne
 
 from mededit_monai import edit
 from mededit_monai.errors import InputError
-from mededit_monai.handlers import load_weights, save_weights
-from mededit_monai.networks import MaskConditionedUNet
+from mededit_monai.networks import MaskConditionedUNet, load_weights, save_weights
 from mededit_monai.workflows import bundle_content
 
 BUNDLE = REPOSITORY / "bundles" / "stroke"
@@ -224,7 +223,7 @@ def test_datalist_resumes_and_shards(tmp_path):
         assert (folder / "edited.nii.gz").read_bytes() == (out / folder.name / "edited.nii.gz").read_bytes()
 
 
-# --- bad input: one sentence, exit code 2, nothing half-written ---------------------------------------------------------
+# --- bad input: one sentence, exit code 2, nothing half-written -------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -239,6 +238,11 @@ def test_datalist_resumes_and_shards(tmp_path):
         ({"samples": 1.5}, ("--samples", "1.5")),
         ({"start": 0.0}, ("--start", "0.0")),
         ({"start": 0.5, "steps": 1}, ("--start",)),
+        ({"eta": 3}, ("--eta", "3", "between 0 and 1")),
+        ({"batch_size": 0}, ("--batch_size", "0", "at least 1")),
+        ({"window_mm": -5}, ("--window_mm", "-5")),
+        ({"inferer#stepz": 3}, ("--inferer#stepz", "build_inferer")),
+        ({"writer#restored": "x"}, ("--writer#restored", "did you mean --writer#restore")),
         ({"sampler": "plms"}, ("--sampler", "plms", "dpm2m")),
         ({"slice_index": "some"}, ("--slice_index", "some")),
         ({"slice_index": 0}, ("--slice_index 0", "8 to 11")),
@@ -292,35 +296,3 @@ def test_exit_code_of_the_bundle_command(tmp_path):
     for options, word in (("--resampel 4", "did you mean --resample"), ("--weights none.pt", "weights not found")):
         done = monai_run("inference", "inference.yaml", tmp_path, *scan, *options.split())
         assert done.returncode == 2 and word in done.stderr
-
-
-# --- training ----------------------------------------------------------------------------------------------------------
-
-
-def test_training_command(tmp_path):
-    done = monai_run(
-        *("training", "train.yaml", tmp_path, "--cohort_size", "8", "--validation_size", "4", "--max_epochs", "2"),
-        *("--batch_size", "4", "--network_def#channels", "[8,16]", "--network_def#attention_levels", "[False,True]"),
-        *("--network_def#norm_num_groups", "4", "--network_def#num_head_channels", "8", "--output_dir", "out"),
-        *("--progress", "false"),
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    out = tmp_path / "out"
-    network = MaskConditionedUNet(
-        channels=(8, 16), attention_levels=(False, True), norm_num_groups=4, num_head_channels=8
-    )
-    load_weights(network, out / "model.pt")
-    checkpoint = torch.load(next(out.glob("checkpoint_epoch=2.pt")), weights_only=True)
-    assert set(checkpoint) >= {"network", "ema", "optimizer"}
-    shipped, averaged = (list(s.values()) for s in (network.state_dict(), checkpoint["ema"]))
-    assert all(torch.allclose(a, b, atol=2e-3) for a, b in zip(shipped, averaged))
-    assert sorted(p.name for p in (out / "previews").iterdir()) == ["epoch_0001.png", "epoch_0002.png"]
-    assert "val_loss" in done.stdout + done.stderr
-
-
-def test_training_refuses_what_it_cannot_use(tmp_path):
-    (tmp_path / "datalist.json").write_text(json.dumps({"training": [{"case_id": "a", "image": "a.nii"}]}))
-    done = monai_run("training", "train.yaml", tmp_path, "--datalist", "datalist.json")
-    assert done.returncode == 2 and "'validation'" in done.stderr
-    done = monai_run("training", "train.yaml", tmp_path, "--lerning_rate", "1")
-    assert done.returncode == 2 and "did you mean --learning_rate" in done.stderr

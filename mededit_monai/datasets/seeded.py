@@ -1,0 +1,97 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Training cases whose randomness depends on seed, epoch and case only.
+
+Nothing random lives in a process: a run that was killed, has other workers or is spread over several devices sees the
+same augmented cases with the same noise in the same batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from monai.transforms import Randomizable
+from torch.utils.data import Dataset, Sampler
+
+from mededit_monai.errors import InputError
+from mededit_monai.inferers.noise import case_seed
+
+
+class SeededCases(Dataset):
+    """
+    Apply random transforms to cases, seeded by (seed, epoch, case).
+
+    Args:
+        cases: map-style dataset of dictionaries with ``case_id``; usually cached.
+        augmentation: random transform, or None.
+        seed: of the run.
+
+    Indexed by ``(epoch, number)``, as :class:`EpochBatches` yields them, or by a number (epoch 0). Every item gets
+    ``seed``, a 63-bit number for the case's diffusion noise and timestep.
+    """
+
+    def __init__(self, cases: Dataset, augmentation: Callable | None = None, seed: int = 0) -> None:
+        self.cases, self.augmentation, self.seed = cases, augmentation, seed
+
+    def __len__(self) -> int:
+        return len(self.cases)  # type: ignore[arg-type]
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Mapping[str, Any]:
+        epoch, number = key if isinstance(key, tuple) else (0, key)
+        item = dict(self.cases[number])
+        seed = case_seed(self.seed, f"{item['case_id']}@{epoch}")
+        if self.augmentation is not None:
+            if isinstance(self.augmentation, Randomizable):
+                self.augmentation.set_random_state(seed=seed % 2**32)
+            item = dict(self.augmentation(item))
+        return item | {"seed": seed}
+
+
+class EpochBatches(Sampler):
+    """
+    Shuffled batches of ``(epoch, number)``, for ``DataLoader(batch_sampler=…)``; a batch cut short is dropped.
+
+    The order of epoch e depends on (seed, e). With several processes each takes its slice of a common batch of
+    ``batch_size`` x ``world_size``, so that n processes train on what one process with n times the batch would.
+
+    Args:
+        length: cases.
+        batch_size: of one process.
+        seed: of the run.
+        rank, world_size: of the process; None for those of ``torch.distributed``, or 0 and 1.
+
+    Raises:
+        InputError: if not even one batch can be filled.
+    """
+
+    def __init__(
+        self, length: int, batch_size: int, seed: int = 0, rank: int | None = None, world_size: int | None = None
+    ) -> None:
+        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        self.rank = rank if rank is not None else torch.distributed.get_rank() if distributed else 0
+        self.world_size = world_size or (torch.distributed.get_world_size() if distributed else 1)
+        self.length, self.batch_size, self.seed, self.epoch = length, batch_size, seed, 1
+        if len(self) == 0:
+            processes = f" in each of {self.world_size} processes" if self.world_size > 1 else ""
+            raise InputError(
+                f"--batch_size: got {batch_size}{processes}, but the training list has {length} cases; wanted at most "
+                f"{length // self.world_size}."
+            )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Which epoch the next iteration is, counted from 1 as Ignite does."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length // (self.batch_size * self.world_size)
+
+    def __iter__(self) -> Iterator[Sequence[tuple[int, int]]]:
+        generator = torch.Generator().manual_seed(case_seed(self.seed, f"epoch {self.epoch}"))
+        order = torch.randperm(self.length, generator=generator).tolist()
+        common = self.batch_size * self.world_size
+        for batch in range(len(self)):
+            first = batch * common + self.rank * self.batch_size
+            yield [(self.epoch, number) for number in order[first : first + self.batch_size]]

@@ -1,0 +1,136 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Checkpoints that a killed training goes on from, to the same weights as if it had not been killed.
+
+MONAI's ``CheckpointSaver`` writes in place, so that a kill while it writes leaves half a file and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+
+from mededit_monai.errors import InputError
+from mededit_monai.networks.weights import save_atomically, save_weights
+from mededit_monai.training.distributed import is_main_process
+
+CHECKPOINT_FILE, BEST_WEIGHTS, LAST_WEIGHTS = "checkpoint.pt", "model.pt", "model_last.pt"
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingCheckpoint:
+    """
+    Resume at the start, save after every epoch, keep best and last weights.
+
+    Everything random depends on seed, epoch and case (see :mod:`mededit_monai.datasets.seeded`), so what is saved at
+    the end of an epoch is all the state there is. Attach it behind the handlers that act at an epoch's end.
+
+    Files: ``checkpoint.pt`` (everything, full precision), ``model.pt`` (the exported network at its lowest validation
+    metric), ``model_last.pt`` (the same after the last epoch); both weight files in half precision.
+
+    Args:
+        output_dir: folder of the files.
+        objects: what has a state: network, averaged network, optimizer, learning-rate scheduler.
+        exported: network whose weights are written, usually the averaged one.
+        validator: its key metric decides which epoch was best, lower is better; None: the last is the best.
+        settings: plain values that a resumed training must share.
+        resume: False starts anew and overwrites.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        objects: Mapping[str, Any],
+        exported: torch.nn.Module,
+        validator: Engine | None = None,
+        settings: Mapping[str, Any] | None = None,
+        resume: bool = True,
+    ) -> None:
+        self.folder, self.objects, self.exported = Path(output_dir), dict(objects), exported
+        self.validator, self.resume = validator, resume
+        self.settings = json.loads(json.dumps(dict(settings or {}), default=str))
+        self.best: dict[str, float] = {"value": float("inf"), "epoch": 0}
+        self._validated = False
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the trainer."""
+        engine.add_event_handler(Events.STARTED, self.load)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
+        if self.validator is not None:
+            self.validator.add_event_handler(Events.EPOCH_COMPLETED, self._note_validation)
+
+    def load(self, engine: Engine) -> None:
+        """
+        Restore trainer and objects if the folder holds a checkpoint.
+
+        Raises:
+            InputError: a checkpoint of other settings or another network, or of more epochs than wanted.
+        """
+        path = self.folder / CHECKPOINT_FILE
+        if not self.resume or not path.is_file():
+            return
+        way_out = "choose another --output_dir, or --resume false to start anew"
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise InputError(f"{path}: cannot be read as a checkpoint; {way_out}.") from error
+        for name, value in self.settings.items():
+            found = content["settings"].get(name)
+            if found != value:
+                raise InputError(f"{path}: was made with {name} = {found}, now {value}; {way_out}.")
+        if content["epoch"] > engine.state.max_epochs:
+            raise InputError(
+                f"--max_epochs: got {engine.state.max_epochs}, but {path} has {content['epoch']} epochs; {way_out}."
+            )
+        try:
+            for name, item in self.objects.items():
+                item.load_state_dict(content["objects"][name])
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise InputError(f"{path}: is of another network or optimizer; {way_out}.") from error
+        scaler = getattr(engine, "scaler", None)
+        if scaler is not None and content["scaler"]:
+            scaler.load_state_dict(content["scaler"])
+        engine.state.epoch, engine.state.iteration = content["epoch"], content["iteration"]
+        self.best = content["best"]
+        done = "the training is done" if content["epoch"] == engine.state.max_epochs else "going on"
+        logger.info("%s: %d epochs done, %s.", path, content["epoch"], done)
+
+    def save(self, engine: Engine) -> None:
+        """Write weights and checkpoint, in this order: a kill in between repeats the epoch and writes the same."""
+        if not is_main_process():
+            return
+        save_weights(self.exported, self.folder / LAST_WEIGHTS)
+        if self.validator is None or self._is_best(engine):
+            save_weights(self.exported, self.folder / BEST_WEIGHTS)
+        scaler = getattr(engine, "scaler", None)
+        content = {
+            "epoch": engine.state.epoch,
+            "iteration": engine.state.iteration,
+            "objects": {name: item.state_dict() for name, item in self.objects.items()},
+            "scaler": scaler.state_dict() if scaler is not None else {},
+            "best": self.best,
+            "settings": self.settings,
+        }
+        save_atomically(content, self.folder / CHECKPOINT_FILE)
+
+    def _note_validation(self, _: Engine) -> None:
+        self._validated = True
+
+    def _is_best(self, engine: Engine) -> bool:
+        if not self._validated:
+            return False
+        self._validated = False
+        state = self.validator.state  # type: ignore[union-attr]
+        value = float(state.metrics[state.key_metric_name])
+        if value >= self.best["value"]:
+            return False
+        self.best = {"value": value, "epoch": engine.state.epoch}
+        return True

@@ -1,0 +1,131 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a training tells: a progress bar or one line an epoch, a table and learning curves."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+from tqdm import tqdm
+
+from mededit_monai.reports.curves import save_curves
+from mededit_monai.reports.provenance import DISCLAIMER, versions
+from mededit_monai.training.distributed import is_main_process
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingLog:
+    """
+    On a terminal a progress bar with the time left; elsewhere one line an epoch. In ``output_dir``: ``training.json``
+    (settings and versions), ``history.csv`` (a row an epoch), ``progress.png``.
+
+    Args:
+        output_dir: folder of the files.
+        settings: written down as they are.
+        validator: its metrics go into the row of the epoch.
+        progress: False switches the bar off.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        settings: Mapping[str, Any] | None = None,
+        validator: Engine | None = None,
+        progress: bool = True,
+    ) -> None:
+        self.folder, self.settings, self.validator = Path(output_dir), dict(settings or {}), validator
+        self.progress = progress and sys.stderr.isatty()
+        self.rows: list[dict[str, Any]] = []
+        self._losses: list[float] = []
+        self._bar: tqdm | None = None
+        self._started = self._run_started = 0.0
+        self._first_epoch = 0
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the trainer, behind resume and validation."""
+        for one in (engine, self.validator):
+            if one is not None:
+                one.logger.setLevel(logging.WARNING)  # Ignite's own lines would bury the one a reader wants
+        if is_main_process():
+            engine.add_event_handler(Events.STARTED, self._start)
+            engine.add_event_handler(Events.EPOCH_STARTED, self._start_epoch)
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self._iteration)
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch)
+            engine.add_event_handler(Events.COMPLETED | Events.EXCEPTION_RAISED, self._close)
+
+    def _start(self, engine: Engine) -> None:
+        self._first_epoch, self._run_started = engine.state.epoch, time.perf_counter()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        record = {"note": DISCLAIMER, "settings": self.settings, "versions": versions()}
+        (self.folder / "training.json").write_text(json.dumps(record, indent=2, default=str) + "\n")
+        table = self.folder / "history.csv"
+        if self._first_epoch and table.is_file():
+            with open(table, newline="") as stream:
+                self.rows = [row for row in csv.DictReader(stream) if int(row["epoch"]) <= self._first_epoch]
+        if self.progress:
+            length = engine.state.epoch_length
+            self._bar = tqdm(total=engine.state.max_epochs * length, initial=engine.state.iteration, desc="training")
+
+    def _start_epoch(self, engine: Engine) -> None:
+        self._started, self._losses = time.perf_counter(), []
+
+    def _iteration(self, engine: Engine) -> None:
+        output = engine.state.output
+        output = output[0] if isinstance(output, list) else output  # decollated: every case holds the batch's loss
+        self._losses.append(float(output["loss"]))
+        if self._bar is not None:
+            self._bar.set_postfix(epoch=engine.state.epoch, loss=f"{self._losses[-1]:.4f}", refresh=False)
+            self._bar.update()
+
+    def _epoch(self, engine: Engine) -> None:
+        seconds = time.perf_counter() - self._started
+        row: dict[str, Any] = {
+            "epoch": engine.state.epoch,
+            "iteration": engine.state.iteration,
+            "learning_rate": engine.optimizer.param_groups[0]["lr"],
+            "train_loss": sum(self._losses) / len(self._losses),
+            "seconds": round(seconds, 1),
+        }
+        if self.validator is not None and self.validator.state.epoch == engine.state.epoch:
+            row |= {k: v for k, v in self.validator.state.metrics.items() if isinstance(v, (int, float))}
+        self.rows.append(row)
+        self._write()
+        if self._bar is None:
+            logger.info(self._line(engine, row))
+
+    def _line(self, engine: Engine, row: Mapping[str, Any]) -> str:
+        done = engine.state.epoch - self._first_epoch
+        left = (time.perf_counter() - self._run_started) / done * (engine.state.max_epochs - engine.state.epoch)
+        hours, minutes = divmod(math.ceil(left / 60), 60)
+        scores = "  ".join(
+            f"{k} {v:.4f}" for k, v in row.items() if k.startswith(("train_", "edit_")) or k == "val_loss"
+        )
+        took = f"{row['seconds']:.0f} s, {hours}:{minutes:02d} h left"
+        return f"epoch {engine.state.epoch}/{engine.state.max_epochs}  {scores}  {took}"
+
+    def _write(self) -> None:
+        fields = list(dict.fromkeys(key for row in self.rows for key in row))
+        unfinished = self.folder / "history.csv.tmp"
+        with open(unfinished, "w", newline="") as stream:
+            writer = csv.DictWriter(stream, fields)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        os.replace(unfinished, self.folder / "history.csv")
+        save_curves(self.rows, self.folder / "progress.png")
+
+    def _close(self, engine: Engine, error: BaseException | None = None) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        if error is not None:
+            raise error

@@ -1,0 +1,121 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Plain half-precision weight files: written whole or not at all, loaded with nothing but tensors in them."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+from mededit_monai.errors import InputError
+from mededit_monai.reports.provenance import sha256
+
+
+def save_atomically(content: object, path: str | Path) -> None:
+    """
+    ``torch.save`` through a temporary name: the file is whole, or the one before.
+
+    Raises:
+        InputError: if it cannot be written (disk full, no permission).
+    """
+    path = Path(path)
+    unfinished = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(unfinished, "wb") as stream:
+            torch.save(content, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(unfinished, path)
+    except (OSError, RuntimeError) as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        # torch hides the stream's own error behind one about its archive
+        cause = error if isinstance(error, OSError) else find_os_error(error) or error
+        raise InputError(
+            f"{path}: cannot be written ({getattr(cause, 'strerror', None) or cause}); make room or choose another "
+            "--output_dir, then run the same command again; what was saved before is untouched."
+        ) from error
+
+
+def find_os_error(error: BaseException | None) -> OSError | None:
+    """The operating system's error an exception stems from, if any."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def save_weights(network: torch.nn.Module, path: str | Path) -> None:
+    """Write a network's state dict in fp16 (integers unchanged), whole or not at all."""
+    state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    half = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+    for name, tensor in half.items():
+        if not torch.isfinite(tensor).all():
+            raise InputError(
+                f"{path}: '{name}' holds values that half precision cannot (largest {state[name].abs().max():g}, "
+                "wanted below 65504); the training has diverged: lower --learning_rate."
+            )
+    save_atomically(half, path)
+
+
+def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
+    """
+    The tensors of a weight file.
+
+    Raises:
+        InputError: missing file, or not a plain state dict.
+    """
+    path = Path(path)
+    _require(path)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        broken = "is truncated" if not zipfile.is_zipfile(path) else "holds more than tensors"
+        raise InputError(f"{path}: cannot be read as a weight file ({broken}); save a plain state dict.") from error
+    if not isinstance(state, dict) or not all(
+        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
+    ):
+        raise InputError(f"{path}: holds no plain state dict; save network.state_dict() alone.")
+    return state
+
+
+def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
+    """
+    Load a plain state dict into a network (cast to the network's own precision).
+
+    Raises:
+        InputError: missing file, not a plain state dict, or weights of another network (first mismatch named).
+    """
+    state, wanted = read_weights(path), network.state_dict()
+    if set(state) != set(wanted):
+        odd = sorted(set(state) ^ set(wanted))[0]
+        where = "is missing from the file" if odd in wanted else "is not in the network"
+        raise InputError(f"{path}: does not fit the network: '{odd}' {where}; use weights trained with this config.")
+    for name, tensor in state.items():
+        if tensor.shape != wanted[name].shape:
+            raise InputError(
+                f"{path}: does not fit the network: '{name}' has shape {tuple(tensor.shape)}, wanted "
+                f"{tuple(wanted[name].shape)}; use weights trained with this config."
+            )
+    network.load_state_dict(state)
+    return network
+
+
+def weights_sha256(path: str | Path) -> str:
+    """
+    SHA-256 of a weight file.
+
+    Raises:
+        InputError: if there is no such file.
+    """
+    _require(path)
+    return sha256(path)
+
+
+def _require(path: str | Path) -> None:
+    if not Path(path).is_file():
+        raise InputError(f"{path}: weights not found; train the bundle or give another file with --weights.")

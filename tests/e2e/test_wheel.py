@@ -1,0 +1,65 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""A wheel built from the repository edits a scan from another folder, with nothing of the repository on its path."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY, write_head
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """The wheel, built from a copy (setuptools leaves build/ behind) and installed apart from its dependencies."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    ignore = shutil.ignore_patterns(".git", ".venv*", "out", "tests", "docs", "build", "*.egg-info", "__pycache__")
+    shutil.copytree(REPOSITORY, source, ignore=ignore)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    wheels, site = folder / "wheels", folder / "site"
+    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", wheels, source], check=True, timeout=300)
+    (wheel,) = wheels.glob("mededit_monai-*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--target", site, wheel], check=True, timeout=300)
+    return site
+
+
+def test_wheel_edits_with_the_shipped_bundle(installed, tmp_path):
+    head = write_head(tmp_path / "head")
+    # -P keeps the current folder off the path; PYTHONPATH comes before the editable install of the repository.
+    where = subprocess.run(
+        [sys.executable, "-c", "import mededit_monai; print(mededit_monai.__file__)"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+    )
+    assert Path(where.stdout.strip()).is_relative_to(installed)
+    done = subprocess.run(
+        [sys.executable, str(installed / "bin" / "mededit"), "edit", "--scan", str(head.scan)]
+        + ["--pathology", str(head.pathology), "--steps", "2", "--resample", "1", "-o", "out"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "scan" / "edited.nii.gz").is_file()
+
+
+def test_wheel_holds_bundle_and_overlays(installed):
+    package = installed / "mededit_monai"
+    for name in (
+        "bundles/stroke/configs/train.yaml",
+        "bundles/stroke/LICENSE",
+        "configs/thesis_sampling.yaml",
+        "py.typed",
+    ):
+        assert (package / name).is_file(), name
+    shipped = (package / "bundles/stroke/models/model.pt").read_bytes()
+    assert shipped == (REPOSITORY / "bundles/stroke/models/model.pt").read_bytes()

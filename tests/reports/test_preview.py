@@ -1,0 +1,128 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""The picture is read back panel by panel: what it shows, which way up, and what it says."""
+
+from __future__ import annotations
+
+import matplotlib.image
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from mededit_monai.reports.preview import edit_preview, upright
+
+
+@pytest.fixture()
+def figures(monkeypatch) -> list[Figure]:
+    """Figures in the order in which they were saved."""
+    saved, save = [], Figure.savefig
+
+    def kept(figure, *arguments, **keywords):
+        saved.append(figure)
+        return save(figure, *arguments, **keywords)
+
+    monkeypatch.setattr(Figure, "savefig", kept)
+    return saved
+
+
+def head() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A head of 40 by 60 pixels with an edit in its right front: prior, edit, lesion, region."""
+    prior = np.zeros((128, 128), np.float32)
+    prior[30:70, 30:90] = np.random.default_rng(0).uniform(0.3, 1, (40, 60))
+    lesion, region = np.zeros((2, 128, 128), bool)
+    lesion[60:65, 80:86] = True
+    region[55:70, 75:90] = True
+    edit = np.where(region, prior * 0.25, prior)
+    return prior, edit, lesion, region
+
+
+#: What a preview of :func:`head` shows: the head and 4 pixels around it, first pixel and size.
+LOW, SIZE = (26, 26), (48, 68)
+
+
+def shown(figure: Figure) -> list[np.ndarray]:
+    return [axes.images[0].get_array() for axes in figure.axes[:4]]
+
+
+def words(figure: Figure) -> str:
+    return " | ".join([text.get_text() for text in figure.texts] + [axes.get_title() for axes in figure.axes])
+
+
+def test_upright_is_radiological():
+    """x to the patient's right, y to the front: front on top, right on the viewer's left."""
+    plane = np.zeros((3, 4))
+    plane[2, 3] = 1  # right, front
+    plane[0, 0] = 2  # left, back
+    assert upright(plane).tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 2]]
+
+
+def test_panels(figures, tmp_path):
+    prior, edit, lesion, region = head()
+    edit_preview(prior, edit, lesion, region, tmp_path / "preview.png", "case 7")
+    part = slice(LOW[0], LOW[0] + SIZE[0]), slice(LOW[1], LOW[1] + SIZE[1])
+    first, second, third, difference = shown(figures[0])
+    assert np.array_equal(first, upright(prior[part])) and np.array_equal(second, first)
+    assert np.array_equal(third, upright(edit[part]))
+    assert np.array_equal(difference[upright(prior[part]) > 0], upright(edit - prior)[upright(prior) > 0])
+    assert difference.mask[upright(prior[part]) == 0].all()  # the background is neither brighter nor darker
+
+
+def test_pixels_are_square(figures, tmp_path):
+    edit_preview(*head(), tmp_path / "preview.png")
+    width, height = figures[0].get_size_inches()
+    for axes in figures[0].axes[:4]:
+        place = axes.get_position(original=True)
+        assert place.width * width / (place.height * height) == pytest.approx(SIZE[0] / SIZE[1])
+
+
+def test_scales_are_fixed(figures, tmp_path):
+    """Two previews can be compared: grey from 0 to 1, differences symmetric with red for brighter."""
+    edit_preview(*head(), tmp_path / "preview.png")
+    images = [axes.images[0] for axes in figures[0].axes[:4]]
+    assert [image.get_clim() for image in images] == [(0, 1)] * 3 + [(-0.6, 0.6)]
+    brighter, darker, same = (images[3].to_rgba(np.array([value]))[0] for value in (0.5, -0.5, 0.0))
+    assert brighter[0] > 2 * brighter[2] and darker[2] > 2 * darker[0] and same[:3].min() > 0.9
+    assert (tmp_path / "preview.png").stat().st_size > 10_000
+
+
+def test_outlines_lie_around_the_masks(figures, tmp_path):
+    prior, edit, lesion, region = head()
+    edit_preview(prior, edit, lesion, region, tmp_path / "preview.png")
+    outlines = figures[0].axes[1].collections
+    assert len(outlines) == 2 and not any(figures[0].axes[k].collections for k in (0, 2, 3))
+    for outline, (x, y), red in zip(outlines, (((60, 64), (80, 85)), ((55, 69), (75, 89))), (True, False)):
+        points = np.concatenate([path.vertices for path in outline.get_paths()])
+        # both axes run backwards from the last pixel shown; the outline passes half a pixel around the mask
+        columns = [SIZE[0] - 1 - (x[1] - LOW[0]) - 0.5, SIZE[0] - 1 - (x[0] - LOW[0]) + 0.5]
+        rows = [SIZE[1] - 1 - (y[1] - LOW[1]) - 0.5, SIZE[1] - 1 - (y[0] - LOW[1]) + 0.5]
+        assert [points[:, 0].min(), points[:, 0].max()] == pytest.approx(columns)
+        assert [points[:, 1].min(), points[:, 1].max()] == pytest.approx(rows)
+        colour = outline.get_edgecolor()[0]
+        assert (colour[0] > colour[2]) == red
+
+
+def test_what_it_says(figures, tmp_path):
+    edit_preview(*head(), tmp_path / "preview.png", "case 7  slice 93")
+    said = words(figures[0])
+    for part in ("case 7  slice 93", "Synthetic image", "Research use only, not a medical device"):
+        assert part in said
+    assert [axes.get_title() for axes in figures[0].axes[:4]] == [
+        *("prior scan", "lesion (red), region (blue)", "counterfactual (synthetic)", "edit − prior")
+    ]
+
+
+@pytest.mark.parametrize("fill", [False, True])
+def test_masks_without_an_outline(figures, tmp_path, fill):
+    prior, edit, lesion, _ = head()
+    edit_preview(prior, edit, lesion, np.full((128, 128), fill), tmp_path / "preview.png")
+    assert len(figures[0].axes[1].collections) == 1
+
+
+def test_a_head_at_the_border_and_an_empty_slice(figures, tmp_path):
+    prior, edit, lesion, region = (np.roll(plane, (-30, -30), (0, 1)) for plane in head())
+    edit_preview(prior, edit, lesion, region, tmp_path / "border.png")
+    # what lies beyond the border cannot be shown, what lies within it is complete
+    assert shown(figures[0])[0].sum() == pytest.approx(prior.sum(), rel=1e-5)
+    blank = np.zeros((128, 128))
+    edit_preview(blank, blank, blank > 0, blank > 0, tmp_path / "blank.png")
+    assert shown(figures[1])[0].shape == (128, 128) and matplotlib.image.imread(tmp_path / "blank.png").ndim == 3

@@ -1,0 +1,104 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import gzip
+
+import nibabel as nib
+import numpy as np
+import pytest
+from conftest import write_head
+
+from mededit_monai.errors import InputError
+from mededit_monai.simulation.drawing import draw_lesion
+
+
+def drawn(path) -> tuple[np.ndarray, np.ndarray, float]:
+    """Mask, centre of mass in world mm, and the radius of a ball of its volume."""
+    image = nib.load(path)
+    mask = np.asarray(image.dataobj) > 0
+    centre = image.affine @ [*np.argwhere(mask).mean(0), 1]
+    volume = mask.sum() * abs(np.linalg.det(image.affine[:3, :3]))
+    return mask, centre[:3], (3 * volume / (4 * np.pi)) ** (1 / 3)
+
+
+@pytest.mark.parametrize("axcodes, rotation", [("RAS", 0), ("LIA", 0), ("PSR", 12)])
+def test_centre_is_in_world_coordinates(tmp_path, axcodes, rotation):
+    head = write_head(tmp_path, axcodes, rotation=rotation)
+    brain = nib.load(head.brain)
+    middle = (brain.affine @ [*np.argwhere(np.asarray(brain.dataobj)).mean(0), 1])[:3]
+    wanted = middle + [-20, 10, 4]
+    count = draw_lesion(head.scan, tmp_path / "lesion.nii.gz", tuple(wanted), radius=12)
+    mask, centre, radius = drawn(tmp_path / "lesion.nii.gz")
+    assert mask.sum() == count and not mask[np.asarray(brain.dataobj) == 0].any()
+    assert np.abs(centre - wanted).max() < 4 and radius == pytest.approx(12, rel=0.2)
+
+
+@pytest.mark.parametrize("axcodes", ["RAS", "LPI"])
+def test_without_a_centre_it_lies_on_the_right_and_above(tmp_path, axcodes):
+    head = write_head(tmp_path, axcodes)
+    draw_lesion(head.scan, tmp_path / "lesion.nii", radius=8)
+    _, centre, _ = drawn(tmp_path / "lesion.nii")
+    # the middle of the brain is at (-1, -1, 8) mm in this head
+    assert np.abs(centre - [29, -1, 23]).max() < 3
+
+
+def test_outline_depends_on_the_seed_alone(head, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        draw_lesion(head.scan, tmp_path / f"{name}.nii.gz", seed=seed)
+    a, b, c = ((tmp_path / f"{name}.nii.gz").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_outline_is_no_ball(head, tmp_path):
+    """Some pixels nearer than the radius are out and some farther ones are in."""
+    draw_lesion(head.scan, tmp_path / "lesion.nii.gz", (-1, -1, 8), radius=20)
+    mask, _, _ = drawn(tmp_path / "lesion.nii.gz")
+    points = np.argwhere(np.ones(mask.shape)) @ head.image.affine[:3, :3].T + head.image.affine[:3, 3]
+    distance = np.linalg.norm(points - [-1, -1, 8], axis=1).reshape(mask.shape)
+    assert (~mask & (distance < 19)).any() and (mask & (distance > 21)).any()
+    assert not mask[distance > 2.2 * 20].any()
+
+
+def test_a_lesion_at_the_edge_is_cut_to_the_brain(head, tmp_path):
+    draw_lesion(head.scan, tmp_path / "lesion.nii.gz", (58, -1, 8), radius=20)  # the brain ends at x = 65
+    mask, centre, radius = drawn(tmp_path / "lesion.nii.gz")
+    brain = np.asarray(nib.load(head.brain).dataobj) > 0
+    assert not mask[~brain].any() and 10 < radius < 19 and centre[0] < 56
+
+
+def test_mask_is_on_the_scans_grid_and_marked(head, tmp_path):
+    draw_lesion(head.scan, tmp_path / "deep" / "lesion.nii.gz")
+    image = nib.load(tmp_path / "deep" / "lesion.nii.gz")
+    assert np.array_equal(image.affine, head.image.affine) and image.shape == head.image.shape
+    assert image.get_data_dtype() == np.uint8 and set(np.unique(image.dataobj)) == {0, 1}
+    content = gzip.decompress((tmp_path / "deep" / "lesion.nii.gz").read_bytes())
+    assert b"synthetic" in content[148:228]  # the header's description
+
+
+def test_brain_mask_stands_in_for_skull_stripping(head, tmp_path):
+    noise = np.abs(np.random.default_rng(0).standard_normal(head.image.shape)) + 1
+    nib.save(nib.Nifti1Image((head.image.get_fdata() + noise).astype(np.float32), head.image.affine), head.scan)
+    with pytest.raises(InputError, match="not skull-stripped"):
+        draw_lesion(head.scan, tmp_path / "lesion.nii.gz")
+    assert draw_lesion(head.scan, tmp_path / "lesion.nii.gz", brain=head.brain) > 0
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"radius": 0}, "--radius: got 0, wanted a positive number"),
+        ({"radius": -3.5}, "--radius: got -3.5, wanted a positive number"),
+        ({"centre": (300, 0, 0)}, r"--centre: \(300, 0, 0\) lies outside the brain of .*scan.nii.gz; choose a point"),
+    ],
+)
+def test_refuses_what_cannot_be_drawn(head, tmp_path, options, words):
+    with pytest.raises(InputError, match=words):
+        draw_lesion(head.scan, tmp_path / "out" / "lesion.nii.gz", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_refuses_a_brain_mask_of_another_grid(head, tmp_path):
+    nib.save(nib.Nifti1Image(np.ones((9, 9, 9), np.uint8), np.eye(4)), tmp_path / "brain.nii")
+    with pytest.raises(InputError, match="brain.nii: lies on another grid"):
+        draw_lesion(head.scan, tmp_path / "lesion.nii.gz", brain=tmp_path / "brain.nii")
