@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
 
-.PHONY: demo test test-slow check-weights pictures lint format clean
+.PHONY: demo test test-slow check-weights bench-training pictures lint format clean
 
 # torch first and pinned: an unpinned one pulls gigabytes of CUDA libraries.
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -38,6 +38,10 @@ test-slow: $(VENV)/installed-dev
 # The floor for the shipped weights, on 20 held-out simulated cases.
 check-weights: $(VENV)/installed
 	$(BIN)/python -m mededit_monai.reports.weight_check --bundle stroke
+
+# What the data pipeline costs beside a training step.
+bench-training: $(VENV)/installed
+	$(BIN)/python -m mededit_monai.reports.training_bench --bundle stroke
 
 # The pictures in README.
 pictures: $(VENV)/installed

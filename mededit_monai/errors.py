@@ -23,6 +23,8 @@ def find_input_error(error: BaseException | None) -> InputError | None:
     while error is not None and id(error) not in seen:
         if isinstance(error, InputError):
             return error
+        if type(error).__name__ == "OptionalImportError":  # MONAI's, named so that MONAI is not imported for it
+            return InputError(f"{error}; this option needs a package more: pip install 'mededit_monai[all]'.")
         seen.add(id(error))
         error = error.__cause__ or error.__context__
     return None

@@ -159,16 +159,18 @@ def bundle_root(bundle: str | Path) -> Path:
     raise InputError(f"--bundle: '{bundle}' is neither a known bundle ({', '.join(names)}) nor a bundle's folder.")
 
 
-def bundle_content(bundle: str | Path, ids: Sequence[str], **overrides: Any) -> tuple[Any, ...]:
+def bundle_content(
+    bundle: str | Path, ids: Sequence[str], config: str = "inference.yaml", **overrides: Any
+) -> tuple[Any, ...]:
     """
-    Parsed items of a bundle's ``inference.yaml``, for programs that need its parts (``network``, ``inferer``, …).
+    Parsed items of a bundle's config, for programs that need its parts (``network``, ``inferer``, …).
 
     Args:
         overrides: as on the command line of a bundle run.
     """
     root = bundle_root(bundle)
     parser = ConfigParser()
-    parser.read_config(str(root / "configs" / "inference.yaml"))
+    parser.read_config(str(root / "configs" / config))
     parser.update({"bundle_root": str(root), "progress": False, **overrides})
     try:
         return tuple(parser.get_parsed_content(name) for name in ids)

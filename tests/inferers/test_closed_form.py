@@ -24,7 +24,9 @@ SD = 0.1
 SPACING = {"t": uniform, "logsnr": log_snr}
 
 
-@pytest.mark.parametrize("steps, spacing, count", [(1000, "t", 1000), (25, "t", 25), (100, "logsnr", 94), (50, "logsnr", 49)])
+@pytest.mark.parametrize(
+    "steps, spacing, count", [(1000, "t", 1000), (25, "t", 25), (100, "logsnr", 94), (50, "logsnr", 49)]
+)
 def test_levels_are_those_of_the_closed_forms(steps, spacing, count):
     levels = noise_levels(scheduler(), steps, spacing)
     assert list(levels.timesteps) == SPACING[spacing](steps)
@@ -43,9 +45,7 @@ CELLS = [(kind, spacing, n, value) for kind, spacing, row in TABLE for n, value 
 
 def sample(kind: str, spacing: str, steps: int, **settings) -> float:
     """S.d. of the package's sampler on 90 000 scalars ~ N(0, 0.1²), relative to 0.1."""
-    inferer = SDEditInferer(
-        scheduler(), start=1.0, steps=steps, spacing=spacing, sampler=kind, clip=None, **settings
-    )
+    inferer = SDEditInferer(scheduler(), start=1.0, steps=steps, spacing=spacing, sampler=kind, clip=None, **settings)
     blank = torch.zeros(1, 1, 300, 300)
     result = inferer(blank, ExactNetwork(np.array([[SD**2]])), blank, blank, seeds=[steps])
     return float(result.std()) / SD
@@ -58,7 +58,9 @@ def test_texture_that_survives(kind, spacing, steps, published):
     assert sample(kind, spacing, steps) == pytest.approx(exact, rel=0.02)
 
 
-@pytest.mark.parametrize("kind, steps, spacing", [("ddpm", 1000, "t"), ("ddim", 1000, "t"), ("ddpm", 100, "logsnr"), ("ddpm", 25, "logsnr")])
+@pytest.mark.parametrize(
+    "kind, steps, spacing", [("ddpm", 1000, "t"), ("ddim", 1000, "t"), ("ddpm", 100, "logsnr"), ("ddpm", 25, "logsnr")]
+)
 def test_standard_deviation_at_other_counts(kind, steps, spacing):
     assert sample(kind, spacing, steps) == pytest.approx(propagated_sd(SPACING[spacing](steps), SD, kind), rel=0.02)
 

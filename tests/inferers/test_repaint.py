@@ -45,7 +45,9 @@ def batch(count: int = 3, spatial: tuple[int, ...] = (16, 16)) -> dict[str, torc
 
 def small_network(spatial_dims: int = 2) -> MaskConditionedUNet:
     torch.manual_seed(0)
-    network = MaskConditionedUNet(spatial_dims, channels=(8, 16), attention_levels=(False, True), norm_num_groups=4, num_head_channels=8)
+    network = MaskConditionedUNet(
+        spatial_dims, channels=(8, 16), attention_levels=(False, True), norm_num_groups=4, num_head_channels=8
+    )
     with torch.no_grad():
         for weight in network.parameters():  # MONAI's last layers start at zero, which would hide the condition
             weight.add_(0.05 * torch.randn_like(weight))
@@ -241,7 +243,9 @@ def test_refuses_an_unknown_method():
 
 def test_runs_in_a_supervised_evaluator():
     cases = batch(4)
-    items = [{"image": cases["inputs"][k], "brain": cases["brain"][k], "pathology": cases["pathology"][k]} for k in range(4)]
+    items = [
+        {"image": cases["inputs"][k], "brain": cases["brain"][k], "pathology": cases["pathology"][k]} for k in range(4)
+    ]
 
     def prepare(data, device, non_blocking, **kwargs):
         masks = {"brain": data["brain"], "pathology": data["pathology"]}

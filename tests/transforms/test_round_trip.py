@@ -115,7 +115,9 @@ def test_native_sharpness_survives_small_changes(tmp_path):
     for change, kept in ((0.05, True), (0.5, False)):
         copy, region = restored(head, case, change=change)
         inside = region[:, :, case["slices"][0]]
-        detail = [np.diff(plane, axis=0)[inside[1:] & inside[:-1]].std() for plane in (old, copy.plane(case["slices"][0]))]
+        detail = [
+            np.diff(plane, axis=0)[inside[1:] & inside[:-1]].std() for plane in (old, copy.plane(case["slices"][0]))
+        ]
         assert (detail[1] > 0.9 * detail[0]) == kept
 
 

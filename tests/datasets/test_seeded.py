@@ -1,0 +1,101 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Batches and augmentations that depend on seed, epoch and case only."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from monai.transforms import Compose, Identity, RandFlipd, RandGaussianNoised, Transform
+from torch.utils.data import DataLoader
+
+from mededit_monai.datasets.caching import cached_cases, training_cases
+from mededit_monai.datasets.seeded import EpochBatches, SeededCases
+from mededit_monai.errors import InputError
+
+CASES = [{"case_id": f"case{k}", "image": torch.full((1, 4, 4), float(k))} for k in range(12)]
+NOISY = Compose([RandFlipd("image", prob=0.5, spatial_axis=0), RandGaussianNoised("image", prob=1.0)])
+
+
+def drawn(order, seed: int = 0, epoch: int = 1) -> dict:
+    data = SeededCases(CASES, NOISY, seed)
+    items = [data[epoch, k] for k in order]
+    return {item["case_id"]: (item["seed"], item["image"].clone()) for item in items}
+
+
+def same(one, other) -> bool:
+    return all(one[k][0] == other[k][0] and torch.equal(one[k][1], other[k][1]) for k in one)
+
+
+def test_augmentation_is_the_cases_own():
+    forward, backward = drawn(range(12)), drawn(reversed(range(12)))
+    assert same(forward, backward) and same(drawn([7]), forward)
+    assert not same(drawn([7], epoch=2), forward) and not same(drawn([7], seed=1), forward)
+
+
+def test_workers_change_nothing():
+    def run(workers: int) -> list:
+        data, sampler = SeededCases(CASES, NOISY), EpochBatches(12, 4)
+        loader = DataLoader(data, batch_sampler=sampler, num_workers=workers)
+        return [(batch["case_id"], batch["seed"].tolist(), batch["image"]) for batch in loader]
+
+    for one, other in zip(run(0), run(2), strict=True):
+        assert one[:2] == other[:2] and torch.equal(one[2], other[2])
+
+
+def epoch_of(sampler: EpochBatches, epoch: int) -> list[list[int]]:
+    sampler.set_epoch(epoch)
+    assert all(key[0] == epoch for batch in sampler for key in batch)
+    return [[key[1] for key in batch] for batch in sampler]
+
+
+def test_an_epoch_takes_every_case_once_in_an_order_of_its_own():
+    first, second = (epoch_of(EpochBatches(12, 4), epoch) for epoch in (1, 2))
+    assert sorted(sum(first, [])) == sorted(sum(second, [])) == list(range(12)) and first != second
+    assert epoch_of(EpochBatches(12, 4), 1) == first != epoch_of(EpochBatches(12, 4, seed=1), 1)
+
+
+def test_processes_share_the_batches_of_one():
+    together = epoch_of(EpochBatches(12, 4), 3)
+    apart = [epoch_of(EpochBatches(12, 2, rank=rank, world_size=2), 3) for rank in (0, 1)]
+    assert [a + b for a, b in zip(*apart)] == together
+
+
+def test_a_batch_cut_short_is_dropped():
+    assert len(EpochBatches(11, 4)) == len(epoch_of(EpochBatches(11, 4), 1)) == 2
+
+
+@pytest.mark.parametrize("world, words", [(1, ("9", "8 cases", "at most 8")), (2, ("9 in each of 2", "at most 4"))])
+def test_a_batch_larger_than_the_set(world, words):
+    with pytest.raises(InputError) as caught:
+        EpochBatches(8, 9, rank=0, world_size=world)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("mode, calls", [("memory", 1), ("disk", 1), ("none", 2), ("auto", 1)])
+def test_cache_modes(tmp_path, mode, calls):
+    """How often the second case is prepared in two epochs."""
+    counts: dict[str, int] = {}
+
+    class Prepare(Transform):  # MONAI caches nothing that comes after a bare function
+        def __call__(self, case):
+            counts[case["case_id"]] = counts.get(case["case_id"], 0) + 1
+            return dict(case)
+
+    data = training_cases(CASES, Prepare(), cache=mode, cache_dir=tmp_path / "prepared")
+    for _ in range(2):
+        assert [float(data[k]["image"].mean()) for k in range(12)] == list(range(12))
+    assert counts["case1"] == calls
+    assert (tmp_path / "prepared").exists() == (mode == "disk")
+
+
+def test_little_memory_goes_to_disk(tmp_path, monkeypatch):
+    class Little:
+        available = 12 * 4 * 4 * 4 * 2 - 1  # one byte short of twice what the cases need
+
+    monkeypatch.setattr("psutil.virtual_memory", lambda: Little)
+    cached_cases(CASES, Identity(), cache_dir=tmp_path / "prepared")[0]
+    assert list((tmp_path / "prepared").iterdir())
+    with pytest.raises(InputError, match="--cache: got 'ram', wanted one of auto, memory, disk, none"):
+        cached_cases(CASES, dict, cache="ram")
