@@ -164,8 +164,8 @@ def info_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """What a bundle is: version, task, weights and their SHA-256."""
+    from mededit_monai.paths import bundle_root
     from mededit_monai.reports.provenance import sha256
-    from mededit_monai.workflows import bundle_root
 
     root = bundle_root(bundle)
     metadata = json.loads((root / "configs" / "metadata.json").read_text())

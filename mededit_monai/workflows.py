@@ -10,18 +10,20 @@ import logging
 import pydoc
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.bundle.properties import InferProperties, MetaProperties, TrainProperties
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS
+from monai.data import get_track_meta, set_track_meta
 
 from mededit_monai.errors import InputError, find_input_error, raising_bad_input, reporting_bad_input
 from mededit_monai.inferers import METHODS
 from mededit_monai.inferers.repaint import MODES, SAMPLERS
 from mededit_monai.inferers.schedule import SPACINGS
+from mededit_monai.paths import bundle_root
 from mededit_monai.transforms.restore import RESTORE_MODES
 
 #: Ids that MONAI itself reads, so that nothing in a config has to refer to them.
@@ -143,22 +145,6 @@ def run_engine(name: str) -> None:
             engine.run()
 
 
-def bundle_root(bundle: str | Path) -> Path:
-    """
-    Folder of a bundle by name (``stroke``) or path, from a clone and from an installed wheel alike.
-
-    Raises:
-        InputError: if there is none; names the known ones.
-    """
-    package = Path(__file__).parent
-    homes = [package / "bundles", package.parent / "bundles"]
-    for candidate in [*(home / str(bundle) for home in homes), Path(bundle)]:
-        if (candidate / "configs" / "inference.yaml").is_file():
-            return candidate
-    names = sorted({p.parent.parent.name for home in homes for p in home.glob("*/configs/inference.yaml")})
-    raise InputError(f"--bundle: '{bundle}' is neither a known bundle ({', '.join(names)}) nor a bundle's folder.")
-
-
 def bundle_content(
     bundle: str | Path, ids: Sequence[str], config: str = "inference.yaml", **overrides: Any
 ) -> tuple[Any, ...]:
@@ -246,7 +232,9 @@ def _workflow(
     given = {k: str(v) if isinstance(v, Path) else v for k, v in options.items() if v is not None}
     files = [str(root / "configs" / configs[0]), *map(str, configs[1:])]
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
-    with raising_bad_input():
+    tracked = get_track_meta()  # a training switches it off
+    with raising_bad_input(), ExitStack() as stack:
+        stack.callback(set_track_meta, tracked)
         workflow = ConfigWorkflow(files, logging_file=False, workflow_type=kind, bundle_root=str(root), **given)
         workflow.initialize()
         workflow.run()

@@ -18,6 +18,7 @@ import sys
 import time
 from typing import Any
 
+import monai
 import torch
 
 from mededit_monai.workflows import bundle_content
@@ -34,6 +35,7 @@ def pipeline_overhead(bundle: str = "stroke", batches: int = 10, **options: Any)
         batches: how many are timed of each, after one that is not.
         options: of the bundle's ``train.yaml``.
     """
+    monai.data.set_track_meta(False)  # as the training does
     names = ("train#dataloader", "train#prepare_batch", "train#inferer", "model", "loss", "optimizer", "device")
     sizes = {"cohort_size": 16 * (batches + 1), "validation_size": 4}
     loader, prepare, inferer, network, loss, optimizer, device = bundle_content(
