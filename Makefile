@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
 
-.PHONY: demo test test-slow check-weights bench-training pictures lint format clean
+.PHONY: simulation-report simulation-realism demo test test-slow check-weights bench-training pictures lint format clean
 
 # torch first and pinned: an unpinned one pulls gigabytes of CUDA libraries.
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -58,3 +58,13 @@ format: $(VENV)/installed-dev
 
 clean:
 	rm -rf $(VENV) build dist out *.egg-info .pytest_cache .ruff_cache
+
+# 500 simulated cases of each disease, measured: docs/results/simulation.md and two montages.
+simulation-report: $(VENV)/installed
+	$(BIN)/python -m mededit_monai.reports.simulation_report $(if $(ANATOMIES),--anatomies "$(ANATOMIES)") \
+		$(if $(LESIONS),--lesions "$(LESIONS)")
+
+# Can a classifier tell simulated slices from those of real scans? SCANS= is needed.
+simulation-realism: $(VENV)/installed
+	$(BIN)/python -m mededit_monai.reports.simulation_realism --scans "$(SCANS)" \
+		$(if $(ANATOMIES),--anatomies "$(ANATOMIES)")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -26,10 +26,10 @@ def simulate_command(
     disease: Annotated[str, typer.Option(help="stroke or tumor.")] = "stroke",
     cases: Annotated[int, typer.Option(help="Pairs in all splits together.")] = 100,
     anatomies: Annotated[
-        Optional[str], typer.Option(help="Folder of FreeSurfer label maps or T1 scans; default: embedded template.")
+        str | None, typer.Option(help="Folder of FreeSurfer label maps or T1 scans; default: embedded template.")
     ] = None,
     lesions: Annotated[
-        Optional[str], typer.Option(help="Folder of binary lesion masks in MNI space; default: drawn lesions.")
+        str | None, typer.Option(help="Folder of binary lesion masks in MNI space; default: drawn lesions.")
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes; 0 takes every core.")] = 1,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,

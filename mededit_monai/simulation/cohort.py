@@ -86,7 +86,12 @@ def simulate_stroke(anatomy: Anatomy, rng: np.random.Generator) -> dict:
     if not case["pathology"].any():
         return simulate_stroke(anatomy, rng)
     largest = float(np.sqrt((pull**2).sum(0)).max())
-    case["parameters"] = {"anatomy": anatomy.name, "slice": z, "ventricle_growth_mm": growth, "largest_pull_mm": largest}
+    case["parameters"] = {
+        "anatomy": anatomy.name,
+        "slice": z,
+        "ventricle_growth_mm": growth,
+        "largest_pull_mm": largest,
+    }
     case["parameters"] |= {"area_px": int(case["pathology"].sum()), "gain": gain, **drawn}
     return case
 

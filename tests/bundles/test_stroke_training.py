@@ -91,7 +91,7 @@ def test_training_command(tmp_path):
         {"loss_kind": "l1", "min_snr_gamma": 5.0, "lesion_weight": 2.0, "prediction_type": "epsilon"},
         {"loss_kind": "huber", "accumulation_steps": 2, "batch_size": 2, "clip_norm": 0.1, "lr_schedule": "constant"},
         {"ema_decay": 0.0, "channels_last": True, "cache": "none", "warp": 1.0, "contrast": 1.0, "bias": 1.0},
-        {"cache": "disk", "num_workers": 1, "prediction_type": "sample", "amp": "bf16"},
+        {"cache": "disk", "num_workers": 1, "prediction_type": "sample", "amp": "bf16", "device": "cpu"},
     ],
     ids=str,
 )

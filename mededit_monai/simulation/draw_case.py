@@ -1,0 +1,121 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a planned case to its pair: which lesion, at which height, drawn until something is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mededit_monai.simulation.canvas import Canvas
+from mededit_monai.simulation.cohort import case_rng
+from mededit_monai.simulation.diseases import DISEASES, STRATA, Disease, Lesion, drawn_lesion, given_lesion
+from mededit_monai.simulation.fields import blur
+from mededit_monai.simulation.lesion_library import HEIGHTS, LesionLibrary
+from mededit_monai.simulation.pair import simulate_pair
+from mededit_monai.simulation.plan import Case, Recipe
+from mededit_monai.simulation.prepared import PreparedAnatomy, sample
+
+#: Shares of the strata: quartiles, as in the thesis.
+STRATUM_SHARES = (0.25, 0.5, 0.25)
+
+#: Draws of a person and a lesion before giving up.
+MOST_DRAWS = 60
+
+
+@dataclass
+class LesionPool:
+    """Real lesions of one split: the library and the numbers that belong to the split; None draws them."""
+
+    library: LesionLibrary | None = None
+    members: tuple[int, ...] = ()
+
+
+def draw_case(recipe: Recipe, case: Case, anatomy: PreparedAnatomy, pool: LesionPool) -> dict:
+    """
+    Simulate a planned case; the same bytes for the same recipe, split and index.
+
+    Returns:
+        the pair of :func:`simulate_pair`; ``lesion_id``, ``patient``, ``stratum``, ``case_id`` among its parameters.
+
+    Raises:
+        RuntimeError: if no draw gave a lesion inside the brain (an anatomy that holds nearly no tissue).
+    """
+    disease, rng = DISEASES[recipe.disease], case_rng(recipe.seed, case.split, case.index)
+    stratum = STRATA[int(rng.choice(3, p=STRATUM_SHARES))]
+    for number in range(MOST_DRAWS):
+        lesion_id, height, make = _draw_lesion(recipe, disease, case, stratum, pool, rng)
+        pair = simulate_pair(disease, anatomy, height, make, rng, wide=recipe.slice == "all")
+        if pair is None:
+            continue
+        found = pair["parameters"]
+        found["stratum"] = found["stratum"] or stratum
+        found |= {"case_id": case.case_id, "split": case.split, "seed": recipe.seed, "lesion_id": lesion_id}
+        found |= {"patient": f"{anatomy.name}__{case.case_id}", "draws": number + 1, "synthetic": True}
+        return pair
+    raise RuntimeError(f"{anatomy.name}: {MOST_DRAWS} draws gave no lesion inside the brain; use another anatomy.")
+
+
+def _draw_lesion(
+    recipe: Recipe, disease: Disease, case: Case, stratum: str, pool: LesionPool, rng: np.random.Generator
+):
+    """Name, height (None for a volume) and maker of a lesion of a stratum."""
+    low, high = disease.bounds_mm2(stratum)
+    flat = recipe.spatial_dims == 2
+    heights = np.array([disease.middle]) if recipe.slice == "mid" else np.arange(*disease.heights, dtype=float)
+    if pool.library is None:
+        height = float(heights[rng.integers(len(heights))]) if flat else None
+        size_mm = float(np.sqrt(np.exp(rng.uniform(np.log(low), np.log(high))) / np.pi))
+        return f"drawn_{case.case_id}", height, lambda canvas, r: drawn_lesion(disease, canvas, size_mm, r)
+    members = np.array(pool.members)
+    areas = pool.library.areas[members][:, np.searchsorted(HEIGHTS, heights)]
+    share = 0.5 if disease.name == "tumor" else 1.0  # a mask is the tumour's solid part: edema comes on top
+    margin = 1.4 if stratum == "large" else 1.0  # brain and ventricles cut a part of a large mask off
+    fitting = (areas >= share * margin * low) & (areas <= share * margin * high)
+    if not fitting.any():
+        fitting = areas > 0
+    rows = np.flatnonzero(fitting.any(axis=1))
+    row = int(rows[rng.integers(len(rows))])
+    columns = np.flatnonzero(fitting[row])
+    height = float(heights[columns[rng.integers(len(columns))]]) if flat else None
+    mask, origin = pool.library.mask(int(members[row]))
+    mirror = bool(rng.random() < 0.5)
+
+    def make(canvas: Canvas, r: np.random.Generator) -> Lesion:
+        lesion = given_lesion(disease, canvas, carry(mask, origin, canvas, mirror), r)
+        lesion.parameters["mirrored"] = mirror
+        return lesion
+
+    return pool.library.names[int(members[row])], height, make
+
+
+def carry(mask: np.ndarray, origin: np.ndarray, canvas: Canvas, mirror: bool) -> np.ndarray:
+    """
+    A lesion in MNI space on a person's canvas.
+
+    Args:
+        mask: bool, 1 mm; origin: MNI mm of its first voxel.
+        mirror: to the other hemisphere.
+
+    Returns:
+        bool S; the mask is smoothed by 0.8 mm first, which takes off the steps of the hand-drawn or resampled outline.
+    """
+    points = canvas.mni.copy()
+    if mirror:
+        points[0] *= -1
+    margin = 2
+    points -= (origin - margin).astype(np.float32).reshape(3, *[1] * (points.ndim - 1))
+    size = np.array(mask.shape) + 2 * margin
+    reached = np.logical_and.reduce([(p >= 0) & (p <= n - 1) for p, n in zip(points, size)])
+    result = np.zeros(reached.shape, bool)
+    if not reached.any():
+        return result
+    where = points[:, reached]
+    low = np.floor(where[2].min()).astype(int)
+    high = np.ceil(where[2].max()).astype(int) + 1
+    cut = slice(max(0, low - 3), high + 3)  # only the heights in sight
+    part = np.pad(mask, margin)[:, :, cut]
+    where = where - np.array([[0], [0], [cut.start]], np.float32)
+    result[reached] = sample(blur(part, 0.8)[..., None], where)[0] >= 0.5
+    return result

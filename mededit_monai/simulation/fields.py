@@ -1,0 +1,60 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Random fields in two or three dimensions: smooth ones for shapes and bias, grainy ones for texture and noise."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+
+def smooth_noise(shape: tuple[int, ...], length: float, rng: np.random.Generator) -> np.ndarray:
+    """
+    Gaussian random field with standard deviation about 1 that varies over ``length`` pixels.
+
+    Long fields are drawn on a coarse grid and enlarged: blurring white noise at full size costs ten times more.
+
+    Returns:
+        float32 of the given shape.
+    """
+    step = max(1, int(length / 2.5))
+    coarse = rng.standard_normal([-(-n // step) + 2 for n in shape], dtype=np.float32)
+    coarse = ndimage.gaussian_filter(coarse, length / step, mode="wrap", truncate=3)
+    coarse /= max(float(coarse.std()), 1e-6)
+    if step == 1:
+        return np.ascontiguousarray(coarse[tuple(slice(0, n) for n in shape)])
+    size = [(n - 1) * step + 1 for n in coarse.shape]
+    mode = "bilinear" if len(shape) == 2 else "trilinear"
+    field = torch.nn.functional.interpolate(
+        torch.from_numpy(coarse)[None, None], size=size, mode=mode, align_corners=True
+    )
+    return field[0, 0].numpy()[tuple(slice(0, n) for n in shape)].copy()
+
+
+def vector_noise(
+    parts: int, shape: tuple[int, ...], length: float, peak: float, rng: np.random.Generator
+) -> np.ndarray:
+    """``parts`` smooth fields with max |value| = ``peak`` over all of them; parts x shape, float32."""
+    field = np.stack([smooth_noise(shape, length, rng) for _ in range(parts)])
+    return field * np.float32(peak / max(float(np.abs(field).max()), 1e-6))
+
+
+def grain(shape: tuple[int, ...], sigma: float, rng: np.random.Generator) -> np.ndarray:
+    """White noise blurred by ``sigma`` pixels, standard deviation 1, float32."""
+    noise = rng.standard_normal(shape, dtype=np.float32)
+    if sigma > 0.05:
+        noise = ndimage.gaussian_filter(noise, sigma, mode="wrap", truncate=3)
+        noise /= noise.std()
+    return noise
+
+
+def blur(image: np.ndarray, sigma: float | np.ndarray, truncate: float = 3.0) -> np.ndarray:
+    """Gaussian blur in pixels, float32, zero-padded ends held at the border's value."""
+    return ndimage.gaussian_filter(np.asarray(image, dtype=np.float32), sigma, mode="nearest", truncate=truncate)
+
+
+def smoothstep(value: np.ndarray) -> np.ndarray:
+    """0 below 0, 1 above 1, 3t² - 2t³ between."""
+    t = np.clip(value, 0, 1)
+    return t * t * (3 - 2 * t)

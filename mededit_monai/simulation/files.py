@@ -1,0 +1,118 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""A case on disk, in the layout asked for; every file appears whole or not at all, the JSON last."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from mededit_monai.simulation.pair import VOLUME_SHAPE
+from mededit_monai.simulation.plan import Case, Recipe
+from mededit_monai.transforms.nifti import SYNTHETIC_NOTE, save_synthetic
+
+#: Keys of the interface in the order they are written; regions for tumours.
+KEYS = (
+    "image prior brain prior_brain pathology regions ventricles prior_ventricles displacement".split()  # noqa: SIM905
+)
+FLOATS = ("image", "prior", "displacement")
+
+
+def file_names(recipe: Recipe, case: Case) -> dict[str, str]:
+    """Key → path relative to the cohort's folder, and ``parameters`` for the JSON."""
+    ending = "nii" if recipe.spatial_dims == 2 else "nii.gz"
+    if recipe.layout == "datalist":
+        names = {key: f"{case.case_id}/{key}.{ending}" for key in KEYS}
+        names["parameters"] = f"{case.case_id}/parameters.json"
+    elif recipe.layout == "bids":
+        subject = f"sub-{case.case_id.replace('_', '')}"
+        start = f"{subject}/anat/{subject}"
+        lesion = "T1lesion" if recipe.disease == "stroke" else "tumor"
+        contrast = "T1w" if recipe.disease == "stroke" else "ce-gadolinium_T1w"
+        names = {
+            "image": f"{start}_{contrast}.nii.gz",
+            "prior": f"{start}_{contrast.removesuffix('T1w')}desc-lesionfree_T1w.nii.gz",
+            "brain": f"{start}_desc-brain_mask.nii.gz",
+            "prior_brain": f"{start}_desc-lesionfreebrain_mask.nii.gz",
+            "pathology": f"{start}_label-L_desc-{lesion}_mask.nii.gz",
+            "regions": f"{start}_desc-{lesion}_dseg.nii.gz",
+            "ventricles": f"{start}_desc-ventricles_dseg.nii.gz",
+            "prior_ventricles": f"{start}_desc-lesionfreeventricles_dseg.nii.gz",
+            "displacement": f"{start}_desc-displacement_xfm.nii.gz",
+            "parameters": f"{start}_{contrast}.json",
+        }
+    else:
+        tail = "Tr" if case.split != "testing" else "Ts"
+        label = "regions" if recipe.disease == "tumor" else "pathology"
+        names = {
+            "image": f"images{tail}/{case.case_id}_0000.nii.gz",
+            label: f"labels{tail}/{case.case_id}.nii.gz",
+            "parameters": f"parameters/{case.case_id}.json",
+        }
+    if recipe.disease != "tumor":
+        names.pop("regions", None)
+    return names
+
+
+def write_case(root: Path, recipe: Recipe, case: Case, pair: dict, pixel_mm: float) -> None:
+    """Write one case; an interrupted one leaves no parameters file and is made again."""
+    names = file_names(recipe, case)
+    affine = model_affine(pixel_mm, recipe.spatial_dims)
+    for key, name in names.items():
+        if key == "parameters":
+            continue
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        data = np.asarray(pair[key], dtype=np.float32 if key in FLOATS else np.uint8)
+        if recipe.spatial_dims == 2:
+            data = data[..., None]
+        if key == "displacement":  # NIfTI keeps vectors on the fifth axis
+            data = np.moveaxis(data, 0, -1)[..., None, :]
+        unfinished = path.with_name(f".{path.name}")
+        if ending_is_plain(name):
+            unfinished.write_bytes(_head(data.shape, data.dtype.str, pixel_mm, recipe.spatial_dims) + data.tobytes("F"))
+        else:
+            save_synthetic(data, affine, unfinished)
+        os.replace(unfinished, path)
+    path = root / names["parameters"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_text(json.dumps(pair["parameters"], indent=1, default=float) + "\n")
+    os.replace(unfinished, path)
+
+
+def ending_is_plain(name: str) -> bool:
+    """Whether a file is not compressed: then its header can be kept and only voxels change from case to case."""
+    return name.endswith(".nii")
+
+
+@lru_cache(maxsize=64)
+def _head(shape: tuple[int, ...], dtype: str, pixel_mm: float, spatial_dims: int) -> bytes:
+    """What :func:`save_synthetic` writes before the voxels; building it takes longer than writing them."""
+    image = nib.Nifti1Image(np.zeros(shape, dtype), model_affine(pixel_mm, spatial_dims))
+    image.header["descrip"] = SYNTHETIC_NOTE.encode()
+    image.header.set_xyzt_units("mm")
+    content = image.to_bytes()
+    return content[: len(content) - int(np.prod(shape)) * np.dtype(dtype).itemsize]
+
+
+def model_affine(pixel_mm: float, spatial_dims: int) -> np.ndarray:
+    """Voxel → mm of a case: model pixels around the middle of the window; slices lie at z = 0 with 1 mm."""
+    shape = np.array([128, 128, 1]) if spatial_dims == 2 else np.array(VOLUME_SHAPE)
+    affine = np.diag([pixel_mm, pixel_mm, 1.0 if spatial_dims == 2 else pixel_mm, 1.0])
+    affine[:3, 3] = -affine[:3, :3] @ ((shape - 1) / 2)
+    return affine
+
+
+def entry(recipe: Recipe, case: Case, parameters: dict) -> dict:
+    """The case's object in the datalist."""
+    names = file_names(recipe, case)
+    facts = {key: parameters[key] for key in ("case_id", "patient", "lesion_id", "split", "stratum")}
+    facts["anatomy"] = parameters["anatomy"]
+    files = {key: names[key] for key in KEYS if key in names}
+    return {**facts, **files, "parameters": names["parameters"]}

@@ -1,0 +1,178 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of real lesion masks in MNI space, read once into a compact library on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from mededit_monai.errors import InputError
+from mededit_monai.simulation.anatomies import stem
+from mededit_monai.transforms.nifti import binary_mask, read_volume
+
+#: Masks larger than this (ml) are left out: more than a hemisphere's infarct, most often a failed segmentation.
+LARGEST_ML = 250.0
+
+#: The brain in MNI space, mm, with a margin; at least this share of a mask must lie inside.
+MNI_BRAIN = np.array([[-82.0, 82.0], [-118.0, 85.0], [-80.0, 95.0]])
+INSIDE_SHARE = 0.8
+
+#: Heights (MNI z, mm) at which the area of every lesion is known.
+HEIGHTS = np.arange(-30, 81)
+
+_FORMAT = 2
+
+
+@dataclass
+class LesionLibrary:
+    """
+    Lesions as packed bits.
+
+    Args:
+        folder: of ``index.json`` and ``bits.npy``.
+        names: a lesion's name, one each.
+        areas: mm² at every height of ``HEIGHTS``, lesions x heights.
+        excluded: name → why it was left out.
+    """
+
+    folder: Path
+    names: list[str]
+    areas: np.ndarray
+    excluded: dict[str, str]
+    _places: list[dict] = field(repr=False)
+
+    def mask(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """
+        One lesion on a 1 mm grid along the MNI axes.
+
+        Returns:
+            bool XxYxZ, cropped to the lesion, and the MNI mm of its first voxel.
+        """
+        place = self._places[number]
+        bits = np.load(self.folder / "bits.npy", mmap_mode="r")[place["first"] : place["first"] + place["bytes"]]
+        count = int(np.prod(place["shape"]))
+        return np.unpackbits(bits, count=count).reshape(place["shape"]).astype(bool), np.array(place["origin"])
+
+
+def open_library(folder: str | Path, cache: Path, tell: Callable[[int, int], None] | None = None) -> LesionLibrary:
+    """
+    The library of a folder, read from the cache if the same files were read before.
+
+    Args:
+        folder: binary NIfTI masks in MNI space, any orientation and voxel size.
+        cache: where libraries are kept.
+        tell: called with (files read, files in all).
+
+    Raises:
+        InputError: no such folder, no masks in it, an unreadable or non-binary mask, a mask that is not in MNI space.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give a folder of binary lesion masks with --lesions.")
+    files = [p for p in sorted(folder.rglob("*.nii*")) if p.name.endswith((".nii", ".nii.gz"))]
+    if not files:
+        raise InputError(
+            f"{folder}: holds no NIfTI masks (.nii, .nii.gz); --lesions wants a folder of binary masks in MNI space, "
+            f"or leave it out for drawn lesions."
+        )
+    facts = [[str(p.relative_to(folder)), p.stat().st_size] for p in files]
+    digest = hashlib.sha256(json.dumps([_FORMAT, str(folder.resolve()), facts]).encode()).hexdigest()[:16]
+    place = cache / f"lesions_{digest}"
+    if not (place / "index.json").is_file():
+        _build(files, folder, place, tell)
+    index = json.loads((place / "index.json").read_text())
+    kept = index["lesions"]
+    areas = np.array([one["areas"] for one in kept], dtype=np.float64).reshape(-1, len(HEIGHTS))
+    if not kept:
+        raise InputError(f"{folder}: none of its {len(files)} masks can be used: {_first(index['excluded'])}.")
+    return LesionLibrary(place, [one["name"] for one in kept], areas, index["excluded"], kept)
+
+
+def _build(files: list[Path], folder: Path, place: Path, tell: Callable[[int, int], None] | None) -> None:
+    kept, excluded, packed, first = [], {}, [], 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # unpacking gzip releases Python's lock
+        for number, (path, (mask, origin, millilitres)) in enumerate(zip(files, pool.map(_read, files))):
+            name = str(path.relative_to(folder).with_name(stem(path)))
+            if millilitres > LARGEST_ML:
+                excluded[name] = f"{millilitres:.0f} ml, at most {LARGEST_ML:.0f} wanted"
+            else:
+                bits = np.packbits(mask)
+                areas = _areas(mask, int(origin[2]))
+                one = {"name": name, "ml": round(millilitres, 3), "origin": origin.tolist(), "shape": list(mask.shape)}
+                kept.append(one | {"first": first, "bytes": len(bits), "areas": areas})
+                packed.append(bits)
+                first += len(bits)
+            if tell:
+                tell(number + 1, len(files))
+    place.mkdir(parents=True, exist_ok=True)
+    unfinished = place / f".{os.getpid()}"
+    np.save(unfinished.with_suffix(".npy"), np.concatenate(packed) if packed else np.zeros(0, np.uint8))
+    os.replace(unfinished.with_suffix(".npy"), place / "bits.npy")
+    unfinished.write_text(json.dumps({"lesions": kept, "excluded": excluded}))
+    os.replace(unfinished, place / "index.json")
+
+
+def _areas(mask: np.ndarray, lowest: int) -> list[int]:
+    """mm² of a mask on 1 mm voxels at every height of ``HEIGHTS``."""
+    areas = np.zeros(len(HEIGHTS), dtype=int)
+    heights = lowest + np.arange(mask.shape[2]) - HEIGHTS[0]
+    valid = (heights >= 0) & (heights < len(HEIGHTS))
+    areas[heights[valid]] = mask.sum(axis=(0, 1))[valid]
+    return areas.tolist()
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
+    """A mask as bool on 1 mm voxels along the MNI axes, the MNI mm of its first voxel, and its volume in ml."""
+    voxels, affine = _voxels(path)
+    found = np.stack(
+        np.unravel_index(np.flatnonzero(voxels.ravel(order=_order(voxels))), voxels.shape, order=_order(voxels)), 1
+    )
+    points = found @ affine[:3, :3].T + affine[:3, 3]
+    inside = ((points >= MNI_BRAIN[:, 0]) & (points <= MNI_BRAIN[:, 1])).all(axis=1)
+    millilitres = len(points) * abs(float(np.linalg.det(affine[:3, :3]))) / 1000
+    if inside.mean() < INSIDE_SHARE:
+        middle = np.round(points.mean(axis=0)).astype(int).tolist()
+        raise InputError(
+            f"{path}: is not in MNI space: {inside.mean():.0%} of the mask lies in the MNI brain (centre {middle} mm), "
+            f"wanted at least {INSIDE_SHARE:.0%}; register it to the MNI 152 template, or repair its affine."
+        )
+    points = points[inside]
+    # Voxels larger than 1 mm fill all the millimetres they cover.
+    spread = [np.arange(s) - (s - 1) / 2 for s in np.maximum(1, np.ceil(np.abs(affine[:3, :3]).sum(axis=1) - 0.1))]
+    offsets = np.stack(np.meshgrid(*spread, indexing="ij"), axis=-1).reshape(-1, 3)
+    cells = np.floor(points[:, None] + offsets + 0.5).astype(int).reshape(-1, 3)
+    origin = cells.min(axis=0)
+    mask = np.zeros(cells.max(axis=0) - origin + 1, dtype=bool)
+    mask[tuple((cells - origin).T)] = True
+    return mask, origin, millilitres
+
+
+def _order(array: np.ndarray) -> str:
+    return "F" if array.flags.f_contiguous else "C"
+
+
+def _voxels(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """A mask's voxels and affine; the quick way for plain bytes, the careful way for everything else."""
+    try:
+        image = nib.load(path)
+        if image.get_data_dtype() == np.uint8 and len(image.shape) == 3 and float(image.dataobj.slope) == 1:
+            data = np.asarray(image.dataobj)
+            if data.max() == 1 and np.isfinite(image.affine).all():
+                return data.view(bool), np.asarray(image.affine)
+    except Exception:  # noqa: BLE001, S110 - the careful reader below says what is wrong
+        pass
+    volume = read_volume(path)
+    return binary_mask(volume), volume.affine
+
+
+def _first(excluded: dict[str, str]) -> str:
+    return "; ".join(f"{name} has {why}" for name, why in list(excluded.items())[:1])

@@ -1,0 +1,131 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Who is in which split, and what every case is: anatomies and lesions never cross from one split to another."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mededit_monai.errors import InputError
+from mededit_monai.simulation.anatomies import list_anatomies, stem
+
+SPLITS = ("training", "validation", "testing")
+
+#: Shares of the splits: 12, 2 and 6 of 20 anatomies.
+SHARES = (0.6, 0.1, 0.3)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """
+    What decides the bytes of a cohort.
+
+    Args:
+        disease: stroke or tumor.
+        cases: in all splits together.
+        anatomies, lesions: folders; None for the template and for drawn lesions.
+        seed: case k of a split depends on the seed, the split and k alone.
+        slice: mid (the thesis's) or all.
+        spatial_dims: 2 or 3.
+        layout: datalist, bids or nnunet.
+    """
+
+    disease: str = "stroke"
+    cases: int = 100
+    anatomies: str | None = None
+    lesions: str | None = None
+    seed: int = 0
+    slice: str = "all"
+    spatial_dims: int = 2
+    layout: str = "datalist"
+
+    def check(self) -> None:
+        """Raises InputError for a value that is not offered."""
+        offered = {
+            "disease": ("stroke", "tumor"),
+            "slice": ("mid", "all"),
+            "spatial_dims": (2, 3),
+            "layout": ("datalist", "bids", "nnunet"),
+        }
+        for name, values in offered.items():
+            if getattr(self, name) not in values:
+                wanted = ", ".join(map(str, values))
+                raise InputError(f"--{name}: got '{getattr(self, name)}', wanted one of {wanted}.")
+        if self.cases < 1:
+            raise InputError(f"--cases: got {self.cases}, wanted at least 1.")
+
+    def as_json(self) -> dict:
+        """Options with folders by their names, for files that must not hold a machine's paths."""
+        options = asdict(self)
+        for key in ("anatomies", "lesions"):
+            options[key] = Path(options[key]).name if options[key] else None
+        return options
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case of the plan: number ``index`` of its split, with an anatomy (index of the list) and its lesions."""
+
+    split: str
+    index: int
+    anatomy: str
+
+    @property
+    def case_id(self) -> str:
+        """Name of the case."""
+        return f"{self.split}_{self.index:05d}"
+
+
+def plan_cases(recipe: Recipe) -> tuple[list[Case], dict[str, list[str]]]:
+    """
+    All cases of a cohort.
+
+    Returns:
+        the cases, and the anatomies of every split. With fewer than three anatomies the splits share them (lesions and
+        persons still differ).
+    """
+    anatomies = list_anatomies(recipe.anatomies)
+    members = split_names([stem(Path(a)) for a in anatomies], recipe.seed, share_few=True)
+    by_stem = {stem(Path(a)): a for a in anatomies}
+    of_split = {split: [by_stem[name] for name in names] for split, names in members.items()}
+    if len(anatomies) >= 3:
+        shares = [len(of_split[split]) / len(anatomies) for split in SPLITS]
+    else:
+        shares = list(SHARES)
+    counts = _counts(recipe.cases, shares)
+    cases = []
+    for split, count in zip(SPLITS, counts):
+        cases += [Case(split, k, of_split[split][k % len(of_split[split])]) for k in range(count)]
+    return cases, of_split
+
+
+def split_names(names: list[str], seed: int, share_few: bool = False) -> dict[str, list[str]]:
+    """
+    Divide names into training, validation and testing (60, 10 and 30 %), at random with a seed.
+
+    Args:
+        share_few: fewer than three names go into every split; otherwise a split may stay empty.
+    """
+    order = sorted(names, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
+    if len(names) < 3 and share_few:
+        return {split: list(names) for split in SPLITS}
+    counts = _counts(len(names), list(SHARES))
+    edges = np.cumsum([0, *counts])
+    return {split: sorted(order[a:b]) for split, a, b in zip(SPLITS, edges[:-1], edges[1:])}
+
+
+def _counts(total: int, shares: list[float]) -> list[int]:
+    """Whole numbers in these shares that add up to ``total``; at least one each where there are three or more."""
+    exact = np.asarray(shares) * total
+    counts = np.floor(exact + 1e-9).astype(int)
+    if total >= len(shares):
+        counts = np.maximum(counts, 1)
+    while counts.sum() < total:
+        counts[int(np.argmax(exact - counts))] += 1
+    while counts.sum() > total:
+        counts[int(np.argmax(counts - exact))] -= 1
+    return counts.tolist()

@@ -1,0 +1,73 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Shapes that lesions are made of: rough blobs, soft edges, distances, and the direction into a structure."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from mededit_monai.simulation.canvas import Canvas
+from mededit_monai.simulation.fields import blur, smooth_noise
+
+
+def blob(
+    canvas: Canvas, tissue: np.ndarray, centre: np.ndarray, radius: float, compact: bool, rng: np.random.Generator
+) -> np.ndarray:
+    """Level set of a stretched distance plus roughness, cut at the wanted size, within one hemisphere."""
+    shape, n = tissue.shape, tissue.ndim
+    right = canvas.mni[0] > 0
+    allowed = tissue & (right == right[tuple(centre)])
+    grid = np.stack(np.meshgrid(*(np.arange(s, dtype=np.float32) for s in shape), indexing="ij"))
+    offset = (grid - centre.reshape(n, *[1] * n)) * canvas.spacing
+    axis = rng.standard_normal(n)
+    axis = (axis / np.linalg.norm(axis)).astype(np.float32)
+    stretch = float(rng.uniform(1.0, 1.4 if compact else 2.4))
+    along = np.tensordot(axis, offset, axes=1)
+    across = np.sqrt(np.maximum((offset**2).sum(axis=0) - along**2, 0))
+    distance = np.hypot(along / stretch ** (1 - 1 / n), across * stretch ** (1 / n)) / radius
+    rough = smooth_noise(shape, max(1.5, (0.7 if compact else 0.45) * radius) / canvas.spacing, rng)
+    score = np.where(allowed, -distance + rng.uniform(0.05, 0.2 if compact else 0.45) * rough, -np.inf)
+    size = np.pi * radius**2 if n == 2 else 4 / 3 * np.pi * radius**3
+    count = min(max(1, int(round(size / canvas.spacing**n))), int(allowed.sum()))
+    return score >= np.partition(score[allowed], -count)[-count]
+
+
+def toward(soft_mask: np.ndarray, reach: float) -> np.ndarray:
+    """Direction field into a structure, largest length 1, zero for an empty one; nxS."""
+    slope = np.stack(np.gradient(blur(soft_mask, reach, truncate=2.5)))
+    steepest = float(np.sqrt((slope**2).sum(axis=0)).max())
+    return slope / steepest if steepest > 1e-6 else np.zeros_like(slope)
+
+
+def tidy(mask: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """
+    Cut off tails and threads thinner than three points: model pixels could not hold what was painted there.
+
+    Args:
+        mask: bool S; pieces of at most nine points stay (a model pixel is found for each) if they lie in ``inner``.
+        inner: bool S, the brain without its edge, where a model pixel may not be brain any more.
+    """
+    opened = ndimage.binary_opening(mask, np.ones((3,) * mask.ndim))
+    labels, count = ndimage.label(mask)
+    if count == 0:
+        return mask
+    small = np.bincount(labels.ravel()) <= 9
+    small[0] = False
+    return mask & (ndimage.binary_dilation(opened, iterations=2) | (small[labels] & inner))
+
+
+def soften(mask: np.ndarray, sigma: float) -> np.ndarray:
+    """A mask with soft edges, exactly 0 farther out than 2.5 sigma (at most 2.5 mm)."""
+    return np.clip(blur(mask, sigma, truncate=2.5), 0, 1)
+
+
+def equivalent_radius(mask: np.ndarray, spacing: float) -> float:
+    """Radius in mm of the disc (ball) with a mask's area (volume)."""
+    size = float(np.count_nonzero(mask)) * spacing**mask.ndim
+    return (size / np.pi) ** 0.5 if mask.ndim == 2 else (3 * size / (4 * np.pi)) ** (1 / 3)
+
+
+def distance_to(mask: np.ndarray, spacing: float) -> np.ndarray:
+    """mm to the nearest point of a mask, 0 inside; float32."""
+    return ndimage.distance_transform_edt(~mask, sampling=spacing).astype(np.float32)

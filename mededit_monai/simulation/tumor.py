@@ -1,0 +1,153 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Glioma on T1 with gadolinium: necrotic core (1), edema (2), enhancing rim (3), and the room it takes."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from mededit_monai.simulation.appearance_wide import Contrast
+from mededit_monai.simulation.canvas import Canvas
+from mededit_monai.simulation.fields import blur, grain, smooth_noise, smoothstep
+from mededit_monai.simulation.flow import taper
+from mededit_monai.simulation.shapes import blob, distance_to, equivalent_radius, soften, toward
+
+CORE, EDEMA, RIM = 1, 2, 3
+
+
+def drawn_tumor(canvas: Canvas, size_mm: float, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
+    """
+    Regions of a procedural tumour.
+
+    Args:
+        size_mm: radius of the disc (ball) with the wanted size of core, rim and edema together.
+
+    Returns:
+        uint8 S: 0, 1 necrotic core, 2 edema, 3 enhancing rim (empty if there is no tissue), and what was drawn.
+    """
+    tissue = canvas.brain & (canvas.parenchyma > 0.5)
+    white = blur(canvas.fractions[0], 2.0 / canvas.spacing)
+    share = float(rng.uniform(0.2, 0.75))
+    radius = size_mm * share ** (1 / tissue.ndim)
+    place = tissue & (canvas.depth > min(0.9 * radius, 18)) & (white > 0.35)
+    candidates = np.flatnonzero(place if place.any() else tissue)
+    if not len(candidates):
+        return np.zeros(tissue.shape, np.uint8), {}
+    centre = np.array(np.unravel_index(candidates[rng.integers(len(candidates))], tissue.shape))
+    solid = blob(canvas, tissue, centre, radius, bool(rng.random() < 0.6), rng)
+    solid = ndimage.binary_fill_holes(ndimage.binary_closing(solid, iterations=2)) & canvas.brain
+    return with_regions(canvas, solid, size_mm, white, rng), {"solid_share": share}
+
+
+def place_edema(
+    canvas: Canvas, solid: np.ndarray, size_mm: float, white: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """
+    Edema around a solid tumour: it spreads along white matter and stops at cortex, ventricles and the midline.
+
+    Level set of distance + 16 mm · (1 - white) + roughness, cut at the wanted size; only what hangs together.
+    """
+    n, step = solid.ndim, canvas.spacing
+    wanted = (np.pi * size_mm**2 if n == 2 else 4 / 3 * np.pi * size_mm**3) / step**n
+    free = canvas.brain & ~solid & (canvas.ventricles.sum(axis=0) < 0.5) & (canvas.fluid < 0.6)
+    count = min(int(wanted - solid.sum()), int(free.sum()))
+    if count <= 0:
+        return np.zeros_like(solid)
+    right = float(np.mean(canvas.mni[0][solid] > 0)) >= 0.5
+    beyond = np.clip((-canvas.mni[0] if right else canvas.mni[0]) / 4, 0, 6)
+    cost = distance_to(solid, step) + 16 * (1 - np.clip(white, 0, 1)) + 4 * beyond
+    cost = cost + rng.uniform(1, 4) * smooth_noise(solid.shape, 8.0 / step, rng)
+    cost = np.where(free, cost, np.inf)
+    spread = cost <= np.partition(cost[free], count - 1)[count - 1]
+    spread = ndimage.binary_opening(spread | solid) | solid
+    labels, _ = ndimage.label(spread)
+    kept = np.isin(labels, np.unique(labels[solid]))
+    return kept & ~solid & free
+
+
+def with_regions(
+    canvas: Canvas, solid: np.ndarray, size_mm: float, white: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Divide a solid tumour into necrotic core and enhancing rim, and put edema around it; uint8 S."""
+    regions = np.where(place_edema(canvas, solid, size_mm, white, rng), EDEMA, 0).astype(np.uint8)
+    depth = ndimage.distance_transform_edt(solid, sampling=canvas.spacing)
+    thickness = float(rng.uniform(1.5, 5.0)) * (1 + 0.35 * smooth_noise(solid.shape, 7.0 / canvas.spacing, rng))
+    necrotic = solid & (depth > np.maximum(thickness, 1.0))
+    kind = rng.random()
+    regions[solid] = RIM
+    if kind > 0.15:  # else: solid enhancement without necrosis
+        regions[necrotic] = CORE
+    if kind > 0.92:  # hardly enhancing: the core label stands for non-enhancing tumour
+        gaps = smooth_noise(solid.shape, 8.0 / canvas.spacing, rng) > -0.5
+        regions[solid & gaps] = CORE
+    return regions
+
+
+def mass_velocity(canvas: Canvas, regions: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
+    """
+    Velocity (pixels, pull-back) of the mass effect: tissue moves away from the tumour, fluid spaces close.
+
+    Tissue at distance d moves out by a · exp(-d / λ) along the gradient of the smoothed distance, a growing with the
+    tumour's radius; inside it falls to zero toward the centre. The push is weaker beyond the midline (falx) and fades
+    to nothing at the brain's edge (skull). Fluid spaces shrink by the field of :func:`ex_vacuo_velocity` with its sign
+    turned.
+    """
+    solid, whole, step = regions % 2 == 1, regions > 0, canvas.spacing
+    source = solid if solid.any() else whole
+    radius = equivalent_radius(source, step) + 0.3 * (equivalent_radius(whole, step) - equivalent_radius(source, step))
+    push, reach = float(rng.uniform(0.12, 0.5)) * radius, float(rng.uniform(14, 30))
+    push = min(push, 11.0)
+    outside = distance_to(source, step)
+    inside = ndimage.distance_transform_edt(source, sampling=step).astype(np.float32)
+    signed = blur(outside - inside, 3.0 / step)
+    slope = np.stack(np.gradient(signed)) / step
+    slope = slope / np.maximum(np.sqrt((slope**2).sum(axis=0)), 0.5)
+    deepest = max(float(inside.max()), step)
+    profile = np.exp(-np.maximum(signed, 0) / reach) * np.clip(1 + np.minimum(signed, 0) / deepest, 0, 1)
+    right = float(np.mean(canvas.mni[0][source] > 0)) >= 0.5
+    across = (-canvas.mni[0] if right else canvas.mni[0]) / 8
+    falx = float(rng.uniform(0.3, 0.8))
+    weight = profile * (1 - falx * smoothstep(across / 2 + 0.25))
+    velocity = -(push / step) * slope * weight
+    close = float(rng.uniform(0.6, 2.4)) * min(1.0, radius / 12)
+    near = np.exp(-((outside / 35) ** 2))
+    for space, size, smooth in ((canvas.ventricles.sum(axis=0), 1.0, 4.0), (canvas.fluid, 0.7, 2.0)):
+        velocity -= toward(space, smooth / step) * (close * size / step) * near
+    velocity = taper(velocity, smoothstep(canvas.depth / 9) * canvas.brain)
+    drawn = {"tumor_radius_mm": radius, "lesion_side": "right" if right else "left"}
+    return velocity, drawn | {"push_mm": push, "push_reach_mm": reach, "effacement_mm": close, "falx": falx}
+
+
+def paint_tumor(
+    image: np.ndarray, regions: np.ndarray, canvas: Canvas, contrast: Contrast, rng: np.random.Generator
+) -> tuple[np.ndarray, dict]:
+    """
+    Paint the regions: edema a little darker than gray matter, dark necrosis, bright uneven rim.
+
+    Returns:
+        image (the very same values farther than 2.5 mm from the tumour), and the parameters drawn.
+    """
+    shape, step = regions.shape, canvas.spacing
+    mottle, fine = smooth_noise(shape, 5.0 / step, rng), grain(shape, 0.9 / step, rng)
+    edge = float(rng.uniform(0.6, 1.0)) / step
+    edema = contrast.gray * float(rng.uniform(0.68, 0.98))
+    necrosis = contrast.fluid + (contrast.gray - contrast.fluid) * float(rng.uniform(0.05, 0.6))
+    rim = contrast.white + (max(contrast.vessel, 1.15 * contrast.white) - contrast.white) * float(
+        rng.uniform(0.35, 1.0)
+    )
+    mild = float(rng.uniform(0.55, 0.95))
+    swollen = image + mild * (np.minimum(edema, image) - image) * np.clip(1 + 0.25 * mottle, 0, 1.2)
+    layers = (
+        (EDEMA, swollen + 0.01 * fine, min(1.5 * edge, 1.0 / step)),
+        (RIM, rim * (1 + rng.uniform(0.03, 0.14) * mottle + 0.04 * fine), edge),
+        (CORE, necrosis * (1 + rng.uniform(0.05, 0.2) * mottle + 0.05 * fine), edge),
+    )
+    painted = image
+    for label, value, sigma in layers:
+        inside = regions == label if label != EDEMA else regions > 0  # the edema goes on under the tumour
+        if inside.any():
+            soft = soften(inside, sigma)
+            painted = np.where(soft > 0, painted + soft * (np.maximum(value, 0) - painted), painted)
+    drawn = {"edema": edema, "necrosis": necrosis, "rim": rim}
+    return painted.astype(np.float32), drawn

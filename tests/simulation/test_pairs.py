@@ -1,0 +1,168 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Simulated pairs of both diseases: what they share, what moves which way, what the masks hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from simulation.small_brains import label_array, save
+
+from mededit_monai.simulation.anatomies import load_anatomy
+from mededit_monai.simulation.canvas import draw_person
+from mededit_monai.simulation.cohort import case_rng
+from mededit_monai.simulation.diseases import DISEASES, drawn_lesion
+from mededit_monai.simulation.draw_case import carry
+from mededit_monai.simulation.pair import VOLUME_SHAPE, simulate_pair
+
+CASES = 10
+
+
+@pytest.fixture(scope="module")
+def anatomy(tmp_path_factory):
+    return load_anatomy(str(save(label_array(), tmp_path_factory.mktemp("a") / "egg.nii.gz")))
+
+
+@pytest.fixture(scope="module", params=["stroke", "tumor"])
+def pairs(request, anatomy):
+    """Cases of a disease with lesions of 4 to 22 mm radius at the height of the ventricles."""
+    disease, made = DISEASES[request.param], []
+    for k in range(CASES):
+        size = 4 + 2 * k
+        rng = case_rng(0, "pairs", k)
+        pair = simulate_pair(disease, anatomy, 38.0, lambda c, r, s=size: drawn_lesion(disease, c, s, r), rng)
+        if pair is not None:
+            made.append(pair)
+    assert len(made) >= CASES - 1
+    return disease, made
+
+
+def test_identical_outside_lesion_and_displaced_tissue(pairs):
+    for pair in pairs[1]:
+        assert np.array_equal(pair["image"][~pair["reached"]], pair["prior"][~pair["reached"]])
+        near = ndimage.binary_dilation(pair["pathology"], np.ones((3, 3)), iterations=3)
+        allowed = near | (pair["displacement"] != 0).any(axis=0)
+        assert not (pair["reached"] & ~allowed & (pair["image"] != pair["prior"])).any()
+        assert (pair["image"] != pair["prior"])[pair["pathology"]].mean() > 0.9
+
+
+def test_displacement_is_a_diffeomorphism_that_ends_at_the_brain(pairs):
+    for pair in pairs[1]:
+        assert pair["parameters"]["jacobian_min"] > 0
+        assert not pair["displacement"][:, ~ndimage.binary_dilation(pair["brain"], iterations=2)].any()
+        assert not pair["displacement"][2].any()
+
+
+def test_ventricles_grow_with_stroke_and_shrink_with_tumour(pairs):
+    disease, made = pairs
+    change = np.array([(p["ventricles"] > 0).sum() - (p["prior_ventricles"] > 0).sum(dtype=int) for p in made], int)
+    large = change[np.abs(change) > 3]
+    assert len(large) >= 3
+    assert ((large > 0) if disease.name == "stroke" else (large < 0)).mean() >= 0.95
+
+
+def test_stroke_pulls_its_own_side_only(pairs):
+    disease, made = pairs
+    for pair in made:
+        before, after = pair["prior_ventricles"], pair["ventricles"]
+        side = 2 if pair["parameters"]["lesion_side"] == "right" else 1
+        if disease.name == "stroke":
+            own = int((after == side).sum()) - int((before == side).sum())
+            other = int((after == 3 - side).sum()) - int((before == 3 - side).sum())
+            assert own >= other - 2
+        lesion = np.argwhere(pair["pathology"])[:, 0].mean()
+        middle = np.argwhere(pair["brain"])[:, 0].mean()
+        if abs(lesion - middle) > 5:
+            assert (lesion > middle) == (side == 2)
+
+
+def test_larger_lesions_move_more(pairs):
+    moved = [p["parameters"]["largest_displacement_mm"] for p in pairs[1]]
+    assert np.mean(moved[-4:]) > np.mean(moved[:4])
+
+
+def test_masks_ranges_and_kinds(pairs):
+    disease, made = pairs
+    for pair in made:
+        for key in ("image", "prior"):
+            assert pair[key].dtype == np.float32 and pair[key].min() == 0 and 0.6 < pair[key].max() <= 1
+            assert not pair[key][~pair["brain"]].any()
+        assert pair["pathology"].any() and not (pair["pathology"] & ~pair["brain"]).any()
+        assert pair["parameters"]["size_px"] == pair["pathology"].sum()
+        assert set(np.unique(pair["ventricles"])) <= {0, 1, 2}
+        if disease.name == "tumor":
+            assert np.array_equal(pair["regions"] > 0, pair["pathology"]) and pair["regions"].max() <= 3
+        else:
+            assert "regions" not in pair
+
+
+def test_contrast_of_the_regions(pairs):
+    disease, made = pairs
+    if disease.name == "stroke":
+        drops = [(p["prior"] - p["image"])[p["pathology"]].mean() for p in made]
+        assert np.median(drops) > 0.15
+        return
+    mean = {
+        k: np.median([p["image"][p["regions"] == k].mean() for p in made if (p["regions"] == k).sum() > 8])
+        for k in (1, 2, 3)
+    }
+    assert mean[3] > mean[2] > mean[1]
+
+
+def test_displacement_maps_the_prior_to_the_image(pairs):
+    """image(r) shows prior(r + u(r)): the ventricle labels follow it."""
+    disease, made = pairs
+    for pair in made:
+        pixel = disease.pixel_mm
+        grid = np.stack(np.meshgrid(np.arange(128.0), np.arange(128.0), indexing="ij"))
+        where = grid + pair["displacement"][:2] / pixel
+        for side in (1, 2):
+            soft = (pair["prior_ventricles"] == side).astype(float)
+            carried = ndimage.map_coordinates(soft, where, order=1) > 0.5
+            found = pair["ventricles"] == side
+            if found.sum() > 60:  # masks are binary: half a pixel at the rim is lost twice
+                assert 2 * (carried & found).sum() / (carried.sum() + found.sum()) > 0.85
+
+
+def test_same_stream_same_bytes(anatomy):
+    disease = DISEASES["stroke"]
+    one, two = (
+        simulate_pair(disease, anatomy, 30.0, lambda c, r: drawn_lesion(disease, c, 8, r), case_rng(1, "x", 0))
+        for _ in range(2)
+    )
+    assert all(np.array_equal(one[k], two[k]) for k in one if k != "parameters")
+
+
+@pytest.mark.parametrize("name", ["stroke", "tumor"])
+def test_volumes_come_from_the_same_code(anatomy, name):
+    disease = DISEASES[name]
+    pair = simulate_pair(disease, anatomy, None, lambda c, r: drawn_lesion(disease, c, 14, r), case_rng(3, "v", 0))
+    assert pair["image"].shape == VOLUME_SHAPE and pair["displacement"].shape == (3, *VOLUME_SHAPE)
+    assert np.array_equal(pair["image"][~pair["reached"]], pair["prior"][~pair["reached"]])
+    assert pair["parameters"]["jacobian_min"] > 0 and np.abs(pair["displacement"][2]).max() > 0
+    change = int((pair["ventricles"] > 0).sum()) - int((pair["prior_ventricles"] > 0).sum())
+    assert abs(change) <= 3 or (change > 0) == (name == "stroke")
+
+
+def test_lesion_is_carried_to_its_mni_place(anatomy):
+    canvas = draw_person(anatomy, 30.0, 1.0, 233, case_rng(0, "c", 0), wide=False)
+    mask = np.ones((21, 25, 31), bool)
+    origin = np.array([20, -30, 15])
+    for mirror in (False, True):
+        points = canvas.mni * np.array([-1 if mirror else 1, 1, 1]).reshape(3, 1, 1)
+        middle = np.array([30, -18, 30]).reshape(3, 1, 1)
+        wanted = (np.abs(points - middle) <= np.array([10.5, 12.5, 15.5]).reshape(3, 1, 1)).all(axis=0)
+        found = carry(mask, origin, canvas, mirror)
+        assert found.sum() > 100 and 2 * (found & wanted).sum() / (found.sum() + wanted.sum()) > 0.93
+
+
+def test_real_scan_keeps_its_own_appearance(tmp_path):
+    from simulation.small_brains import t1_array
+
+    labels = label_array()
+    scan = load_anatomy(str(save(t1_array(labels), tmp_path / "scan.nii.gz")))
+    disease = DISEASES["stroke"]
+    pair = simulate_pair(disease, scan, 30.0, lambda c, r: drawn_lesion(disease, c, 10, r), case_rng(0, "s", 1))
+    assert pair["parameters"]["appearance"]["own_share"] == 1.0
+    assert np.array_equal(pair["image"][~pair["reached"]], pair["prior"][~pair["reached"]])

@@ -1,0 +1,41 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Shapes: what is cut off a lesion, how far its soft edge reaches, how large it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mededit_monai.simulation.shapes import distance_to, equivalent_radius, soften, tidy
+
+
+def test_tails_and_threads_go_and_crumbs_stay():
+    mask = np.zeros((60, 60), bool)
+    mask[10:20, 10:20] = True
+    wanted = mask.copy()
+    wanted[15, 20:22] = True  # what is within two points of the solid part
+    mask[15, 20:40] = True  # tail
+    mask[40, 5:55] = True  # thread
+    mask[50:52, 50:52] = wanted[50:52, 50:52] = True  # crumb
+    mask[50, 2] = True  # crumb at the edge
+    inner = np.zeros_like(mask)
+    inner[5:-5, 5:-5] = True
+    assert np.array_equal(tidy(mask, inner), wanted)
+    assert not tidy(np.zeros_like(mask), inner).any()
+
+
+def test_soft_edge_ends_at_two_and_a_half_sigma():
+    mask = np.zeros((41, 41), bool)
+    mask[10:31, 10:31] = True
+    soft = soften(mask, 0.9)
+    assert soft[20, 20] == pytest.approx(1, abs=1e-4) and soft[20, 10] > 0.5 > soft[20, 9] > 0
+    assert not soft[:8].any() and soft[8, 20] > 0
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_radius_of_a_ball(dims):
+    grid = np.meshgrid(*(np.arange(41) - 20.0,) * dims, indexing="ij")
+    ball = sum(g**2 for g in grid) < 15**2
+    assert equivalent_radius(ball, 2.0) == pytest.approx(30, rel=0.02)
+    assert distance_to(ball, 2.0)[(0,) + (20,) * (dims - 1)] == pytest.approx(2 * 6, abs=1.1)
