@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 
 class InputError(ValueError):
@@ -15,6 +17,19 @@ class InputError(ValueError):
     Something the user gave cannot be used. The message is one sentence that names the file or option, the value found,
     the value wanted and the way out.
     """
+
+
+def require_choice(name: str, value: Any, known: Sequence[Any]) -> None:
+    """
+    Refuse an option's value that is none of the known ones, naming the nearest.
+
+    Raises:
+        InputError: for any other value.
+    """
+    if value not in known:
+        near = difflib.get_close_matches(str(value), [str(k) for k in known if k is not None], n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else "."
+        raise InputError(f"--{name}: got '{value}', wanted one of {', '.join(map(str, known))}{hint}")
 
 
 def find_input_error(error: BaseException | None) -> InputError | None:

@@ -19,7 +19,7 @@ from monai.bundle.properties import InferProperties, MetaProperties, TrainProper
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS
 from monai.data import get_track_meta, set_track_meta
 
-from mededit_monai.errors import InputError, find_input_error, raising_bad_input, reporting_bad_input
+from mededit_monai.errors import InputError, find_input_error, raising_bad_input, reporting_bad_input, require_choice
 from mededit_monai.inferers import METHODS
 from mededit_monai.inferers.repaint import MODES, SAMPLERS
 from mededit_monai.inferers.schedule import SPACINGS
@@ -83,10 +83,7 @@ def check_edit_options(options: Mapping[str, Any]) -> None:
             ("restore", RESTORE_MODES),
             ("mode", MODES),
         ):
-            if options[name] not in known:
-                near = difflib.get_close_matches(str(options[name]), known, n=1)
-                hint = f"; did you mean '{near[0]}'?" if near else "."
-                raise InputError(f"--{name}: got '{options[name]}', wanted one of {', '.join(known)}{hint}")
+            require_choice(name, options[name], known)
         least_of = {"steps": 1, "resample": 1, "jump": 1, "samples": 1, "dilation": 0, "seed": 0, "batch_size": 1}
         for name, least in least_of.items():
             value = options[name]

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import math
 from collections.abc import Callable, Mapping
@@ -13,7 +12,7 @@ from typing import Any
 import torch
 
 from mededit_monai.datasets.caching import CACHE_MODES
-from mededit_monai.errors import InputError, reporting_bad_input
+from mededit_monai.errors import InputError, reporting_bad_input, require_choice
 from mededit_monai.training.losses import LOSSES
 
 AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -38,10 +37,7 @@ def check_training_options(options: Mapping[str, Any]) -> None:
             ("amp", (None, *AMP_TYPES)),
             ("cache", CACHE_MODES),
         ):
-            if options[name] not in known:
-                near = difflib.get_close_matches(str(options[name]), [k for k in known if k], n=1)
-                hint = f"; did you mean '{near[0]}'?" if near else "."
-                raise InputError(f"--{name}: got '{options[name]}', wanted one of {', '.join(map(str, known))}{hint}")
+            require_choice(name, options[name], known)
         whole = [
             "max_epochs",
             "batch_size",
