@@ -29,7 +29,8 @@ def simulate_command(
         str | None, typer.Option(help="Folder of FreeSurfer label maps or T1 scans; default: embedded template.")
     ] = None,
     lesions: Annotated[
-        str | None, typer.Option(help="Folder of binary lesion masks in MNI space; default: drawn lesions.")
+        str | None,
+        typer.Option(help="Folder of lesion masks in MNI space (tumor: labels too); default: drawn lesions."),
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes; 0 takes every core.")] = 1,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
@@ -48,9 +49,11 @@ def simulate_command(
     written = simulate_cohort(recipe, output_dir, count, progress and sys.stderr.isatty())
     if as_json:
         facts = {"datalist": str(written.datalist), "made": written.made, "found": written.found, **written.splits}
-        print(json.dumps(facts | {"synthetic": True}))
+        print(json.dumps(facts | {"seconds": round(written.seconds, 2), "synthetic": True}))
         return
     splits = ", ".join(f"{count} {split}" for split, count in written.splits.items())
+    rate = f" in {written.seconds:.1f} s, {written.made / written.seconds:.1f} a second" if written.made else ""
     print(
-        f"{written.datalist}: {splits} ({written.made} made now, {written.found} found done); all images are synthetic"
+        f"{written.datalist}: {splits} ({written.made} made now{rate}, {written.found} found done); all images are "
+        f"synthetic"
     )

@@ -1,11 +1,14 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where the bundles are; light, so that a verb that only looks need not import MONAI."""
+"""Where bundles and caches are; light, so that a verb that only looks need not import MONAI."""
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
+from mededit_monai.diseases import DISEASES
 from mededit_monai.errors import InputError
 
 
@@ -23,3 +26,30 @@ def bundle_root(bundle: str | Path) -> Path:
             return candidate
     names = sorted({p.parent.parent.name for home in homes for p in home.glob("*/configs/inference.yaml")})
     raise InputError(f"--bundle: '{bundle}' is neither a known bundle ({', '.join(names)}) nor a bundle's folder.")
+
+
+def bundle_disease(root: str | Path) -> str:
+    """
+    The disease that a bundle is about, as its ``metadata.json`` says: ``stroke`` or ``tumor``.
+
+    Args:
+        root: the bundle's folder.
+
+    Raises:
+        InputError: no bundle there, or metadata without ``disease``.
+    """
+    place = Path(root) / "configs" / "metadata.json"
+    if not place.is_file():
+        raise InputError(f"{place}: not found; give the bundle's folder with --bundle_root.")
+    disease = json.loads(place.read_text()).get("disease")
+    if disease not in DISEASES:
+        raise InputError(f"{place}: 'disease' is {disease!r}, wanted one of {', '.join(DISEASES)}.")
+    return disease
+
+
+def default_cache() -> Path:
+    """Where simulated cohorts and prepared anatomies are kept: ``$MEDEDIT_CACHE``, else the user's cache folder."""
+    base = os.environ.get("MEDEDIT_CACHE")
+    if base:
+        return Path(base)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mededit_monai"

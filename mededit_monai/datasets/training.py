@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mededit_monai.datasets.datalist import read_datalist
 from mededit_monai.errors import InputError
+from mededit_monai.paths import default_cache
 from mededit_monai.training.distributed import main_process_first
 
 
@@ -18,6 +19,8 @@ def training_source(
     validation_size: int,
     seed: int,
     progress: bool = True,
+    disease: str = "stroke",
+    condition: str = "mask",
 ) -> dict[str, list[dict]]:
     """
     The ``training`` and ``validation`` cases.
@@ -25,7 +28,9 @@ def training_source(
     Args:
         datalist: JSON with both lists; wins over ``dataset_dir``.
         dataset_dir: folder with ``datalist.json``.
-        cohort_size, validation_size, seed: of the embedded cohort, simulated once and cached, if neither is given.
+        cohort_size, validation_size, seed, disease: of the embedded cohort, simulated once and cached, if neither is
+            given.
+        condition: ``regions`` wants the key of that name too.
 
     Raises:
         InputError: if a list is missing or a case lacks image, brain mask or pathology mask.
@@ -33,14 +38,14 @@ def training_source(
     if datalist is None and dataset_dir is not None:
         datalist = Path(dataset_dir) / "datalist.json"
     if datalist is None:
-        from mededit_monai.simulation.cohort import default_cache, write_embedded_cohort
+        from mededit_monai.simulation.embedded import write_embedded_cohort
 
         with main_process_first():
-            datalist = write_embedded_cohort(default_cache(), cohort_size, validation_size, seed, progress)
+            datalist = write_embedded_cohort(default_cache(), disease, cohort_size, validation_size, seed, progress)
     source = {name: read_datalist(datalist, name) for name in ("training", "validation")}
     for name, cases in source.items():
         for case in cases:
-            for key in ("image", "brain", "pathology"):
+            for key in ("image", "brain", "pathology", *(["regions"] if condition == "regions" else [])):
                 if not case.get(key):
                     raise InputError(f"{datalist}: {name} case '{case['case_id']}' has no '{key}'; training needs it.")
                 if not Path(case[key]).is_file():

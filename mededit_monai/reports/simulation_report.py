@@ -22,13 +22,13 @@ from pathlib import Path
 import torch
 
 from mededit_monai.datasets.datalist import read_datalist
+from mededit_monai.diseases import DISEASES
 from mededit_monai.errors import exit_on_bad_input
+from mededit_monai.paths import default_cache
 from mededit_monai.reports.provenance import DISCLAIMER, versions
 from mededit_monai.reports.simulation_measures import measure_case, summarise, ventricle_areas
 from mededit_monai.reports.simulation_montage import save_montage
 from mededit_monai.simulation.anatomies import load_anatomy
-from mededit_monai.simulation.cohort import default_cache
-from mededit_monai.simulation.diseases import DISEASES
 from mededit_monai.simulation.draw_case import LesionPool, draw_case
 from mededit_monai.simulation.files import write_case
 from mededit_monai.simulation.lesion_library import open_library
@@ -45,9 +45,7 @@ def report(disease: str, cases: int, anatomies: str | None, lesions: str | None,
     """
     recipe = Recipe(disease, cases, anatomies, lesions, seed)
     with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
         written = simulate_cohort(recipe, Path(folder) / "cohort", workers, progress=sys.stderr.isatty())
-        seconds = time.perf_counter() - started
         listed = read_datalist(written.datalist)
         rows, shown = [], []
         for case in sorted(listed, key=lambda c: c["split"]):
@@ -57,7 +55,7 @@ def report(disease: str, cases: int, anatomies: str | None, lesions: str | None,
                 shown.append(picture)
     found = summarise(rows, DISEASES[disease])
     found["cases_in_splits"] = written.splits
-    found["slices_per_second"] = cases / seconds
+    found["slices_per_second"] = cases / written.seconds
     found["slices_per_cpu_second"] = speed(recipe)
     found["workers"] = workers
     found["recipe"] = recipe.as_json()
@@ -106,7 +104,7 @@ def text(found: dict[str, dict], real_areas: list[float] | None) -> str:
         "pixels of the brain that are identical (median)",
         [f"{f['identical_share_median']:.0%}" for f in found.values()],
     )
-    row("smallest Jacobian of any case (at 1 mm)", [f"{f['jacobian_min']:.3f}" for f in found.values()])
+    row("smallest Jacobian of any case (at 1.2 mm)", [f"{f['jacobian_min']:.3f}" for f in found.values()])
     row(
         "cases with a positive Jacobian everywhere",
         [f"{f['jacobian_positive']} of {f['cases']}" for f in found.values()],
@@ -139,7 +137,7 @@ def text(found: dict[str, dict], real_areas: list[float] | None) -> str:
         [f"{f['slices_per_cpu_second']:.1f}" for f in found.values()],
     )
     row(
-        "slices per second of the whole run, beside other programs, first reading of all files included",
+        "slices per second of the whole run, files written",
         [f"{f['slices_per_second']:.1f} ({f['workers']} workers)" for f in found.values()],
     )
     lines += [""]

@@ -12,8 +12,8 @@ from scipy import ndimage
 from scipy.cluster.vq import kmeans
 
 from mededit_monai.errors import InputError
+from mededit_monai.paths import default_cache
 from mededit_monai.simulation.anatomy_cache import cache_path, recall, store
-from mededit_monai.simulation.cohort import default_cache
 from mededit_monai.simulation.prepared import PreparedAnatomy, bounding_box, brain_of_classes, prepare, soft_classes
 from mededit_monai.simulation.tissues import LABELS, LARGEST_LABEL, REQUIRED, TISSUES, class_table
 from mededit_monai.transforms.brain import brain_from_background

@@ -5,12 +5,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from scipy import ndimage
-
-from mededit_monai.transforms.geometry import ModelGrid
 
 
 @dataclass(frozen=True)
@@ -34,11 +32,6 @@ class Anatomy:
     brain: np.ndarray
     ventricles: np.ndarray
     affine: np.ndarray
-
-    @cached_property
-    def grid(self) -> ModelGrid:
-        """The stroke bundle's window around this brain."""
-        return ModelGrid.around_brain(self.brain, (1.0, 1.0))
 
 
 @lru_cache(maxsize=1)

@@ -4,17 +4,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from mededit_monai.diseases import DISEASES, STRATA, Disease
 from mededit_monai.simulation.canvas import Canvas
-from mededit_monai.simulation.cohort import case_rng
-from mededit_monai.simulation.diseases import DISEASES, STRATA, Disease, Lesion, drawn_lesion, given_lesion
+from mededit_monai.simulation.diseases import Lesion, drawn_lesion, given_lesion
 from mededit_monai.simulation.fields import blur
 from mededit_monai.simulation.lesion_library import HEIGHTS, LesionLibrary
 from mededit_monai.simulation.pair import simulate_pair
-from mededit_monai.simulation.plan import Case, Recipe
+from mededit_monai.simulation.plan import Case, Recipe, case_rng
 from mededit_monai.simulation.prepared import PreparedAnatomy, sample
 
 #: Shares of the strata: quartiles, as in the thesis.
@@ -30,6 +30,28 @@ class LesionPool:
 
     library: LesionLibrary | None = None
     members: tuple[int, ...] = ()
+    _found: dict = field(default_factory=dict, repr=False)
+
+    def fitting(self, disease: Disease, stratum: str, heights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Which lesions have a stratum's size at which height.
+
+        Returns:
+            bool, members x heights, and the members (places in the list) that fit anywhere.
+        """
+        key = disease.name, stratum, len(heights)
+        if key not in self._found:
+            areas = self.library.areas[np.array(self.members)][:, np.searchsorted(HEIGHTS, heights)]
+            low, high = disease.bounds_mm2(stratum)
+            # A tumour's binary mask is its solid part: edema comes on top.
+            solid = ~self.library.labelled[np.array(self.members)] & (disease.name == "tumor")
+            share = np.where(solid, 0.5, 1.0)[:, None]
+            margin = 1.4 if stratum == "large" else 1.0  # brain and ventricles cut a part of a large mask off
+            fitting = (areas >= share * margin * low) & (areas <= share * margin * high)
+            if not fitting.any():
+                fitting = areas > 0
+            self._found[key] = fitting, np.flatnonzero(fitting.any(axis=1))
+        return self._found[key]
 
 
 def draw_case(recipe: Recipe, case: Case, anatomy: PreparedAnatomy, pool: LesionPool) -> dict:
@@ -68,18 +90,11 @@ def _draw_lesion(
         height = float(heights[rng.integers(len(heights))]) if flat else None
         size_mm = float(np.sqrt(np.exp(rng.uniform(np.log(low), np.log(high))) / np.pi))
         return f"drawn_{case.case_id}", height, lambda canvas, r: drawn_lesion(disease, canvas, size_mm, r)
-    members = np.array(pool.members)
-    areas = pool.library.areas[members][:, np.searchsorted(HEIGHTS, heights)]
-    share = 0.5 if disease.name == "tumor" else 1.0  # a mask is the tumour's solid part: edema comes on top
-    margin = 1.4 if stratum == "large" else 1.0  # brain and ventricles cut a part of a large mask off
-    fitting = (areas >= share * margin * low) & (areas <= share * margin * high)
-    if not fitting.any():
-        fitting = areas > 0
-    rows = np.flatnonzero(fitting.any(axis=1))
+    fitting, rows = pool.fitting(disease, stratum, heights)
     row = int(rows[rng.integers(len(rows))])
     columns = np.flatnonzero(fitting[row])
     height = float(heights[columns[rng.integers(len(columns))]]) if flat else None
-    mask, origin = pool.library.mask(int(members[row]))
+    mask, origin = pool.library.mask(pool.members[row])
     mirror = bool(rng.random() < 0.5)
 
     def make(canvas: Canvas, r: np.random.Generator) -> Lesion:
@@ -87,7 +102,7 @@ def _draw_lesion(
         lesion.parameters["mirrored"] = mirror
         return lesion
 
-    return pool.library.names[int(members[row])], height, make
+    return pool.library.names[pool.members[row]], height, make
 
 
 def carry(mask: np.ndarray, origin: np.ndarray, canvas: Canvas, mirror: bool) -> np.ndarray:
@@ -95,27 +110,25 @@ def carry(mask: np.ndarray, origin: np.ndarray, canvas: Canvas, mirror: bool) ->
     A lesion in MNI space on a person's canvas.
 
     Args:
-        mask: bool, 1 mm; origin: MNI mm of its first voxel.
+        mask: uint8 labels, 1 mm; origin: MNI mm of its first voxel.
         mirror: to the other hemisphere.
 
     Returns:
-        bool S; the mask is smoothed by 0.8 mm first, which takes off the steps of the hand-drawn or resampled outline.
+        uint8 S; smoothed by 0.8 mm, which takes off the steps of the hand-drawn or resampled outline.
     """
     points = canvas.mni.copy()
     if mirror:
         points[0] *= -1
-    margin = 2
-    points -= (origin - margin).astype(np.float32).reshape(3, *[1] * (points.ndim - 1))
-    size = np.array(mask.shape) + 2 * margin
+    points -= (origin - 1).astype(np.float32).reshape(3, *[1] * (points.ndim - 1))  # one voxel of margin
+    size = np.array(mask.shape) + 2
     reached = np.logical_and.reduce([(p >= 0) & (p <= n - 1) for p, n in zip(points, size)])
-    result = np.zeros(reached.shape, bool)
-    if not reached.any():
-        return result
-    where = points[:, reached]
-    low = np.floor(where[2].min()).astype(int)
-    high = np.ceil(where[2].max()).astype(int) + 1
-    cut = slice(max(0, low - 3), high + 3)  # only the heights in sight
-    part = np.pad(mask, margin)[:, :, cut]
-    where = where - np.array([[0], [0], [cut.start]], np.float32)
-    result[reached] = sample(blur(part, 0.8)[..., None], where)[0] >= 0.5
-    return result
+    shares = np.zeros((int(mask.max()), *reached.shape), np.float32)
+    if reached.any():
+        where = points[:, reached]
+        low, high = int(where[2].min()), int(np.ceil(where[2].max())) + 1
+        part = np.pad(mask, 1)[:, :, low : high + 1]  # only the heights in sight
+        where[2] -= low
+        labels = np.arange(1, len(shares) + 1, dtype=np.uint8)
+        shares[:, reached] = sample(part[..., None] == labels, where)
+    shares = np.stack([blur(share, 0.8 / canvas.spacing) for share in shares])
+    return np.where(shares.sum(axis=0) >= 0.5, shares.argmax(axis=0) + 1, 0).astype(np.uint8)

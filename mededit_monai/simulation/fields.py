@@ -18,7 +18,7 @@ def smooth_noise(shape: tuple[int, ...], length: float, rng: np.random.Generator
     Returns:
         float32 of the given shape.
     """
-    step = max(1, int(length / 2.5))
+    step = max(1, int(length / 1.6))
     coarse = rng.standard_normal([-(-n // step) + 2 for n in shape], dtype=np.float32)
     coarse = ndimage.gaussian_filter(coarse, length / step, mode="wrap", truncate=3)
     coarse /= max(float(coarse.std()), 1e-6)

@@ -63,11 +63,12 @@ def write_case(root: Path, recipe: Recipe, case: Case, pair: dict, pixel_mm: flo
     """Write one case; an interrupted one leaves no parameters file and is made again."""
     names = file_names(recipe, case)
     affine = model_affine(pixel_mm, recipe.spatial_dims)
+    for folder in {(root / name).parent for name in names.values()}:
+        folder.mkdir(parents=True, exist_ok=True)
     for key, name in names.items():
         if key == "parameters":
             continue
         path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         data = np.asarray(pair[key], dtype=np.float32 if key in FLOATS else np.uint8)
         if recipe.spatial_dims == 2:
             data = data[..., None]
@@ -80,7 +81,6 @@ def write_case(root: Path, recipe: Recipe, case: Case, pair: dict, pixel_mm: flo
             save_synthetic(data, affine, unfinished)
         os.replace(unfinished, path)
     path = root / names["parameters"]
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}")
     unfinished.write_text(json.dumps(pair["parameters"], indent=1, default=float) + "\n")
     os.replace(unfinished, path)

@@ -57,10 +57,10 @@ def warp(planes: np.ndarray, displacement: np.ndarray) -> np.ndarray:
 
 
 def jacobian(displacement: np.ndarray) -> np.ndarray:
-    """Determinant of the Jacobian of r → r + u(r) by central differences; S, float64."""
+    """Determinant of the Jacobian of r → r + u(r) by central differences; S."""
     n = len(displacement)
     if n == 2:
-        (ax, ay), (bx, by) = (np.gradient(part.astype(np.float64)) for part in displacement)
+        (ax, ay), (bx, by) = (np.gradient(part) for part in displacement)
         return (1 + ax) * (1 + by) - ay * bx
     rows = [np.stack(np.gradient(displacement[i].astype(np.float64))) for i in range(n)]
     matrix = np.stack([row + np.eye(n)[i].reshape(n, *[1] * n) for i, row in enumerate(rows)])

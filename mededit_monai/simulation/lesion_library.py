@@ -1,6 +1,6 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""A folder of real lesion masks in MNI space, read once into a compact library on disk."""
+"""A folder of real lesion masks (or tumour label maps) in MNI space, read once into a compact library on disk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from mededit_monai.errors import InputError
 from mededit_monai.simulation.anatomies import stem
-from mededit_monai.transforms.nifti import binary_mask, read_volume
+from mededit_monai.transforms.nifti import BINARY, TUMOR_LABELS, binary_mask, label_mask, read_volume
 
 #: Masks larger than this (ml) are left out: more than a hemisphere's infarct, most often a failed segmentation.
 LARGEST_ML = 250.0
@@ -29,7 +29,7 @@ INSIDE_SHARE = 0.8
 #: Heights (MNI z, mm) at which the area of every lesion is known.
 HEIGHTS = np.arange(-30, 81)
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass
@@ -42,12 +42,14 @@ class LesionLibrary:
         names: a lesion's name, one each.
         areas: mm² at every height of ``HEIGHTS``, lesions x heights.
         excluded: name → why it was left out.
+        labelled: whether a lesion is a tumour's label map (1 core, 2 edema, 3 enhancing), bool, one each.
     """
 
     folder: Path
     names: list[str]
     areas: np.ndarray
     excluded: dict[str, str]
+    labelled: np.ndarray
     _places: list[dict] = field(repr=False)
 
     def mask(self, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -55,12 +57,13 @@ class LesionLibrary:
         One lesion on a 1 mm grid along the MNI axes.
 
         Returns:
-            bool XxYxZ, cropped to the lesion, and the MNI mm of its first voxel.
+            uint8 XxYxZ (0 and 1, or labels), cropped to the lesion, and the MNI mm of its first voxel.
         """
         place = self._places[number]
         bits = np.load(self.folder / "bits.npy", mmap_mode="r")[place["first"] : place["first"] + place["bytes"]]
-        count = int(np.prod(place["shape"]))
-        return np.unpackbits(bits, count=count).reshape(place["shape"]).astype(bool), np.array(place["origin"])
+        shape = (2 if self.labelled[number] else 1, *place["shape"])
+        planes = np.unpackbits(bits, count=int(np.prod(shape))).reshape(shape)
+        return planes[0] + 2 * planes[1] if len(planes) == 2 else planes[0], np.array(place["origin"])
 
 
 def open_library(folder: str | Path, cache: Path, tell: Callable[[int, int], None] | None = None) -> LesionLibrary:
@@ -68,12 +71,13 @@ def open_library(folder: str | Path, cache: Path, tell: Callable[[int, int], Non
     The library of a folder, read from the cache if the same files were read before.
 
     Args:
-        folder: binary NIfTI masks in MNI space, any orientation and voxel size.
+        folder: NIfTI masks in MNI space, binary or tumour labels, any orientation and voxel size.
         cache: where libraries are kept.
         tell: called with (files read, files in all).
 
     Raises:
-        InputError: no such folder, no masks in it, an unreadable or non-binary mask, a mask that is not in MNI space.
+        InputError: no such folder, no masks in it, an unreadable mask, one with other values or not in MNI
+            space.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -94,7 +98,8 @@ def open_library(folder: str | Path, cache: Path, tell: Callable[[int, int], Non
     areas = np.array([one["areas"] for one in kept], dtype=np.float64).reshape(-1, len(HEIGHTS))
     if not kept:
         raise InputError(f"{folder}: none of its {len(files)} masks can be used: {_first(index['excluded'])}.")
-    return LesionLibrary(place, [one["name"] for one in kept], areas, index["excluded"], kept)
+    labelled = np.array([one["labelled"] for one in kept], dtype=bool)
+    return LesionLibrary(place, [one["name"] for one in kept], areas, index["excluded"], labelled, kept)
 
 
 def _build(files: list[Path], folder: Path, place: Path, tell: Callable[[int, int], None] | None) -> None:
@@ -105,10 +110,11 @@ def _build(files: list[Path], folder: Path, place: Path, tell: Callable[[int, in
             if millilitres > LARGEST_ML:
                 excluded[name] = f"{millilitres:.0f} ml, at most {LARGEST_ML:.0f} wanted"
             else:
-                bits = np.packbits(mask)
-                areas = _areas(mask, int(origin[2]))
+                labelled = bool(mask.max() > 1)
+                bits = np.packbits(np.stack([mask & 1, mask >> 1]) if labelled else mask)
+                areas = _areas(mask > 0, int(origin[2]))
                 one = {"name": name, "ml": round(millilitres, 3), "origin": origin.tolist(), "shape": list(mask.shape)}
-                kept.append(one | {"first": first, "bytes": len(bits), "areas": areas})
+                kept.append(one | {"labelled": labelled, "first": first, "bytes": len(bits), "areas": areas})
                 packed.append(bits)
                 first += len(bits)
             if tell:
@@ -131,11 +137,12 @@ def _areas(mask: np.ndarray, lowest: int) -> list[int]:
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
-    """A mask as bool on 1 mm voxels along the MNI axes, the MNI mm of its first voxel, and its volume in ml."""
+    """A mask (uint8, 0 and 1, or labels) on 1 mm voxels along the MNI axes, MNI mm of its first voxel, volume in ml."""
     voxels, affine = _voxels(path)
     found = np.stack(
         np.unravel_index(np.flatnonzero(voxels.ravel(order=_order(voxels))), voxels.shape, order=_order(voxels)), 1
     )
+    labels = voxels[tuple(found.T)].astype(np.uint8)
     points = found @ affine[:3, :3].T + affine[:3, 3]
     inside = ((points >= MNI_BRAIN[:, 0]) & (points <= MNI_BRAIN[:, 1])).all(axis=1)
     millilitres = len(points) * abs(float(np.linalg.det(affine[:3, :3]))) / 1000
@@ -145,14 +152,14 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
             f"{path}: is not in MNI space: {inside.mean():.0%} of the mask lies in the MNI brain (centre {middle} mm), "
             f"wanted at least {INSIDE_SHARE:.0%}; register it to the MNI 152 template, or repair its affine."
         )
-    points = points[inside]
+    points, labels = points[inside], labels[inside]
     # Voxels larger than 1 mm fill all the millimetres they cover.
     spread = [np.arange(s) - (s - 1) / 2 for s in np.maximum(1, np.ceil(np.abs(affine[:3, :3]).sum(axis=1) - 0.1))]
     offsets = np.stack(np.meshgrid(*spread, indexing="ij"), axis=-1).reshape(-1, 3)
     cells = np.floor(points[:, None] + offsets + 0.5).astype(int).reshape(-1, 3)
     origin = cells.min(axis=0)
-    mask = np.zeros(cells.max(axis=0) - origin + 1, dtype=bool)
-    mask[tuple((cells - origin).T)] = True
+    mask = np.zeros(cells.max(axis=0) - origin + 1, dtype=np.uint8)
+    mask[tuple((cells - origin).T)] = np.repeat(labels, len(offsets))
     return mask, origin, millilitres
 
 
@@ -171,7 +178,8 @@ def _voxels(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except Exception:  # noqa: BLE001, S110 - the careful reader below says what is wrong
         pass
     volume = read_volume(path)
-    return binary_mask(volume), volume.affine
+    inside = binary_mask(volume, (*BINARY, *TUMOR_LABELS))
+    return (label_mask(volume) if 1 < volume.data.max() < 255 else inside), volume.affine
 
 
 def _first(excluded: dict[str, str]) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from mededit_monai.simulation.appearance_wide import draw_scanner, paint_tissue
+from mededit_monai.simulation.appearance import draw_scanner, paint_tissue
 from mededit_monai.simulation.canvas import Canvas, draw_person
 from mededit_monai.simulation.diseases import Disease, Lesion, effect_velocity, paint_lesion
 from mededit_monai.simulation.flow import exponentiate, jacobian, warp
@@ -56,8 +56,8 @@ def simulate_pair(
         1 left and 2 right), ``displacement`` (3x…, mm RAS: image(r) shows prior(r + u(r))), for tumours ``regions``
         (uint8), and ``parameters``.
     """
-    spacing = 1.0 if height is not None else disease.pixel_mm
-    limit = disease.window if height is not None else VOLUME_SHAPE[0]
+    spacing = disease.window / disease.points if height is not None else disease.pixel_mm
+    limit = disease.points if height is not None else VOLUME_SHAPE[0]
     canvas = draw_person(anatomy, height, spacing, limit, rng, wide)
     lesion = make_lesion(canvas, rng)
     if not lesion.regions.any():
@@ -119,7 +119,7 @@ def simulate_pair(
 def _to_model(disease: Disease, planes: dict[str, np.ndarray], lesion: np.ndarray, jitter: np.ndarray) -> dict:
     """Bring a canvas into the model's window and to its pixels."""
     volume = lesion.ndim == 3
-    window = VOLUME_SHAPE if volume else (disease.window,) * 2
+    window = VOLUME_SHAPE if volume else (disease.points,) * 2
     names = list(planes)
     stack = _place(np.stack([np.asarray(planes[n], dtype=np.float32) for n in names]), window, jitter)
     at = {name: stack[k] for k, name in enumerate(names)}
@@ -130,7 +130,7 @@ def _to_model(disease: Disease, planes: dict[str, np.ndarray], lesion: np.ndarra
     if volume:
         pathology = at["brain"] * _place(lesion[None], window, jitter)[0] > 0
     else:
-        grid = ModelGrid(spacing=(1.0, 1.0), start=(0, 0), window=disease.window)
+        grid = ModelGrid(spacing=(1.0, 1.0), start=(0, 0), window=disease.points)
         small = torch.nn.functional.interpolate(
             torch.from_numpy(stack)[None], size=(grid.size,) * 2, mode="bilinear", antialias=True
         )[0].numpy()

@@ -32,6 +32,7 @@ class Recipe:
         slice: mid (the thesis's) or all.
         spatial_dims: 2 or 3.
         layout: datalist, bids or nnunet.
+        counts: cases of each split; None divides ``cases`` like the anatomies.
     """
 
     disease: str = "stroke"
@@ -42,6 +43,7 @@ class Recipe:
     slice: str = "all"
     spatial_dims: int = 2
     layout: str = "datalist"
+    counts: tuple[int, int, int] | None = None
 
     def check(self) -> None:
         """Raises InputError for a value that is not offered."""
@@ -80,6 +82,12 @@ class Case:
         return f"{self.split}_{self.index:05d}"
 
 
+def case_rng(seed: int, split: str, index: int) -> np.random.Generator:
+    """A case's own random stream: depends on (seed, split, index) and nothing else."""
+    digest = hashlib.sha256(f"{seed}/{split}/{index}".encode()).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
+
+
 def plan_cases(recipe: Recipe) -> tuple[list[Case], dict[str, list[str]]]:
     """
     All cases of a cohort.
@@ -96,7 +104,7 @@ def plan_cases(recipe: Recipe) -> tuple[list[Case], dict[str, list[str]]]:
         shares = [len(of_split[split]) / len(anatomies) for split in SPLITS]
     else:
         shares = list(SHARES)
-    counts = _counts(recipe.cases, shares)
+    counts = recipe.counts or _counts(recipe.cases, shares)
     cases = []
     for split, count in zip(SPLITS, counts):
         cases += [Case(split, k, of_split[split][k % len(of_split[split])]) for k in range(count)]

@@ -173,12 +173,12 @@ def sample(volume: np.ndarray, points: np.ndarray, table: torch.Tensor | None = 
     lows, weights = [], []
     for axis in range(3):
         where = np.clip(points[axis].ravel(), 0, sides[axis] - 1).astype(np.float32)
-        low = np.minimum(where.astype(np.int64), max(sides[axis] - 2, 0))
+        low = np.minimum(where.astype(np.int32), max(sides[axis] - 2, 0))
         lows.append(low)
         weights.append((1 - (where - low), where - low))
     base = (lows[0] * sides[1] + lows[1]) * sides[2] + lows[2]
     steps = [stride if side > 1 else 0 for stride, side in zip((sides[1] * sides[2], sides[2], 1), sides)]
-    rows, shares = np.empty((len(base), 8), np.int64), np.empty((len(base), 8), np.float32)
+    rows, shares = np.empty((len(base), 8), np.int32), np.empty((len(base), 8), np.float32)
     for corner in range(8):
         i, j, k = corner >> 2, (corner >> 1) & 1, corner & 1
         rows[:, corner] = base + (i * steps[0] + j * steps[1] + k * steps[2])

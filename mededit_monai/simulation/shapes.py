@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from mededit_monai.simulation.canvas import Canvas
 from mededit_monai.simulation.fields import blur, smooth_noise
+from mededit_monai.simulation.prepared import bounding_box
 
 
 def blob(
@@ -48,13 +49,20 @@ def tidy(mask: np.ndarray, inner: np.ndarray) -> np.ndarray:
         mask: bool S; pieces of at most nine points stay (a model pixel is found for each) if they lie in ``inner``.
         inner: bool S, the brain without its edge, where a model pixel may not be brain any more.
     """
-    opened = ndimage.binary_opening(mask, np.ones((3,) * mask.ndim))
-    labels, count = ndimage.label(mask)
-    if count == 0:
+    if not mask.any():
         return mask
+    near, kept = around(mask, 4), np.zeros_like(mask)
+    opened = ndimage.binary_opening(mask[near], np.ones((3,) * mask.ndim))
+    labels, _ = ndimage.label(mask[near])
     small = np.bincount(labels.ravel()) <= 9
     small[0] = False
-    return mask & (ndimage.binary_dilation(opened, iterations=2) | (small[labels] & inner))
+    kept[near] = mask[near] & (ndimage.binary_dilation(opened, iterations=2) | (small[labels] & inner[near]))
+    return kept
+
+
+def around(mask: np.ndarray, margin: int) -> tuple[slice, ...]:
+    """A mask's bounding box and so many points more on each side, within the array; the mask must not be empty."""
+    return tuple(slice(max(0, a - margin), b + 1 + margin) for a, b in bounding_box(mask))
 
 
 def soften(mask: np.ndarray, sigma: float) -> np.ndarray:

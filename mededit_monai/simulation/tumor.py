@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from mededit_monai.simulation.appearance_wide import Contrast
+from mededit_monai.simulation.appearance import Contrast
 from mededit_monai.simulation.canvas import Canvas
 from mededit_monai.simulation.fields import blur, grain, smooth_noise, smoothstep
 from mededit_monai.simulation.flow import taper

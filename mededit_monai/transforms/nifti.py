@@ -19,6 +19,14 @@ from mededit_monai.errors import InputError
 #: Written into the header's description field of every image this package makes.
 SYNTHETIC_NOTE = "synthetic (mededit_monai); research use only, not a medical device"
 
+#: The same for slices and volumes that show what a scanner saw.
+PREPARED_NOTE = "prepared by mededit_monai; research use only, not a medical device"
+
+
+#: Values that a mask may hold: binary, and a tumour's labels in new and older releases of BraTS.
+BINARY = ((0, 1), (0, 255))
+TUMOR_LABELS = ((0, 1, 2, 3), (0, 1, 2, 4))
+
 
 @dataclass(frozen=True)
 class Volume:
@@ -104,7 +112,18 @@ def require_same_grid(volume: Volume, reference: Volume) -> None:
     )
 
 
-def binary_mask(volume: Volume, accepted: tuple[tuple[int, ...], ...] = ((0, 1), (0, 255))) -> np.ndarray:
+def label_mask(volume: Volume) -> np.ndarray:
+    """
+    A tumour's labels as uint8: 1 necrotic core, 2 edema, 3 enhancing (4 in older releases of BraTS).
+
+    Raises:
+        InputError: if the values are neither {0, 1, 2, 3} nor {0, 1, 2, 4}, or all are zero.
+    """
+    inside = binary_mask(volume, TUMOR_LABELS)
+    return np.where(inside, np.minimum(volume.data, 3), 0).astype(np.uint8)
+
+
+def binary_mask(volume: Volume, accepted: tuple[tuple[int, ...], ...] = BINARY) -> np.ndarray:
     """
     A mask's voxels as bool.
 
@@ -115,8 +134,9 @@ def binary_mask(volume: Volume, accepted: tuple[tuple[int, ...], ...] = ((0, 1),
     if not any(set(values.tolist()) <= set(allowed) for allowed in accepted):
         shown = ", ".join(f"{v:g}" for v in values[:8]) + (", …" if len(values) > 8 else "")
         wanted = " or ".join("{" + ", ".join(map(str, a)) + "}" for a in accepted)
+        kind = "a binary" if accepted == BINARY else "a usable"
         raise InputError(
-            f"{volume.path}: is not a binary mask: found {len(values)} values ({shown}), wanted {wanted}; threshold it "
+            f"{volume.path}: is not {kind} mask: found {len(values)} values ({shown}), wanted {wanted}; threshold it "
             f"and save it without lossy compression."
         )
     if not values.any():
@@ -194,11 +214,28 @@ class NativeCopy:
 
 def save_synthetic(data: np.ndarray, affine: np.ndarray, path: str | Path) -> None:
     """Write a new NIfTI image (the array's own data type) marked as synthetic, reproducible byte for byte."""
+    save_image(data, affine, path, SYNTHETIC_NOTE)
+
+
+def save_image(data: np.ndarray, affine: np.ndarray, path: str | Path, note: str = PREPARED_NOTE) -> None:
+    """
+    Write a new NIfTI image (the array's own data type), reproducible byte for byte.
+
+    Args:
+        affine: voxel → mm, 4x4.
+        path: ``.nii`` or ``.nii.gz``.
+        note: the header's description; at most 79 bytes.
+    """
     image = nib.Nifti1Image(np.ascontiguousarray(data), affine)
-    image.header["descrip"] = SYNTHETIC_NOTE.encode()
+    image.header["descrip"] = note.encode()
     image.header.set_xyzt_units("mm")
     content = image.to_bytes()
     Path(path).write_bytes(gzip.compress(content, compresslevel=6, mtime=0) if str(path).endswith(".gz") else content)
+
+
+def is_marked_synthetic(path: str | Path) -> bool:
+    """Whether a NIfTI file's description says that the image is synthetic."""
+    return b"synthetic" in _open(Path(path)).header["descrip"].tobytes()
 
 
 def replace_folder(unfinished: Path, final: Path) -> None:

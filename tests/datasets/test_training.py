@@ -9,7 +9,7 @@ import pytest
 
 from mededit_monai.datasets.training import training_source
 from mededit_monai.errors import InputError
-from mededit_monai.simulation import cohort
+from mededit_monai.simulation import embedded
 
 KEYS = ("image", "brain", "pathology")
 
@@ -50,15 +50,15 @@ def test_a_datalist_wins_over_a_folder(tmp_path):
 def test_without_data_it_is_the_embedded_cohort(tmp_path, monkeypatch):
     asked = []
 
-    def simulated(root, cases, validation, seed, progress):
-        asked.append((root, cases, validation, seed, progress))
+    def simulated(root, disease, cases, validation, seed, progress):
+        asked.append((root, disease, cases, validation, seed, progress))
         return write(tmp_path, [case("simulated")], [case("v")])
 
-    monkeypatch.setattr(cohort, "write_embedded_cohort", simulated)
+    monkeypatch.setattr(embedded, "write_embedded_cohort", simulated)
     monkeypatch.setenv("MEDEDIT_CACHE", str(tmp_path / "cache"))
     found = source(sizes=(30, 4), seed=5)
     assert found["training"][0]["case_id"] == "simulated"
-    assert asked == [(tmp_path / "cache", 30, 4, 5, False)]
+    assert asked == [(tmp_path / "cache", "stroke", 30, 4, 5, False)]
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------

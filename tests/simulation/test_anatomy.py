@@ -52,11 +52,3 @@ def test_tissue_is_probability_inside_the_brain(anatomy):
     assert not anatomy.t1[~anatomy.brain].any()
     assert (anatomy.gray + anatomy.white).max() < 1.01
     assert 1.5e6 < anatomy.brain.sum() < 2.1e6  # mm³
-
-
-def test_window_is_centred_on_the_brain(anatomy):
-    for axis, start in enumerate(anatomy.grid.start):
-        inside = np.flatnonzero(anatomy.brain.any(axis=tuple(a for a in range(3) if a != axis)))
-        assert start + 116 == pytest.approx((inside[0] + inside[-1]) / 2, abs=0.5)
-        assert start <= inside[0] and inside[-1] < start + 233
-    assert anatomy.grid.pixel_mm == 233 / 128

@@ -68,11 +68,28 @@ def test_unusable_masks(tmp_path):
     with pytest.raises(InputError, match="holds no NIfTI masks.*leave it out"):
         open_library(tmp_path / "empty", tmp_path / "cache")
     write(tmp_path / "grey", "grey.nii.gz", np.arange(27, dtype=np.uint8).reshape(3, 3, 3), np.eye(4))
-    with pytest.raises(InputError, match="grey.nii.gz: is not a binary mask"):
+    with pytest.raises(InputError, match="grey.nii.gz: is not a usable mask"):
         open_library(tmp_path / "grey", tmp_path / "cache")
     write(tmp_path / "zero", "zero.nii.gz", np.zeros((3, 3, 3), np.uint8), np.eye(4))
     with pytest.raises(InputError, match="zero.nii.gz: is empty"):
         open_library(tmp_path / "zero", tmp_path / "cache")
+
+
+def test_labels_of_a_tumour_come_back(tmp_path):
+    """Two planes of bits hold labels 0 to 3; older releases write 4 for 3."""
+    affine = np.eye(4)
+    affine[:3, 3] = (-40, -40, -10)
+    mask = box((60, 60, 40), (10, 10, 10), (16, 20, 16))
+    mask[11:15, 12:18, 11:15] = 2
+    mask[12:14, 14:16, 12:14] = 4
+    write(tmp_path / "m", "tumor.nii.gz", mask, affine)
+    write(tmp_path / "m", "binary.nii.gz", box((60, 60, 40), (30, 30, 10), (36, 40, 16)), affine)
+    library = open_library(tmp_path / "m", tmp_path / "cache")
+    assert library.names == ["binary", "tumor"] and library.labelled.tolist() == [False, True]
+    found, origin = library.mask(1)
+    assert origin.tolist() == [-30, -30, 0]
+    assert np.array_equal(found, np.minimum(mask[10:16, 10:20, 10:16], 3))
+    assert library.mask(0)[0].max() == 1 and library.areas[1].max() == 60
 
 
 def test_ten_small_lesions(tmp_path):

@@ -11,10 +11,10 @@ from simulation.small_brains import label_array, save
 
 from mededit_monai.simulation.anatomies import load_anatomy
 from mededit_monai.simulation.canvas import draw_person
-from mededit_monai.simulation.cohort import case_rng
 from mededit_monai.simulation.diseases import DISEASES, drawn_lesion
 from mededit_monai.simulation.draw_case import carry
 from mededit_monai.simulation.pair import VOLUME_SHAPE, simulate_pair
+from mededit_monai.simulation.plan import case_rng
 
 CASES = 10
 

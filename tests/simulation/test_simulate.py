@@ -113,6 +113,36 @@ def test_bids_and_nnunet(folders, tmp_path):
         assert label.shape == (128, 128, 1) and np.asarray(label.dataobj).max() <= 3
 
 
+@pytest.fixture(scope="module")
+def tumors(tmp_path_factory) -> str:
+    """Balls with a core (1), a rim (4) and edema (2), in MNI space."""
+    folder = tmp_path_factory.mktemp("tumors")
+    affine = np.eye(4)
+    affine[:3, 3] = (-70, -106, -40)
+    grid = np.meshgrid(*(np.arange(n) + o for n, o in zip((140, 180, 120), affine[:3, 3])), indexing="ij")
+    for k in range(4):
+        radius = np.sqrt(sum((g - c) ** 2 for g, c in zip(grid, ((-30, 30)[k % 2], -20 + 5 * k, 20))))
+        labels = np.select([radius < 10, radius < 15, radius < 21], [1, 4, 2]).astype(np.uint8)
+        nib.save(nib.Nifti1Image(labels, affine), folder / f"tumor_{k}.nii.gz")
+    return str(folder)
+
+
+def test_labelled_tumours_keep_their_regions(folders, tumors, tmp_path):
+    recipe = Recipe("tumor", 6, folders["anatomies"], tumors, slice="mid", seed=2)
+    for case in read_datalist(simulate_cohort(recipe, tmp_path / "c", 1, progress=False).datalist):
+        regions = np.asarray(nib.load(case["regions"]).dataobj)[..., 0]
+        assert {1, 2, 3} <= set(np.unique(regions)) and case["lesion_id"].startswith("tumor_")
+        core, edema, rim = ((regions == label).sum() for label in (1, 2, 3))
+        # The brains are smaller than the template, and the tumours with them; what stays is the share of each region.
+        assert rim / core == pytest.approx((15**2 - 10**2) / 10**2, rel=0.3)
+        assert edema / core == pytest.approx((21**2 - 15**2) / 10**2, rel=0.4)
+
+
+def test_labelled_tumours_are_no_strokes(folders, tumors, tmp_path):
+    with pytest.raises(InputError, match="tumor_0: holds the labels of a tumour, wanted a binary mask"):
+        simulate_cohort(Recipe("stroke", 4, folders["anatomies"], tumors), tmp_path / "c", 1, progress=False)
+
+
 def test_default_split_of_twenty():
     names = [f"a{k}" for k in range(20)]
     members = split_names(names, 0)

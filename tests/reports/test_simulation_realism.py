@@ -1,0 +1,66 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""The test of realism: it sees what differs, does not see what does not, and measures what it says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from simulation.small_brains import label_array, label_maps, save, t1_array
+
+from mededit_monai.reports import simulation_realism
+from mededit_monai.reports.simulation_realism import features, measure, real_slices
+
+INSIDE = np.hypot(*np.meshgrid(np.arange(128) - 64, np.arange(128) - 64)) < 50
+
+
+def slices(mean: float, spread: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    noise = np.random.default_rng(seed).standard_normal((24, 128, 128))
+    return np.clip(mean + spread * noise, 0, 1) * INSIDE, np.stack([INSIDE] * 24)
+
+
+def verdict(monkeypatch, real_mean: float, simulated_mean: float) -> dict:
+    """AUC for flat discs with noise, whose mean differs between the kinds."""
+    seeds = iter(range(100))
+    monkeypatch.setattr(simulation_realism, "real_slices", lambda path, n: slices(real_mean, 0.05, next(seeds)))
+    monkeypatch.setattr(
+        simulation_realism, "simulated_slices", lambda name, n, seed: slices(simulated_mean, 0.05, next(seeds))
+    )
+    from pathlib import Path
+
+    return measure([Path("a.nii"), Path("b.nii")], ["c.nii", "d.nii"], 24, 24)
+
+
+def test_what_differs_is_seen(monkeypatch):
+    found = verdict(monkeypatch, 0.5, 0.6)
+    assert all(auc["pooled"] > 0.99 for auc in found["auc"].values())
+    assert found["giveaways"]["quantile_50"] == pytest.approx(-1)  # real ones are darker
+
+
+def test_what_does_not_differ_is_not_seen(monkeypatch):
+    found = verdict(monkeypatch, 0.5, 0.5)
+    assert all(0.25 < auc["pooled"] < 0.75 for auc in found["auc"].values())
+    assert found["slices"] == [48, 48] and found["real_scans"] == ["a", "b"]
+
+
+def test_features_by_hand():
+    flat = features(0.4 * INSIDE, INSIDE)
+    assert flat["quantile_50"] == pytest.approx(0.4) and flat["histogram_04"] == pytest.approx(1)
+    assert flat["noise"] == pytest.approx(0, abs=1e-9) and flat["gradient_95"] == pytest.approx(0, abs=1e-9)
+    assert flat["rim_mean"] == pytest.approx(0.4) and flat["rim_spread"] == pytest.approx(0, abs=1e-6)
+    ramp = np.tile(np.arange(128) / 128, (128, 1)) * INSIDE
+    assert features(ramp, INSIDE)["gradient_50"] == pytest.approx(1 / 128)
+
+
+def test_slices_of_a_real_scan(tmp_path):
+    path = save(t1_array(label_array()), tmp_path / "scan.nii.gz", "LIA")
+    images, masks = real_slices(path, 5)
+    assert images.shape == masks.shape == (5, 128, 128) and not images[~masks].any()
+    white = images[2][masks[2]]
+    assert np.quantile(white, 0.9) == pytest.approx(1, abs=0.1) and images.min() >= 0  # white matter, 98th percentile
+
+
+def test_simulated_slices_have_no_lesion_and_fill_the_count(tmp_path):
+    folder = label_maps(tmp_path, 1)
+    images, masks = simulation_realism.simulated_slices(str(folder / "brain_0.nii.gz"), 3)
+    assert images.shape == masks.shape == (3, 128, 128) and images.max() <= 1 and not images[~masks].any()
