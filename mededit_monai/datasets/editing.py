@@ -14,8 +14,8 @@ from mededit_monai.datasets.datalist import read_datalist
 from mededit_monai.errors import InputError
 from mededit_monai.reports.provenance import is_done, sha256
 
-#: Model-space tensors of a case, Sx1x128x128, joined over the cases of a batch.
-TENSOR_KEYS = ("image", "brain", "pathology", "region")
+#: Model-space tensors of a case, Sx1x128x128 (``condition`` SxKx128x128), joined over the cases of a batch.
+TENSOR_KEYS = ("image", "brain", "pathology", "condition", "region")
 
 
 def editing_cases(
@@ -33,7 +33,7 @@ def editing_cases(
     The cases to edit: one from ``scan`` and ``pathology``, or those of a datalist.
 
     In a datalist the prior scan is ``scan``, else ``prior``, else ``image``; its mask ``brain`` or, with ``prior``,
-    ``prior_brain``. Cases whose finished output was made with the same options and the same input bytes are left out,
+    ``prior_brain``; with the condition ``regions`` the mask is ``regions``. Cases whose finished output was made with the same options and the same input bytes are left out,
     so a run that was interrupted goes on where it stopped.
 
     Args:
@@ -48,7 +48,7 @@ def editing_cases(
     if datalist is not None:
         if scan is not None or pathology is not None:
             raise InputError("--datalist: was given together with --scan or --pathology; give one or the other.")
-        cases = [_from_datalist(case, datalist) for case in read_datalist(datalist)]
+        cases = [_from_datalist(case, datalist, options.get("condition", "mask")) for case in read_datalist(datalist)]
     else:
         for name, value in (("scan", scan), ("pathology", pathology)):
             if not value:
@@ -79,7 +79,7 @@ def collate_cases(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return batch
 
 
-def _from_datalist(case: Mapping[str, Any], datalist: str) -> dict:
+def _from_datalist(case: Mapping[str, Any], datalist: str, condition: str) -> dict:
     key = next((k for k in ("scan", "prior", "image") if case.get(k)), None)
     if key is None or not case.get("pathology"):
         missing = "a scan ('scan', 'prior' or 'image')" if key is None else "'pathology'"
@@ -88,7 +88,7 @@ def _from_datalist(case: Mapping[str, Any], datalist: str) -> dict:
     return {
         "case_id": str(case["case_id"]),
         "scan": case[key],
-        "pathology": case["pathology"],
+        "pathology": (case.get("regions") if condition == "regions" else None) or case["pathology"],
         "brain": brain or case.get("brain"),
     }
 

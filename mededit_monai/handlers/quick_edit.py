@@ -13,9 +13,11 @@ from ignite.engine import Engine, Events
 from monai.networks.schedulers import Scheduler
 
 from mededit_monai.inferers import MedEditInferer, case_seed
-from mededit_monai.metrics import edge_gradient, intensity_drop
+from mededit_monai.metrics import edge_gradient
+from mededit_monai.metrics.contrast import lesion_contrast
 from mededit_monai.reports.sheet import save_sheet
 from mededit_monai.training.distributed import is_main_process
+from mededit_monai.transforms.conditions import condition_channels
 from mededit_monai.transforms.intensity import to_model_range, to_unit_range
 
 
@@ -23,7 +25,7 @@ class QuickEdit:
     """
     Edit the first validation cases with few evaluations; save prior, truth and edit side by side.
 
-    Adds two metrics. ``edit_drop``: darkening inside p against the true lesion's, 1 is right (pairs only).
+    Adds two metrics. ``edit_contrast``: change inside p against the true lesion's, 1 is right (pairs only).
     ``edit_gradient``: step across M's edge against the unedited scan's, 1 is right.
 
     Args:
@@ -32,11 +34,19 @@ class QuickEdit:
         path: folder for ``epoch_0001.png``, …
         cases: how many.
         interval: epochs between two edits; 0 for none.
+        condition: of the training.
     """
 
     def __init__(
-        self, network: torch.nn.Module, scheduler: Scheduler, path: str | Path, cases: int = 8, interval: int = 1
+        self,
+        network: torch.nn.Module,
+        scheduler: Scheduler,
+        path: str | Path,
+        cases: int = 8,
+        interval: int = 1,
+        condition: str = "mask",
     ) -> None:
+        self.condition = condition
         self.network, self.path, self.cases, self.interval = network, Path(path), cases, interval
         self.inferer = MedEditInferer(scheduler, resample=1, steps=20, spacing="logsnr")
         self._batch: dict[str, torch.Tensor] = {}
@@ -49,7 +59,9 @@ class QuickEdit:
 
     def _keep(self, engine: Engine) -> None:
         batch = engine.state.batch
-        self._batch = {k: batch[k][: self.cases] for k in ("image", "prior", "brain", "pathology") if k in batch}
+        self._batch = {
+            k: batch[k][: self.cases] for k in ("image", "prior", "brain", "pathology", "regions") if k in batch
+        }
 
     def __call__(self, engine: Engine) -> None:
         if not self._batch or not self.interval or engine.state.epoch % self.interval:
@@ -59,9 +71,11 @@ class QuickEdit:
         device = next(self.network.parameters()).device
         brain, pathology = (self._batch[k].to(device) for k in ("brain", "pathology"))
         seeds = [case_seed(0, f"sheet_{k}") for k in range(len(truth))]
-        edited = self.inferer(to_model_range(prior.to(device)), self.network, brain, pathology, seeds=seeds)
+        masks = self._batch["regions"].to(device) if self.condition == "regions" else pathology
+        channels = torch.stack([condition_channels(mask, self.condition) for mask in masks])
+        edited = self.inferer(to_model_range(prior.to(device)), self.network, brain, channels, seeds=seeds)
         stacks = {"prior": prior, "truth": truth, "edit": to_unit_range(edited), "brain": brain, "pathology": pathology}
-        stacks["region"] = self.inferer.region(brain, pathology)
+        stacks["region"] = self.inferer.region(brain, channels)
         planes = {k: v[:, 0].cpu().numpy() for k, v in stacks.items()}
         engine.state.metrics |= edit_scores(planes, paired="prior" in self._batch)
         self.path.mkdir(parents=True, exist_ok=True)
@@ -80,16 +94,16 @@ def edit_scores(planes: Mapping[str, np.ndarray], paired: bool) -> dict[str, flo
         planes: ``prior``, ``truth``, ``edit`` in [0, 1] and masks ``brain``, ``pathology``, ``region``, NxHxW each.
         paired: whether ``truth`` is the true counterfactual of ``prior``.
     """
-    drops, gradients = [], []
+    contrasts, gradients = [], []
     for k in np.flatnonzero(planes["pathology"].any(axis=(1, 2))):
         prior, truth, edit, brain, lesion, region = (
             planes[name][k] for name in ("prior", "truth", "edit", "brain", "pathology", "region")
         )
-        drops.append((intensity_drop(prior, edit, lesion), intensity_drop(prior, truth, lesion)))
+        contrasts.append(lesion_contrast(prior, edit, truth, lesion))
         gradients.append((edge_gradient(edit, region, brain), edge_gradient(prior, region, brain)))
     scores = {}
-    if paired and drops:
-        scores["edit_drop"] = float(np.mean([d[0] for d in drops]) / np.mean([d[1] for d in drops]))
+    if paired and contrasts:
+        scores["edit_contrast"] = float(np.nanmean(contrasts))
     if gradients:
         scores["edit_gradient"] = float(np.nanmean([g[0] for g in gradients]) / np.nanmean([g[1] for g in gradients]))
     return scores

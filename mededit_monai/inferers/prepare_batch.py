@@ -48,8 +48,8 @@ class EditPrepareBatch(PrepareBatch):
                 seeds += [case_seed(self.seed, case["case_id"], sample)] * count
             first += count
         tensors = {
-            key: batchdata[key][rows].to(device=device, non_blocking=non_blocking)
-            for key in ("image", "brain", "pathology", "region")
+            key: batchdata[name][rows].to(device=device, non_blocking=non_blocking)
+            for key, name in (("image", "image"), ("brain", "brain"), ("pathology", "condition"), ("region", "region"))
         }
         image = to_model_range(tensors.pop("image"))
         return image, None, (), {**tensors, "seeds": seeds}

@@ -13,9 +13,9 @@ from monai.transforms import RandomizableTransform
 
 class RandLesionFreed(RandomizableTransform):
     """
-    With probability ``prob`` show the case without its lesion: ``pathology`` becomes zero, and where the case has a
-    ``prior`` (a simulated pair), image and brain mask become the prior's. Without a prior the image keeps its lesion
-    and only the condition is dropped, as in classifier-free guidance; the null condition is 0 in both cases.
+    With probability ``prob`` show the case without its lesion: ``pathology`` (and ``regions``) become zero, and where
+    the case has a ``prior`` (a simulated pair), image and brain mask become the prior's. Without a prior the image keeps
+    its lesion and only the condition is dropped, as in classifier-free guidance; the null condition is 0 in both cases.
     """
 
     def __init__(self, prob: float = 0.15) -> None:
@@ -29,7 +29,9 @@ class RandLesionFreed(RandomizableTransform):
         case = dict(data)
         self.randomize(None)
         if self._do_transform:
-            case["pathology"] = torch.zeros_like(case["pathology"])
+            for key in ("pathology", "regions"):
+                if key in case:
+                    case[key] = torch.zeros_like(case[key])
             if "prior" in case:
                 case["image"] = case["prior"]
                 case["brain"] = case.get("prior_brain", case["brain"])

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from monai.utils import convert_to_tensor
 
 from mededit_monai.inferers.noise import CaseNoise
 from mededit_monai.training.losses import min_snr_weight
+from mededit_monai.transforms.conditions import condition_channels
 from mededit_monai.transforms.intensity import to_model_range
 
 
@@ -42,7 +43,7 @@ class MaskConditionedPrepareBatch(PrepareBatch):
 
     Args:
         scheduler: source of ᾱ and of the prediction type.
-        condition_keys: masks concatenated to x_t, in this order.
+        condition: what is concatenated to x_t behind the brain mask: ``mask``, ``box`` or ``regions``.
         even: for validation: timesteps spread evenly over [0, T) within the batch instead of drawn by case, so that
             two epochs' losses differ by the weights alone.
         min_snr_gamma: weight the loss by min-SNR-γ; None for the plain loss.
@@ -55,12 +56,12 @@ class MaskConditionedPrepareBatch(PrepareBatch):
     def __init__(
         self,
         scheduler: Scheduler,
-        condition_keys: Sequence[str] = ("brain", "pathology"),
+        condition: str = "mask",
         even: bool = False,
         min_snr_gamma: float | None = None,
         lesion_weight: float = 0.0,
     ) -> None:
-        self.scheduler, self.condition_keys = scheduler, tuple(condition_keys)
+        self.scheduler, self.condition = scheduler, condition
         self.even, self.min_snr_gamma, self.lesion_weight = even, min_snr_gamma, lesion_weight
         self.timesteps = torch.empty(0, dtype=torch.long)
 
@@ -95,7 +96,9 @@ class MaskConditionedPrepareBatch(PrepareBatch):
         else:
             t = torch.tensor([np.random.default_rng(seed).integers(steps) for seed in seeds])
         self.timesteps = t = t.to(image.device)
-        condition = torch.cat([tensor(key) for key in self.condition_keys], dim=1)
+        masks = tensor("regions" if self.condition == "regions" else "pathology")
+        channels = torch.stack([condition_channels(mask, self.condition) for mask in masks])
+        condition = torch.cat([tensor("brain"), channels], dim=1)
         target = training_target(self.scheduler, image, noise, t)
         if self.min_snr_gamma is not None or self.lesion_weight:
             target = torch.cat([target, self._weight(tensor("pathology"), t)], dim=1)

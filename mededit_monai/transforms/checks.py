@@ -23,6 +23,7 @@ class CheckCased(Transform):
     Args:
         image_keys: intensities, to lie in [0, 1].
         mask_keys: masks, to hold 0 and 1 only.
+        label_keys: a tumour's labels, to hold 0 to 3 only.
         size: spatial shape of every case; None for that of the first one met.
         multiple: what every side must be a multiple of (the network's).
 
@@ -34,10 +35,12 @@ class CheckCased(Transform):
         self,
         image_keys: Sequence[str] = ("image", "prior"),
         mask_keys: Sequence[str] = ("brain", "pathology", "prior_brain"),
+        label_keys: Sequence[str] = ("regions",),
         size: Sequence[int] | None = None,
         multiple: int = 1,
     ) -> None:
         self.image_keys, self.mask_keys = tuple(image_keys), tuple(mask_keys)
+        self.label_keys = tuple(label_keys)
         self.size = None if size is None else tuple(size)
         self.multiple = multiple
 
@@ -46,7 +49,7 @@ class CheckCased(Transform):
         Args:
             data: a case with tensors 1xHxW[xD] under the keys; absent keys are left alone.
         """
-        for key in (*self.image_keys, *self.mask_keys):
+        for key in (*self.image_keys, *self.mask_keys, *self.label_keys):
             if key not in data:
                 continue
             tensor, where = data[key], f"case '{data.get('case_id', '?')}', '{key}'"
@@ -66,6 +69,9 @@ class CheckCased(Transform):
             if key in self.mask_keys and not ((tensor == 0) | (tensor == 1)).all():
                 values = torch.unique(tensor)[:5].tolist()
                 raise InputError(f"{where}: holds {values}, wanted 0 and 1 only; binarise the mask.")
+            if key in self.label_keys and not ((tensor >= 0) & (tensor <= 3) & (tensor == tensor.round())).all():
+                values = torch.unique(tensor)[:5].tolist()
+                raise InputError(f"{where}: holds {values}, wanted 0, 1 (core), 2 (edema) and 3 (enhancing) only.")
         return data
 
 

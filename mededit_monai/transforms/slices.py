@@ -13,6 +13,7 @@ from monai.transforms import Transform
 from scipy import ndimage
 
 from mededit_monai.errors import InputError
+from mededit_monai.transforms.conditions import REGION_LABELS, condition_channels
 from mededit_monai.transforms.geometry import ModelGrid
 from mededit_monai.transforms.intensity import intensity_ceiling, to_unit
 from mededit_monai.transforms.masks import dilate, tapered_dilation
@@ -22,7 +23,8 @@ class AxialSlicesd(Transform):
     """
     Cut a loaded case (:class:`~mededit_monai.transforms.load.LoadCased`) into model slices.
 
-    Adds ``image``, ``brain``, ``pathology``, ``region``: float32 tensors Sx1x128x128 (image in [0, 1]); ``grid``: the
+    Adds ``image``, ``brain``, ``pathology``, ``region``: float32 tensors Sx1x128x128 (image in [0, 1]); ``condition``:
+    SxKx128x128, what the network is told of the pathology; ``grid``: the
     :class:`~mededit_monai.transforms.geometry.ModelGrid`; ``slices``: S indices on the RAS z axis; ``ceilings``: the
     scan's intensity that became 1, per slice; ``brain_volume``: the native mask.
 
@@ -34,6 +36,7 @@ class AxialSlicesd(Transform):
         window: side of the model's window in mm.
         percentile: of the skull-stripped slice on the 1 mm window that becomes intensity 1.
         size: model pixels a side.
+        condition: ``mask``, ``box`` or ``regions`` (from the case's ``regions``). The region grows from the boxes.
     """
 
     def __init__(
@@ -44,7 +47,9 @@ class AxialSlicesd(Transform):
         window: int = 233,
         percentile: float = 98.0,
         size: int = 128,
+        condition: str = "mask",
     ) -> None:
+        self.condition = condition
         self.slice_index, self.region, self.dilation = slice_index, region, dilation
         self.window, self.percentile, self.size = window, percentile, size
 
@@ -68,6 +73,10 @@ class AxialSlicesd(Transform):
             if self.region == "file":
                 planes["region"].append(_model_mask(grid, case["region_file"][:, :, z]) & inside)
         stacks = {key: np.stack(value) for key, value in planes.items() if value}
+        labels = stacks["pathology"].astype(np.uint8)
+        if self.condition == "regions":
+            labels = np.stack([_model_labels(grid, case["regions"][:, :, z]) for z in slices]) * stacks["pathology"]
+        stacks["condition"] = np.stack([self._channels(plane) for plane in labels])
         if self.region != "file":
             stacks["region"] = self._region(stacks, scan.spacing[2] / grid.pixel_mm)
         if not stacks["region"].any():
@@ -77,11 +86,15 @@ class AxialSlicesd(Transform):
             kept = slice(touched[0], touched[-1] + 1)
             stacks = {key: stack[kept] for key, stack in stacks.items()}
             slices, ceilings = slices[kept], ceilings[kept]
-        tensors = {k: torch.from_numpy(np.ascontiguousarray(v, dtype=np.float32))[:, None] for k, v in stacks.items()}
+        tensors = {k: torch.from_numpy(np.ascontiguousarray(v, dtype=np.float32)) for k, v in stacks.items()}
+        tensors = {k: v if k == "condition" else v[:, None] for k, v in tensors.items()}
         return case | tensors | {"grid": grid, "slices": slices, "ceilings": ceilings, "brain_volume": brain}
 
+    def _channels(self, labels: np.ndarray) -> np.ndarray:
+        return condition_channels(torch.from_numpy(labels)[None], self.condition).numpy()
+
     def _region(self, stacks: dict[str, np.ndarray], slice_pixels: float) -> np.ndarray:
-        pathology, brain = stacks["pathology"], stacks["brain"]
+        pathology, brain = stacks["condition"].any(axis=1), stacks["brain"]
         if self.region == "image":
             return np.ones_like(brain)
         if self.region == "brain":
@@ -119,6 +132,12 @@ def chosen_slices(pathology: np.ndarray, slice_index: int | str, reach: float, n
             f"choose one of {lesion[0]} to {lesion[-1]}, 'auto' or 'all'."
         )
     return [index]
+
+
+def _model_labels(grid: ModelGrid, plane: np.ndarray) -> np.ndarray:
+    """A native slice of a tumour's labels on the model's grid: in each pixel the one that covers most of it."""
+    shares = [grid.to_model(grid.to_millimetres((plane == label).astype(np.float32))) for label in REGION_LABELS]
+    return (np.argmax(shares, axis=0) + 1).astype(np.uint8)
 
 
 def _model_mask(grid: ModelGrid, plane: np.ndarray) -> np.ndarray:

@@ -199,7 +199,7 @@ def test_the_datalist_itself(folder):
 
 
 def test_slices_of_several_cases_in_one_batch():
-    keys = ("image", "brain", "pathology", "region")
+    keys = ("image", "brain", "pathology", "condition", "region")
     several = []
     for name, count, start in (("a", 2, 0), ("b", 1, 100)):
         tensors = {key: torch.full((count, 1, 2, 2), start + k) for k, key in enumerate(keys)}

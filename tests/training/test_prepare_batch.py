@@ -62,13 +62,24 @@ def test_image_is_in_the_models_range():
     assert torch.equal(image, data["image"] * 2 - 1) and arguments == ()
 
 
-@pytest.mark.parametrize("keys", [("brain", "pathology"), ("pathology", "brain"), ("pathology",)])
-def test_condition_is_in_the_order_of_its_keys(keys):
+def test_regions_are_channels_behind_the_brain_mask():
     data = batch()
-    *_, keywords = MaskConditionedPrepareBatch(scheduler(), condition_keys=keys)(data)
-    assert keywords["condition"].shape[1] == len(keys) and keywords["mode"] == "concat"
-    for channel, key in enumerate(keys):
-        assert torch.equal(keywords["condition"][:, channel], data[key][:, 0])
+    data["regions"] = torch.randint(0, 4, data["brain"].shape).float()
+    *_, keywords = MaskConditionedPrepareBatch(scheduler(), condition="regions")(data)
+    assert keywords["condition"].shape[1] == 4 and keywords["mode"] == "concat"
+    assert torch.equal(keywords["condition"][:, 0], data["brain"][:, 0])
+    for label in (1, 2, 3):
+        assert torch.equal(keywords["condition"][:, label], (data["regions"][:, 0] == label).float())
+
+
+def test_boxes_take_the_place_of_the_mask():
+    data = batch()
+    data["pathology"] = torch.zeros_like(data["pathology"])
+    data["pathology"][:, 0, 1, 1] = data["pathology"][:, 0, 2, 2] = 1  # touch at a corner: one piece
+    *_, keywords = MaskConditionedPrepareBatch(scheduler(), condition="box")(data)
+    boxes = torch.zeros_like(data["pathology"])
+    boxes[:, 0, 1:3, 1:3] = 1
+    assert torch.equal(keywords["condition"][:, 1:], boxes)
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
