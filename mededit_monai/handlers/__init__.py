@@ -6,11 +6,14 @@ from mededit_monai.handlers.checkpoint import TrainingCheckpoint
 from mededit_monai.handlers.edit_writer import EditWriter
 from mededit_monai.handlers.ema import ExponentialMovingAverage
 from mededit_monai.handlers.guards import EpochSetter, FiniteLoss, GradientClipper
+from mededit_monai.handlers.metrics import CaseTable, EditMetric
 from mededit_monai.handlers.noise_level_loss import NoiseLevelLoss
 from mededit_monai.handlers.quick_edit import QuickEdit
 from mededit_monai.handlers.training_log import TrainingLog
 
 __all__ = [
+    "CaseTable",
+    "EditMetric",
     "EditWriter",
     "EpochSetter",
     "ExponentialMovingAverage",

@@ -1,8 +1,119 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Measures of an edit."""
+"""Measures of an edit: pure functions, and the same as MONAI metrics."""
 
-from mededit_monai.metrics.adherence import intensity_drop
-from mededit_monai.metrics.preservation import edge_gradient
+from mededit_monai.metrics.adherence import (
+    box_overlap,
+    dice,
+    intensity_drop,
+    iou,
+    lesion_detection,
+    region_presence,
+)
+from mededit_monai.metrics.case_metric import CaseMetric
+from mededit_monai.metrics.edit_metrics import (
+    AdherenceMetric,
+    BoxAdherenceMetric,
+    DistanceMetric,
+    LesionContrastMetric,
+    LogJacobianMetric,
+    MidlineMetric,
+    PreservationMetric,
+    RegionPresenceMetric,
+    SeamMetric,
+    SulcalFluidMetric,
+    TextureMetric,
+    TruthErrorMetric,
+    VentricleMetric,
+    VentricleTruthMetric,
+)
+from mededit_monai.metrics.indirect import (
+    midline_shift_from_field,
+    midline_shift_from_ventricles,
+    sulcal_fluid_change,
+    ventricle_change,
+    ventricle_sizes,
+)
+from mededit_monai.metrics.preservation import (
+    change_by_distance,
+    change_outside,
+    edge_gradient,
+    psnr_outside,
+    ring_mismatch,
+    ssim_outside,
+    surrounding_ring,
+    texture_ratio,
+)
+from mededit_monai.metrics.realism import (
+    Features,
+    RealismScore,
+    fid,
+    kid,
+    load_features,
+    realism_table,
+    save_features,
+    two_sample_auc,
+)
+from mededit_monai.metrics.registration import edit_log_jacobian, log_jacobian, register, ventricle_growth
+from mededit_monai.metrics.set_metrics import BootstrappedFIDMetric, KIDMetric, TwoSampleMetric
+from mededit_monai.metrics.statistics import bootstrap, compare_paired, paired_bound
+from mededit_monai.metrics.truth import area_prediction, change_agreement, partial_correlation, zone_errors
 
-__all__ = ["edge_gradient", "intensity_drop"]
+__all__ = [
+    "AdherenceMetric",
+    "BootstrappedFIDMetric",
+    "BoxAdherenceMetric",
+    "CaseMetric",
+    "DistanceMetric",
+    "Features",
+    "KIDMetric",
+    "LesionContrastMetric",
+    "LogJacobianMetric",
+    "MidlineMetric",
+    "PreservationMetric",
+    "RealismScore",
+    "RegionPresenceMetric",
+    "SeamMetric",
+    "SulcalFluidMetric",
+    "TextureMetric",
+    "TruthErrorMetric",
+    "TwoSampleMetric",
+    "VentricleMetric",
+    "VentricleTruthMetric",
+    "area_prediction",
+    "bootstrap",
+    "box_overlap",
+    "change_agreement",
+    "change_by_distance",
+    "change_outside",
+    "compare_paired",
+    "dice",
+    "edge_gradient",
+    "edit_log_jacobian",
+    "fid",
+    "intensity_drop",
+    "iou",
+    "kid",
+    "lesion_detection",
+    "load_features",
+    "log_jacobian",
+    "midline_shift_from_field",
+    "midline_shift_from_ventricles",
+    "paired_bound",
+    "partial_correlation",
+    "psnr_outside",
+    "realism_table",
+    "region_presence",
+    "register",
+    "ring_mismatch",
+    "save_features",
+    "ssim_outside",
+    "sulcal_fluid_change",
+    "surrounding_ring",
+    "texture_ratio",
+    "two_sample_auc",
+    "ventricle_change",
+    "ventricle_growth",
+    "ventricle_sizes",
+    "zone_errors",
+]

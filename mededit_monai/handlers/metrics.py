@@ -1,0 +1,183 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics of edits in a bundle's evaluator, and the table of all cases that they leave."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite import distributed as idist
+from ignite.engine import Engine, Events
+from monai.handlers import IgniteMetricHandler
+from monai.utils import CommonKeys, string_list_all_gather
+
+from mededit_monai.errors import InputError
+from mededit_monai.metrics.case_metric import CaseMetric
+from mededit_monai.metrics.set_metrics import FeatureSetMetric
+from mededit_monai.metrics.statistics import bootstrap
+
+
+class EditMetric(IgniteMetricHandler):
+    """
+    MONAI's metric handler for measures that see more than prediction and label: prior, masks, ventricles, judges.
+
+    What a metric needs is looked up by name in the engine's batch, then in its output; the edit in its output. Figures
+    go into ``engine.state.metrics`` as ``<name>_<column>``, the first one also as ``<name>``, so that it can be a key
+    metric.
+
+    Args:
+        metric_fn: a :class:`CaseMetric` or :class:`FeatureSetMetric`.
+        name: in ``engine.state.metrics``; needed in a list of handlers, given by the evaluator for ``key_val_metric``.
+        keys: the metric's word → key in batch or output, where they differ, for example ``{brain: prior_brain}``;
+            ``pred`` stands for the edit.
+        pred_transform: applied to the edits, for example ``to_unit_range`` where they are in [-1, 1].
+
+    Raises:
+        InputError: in the run, something needed that neither batch nor output holds.
+    """
+
+    def __init__(
+        self,
+        metric_fn: CaseMetric | FeatureSetMetric,
+        name: str | None = None,
+        keys: Mapping[str, str] | None = None,
+        pred_transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:
+        super().__init__(metric_fn=metric_fn, save_details=False)  # type: ignore[arg-type]
+        self.name, self.keys = name, dict(keys or {})
+        self.pred_transform = pred_transform
+
+    def attach(self, engine: Engine, name: str | None = None) -> None:  # type: ignore[override]
+        """Attach to a ``SupervisedEvaluator``, as a handler or as a metric."""
+        if not (name or self.name):
+            raise InputError(f"the handler of {type(self.metric_fn).__name__} has no name; give it one in the config.")
+        super().attach(engine, name or self.name)
+        for table in ("metric_details", "metric_columns"):
+            if not hasattr(engine.state, table):
+                setattr(engine.state, table, {})
+
+    def iteration_completed(self, engine: Engine) -> None:
+        """Measure the batch."""
+        needs = getattr(self.metric_fn, "needs", ())
+        edits = self._find(engine, CommonKeys.PRED, ("output", "batch"))
+        if self.pred_transform is not None:
+            whole = isinstance(edits, torch.Tensor)
+            edits = self.pred_transform(edits) if whole else [self.pred_transform(edit) for edit in edits]
+        if isinstance(self.metric_fn, FeatureSetMetric):
+            real = None if self.metric_fn.reference is not None else self._find(engine, "real")
+            self.metric_fn(edits, real)
+        else:
+            self.metric_fn(edits, {need: self._find(engine, need) for need in needs})  # type: ignore[arg-type]
+
+    def _find(self, engine: Engine, word: str, places: Sequence[str] = ("batch", "output")) -> Any:
+        key = self.keys.get(word, word)
+        for place in places:
+            held = getattr(engine.state, place)
+            if isinstance(held, Mapping) and key in held:
+                return held[key]
+            if isinstance(held, (list, tuple)) and held and isinstance(held[0], Mapping) and key in held[0]:
+                return [case[key] for case in held]  # decollated
+        raise InputError(
+            f"{type(self.metric_fn).__name__} needs '{key}', which neither the batch nor the output holds; add it "
+            f"to the datalist or to the preprocessing, or give the handler keys: {{{word}: ITS_NAME}}."
+        )
+
+    def completed(self, engine: Engine, name: str) -> None:
+        """Write figures, and for the table the values of every case."""
+        found = self.metric_fn.aggregate()
+        metrics: dict[str, Any] = engine.state.metrics
+        if isinstance(self.metric_fn, FeatureSetMetric):
+            result = asdict(self.metric_fn.result)  # type: ignore[arg-type]
+            metrics[name] = found
+            metrics |= {f"{name}_{k}": v for k, v in result.items() if k not in ("metric", "value", "extractor")}
+            return
+        columns = [f"{name}_{column}" for column in self.metric_fn.columns]
+        values = torch.atleast_1d(found).tolist()
+        metrics |= dict(zip(columns, values))
+        metrics[name] = values[0]
+        engine.state.metric_details[name] = self.metric_fn.get_buffer()  # type: ignore[attr-defined]
+        engine.state.metric_columns[name] = columns  # type: ignore[attr-defined]
+
+
+class CaseTable:
+    """
+    One row a case, one named column a figure: ``cases.csv``; and ``summary.json`` with each figure's mean and 95 %
+    interval (bootstrap over groups, then cases) and both counts.
+
+    MONAI's ``MetricsSaver`` writes a file for every metric, with columns class0, class1, … and file names for cases; it
+    can be attached beside this one.
+
+    Args:
+        output_dir: made if missing.
+        ids: keys of the batch that name a case; the first must be there, the others where the batch holds them.
+        group: which of them says who belongs together; cases are independent if the batch does not hold it.
+        seed: of the bootstrap.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        ids: Sequence[str] = ("case_id", "anatomy", "patient", "stratum"),
+        group: str = "anatomy",
+        seed: int = 0,
+    ) -> None:
+        self.output_dir, self.ids = Path(output_dir), tuple(ids)
+        self.group, self.seed = group, seed
+        self._rows: dict[str, list[str]] = {}
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a ``SupervisedEvaluator``; the place in the list of handlers does not matter."""
+        engine.add_event_handler(Events.STARTED, lambda _: self._rows.clear())
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._keep)
+        engine.add_event_handler(Events.COMPLETED, self)  # when every metric has written its values
+
+    def _keep(self, engine: Engine) -> None:
+        batch = engine.state.batch
+        for key in self.ids:
+            if isinstance(batch, Mapping):
+                names = batch.get(key)
+            else:
+                names = [case[key] for case in batch] if key in batch[0] else None
+            if names is None and key == self.ids[0]:
+                raise InputError(f"the batch holds no '{key}' to name the cases by; keep it in the preprocessing.")
+            if names is not None:
+                self._rows.setdefault(key, []).extend(str(name) for name in names)
+
+    def __call__(self, engine: Engine) -> None:
+        """Gather the processes' rows and write both files, each whole or not at all."""
+        several = idist.get_world_size() > 1
+        columns: dict[str, Sequence] = {
+            key: string_list_all_gather(names) if several else names for key, names in self._rows.items()
+        }
+        cases = len(columns[self.ids[0]])
+        figures: dict[str, list[float]] = {}
+        for name, heads in getattr(engine.state, "metric_columns", {}).items():
+            values = engine.state.metric_details[name]  # type: ignore[attr-defined]
+            if len(values) != cases:
+                raise RuntimeError(f"{name} has {len(values)} values for {cases} cases; wanted one row a case.")
+            figures |= dict(zip(heads, values.T.tolist()))
+        if idist.get_rank() > 0:
+            return
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        groups = columns.get(self.group)
+        summary = {}
+        for head, values in figures.items():
+            known = any(v == v for v in values)
+            summary[head] = asdict(bootstrap(values, groups, seed=self.seed)) if known else None  # type: ignore[arg-type]
+        content = {"group": self.group if groups else None, "seed": self.seed, "cases": cases, "figures": summary}
+        self._write("summary.json", lambda stream: stream.write(json.dumps(content, indent=1) + "\n"))
+        table = {**columns, **{head: [f"{v:.8g}" if v == v else "" for v in vs] for head, vs in figures.items()}}
+        self._write("cases.csv", lambda stream: csv.writer(stream).writerows([list(table), *zip(*table.values())]))
+
+    def _write(self, name: str, fill: Callable[[Any], Any]) -> None:
+        unfinished = self.output_dir / f".{name}"
+        with open(unfinished, "w", newline="") as stream:
+            fill(stream)
+        os.replace(unfinished, self.output_dir / name)
