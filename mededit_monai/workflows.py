@@ -24,6 +24,7 @@ from mededit_monai.inferers import METHODS
 from mededit_monai.inferers.repaint import MODES, SAMPLERS
 from mededit_monai.inferers.schedule import SPACINGS
 from mededit_monai.paths import bundle_root
+from mededit_monai.transforms.conditions import CONDITIONS
 from mededit_monai.transforms.restore import RESTORE_MODES
 
 #: Ids that MONAI itself reads, so that nothing in a config has to refer to them.
@@ -78,6 +79,7 @@ def check_edit_options(options: Mapping[str, Any]) -> None:
     with reporting_bad_input():
         for name, known in (
             ("method", tuple(METHODS)),
+            ("condition", CONDITIONS),
             ("sampler", SAMPLERS),
             ("spacing", SPACINGS),
             ("restore", RESTORE_MODES),

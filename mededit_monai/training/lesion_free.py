@@ -14,7 +14,7 @@ from monai.transforms import RandomizableTransform
 class RandLesionFreed(RandomizableTransform):
     """
     With probability ``prob`` show the case without its lesion: ``pathology`` (and ``regions``) become zero, and where
-    the case has a ``prior`` (a simulated pair), image and brain mask become the prior's. Without a prior the image keeps
+    the case has a ``prior`` (a simulated pair), image and brain mask become the prior's. Without one the image keeps
     its lesion and only the condition is dropped, as in classifier-free guidance; the null condition is 0 in both cases.
     """
 

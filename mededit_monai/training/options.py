@@ -14,6 +14,7 @@ import torch
 from mededit_monai.datasets.caching import CACHE_MODES
 from mededit_monai.errors import InputError, reporting_bad_input, require_choice
 from mededit_monai.training.losses import LOSSES
+from mededit_monai.transforms.conditions import CONDITIONS
 
 AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 LR_SCHEDULES = ("cosine", "constant")
@@ -36,6 +37,7 @@ def check_training_options(options: Mapping[str, Any]) -> None:
             ("lr_schedule", LR_SCHEDULES),
             ("amp", (None, *AMP_TYPES)),
             ("cache", CACHE_MODES),
+            ("condition", CONDITIONS),
         ):
             require_choice(name, options[name], known)
         whole = [

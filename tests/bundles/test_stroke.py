@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,16 +14,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import REPOSITORY, write_head
-from monai.bundle import ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
 
 from mededit_monai import edit
 from mededit_monai.errors import InputError
 from mededit_monai.networks import MaskConditionedUNet, load_weights, save_weights
-from mededit_monai.workflows import bundle_content
 
 BUNDLE = REPOSITORY / "bundles" / "stroke"
 CONFIGS = BUNDLE / "configs"
-SCHEMA = Path(os.environ.get("MEDEDIT_META_SCHEMA", REPOSITORY.parent / "shared/zoo/meta_schema_20240725.json"))
 QUICK = {"steps": 3, "resample": 1, "progress": False}
 
 
@@ -32,75 +28,6 @@ def monai_run(run_id: str, config: str, cwd: Path, *options: str) -> subprocess.
     command = [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", str(CONFIGS / config)]
     command += ["--bundle_root", str(BUNDLE), *options]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600)
-
-
-# --- acceptance ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(not SCHEMA.is_file(), reason="the zoo's metadata schema is not at hand (MEDEDIT_META_SCHEMA)")
-def test_metadata_is_valid(tmp_path):
-    schema = tmp_path / "schema.json"  # found on disk, MONAI does not download it
-    schema.write_bytes(SCHEMA.read_bytes())
-    verify_metadata(meta_file=str(CONFIGS / "metadata.json"), filepath=str(schema))
-
-
-def test_metadata_names_what_is_installed():
-    metadata = json.loads((CONFIGS / "metadata.json").read_text())
-    assert metadata["version"] in metadata["changelog"]
-    pins = dict(line.split("==") for line in (REPOSITORY / "constraints.txt").read_text().split() if "==" in line)
-    for name, version in metadata["required_packages_version"].items():
-        assert name == "mededit_monai" or pins[name] == version, name
-    assert metadata["monai_version"] == pins["monai"] and metadata["pytorch_version"] == pins["torch"]
-
-
-def test_network_in_and_out():
-    verify_net_in_out(
-        net_id="network_def",
-        meta_file=str(CONFIGS / "metadata.json"),
-        config_file=str(CONFIGS / "inference.yaml"),
-        device="cpu",
-        n=2,
-    )
-
-
-def test_traced_export(tmp_path):
-    target = tmp_path / "model.ts"
-    ckpt_export(
-        net_id="network_def",
-        filepath=str(target),
-        ckpt_file=str(BUNDLE / "models" / "model.pt"),
-        meta_file=str(CONFIGS / "metadata.json"),
-        config_file=str(CONFIGS / "inference.yaml"),
-        use_trace=True,
-        input_shape=[1, 3, 128, 128],
-    )
-    x = torch.rand(1, 3, 128, 128)
-    (network,) = bundle_content("stroke", ("network",))
-    with torch.no_grad():
-        assert torch.allclose(torch.jit.load(str(target))(x), network.eval()(x), atol=1e-4)
-
-
-def test_no_property_is_missing(tmp_path):
-    head = write_head(tmp_path / "head")
-    sizes = {"cohort_size": 8, "validation_size": 4, "batch_size": 4, "progress": False}
-    files = {"scan": str(head.scan), "pathology": str(head.pathology)}
-    for config, kind, options in (("train.yaml", "train", sizes), ("inference.yaml", "inference", files)):
-        options = {**options, "bundle_root": str(BUNDLE), "output_dir": str(tmp_path / "out")}
-        workflow = ConfigWorkflow(str(CONFIGS / config), logging_file=False, workflow_type=kind, **options)
-        workflow.initialize()
-        assert workflow.check_properties() == [], config
-
-
-def test_files_of_the_bundle():
-    for name in ("LICENSE", "docs/README.md", "docs/data_license.txt", "configs/logging.conf", "models/model.pt"):
-        assert (BUNDLE / name).is_file(), name
-    assert (BUNDLE / "models" / "model.pt").stat().st_size <= 16e6
-
-
-def test_weights_are_plain_half_precision():
-    state = torch.load(BUNDLE / "models" / "model.pt", weights_only=True)
-    assert {v.dtype for v in state.values()} == {torch.float16}
-    assert all(torch.isfinite(v).all() for v in state.values())
 
 
 # --- editing ---------------------------------------------------------------------------------------------------------
