@@ -27,16 +27,28 @@ class ModelGrid:
             1 mm slice is cropped and padded without interpolation.
         window: side of the window in whole mm.
         size: model pixels a side.
+        unit_mm: what a "mm" of the above is in truth: 1, but in slices that are in model space already, where it is a
+            model pixel and every map is the identity.
     """
 
     spacing: tuple[float, float]
     start: tuple[int, int]
     window: int = 233
     size: int = 128
+    unit_mm: float = 1.0
 
     @property
     def pixel_mm(self) -> float:
         """Side of a model pixel in mm: 1.82 for stroke, 1.56 for tumour."""
+        return self._step * self.unit_mm
+
+    @property
+    def is_model_space(self) -> bool:
+        """Whether the slice is on the model's own grid, as simulated and prepared cohorts are."""
+        return self.window == self.size
+
+    @property
+    def _step(self) -> float:
         return self.window / self.size
 
     @classmethod
@@ -46,9 +58,13 @@ class ModelGrid:
         """
         Centre the window on the brain's bounding box.
 
+        A slice of ``size``x``size`` points that are a model pixel apart is in model space: it is taken as it is.
+
         Args:
             brain: brain mask in RAS order, XxY[xZ], not empty. The whole volume, so that all slices share a grid.
         """
+        if brain.shape[:2] == (size, size) and np.allclose(spacing, window / size, rtol=1e-3):
+            return cls((1.0, 1.0), (0, 0), size, size, unit_mm=window / size)
         start = []
         for axis, step in enumerate(spacing):
             others = tuple(a for a in range(brain.ndim) if a != axis)
@@ -110,7 +126,7 @@ class ModelGrid:
         axes = []
         for count, start, step in zip(shape, self.start, self.spacing):
             millimetres = (np.arange(count) - start) * step
-            axes.append((millimetres + 0.5) / self.pixel_mm - 0.5)
+            axes.append((millimetres + 0.5) / self._step - 0.5)
         return _sample(np.asarray(plane, dtype=np.float32), axes, order=1)
 
     def model_affine(self, ras_affine: np.ndarray, slice_index: int) -> np.ndarray:
@@ -126,8 +142,8 @@ class ModelGrid:
         """
         to_voxel = np.eye(4)
         for axis in range(2):
-            to_voxel[axis, axis] = self.pixel_mm / self.spacing[axis]
-            to_voxel[axis, 3] = self.start[axis] + (self.pixel_mm / 2 - 0.5) / self.spacing[axis]
+            to_voxel[axis, axis] = self._step / self.spacing[axis]
+            to_voxel[axis, 3] = self.start[axis] + (self._step / 2 - 0.5) / self.spacing[axis]
         to_voxel[2, 3] = slice_index
         return np.asarray(ras_affine, dtype=np.float64) @ to_voxel
 

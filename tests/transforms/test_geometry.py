@@ -87,3 +87,23 @@ def test_tiny_lesions_survive():
     _, count = ndimage.label(mask, structure=np.ones((3, 3)))
     assert count == 3
     assert mask.sum() == pytest.approx(400 / grid.pixel_mm**2, rel=0.1)
+
+
+@pytest.mark.parametrize("window", [200, 233])
+def test_model_space_is_taken_as_it_is(window):
+    """Slices of simulated and prepared cohorts pass unchanged, wherever in them the brain lies."""
+    rng, pixel = np.random.default_rng(0), window / 128
+    plane = rng.uniform(0, 1, (128, 128)).astype(np.float32)
+    brain = np.zeros((128, 128, 1), bool)
+    brain[5:90, 30:120] = True
+    grid = ModelGrid.around_brain(brain, (pixel, pixel), window)
+    assert grid.is_model_space and grid.pixel_mm == pytest.approx(pixel)
+    assert np.array_equal(grid.to_model(grid.to_millimetres(plane)), plane)
+    assert np.array_equal(grid.to_native(plane, (128, 128)), plane)
+    lone = np.zeros((128, 128), np.float32)
+    lone[40, 41] = 1
+    assert np.array_equal(grid.mask_to_model(grid.to_millimetres(lone)), lone > 0)
+    affine = np.diag([pixel, pixel, 1, 1])
+    assert np.allclose(grid.model_affine(affine, 0), affine)
+    assert not ModelGrid.around_brain(brain, (pixel * 1.01, pixel), window).is_model_space
+    assert not ModelGrid.around_brain(brain[:-1], (pixel, pixel), window).is_model_space
