@@ -11,8 +11,8 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
+from mededit_monai.diseases import STRATA, Disease
 from mededit_monai.simulation.anatomies import TEMPLATE, list_anatomies, load_anatomy
-from mededit_monai.simulation.diseases import STRATA, Disease
 from mededit_monai.simulation.tissues import TISSUES
 
 #: Model pixels by which the drawn lesion's soft edge may exceed its mask: 2.5 mm, and the resizing filter.

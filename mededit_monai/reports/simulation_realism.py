@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from mededit_monai.diseases import DISEASES
 from mededit_monai.errors import InputError, exit_on_bad_input
 from mededit_monai.simulation.anatomies import list_anatomies, stem
-from mededit_monai.simulation.diseases import DISEASES, drawn_lesion
+from mededit_monai.simulation.diseases import drawn_lesion
 from mededit_monai.simulation.plan import case_rng
 from mededit_monai.transforms.brain import brain_from_background
 from mededit_monai.transforms.geometry import ModelGrid

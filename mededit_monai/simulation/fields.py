@@ -18,26 +18,29 @@ def smooth_noise(shape: tuple[int, ...], length: float, rng: np.random.Generator
     Returns:
         float32 of the given shape.
     """
-    step = max(1, int(length / 1.6))
-    coarse = rng.standard_normal([-(-n // step) + 2 for n in shape], dtype=np.float32)
-    coarse = ndimage.gaussian_filter(coarse, length / step, mode="wrap", truncate=3)
-    coarse /= max(float(coarse.std()), 1e-6)
-    if step == 1:
-        return np.ascontiguousarray(coarse[tuple(slice(0, n) for n in shape)])
-    size = [(n - 1) * step + 1 for n in coarse.shape]
-    mode = "bilinear" if len(shape) == 2 else "trilinear"
-    field = torch.nn.functional.interpolate(
-        torch.from_numpy(coarse)[None, None], size=size, mode=mode, align_corners=True
-    )
-    return field[0, 0].numpy()[tuple(slice(0, n) for n in shape)].copy()
+    return _smooth_fields(1, shape, length, rng)[0]
 
 
 def vector_noise(
     parts: int, shape: tuple[int, ...], length: float, peak: float, rng: np.random.Generator
 ) -> np.ndarray:
     """``parts`` smooth fields with max |value| = ``peak`` over all of them; parts x shape, float32."""
-    field = np.stack([smooth_noise(shape, length, rng) for _ in range(parts)])
+    field = _smooth_fields(parts, shape, length, rng)
     return field * np.float32(peak / max(float(np.abs(field).max()), 1e-6))
+
+
+def _smooth_fields(parts: int, shape: tuple[int, ...], length: float, rng: np.random.Generator) -> np.ndarray:
+    step = max(1, int(length / 1.6))
+    coarse = rng.standard_normal([parts, *(-(-n // step) + 2 for n in shape)], dtype=np.float32)
+    coarse = ndimage.gaussian_filter(coarse, (0, *[length / step] * len(shape)), mode="wrap", truncate=3)
+    coarse /= max(float(coarse.std()), 1e-6)
+    inside = (slice(None), *(slice(0, n) for n in shape))
+    if step == 1:
+        return np.ascontiguousarray(coarse[inside])
+    size = [(n - 1) * step + 1 for n in coarse.shape[1:]]
+    mode = "bilinear" if len(shape) == 2 else "trilinear"
+    field = torch.nn.functional.interpolate(torch.from_numpy(coarse)[None], size=size, mode=mode, align_corners=True)
+    return field[0].numpy()[inside].copy()
 
 
 def grain(shape: tuple[int, ...], sigma: float, rng: np.random.Generator) -> np.ndarray:

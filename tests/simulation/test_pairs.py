@@ -9,9 +9,10 @@ import pytest
 from scipy import ndimage
 from simulation.small_brains import label_array, save
 
+from mededit_monai.diseases import DISEASES
 from mededit_monai.simulation.anatomies import load_anatomy
 from mededit_monai.simulation.canvas import draw_person
-from mededit_monai.simulation.diseases import DISEASES, drawn_lesion
+from mededit_monai.simulation.diseases import drawn_lesion
 from mededit_monai.simulation.draw_case import carry
 from mededit_monai.simulation.pair import VOLUME_SHAPE, simulate_pair
 from mededit_monai.simulation.plan import case_rng
