@@ -1,0 +1,217 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Triplets to edit: a scan without lesion, its brain mask, and the pathology mask of a test case."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from mededit_monai import __version__
+from mededit_monai.datasets.datalist import FILE_KEYS, read_datalist
+from mededit_monai.datasets.dataset_facts import NOTE
+from mededit_monai.datasets.prepare_cases import write_json
+from mededit_monai.datasets.splits import seeded
+from mededit_monai.diseases import STRATA
+from mededit_monai.errors import InputError, require_choice
+from mededit_monai.reports.provenance import sha256
+
+PAIRINGS = ("thesis", "paired")
+
+#: A triplet whose mask lies outside the prior's brain by more than this share is counted as a warning.
+WARN_OUTSIDE = 0.1
+
+#: What a triplet takes from the case with the mask; with ``paired`` also the truth.
+_MASK_KEYS = ("pathology", "regions")
+_TRUTH_KEYS = ("image", "brain", "ventricles", "prior_ventricles", "displacement")
+
+
+def pair_cases(
+    datalist: str | Path, output: str | Path, pairing: str = "thesis", per_mask: int = 1, seed: int = 0
+) -> dict[str, Any]:
+    """
+    Write triplets as a datalist for editing.
+
+    ``thesis``: every mask of the list ``testing`` goes with ``per_mask`` scans without lesion of other patients, drawn
+    at random from ``lesion_free_testing`` or, where there is no such list, from the priors of ``testing``. A scan is
+    drawn again only after all have been drawn, within each size stratum by itself. Where there are scans of the mask's
+    own slice index, only these are drawn. ``paired``: prior, mask and truth (``image``) of the same simulated case.
+
+    Args:
+        datalist: of a prepared data set or a simulated cohort.
+        output: JSON to write; its paths are relative to it.
+        seed: of the draws.
+
+    Returns:
+        what was counted: ``triplets``, ``strata``, ``priors_used``, ``warnings`` (mask more than 10 % outside the
+        brain), ``partly_outside`` and ``largest_outside_share``.
+
+    Raises:
+        InputError: a list or file that is missing, or too few priors.
+    """
+    require_choice("pairing", pairing, PAIRINGS)
+    if per_mask < 1 or seed < 0:
+        name, value, least = ("per_mask", per_mask, 1) if per_mask < 1 else ("seed", seed, 0)
+        raise InputError(f"--{name}: got {value}, wanted a whole number of at least {least}.")
+    cases = read_datalist(datalist, "testing")
+    for case in cases:
+        _require_files(case, ("pathology",), datalist)
+    masks = sorted(cases, key=lambda c: (_stratum(c), seeded(seed, "mask", c["case_id"])))
+    if pairing == "paired":
+        if per_mask != 1:
+            raise InputError(f"--per_mask: got {per_mask}, but --pairing paired has one truth a mask; wanted 1.")
+        triplets = [_same_case(case, datalist) for case in cases]
+    else:
+        triplets = _drawn(masks, _priors(datalist), per_mask, seed, datalist)
+    target = Path(output)
+    facts = _counts(triplets)
+    content = {
+        "name": f"triplets ({pairing})",
+        "description": f"Prior scan, its brain mask, a test pathology mask. mededit_monai {__version__}. {NOTE}",
+        "pairing": pairing,
+        "per_mask": per_mask,
+        "seed": seed,
+        "datalist": Path(datalist).name,
+        "datalist_sha256": sha256(datalist),
+        "counts": facts,
+        "testing": [_relative(triplet, target.parent) for triplet in triplets],
+    }
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_json(target, content)
+    return facts
+
+
+def outside_share(pathology: np.ndarray, brain: np.ndarray) -> float:
+    """Share of a mask's pixels that lie outside a brain mask of the same shape."""
+    marked = pathology > 0
+    return float(1 - (marked & (brain > 0)).sum() / marked.sum())
+
+
+class Deck:
+    """
+    Priors that are dealt in a random order of the seed; one is dealt again only when all others have been.
+
+    Args:
+        priors: cases.
+        seed: of the order.
+        name: of the deck; decks of other names have other orders.
+    """
+
+    def __init__(self, priors: Sequence[Mapping[str, Any]], seed: int, name: str) -> None:
+        self._order = sorted(priors, key=lambda c: seeded(seed, name, c["case_id"]))
+        self._times = {case["case_id"]: 0 for case in priors}
+
+    def by_turn(self, mask: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Priors for a mask, best first: other patients; those of its slice, if any; those dealt least, in order."""
+        others = [case for case in self._order if case.get("patient") != mask.get("patient")]
+        index = mask.get("slice_index")
+        level = [case for case in others if index is not None and case.get("slice_index") == index]
+        return sorted(level or others, key=lambda c: self._times[c["case_id"]])
+
+    def take(self, case: Mapping[str, Any]) -> None:
+        """Count a case as dealt."""
+        self._times[case["case_id"]] += 1
+
+
+def _drawn(
+    masks: Sequence[Mapping[str, Any]], priors: list[dict], per_mask: int, seed: int, datalist: str | Path
+) -> list[dict]:
+    decks = {stratum: Deck(priors, seed, stratum) for stratum in {_stratum(mask) for mask in masks}}
+    brains: dict[str, np.ndarray] = {}
+    triplets = []
+    for mask in masks:
+        deck, chosen = decks[_stratum(mask)], 0
+        pathology = _array(mask["pathology"])
+        for prior in deck.by_turn(mask):
+            if chosen == per_mask:
+                break
+            brain = brains.setdefault(prior["prior_brain"], _array(prior["prior_brain"]))
+            if brain.shape != pathology.shape:
+                raise InputError(
+                    f"{mask['pathology']}: has shape {pathology.shape}, but {prior['prior_brain']} has {brain.shape}; "
+                    f"prepare both with the same options."
+                )
+            share = outside_share(pathology, brain)
+            if share == 1:  # the editor would refuse it
+                continue
+            deck.take(prior)
+            chosen += 1
+            triplets.append(_triplet(mask, prior, share))
+        if chosen < per_mask:
+            raise InputError(
+                f"{datalist}: has {chosen} scans without lesion for the mask '{mask['case_id']}' (of other patients, "
+                f"with brain under the mask), wanted {per_mask}; prepare more slices or lower --per_mask."
+            )
+    return triplets
+
+
+def _triplet(mask: Mapping[str, Any], prior: Mapping[str, Any], share: float) -> dict[str, Any]:
+    facts = {
+        "case_id": f"{prior['case_id']}__with__{mask['case_id']}",
+        "patient": prior.get("patient"),
+        "lesion_id": mask.get("lesion_id"),
+        "split": "testing",
+        "stratum": mask.get("stratum"),
+        "outside_share": round(share, 6),
+        "prior_case": prior["case_id"],
+        "mask_case": mask["case_id"],
+    }
+    facts |= {key: prior[key] for key in ("prior", "prior_brain")}
+    return facts | {key: mask[key] for key in _MASK_KEYS if mask.get(key)}
+
+
+def _same_case(case: Mapping[str, Any], datalist: str | Path) -> dict[str, Any]:
+    _require_files(case, ("prior", "prior_brain", "image"), datalist)
+    share = outside_share(_array(case["pathology"]), _array(case["prior_brain"]))
+    triplet = _triplet(case, case, share) | {"case_id": case["case_id"]}
+    return triplet | {key: case[key] for key in _TRUTH_KEYS if case.get(key)}
+
+
+def _priors(datalist: str | Path) -> list[dict]:
+    """Scans without lesion of the test split."""
+    found = [case for case in read_datalist(datalist) if case.get("prior") and case.get("split") == "testing"]
+    alone = [case for case in found if not case.get("pathology")]
+    for case in alone or found:
+        _require_files(case, ("prior", "prior_brain"), datalist)
+    if not found:
+        raise InputError(f"{datalist}: has no scan without lesion in its test split; prepare it with more slices.")
+    return alone or found
+
+
+def _require_files(case: Mapping[str, Any], keys: Sequence[str], datalist: str | Path) -> None:
+    for key in keys:
+        if not case.get(key):
+            raise InputError(f"{datalist}: case '{case['case_id']}' has no '{key}'; this pairing needs it.")
+        if not Path(case[key]).is_file():
+            raise InputError(f"{case[key]}: not found ('{key}' of case '{case['case_id']}' in {datalist}).")
+
+
+def _counts(triplets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    shares = [triplet["outside_share"] for triplet in triplets]
+    return {
+        "triplets": len(triplets),
+        "strata": {s: sum(triplet["stratum"] == s for triplet in triplets) for s in STRATA},
+        "priors_used": len({triplet["prior_case"] for triplet in triplets}),
+        "warnings": sum(share > WARN_OUTSIDE for share in shares),
+        "partly_outside": sum(share > 0 for share in shares),
+        "largest_outside_share": max(shares),
+    }
+
+
+def _stratum(case: Mapping[str, Any]) -> str:
+    return str(case.get("stratum"))
+
+
+def _relative(triplet: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    return {
+        k: Path(os.path.relpath(v, folder.resolve())).as_posix() if k in FILE_KEYS else v for k, v in triplet.items()
+    }
+
+
+def _array(path: str) -> np.ndarray:
+    return np.asarray(nib.load(path).dataobj)

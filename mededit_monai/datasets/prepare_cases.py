@@ -1,0 +1,208 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""One volume of a data set: from its files to prepared cases on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mededit_monai.datasets.integrity import LoadedVolume, Problem, load_source
+from mededit_monai.datasets.recipe import DatasetRecipe, chosen_slices
+from mededit_monai.datasets.sources import SourceVolume
+from mededit_monai.diseases import DISEASES
+from mededit_monai.errors import InputError
+from mededit_monai.reports.provenance import sha256
+from mededit_monai.transforms.conditions import REGION_LABELS
+from mededit_monai.transforms.nifti import PREPARED_NOTE, SYNTHETIC_NOTE, replace_folder, save_image
+from mededit_monai.transforms.slices import AxialSlicesd
+from mededit_monai.transforms.volumes import ModelBlock, model_image
+
+#: Why a slice or volume yields no case.
+NO_BRAIN = "no brain"
+OUTSIDE = "pathology outside the brain only"
+NO_CORE = "pathology without necrotic core"
+
+
+def check_volume(source: SourceVolume, recipe: DatasetRecipe) -> list[Problem]:
+    """Read a volume as :func:`make_volume` will, and say what is wrong with it."""
+    loaded, problems = load_source(source, recipe.condition or "")
+    if loaded is not None:
+        try:
+            _check_use(source, loaded, recipe)
+        except InputError as error:
+            problems = [Problem(str(error))]
+    return problems
+
+
+def make_volume(root: Path, source: SourceVolume, recipe: DatasetRecipe) -> dict[str, Any]:
+    """
+    Make the cases of a volume that :func:`check_volume` finds nothing wrong with.
+
+    Args:
+        root: the prepared data set; gets ``cases/<case_id>/*.nii[.gz]`` and, when these are there,
+            ``volumes/<volume_id>.json``.
+
+    Returns:
+        the content of that JSON file.
+    """
+    loaded, problems = load_source(source, recipe.condition or "")
+    if loaded is None:
+        raise InputError(problems[0].sentence)
+    made = _slices(source, loaded, recipe) if recipe.spatial_dims == 2 else _volume(source, loaded, recipe)
+    cases, left_out = [], {}
+    for facts, arrays in made:
+        if arrays is None:
+            left_out[facts["case_id"]] = facts["reason"]
+            continue
+        files = _write_case(root, facts["case_id"], arrays, recipe, loaded.facts["synthetic"])
+        cases.append(facts | {"files": files})
+    record = {
+        "volume_id": source.volume_id,
+        "patient": source.patient,
+        "inputs": {role: {"name": path.name, "sha256": sha256(path)} for role, path in source.files().items()},
+        "shape": list(loaded.scan.data.shape),
+        "shows_pathology": bool(loaded.marked.any()),
+        **loaded.facts,
+        "cases": cases,
+        "left_out": left_out,
+    }
+    place = _record_path(root, source)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    write_json(place, record)
+    return record
+
+
+def finished_volume(root: Path, source: SourceVolume) -> dict[str, Any] | None:
+    """What :func:`make_volume` wrote, if the input files have not changed since and no file is missing; else None."""
+    try:
+        record = json.loads(_record_path(root, source).read_text())
+    except (OSError, ValueError):
+        return None
+    inputs = {role: entry["sha256"] for role, entry in record["inputs"].items()}
+    if inputs != {role: sha256(path) for role, path in source.files().items() if path.is_file()}:
+        return None
+    there = all((root / name).is_file() for case in record["cases"] for name in case["files"].values())
+    return record if there and record["patient"] == source.patient else None
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all."""
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(unfinished, path)
+
+
+def _record_path(root: Path, source: SourceVolume) -> Path:
+    return root / "volumes" / f"{source.volume_id}.json"
+
+
+def _check_use(source: SourceVolume, loaded: LoadedVolume, recipe: DatasetRecipe) -> None:
+    if recipe.spatial_dims == 2:
+        chosen_slices(recipe, loaded.pathology, source.scan)
+    if recipe.require_core and loaded.labels is None and loaded.marked.any():
+        raise InputError(
+            f"{source.pathology}: holds a binary mask, but --require_core asks for label 1 (necrotic core); give a map "
+            f"of regions or leave the option out."
+        )
+
+
+def _slices(
+    source: SourceVolume, loaded: LoadedVolume, recipe: DatasetRecipe
+) -> Iterator[tuple[dict, dict[str, np.ndarray] | None]]:
+    """Facts and arrays of every slice asked for; no arrays, but a reason, for one that yields no case."""
+    disease, inside = DISEASES[recipe.condition or ""], loaded.pathology
+    for z in chosen_slices(recipe, inside, source.scan):
+        facts: dict[str, Any] = {"case_id": f"{source.volume_id}_z{z:03d}", "slice_index": int(z)}
+        if not loaded.brain[:, :, z].any():
+            yield facts | {"reason": NO_BRAIN}, None
+            continue
+        # The editor's own transform. It cuts slices with pathology only; where there is none, the brain stands in.
+        shown = inside if inside[:, :, z].any() else loaded.brain
+        condition = "mask" if loaded.labels is None else "regions"
+        cut = AxialSlicesd(z, "image", 0, disease.window, disease.percentile, condition=condition)(
+            {"scan": loaded.scan, "brain": loaded.brain, "pathology": shown, "regions": loaded.labels}
+        )
+        planes = {key: cut[key][0, 0].numpy() for key in ("image", "brain", "pathology")}
+        if shown is loaded.brain:
+            planes["pathology"] = np.zeros_like(planes["pathology"])
+        regions = None
+        if loaded.labels is not None:
+            channels = cut["condition"][0].numpy()
+            regions = np.tensordot(np.array(REGION_LABELS, np.float32), channels, 1) * planes["pathology"]
+        facts |= {"ceiling": cut["ceilings"][0]}
+        facts |= {"model_to_world": _rounded(cut["grid"].model_affine(loaded.scan.affine, z))}
+        yield _sorted_out(facts, planes, regions, bool(loaded.marked[:, :, z].any()), recipe.require_core)
+
+
+def _volume(
+    source: SourceVolume, loaded: LoadedVolume, recipe: DatasetRecipe
+) -> Iterator[tuple[dict, dict[str, np.ndarray] | None]]:
+    """The same for a volume: one case."""
+    from mededit_monai.simulation.pair import VOLUME_SHAPE
+
+    disease = DISEASES[recipe.condition or ""]
+    block = ModelBlock(loaded.brain, loaded.scan.spacing, disease.window, VOLUME_SHAPE[2], VOLUME_SHAPE[0])
+    image, brain, ceiling = model_image(block, loaded.scan, loaded.brain, disease.percentile)
+    pathology = block.mask(loaded.pathology) & brain
+    regions = None
+    if loaded.labels is not None:
+        regions = _regions_3d(block, loaded.labels, pathology)
+    facts = {"case_id": source.volume_id, "slice_index": None, "ceiling": ceiling}
+    facts |= {"model_to_world": _rounded(block.affine(loaded.scan.affine))}
+    arrays = {"image": image, "brain": brain, "pathology": pathology}
+    yield _sorted_out(facts, arrays, regions, bool(loaded.marked.any()), recipe.require_core)
+
+
+def _sorted_out(
+    facts: dict, arrays: dict[str, np.ndarray], regions: np.ndarray | None, marked: bool, require_core: bool
+) -> tuple[dict, dict[str, np.ndarray] | None]:
+    """Decide what a slice or volume is: with pathology, free of it, or left out."""
+    size = int((arrays["pathology"] > 0).sum())
+    facts = facts | {"size_px": size, "brain_px": int((arrays["brain"] > 0).sum())}
+    if not facts["brain_px"]:
+        return facts | {"reason": NO_BRAIN}, None
+    if not marked:
+        return facts, {"prior": arrays["image"], "prior_brain": arrays["brain"]}
+    if not size:
+        return facts | {"reason": OUTSIDE}, None
+    if require_core and (regions is None or not (regions == 1).any()):
+        return facts | {"reason": NO_CORE}, None
+    kept = {key: arrays[key] for key in ("image", "brain", "pathology")}
+    return facts, kept if regions is None else kept | {"regions": regions}
+
+
+def _regions_3d(block: ModelBlock, labels: np.ndarray, pathology: np.ndarray) -> np.ndarray:
+    """Inside the pathology the label that covers most of a voxel, as the slices' transform has it."""
+    shares = np.stack([block.coverage(labels == label) for label in REGION_LABELS])
+    return np.where(pathology, shares.argmax(axis=0) + 1, 0).astype(np.uint8)
+
+
+def _write_case(
+    root: Path, case_id: str, arrays: Mapping[str, np.ndarray], recipe: DatasetRecipe, synthetic: bool
+) -> dict[str, str]:
+    """Write a case's folder and rename it when it is whole; returns key → path relative to ``root``."""
+    from mededit_monai.simulation.files import model_affine
+
+    ending = "nii" if recipe.spatial_dims == 2 else "nii.gz"
+    # Every case gets the same affine, that of the window: masks of one patient are laid over another's scan.
+    affine = model_affine(DISEASES[recipe.condition or ""].pixel_mm, recipe.spatial_dims)
+    final, unfinished = root / "cases" / case_id, root / "cases" / f".{case_id}"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    for key, array in arrays.items():
+        data = np.asarray(array, dtype=np.float32 if key in ("image", "prior") else np.uint8)
+        data = data[..., None] if data.ndim == 2 else data
+        save_image(data, affine, unfinished / f"{key}.{ending}", SYNTHETIC_NOTE if synthetic else PREPARED_NOTE)
+    replace_folder(unfinished, final)
+    return {key: f"cases/{case_id}/{key}.{ending}" for key in arrays}
+
+
+def _rounded(affine: np.ndarray) -> list[list[float]]:
+    return [[round(float(value), 9) + 0.0 for value in row] for row in affine]
