@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mededit_monai import __version__, cli_simulate
+from mededit_monai import __version__, cli_dataset, cli_simulate
 from mededit_monai.errors import InputError
 
 # --slice-index is the same as --slice_index; a misspelt option is refused with the nearest known one, exit code 2.
@@ -49,10 +49,15 @@ def _root(
 )
 def edit_command(
     scan: Annotated[str | None, typer.Option(help="T1 without the lesion, 3-D NIfTI in any orientation.")] = None,
-    pathology: Annotated[str | None, typer.Option(help="Binary lesion mask on the scan's grid.")] = None,
+    pathology: Annotated[
+        str | None, typer.Option(help="Lesion mask on the scan's grid; tumours: labels 1, 2, 3 (or 4) too.")
+    ] = None,
     brain: Annotated[str | None, typer.Option(help="Brain mask; not needed if the scan is skull-stripped.")] = None,
     output_dir: Annotated[str, typer.Option("--output_dir", "-o", help="Gets a folder per case.")] = "out/edits",
-    bundle: Annotated[str, typer.Option(help="stroke, or a bundle's folder.")] = "stroke",
+    bundle: Annotated[str, typer.Option(help="stroke, tumor or a bundle's folder.")] = "stroke",
+    condition: Annotated[
+        str | None, typer.Option(help="What the model is told of the lesion: mask, box or regions (tumours).")
+    ] = None,
     datalist: Annotated[str | None, typer.Option(help="JSON with many cases instead of --scan.")] = None,
     shard: Annotated[str | None, typer.Option(help="i/n: only every n-th case, from the i-th.")] = None,
     weights: Annotated[str | None, typer.Option(help="Other weights than the bundle's.")] = None,
@@ -60,6 +65,7 @@ def edit_command(
     region: Annotated[str | None, typer.Option(help="dilate, brain, pathology or a mask file.")] = None,
     dilation: Annotated[int | None, typer.Option("--dilation", help="Kernel k in model pixels.")] = None,
     sampler: Annotated[str | None, typer.Option(help="ddpm, ddim or dpm2m.")] = None,
+    eta: Annotated[float | None, typer.Option(help="Noise of ddim: 0 none, 1 as ddpm.")] = None,
     spacing: Annotated[str | None, typer.Option(help="t or logsnr.")] = None,
     steps: Annotated[int | None, typer.Option(help="Noise levels.")] = None,
     resample: Annotated[int | None, typer.Option(help="U: times a level is denoised.")] = None,
@@ -72,6 +78,9 @@ def edit_command(
     slice_index: Annotated[str | None, typer.Option("--slice_index", help="RAS axial: index, auto or all.")] = None,
     restore: Annotated[str | None, typer.Option(help="residual or replace.")] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Same bytes whatever the batch.")] = False,
+    batch_size: Annotated[int | None, typer.Option("--batch_size", help="Cases edited at a time.")] = None,
+    num_workers: Annotated[int | None, typer.Option("--num_workers", help="Processes that read cases.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU if there is one.")] = None,
     progress: Annotated[bool, typer.Option("--progress/--no_progress", help="Progress bar.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -108,7 +117,7 @@ def _edited(folder: Path) -> Path:
 )
 def train_command(
     context: typer.Context,
-    bundle: Annotated[str, typer.Option(help="stroke, or a bundle's folder.")] = "stroke",
+    bundle: Annotated[str, typer.Option(help="stroke, tumor or a bundle's folder.")] = "stroke",
     config: Annotated[list[str] | None, typer.Option(help="Overlay of train.yaml; may be repeated.")] = None,
     output_dir: Annotated[str, typer.Option("--output_dir", "-o", help="Run again with it to go on.")] = "out/training",
     progress: Annotated[bool, typer.Option("--progress/--no_progress", help="Progress bar.")] = True,
@@ -160,7 +169,7 @@ def lesion_command(
 
 @app.command("info", context_settings=SETTINGS, epilog="Example: mededit info --bundle stroke --json")
 def info_command(
-    bundle: Annotated[str, typer.Option(help="stroke, or a bundle's folder.")] = "stroke",
+    bundle: Annotated[str, typer.Option(help="stroke, tumor or a bundle's folder.")] = "stroke",
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """What a bundle is: version, task, weights and their SHA-256."""
@@ -181,6 +190,7 @@ def info_command(
 
 
 cli_simulate.register(app, SETTINGS)
+cli_dataset.register(app, SETTINGS)
 
 
 def main() -> None:
