@@ -253,9 +253,14 @@ def _running_parser() -> ConfigParser | None:
 
 
 def _bundle_ids(root: Any) -> set[str]:
-    """Top-level ids of a bundle's own configs."""
-    paths = Path(root).glob("configs/*.yaml") if isinstance(root, str) else []
-    return {str(key) for path in paths for key in ConfigParser.load_config_file(str(path))}
+    """Top-level ids of a bundle's own configs, and the members of their plain sections."""
+    found: set[str] = set()
+    for path in Path(root).glob("configs/*.yaml") if isinstance(root, str) else []:
+        for key, content in ConfigParser.load_config_file(str(path)).items():
+            found.add(str(key))
+            if isinstance(content, dict) and "_target_" not in content:
+                found |= {f"{key}#{member}" for member in content}
+    return found
 
 
 def _check_arguments(name: str, item: Any) -> None:

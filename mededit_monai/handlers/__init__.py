@@ -6,6 +6,7 @@ from mededit_monai.handlers.checkpoint import TrainingCheckpoint
 from mededit_monai.handlers.edit_writer import EditWriter
 from mededit_monai.handlers.ema import ExponentialMovingAverage
 from mededit_monai.handlers.guards import EpochSetter, FiniteLoss, GradientClipper
+from mededit_monai.handlers.judging import JudgeEdits
 from mededit_monai.handlers.metrics import CaseTable, EditMetric
 from mededit_monai.handlers.noise_level_loss import NoiseLevelLoss
 from mededit_monai.handlers.quick_edit import QuickEdit
@@ -19,6 +20,7 @@ __all__ = [
     "ExponentialMovingAverage",
     "FiniteLoss",
     "GradientClipper",
+    "JudgeEdits",
     "NoiseLevelLoss",
     "QuickEdit",
     "TrainingCheckpoint",

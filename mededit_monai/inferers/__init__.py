@@ -4,13 +4,14 @@
 
 from mededit_monai.inferers.methods import METHODS, MedEditInferer, NaiveRePaintInferer, SDEditInferer, build_inferer
 from mededit_monai.inferers.noise import CaseNoise, case_seed
-from mededit_monai.inferers.prepare_batch import EditPrepareBatch
+from mededit_monai.inferers.prepare_batch import CohortPrepareBatch, EditPrepareBatch
 from mededit_monai.inferers.repaint import ResampledInpaintingInferer
 from mededit_monai.inferers.schedule import NoiseLevels, evaluations, noise_levels, visits
 
 __all__ = [
     "METHODS",
     "CaseNoise",
+    "CohortPrepareBatch",
     "EditPrepareBatch",
     "MedEditInferer",
     "NaiveRePaintInferer",

@@ -241,6 +241,9 @@ class VentricleTruthMetric(_SpacedMetric):
     """
     Predicted and true change of the ventricles, its error and that of doing nothing (mm² or mm³), and the lesion's area
     or volume: what :func:`mededit_monai.metrics.change_agreement` makes r, slope and partial correlation of.
+
+    The judge looks at the edit (``pred_ventricles``) and at the scan without lesion (``judged_prior_ventricles``): its own
+    bias cancels in the change. The true change is that of the cohort's labels.
     """
 
     columns = (
@@ -250,9 +253,10 @@ class VentricleTruthMetric(_SpacedMetric):
         "ventricle_change_idle_error",
         "lesion_size",
     )
-    needs = ("prior_ventricles", "pred_ventricles", "ventricles", "pathology")
+    needs = ("judged_prior_ventricles", "pred_ventricles", "prior_ventricles", "ventricles", "pathology")
 
     def measure(self, edit: np.ndarray, case: Case) -> Sequence[float]:
-        before, predicted, true = (sum(ventricle_sizes(case[name], self.spacing)) for name in self.needs[:3])
+        sizes = [sum(ventricle_sizes(case[name], self.spacing)) for name in self.needs[:4]]
+        predicted, true = sizes[1] - sizes[0], sizes[3] - sizes[2]
         size = float((case["pathology"] > 0).sum()) * float(np.prod(spacing_of(self.spacing, edit.ndim)))
-        return predicted - before, true - before, abs(predicted - true), abs(true - before), size
+        return predicted, true, abs(predicted - true), abs(true), size

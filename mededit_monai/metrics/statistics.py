@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
@@ -79,6 +80,11 @@ def bootstrap_draws(groups: Sequence[Hashable], draws: int = DRAWS, seed: int = 
     """
     if not len(groups) or draws < 1:
         raise ValueError(f"a bootstrap of {len(groups)} cases with {draws} draws is not possible; wanted at least one.")
+    return _draws(tuple(groups), draws, seed)
+
+
+@lru_cache(maxsize=2)  # a table asks for the same draws for every figure
+def _draws(groups: tuple[Hashable, ...], draws: int, seed: int) -> list[np.ndarray]:
     numbers: dict[Hashable, list[int]] = {}
     for case, group in enumerate(groups):
         numbers.setdefault(group, []).append(case)

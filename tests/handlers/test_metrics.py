@@ -43,6 +43,7 @@ def _cases(count: int = 4) -> list[dict]:
                 "prior_ventricles": labels,
                 "ventricles": after,
                 "judged": labels,
+                "judged_prior_ventricles": labels,
             }
         )
     return cases

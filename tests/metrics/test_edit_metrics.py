@@ -45,6 +45,7 @@ def case_of(number: int, dims: int = 2) -> dict[str, np.ndarray]:
         "regions": regions,
         "ventricles": after,
         "prior_ventricles": labels,
+        "judged_prior_ventricles": labels,
         "pred_ventricles": np.where(after == 2, 2, labels),
         "pred_pathology": np.roll(lesion, 1, axis=1),
         "pred_regions": np.where(regions == 2, 2, 0),

@@ -1,0 +1,75 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluation by MONAI's own command: metrics beside the edits of a paired cohort, at toy size."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import REPOSITORY
+
+from mededit_monai.datasets.evaluation import evaluation_cases
+from mededit_monai.errors import InputError
+from mededit_monai.judges.embedded import judge_files, judge_network
+from mededit_monai.judges.structures import STRUCTURES
+from mededit_monai.networks import MaskConditionedUNet, save_weights, weights_sha256
+from mededit_monai.simulation.plan import Recipe
+from mededit_monai.simulation.simulate import simulate_cohort
+
+NETWORK = {"channels": [8, 16], "attention_levels": [False, True], "norm_num_groups": 4, "num_head_channels": 8}
+
+
+def toy_judge(disease: str, folder: Path) -> None:
+    weights, facts = judge_files(disease, folder)
+    folder.mkdir()
+    save_weights(judge_network(disease), weights)
+    content = {"structures": STRUCTURES[disease], "weights_sha256": weights_sha256(weights), "ceiling": {}}
+    facts.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(("disease", "condition"), [("stroke", "box"), ("tumor", "regions")])
+def test_evaluating_command(disease, condition, tmp_path):
+    torch.manual_seed(0)
+    cohort = simulate_cohort(Recipe(disease, 10, seed=1), tmp_path / "cohort", progress=False)
+    toy_judge(disease, tmp_path / "judge")
+    network = MaskConditionedUNet(in_channels=5 if condition == "regions" else 3, **NETWORK)
+    save_weights(network, tmp_path / "toy.pt")
+    root = REPOSITORY / "bundles" / disease
+    files = [str(root / "configs" / name) for name in ("train.yaml", "evaluate.yaml")]
+    command = [sys.executable, "-m", "monai.bundle", "run", "evaluating", "--config_file", str(files)]
+    command += ["--bundle_root", str(root), "--datalist", str(cohort.datalist), "--output_dir", "out"]
+    command += ["--judge", str(tmp_path / "judge"), "--weights", str(tmp_path / "toy.pt"), "--limit", "2"]
+    command += ["--condition", condition, "--steps", "3", "--resample", "1", "--progress", "false"]
+    for key, value in NETWORK.items():
+        command += [f"--{key}", str(value)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = list(csv.DictReader((tmp_path / "out" / "cases.csv").open()))
+    assert [row["case_id"] for row in rows] == ["testing_00000", "testing_00001"]
+    for row in rows:
+        assert float(row["kept_change_outside"]) == 0 and float(row["truth_error_lesion"]) > 0
+        assert float(row["against_truth_lesion_size"]) > 0
+        assert ("boxes_box_dice" in row) == (condition == "box") and ("regions_core_present" in row) == (
+            disease == "tumor"
+        )
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["cases"] == 2 and summary["figures"]["truth_error_zone"]["n_cases"] == 2
+
+
+def test_what_it_wants(tmp_path):
+    with pytest.raises(InputError, match="--datalist: is missing; give the list of a paired cohort"):
+        evaluation_cases(None, None, "testing", None, "mask")
+    path = tmp_path / "datalist.json"
+    path.write_text(
+        json.dumps({"testing": [{"case_id": "a", "image": "a.nii", "brain": "b.nii", "pathology": "p.nii"}]})
+    )
+    with pytest.raises(InputError, match="case 'a' has no 'prior'; evaluation wants a paired cohort"):
+        evaluation_cases(path, None, "testing", None, "mask")
+    with pytest.raises(InputError, match="has no cases under 'held_out' .found: testing"):
+        evaluation_cases(path, None, "held_out", None, "mask")
