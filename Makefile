@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
 
-.PHONY: simulation-report simulation-realism demo test test-slow check-weights bench-training pictures lint format clean
+.PHONY: simulation-report simulation-realism demo test test-slow check-weights bench-training pictures metric-pictures lint format clean
 
 # torch first and pinned: an unpinned one pulls gigabytes of CUDA libraries.
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -35,13 +35,20 @@ test: $(VENV)/installed-dev
 test-slow: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m slow
 
-# The floor for the shipped weights, on 20 held-out simulated cases.
+# The floor for the shipped weights, on 20 held-out simulated cases each.
 check-weights: $(VENV)/installed
-	$(BIN)/python -m mededit_monai.reports.weight_check --bundle stroke
+	$(BIN)/python -m mededit_monai.reports.weight_check --bundle stroke --output_dir out/weight_check/stroke
+	$(BIN)/python -m mededit_monai.reports.weight_check --bundle tumor --output_dir out/weight_check/tumor
+	$(BIN)/python -m mededit_monai.reports.weight_check --bundle tumor --condition regions \
+		--output_dir out/weight_check/tumor_regions
 
 # What the data pipeline costs beside a training step.
 bench-training: $(VENV)/installed
 	$(BIN)/python -m mededit_monai.reports.training_bench --bundle stroke
+
+# The pictures of docs/concepts/metrics.md.
+metric-pictures: $(VENV)/installed-dev
+	$(BIN)/python -m mededit_monai.reports.metric_pictures -o docs/images/metrics
 
 # The pictures in README.
 pictures: $(VENV)/installed

@@ -64,7 +64,7 @@ def _means(gadolinium: bool, rng: np.random.Generator) -> dict[str, float]:
     """Tissue means; deep nuclei lie between gray and white (iron and myelin), ventricles are the darkest."""
     u = rng.uniform
     white = u(0.70, 0.95)
-    gray = white * u(0.66, 0.88)
+    gray = white * u(0.62, 0.82)
     fluid = white * u(0.08, 0.45)
 
     def between(low: float, high: float) -> float:

@@ -107,7 +107,7 @@ def draw_person(
     if flip:
         fractions[[LEFT, RIGHT]] = fractions[[RIGHT, LEFT]]
     if anatomy.kind == "labels":  # label maps of old brains have wide, blurred sulci: narrow them in some persons
-        open_sulci = fractions[FLUID] ** float(rng.uniform(1.0, 3.0))
+        open_sulci = fractions[FLUID] ** float(rng.uniform(1.0, 5.0))
         fractions[TISSUES.index("cortex")] += fractions[FLUID] - open_sulci
         fractions[FLUID] = open_sulci
     depth = (values[-1] * 255 - 128) / DEPTH_SCALE

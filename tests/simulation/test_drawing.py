@@ -102,3 +102,19 @@ def test_refuses_a_brain_mask_of_another_grid(head, tmp_path):
     nib.save(nib.Nifti1Image(np.ones((9, 9, 9), np.uint8), np.eye(4)), tmp_path / "brain.nii")
     with pytest.raises(InputError, match="brain.nii: lies on another grid"):
         draw_lesion(head.scan, tmp_path / "lesion.nii.gz", brain=tmp_path / "brain.nii")
+
+
+def test_regions_of_a_tumour_lie_in_layers(head, tmp_path):
+    """The same outline as the lesion's; radii of core and rim as stated."""
+    place = (-1, -1, 8)
+    draw_lesion(head.scan, tmp_path / "lesion.nii.gz", place, radius=24)
+    draw_lesion(head.scan, tmp_path / "tumor.nii.gz", place, radius=24, regions=True)
+    mask, labels = (np.asarray(nib.load(tmp_path / f"{name}.nii.gz").dataobj) for name in ("lesion", "tumor"))
+    assert np.array_equal(mask > 0, labels > 0) and set(np.unique(labels)) == {0, 1, 2, 3}
+    points = np.argwhere(labels >= 0) @ head.image.affine[:3, :3].T + head.image.affine[:3, 3]
+    distance = np.linalg.norm(points - place, axis=1).reshape(labels.shape)
+    means = [distance[labels == label].mean() for label in (1, 3, 2)]
+    assert means == sorted(means)
+    for radius, inner in ((0.45 * 24, [1]), (0.65 * 24, [1, 3])):
+        volume = np.isin(labels, inner).sum() * abs(np.linalg.det(head.image.affine[:3, :3]))
+        assert (3 * volume / (4 * np.pi)) ** (1 / 3) == pytest.approx(radius, rel=0.35)
