@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mededit_monai import __version__, cli_dataset, cli_simulate
+from mededit_monai import __version__, cli_dataset, cli_judge, cli_simulate
 from mededit_monai.errors import InputError
 
 # --slice-index is the same as --slice_index; a misspelt option is refused with the nearest known one, exit code 2.
@@ -158,12 +158,15 @@ def lesion_command(
     radius: Annotated[float, typer.Option(help="Mean radius in mm.")] = 14.0,
     brain: Annotated[str | None, typer.Option(help="Brain mask.")] = None,
     seed: Annotated[int, typer.Option(help="Shape of the outline.")] = 0,
+    regions: Annotated[
+        bool, typer.Option("--regions", help="Labels of a tumour: 1 core, 2 edema, 3 enhancing rim.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Draw an irregular lesion mask on a scan's grid, for a first try."""
     from mededit_monai.simulation.drawing import draw_lesion
 
-    voxels = draw_lesion(scan, output, centre, radius, brain, seed)
+    voxels = draw_lesion(scan, output, centre, radius, brain, seed, regions)
     print(json.dumps({"written": output, "voxels": voxels}) if as_json else f"{output}: {voxels} voxels")
 
 
@@ -191,6 +194,7 @@ def info_command(
 
 cli_simulate.register(app, SETTINGS)
 cli_dataset.register(app, SETTINGS)
+cli_judge.register(app, SETTINGS)
 
 
 def main() -> None:
