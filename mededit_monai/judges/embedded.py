@@ -1,0 +1,202 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The embedded judge: a small network that ships with the package and finds lesion, tumour regions and ventricles.
+
+It is an instrument: its error on held-out anatomies comes with it (``judge.ceiling``), and no score that it gives can
+be better than that.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.networks.nets import BasicUNet
+
+from mededit_monai.diseases import DISEASES
+from mededit_monai.errors import InputError, require_choice
+from mededit_monai.judges.structures import STRUCTURES, as_masks
+from mededit_monai.networks.weights import load_weights, weights_sha256
+
+#: Where the shipped weights are.
+WEIGHTS_FOLDER = Path(__file__).parent / "weights"
+
+#: Feature channels of the network, from the first level to the bottleneck, and of its last layers.
+CHANNELS = (16, 24, 48, 96, 128, 16)
+
+#: Images judged at a time.
+BATCH = 32
+
+
+class JudgeNetwork(torch.nn.Module):
+    """
+    MONAI's ``BasicUNet`` on two channels: scan x brain, and how far to the right of the brain's middle a pixel lies.
+
+    A convolution does not know where it is, and left and right ventricle look alike: without the second channel they
+    are learned apart only slowly, from the brain's outline. Group normalisation: instance normalisation would erase the
+    levels that features for a FID consist of, and batch normalisation depends on the training set's appearance.
+
+    Args:
+        structures: logits out.
+    """
+
+    def __init__(self, structures: int) -> None:
+        super().__init__()
+        norm = ("group", {"num_groups": 8})
+        self.unet = BasicUNet(2, 2, structures, features=CHANNELS, norm=norm, upsample="deconv")
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Nx1xHxW in [0, 1], sides multiples of 16 → logits NxKxHxW."""
+        return self.unet(torch.cat([images, side_of(images)], dim=1))
+
+
+def side_of(images: torch.Tensor) -> torch.Tensor:
+    """
+    Position along axis 0 (left to right) from the middle of everything above 0, in halves of the image; 0 outside.
+
+    Args:
+        images: Nx1xHxW, 0 outside the brain.
+    """
+    inside = (images > 0).to(images.dtype)
+    position = torch.linspace(-1, 1, images.shape[2], dtype=images.dtype, device=images.device)[None, None, :, None]
+    middle = (inside * position).sum(dim=(2, 3), keepdim=True) / inside.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+    return (position - middle) * inside
+
+
+def judge_network(disease: str) -> JudgeNetwork:
+    """The network of a disease's judge, one logit a structure, in random weights."""
+    return JudgeNetwork(len(STRUCTURES[disease]))
+
+
+@dataclass
+class Judge:
+    """
+    A network with what is known about it.
+
+    Args:
+        disease: stroke or tumor.
+        network: from :func:`judge_network`.
+        name: with the start of the weights' SHA-256, so that results of two trainings cannot be mixed up.
+        ceiling: structure → held-out Dice with its interval: ``{"value": …, "low": …, "high": …, "n_groups": …,
+            "n_cases": …}``; None where it was not measured.
+        facts: everything that the JSON beside the weights says.
+    """
+
+    disease: str
+    network: torch.nn.Module
+    name: str
+    ceiling: dict[str, dict[str, float] | None] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def segment(self, images: np.ndarray | torch.Tensor) -> dict[str, np.ndarray]:
+        """
+        Find lesion and ventricles.
+
+        Args:
+            images: NxHxW (or HxW), scan x brain in [0, 1], RAS (axis 0 from left to right), model pixels.
+
+        Returns:
+            ``pathology`` (bool NxHxW), ``ventricles`` (uint8, 1 left, 2 right), and for tumours ``regions`` (uint8, 1
+            core, 2 edema, 3 enhancing).
+
+        Raises:
+            InputError: another shape or range of values.
+        """
+        return as_masks(self.probabilities(images), self.disease)
+
+    @torch.inference_mode()
+    def probabilities(self, images: np.ndarray | torch.Tensor) -> np.ndarray:
+        """Probability of each structure, float32 NxKxHxW in [0, 1]; channels as in ``STRUCTURES``."""
+        batch = checked_images(images)
+        self.network.eval()
+        return np.concatenate([torch.sigmoid(self.network(part)).numpy() for part in batch.split(BATCH)])
+
+    @torch.inference_mode()
+    def features(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:
+        """Mean over the bottleneck's positions of each of its channels: float32 NxD, D = 128."""
+        batch, found = checked_images(images), []
+        self.network.eval()
+        hook = self.network.unet.down_4.register_forward_hook(lambda _, __, out: found.append(out.mean(dim=(2, 3))))
+        try:
+            for part in batch.split(BATCH):
+                self.network(part)
+        finally:
+            hook.remove()
+        return torch.cat(found)
+
+
+def checked_images(images: np.ndarray | torch.Tensor) -> torch.Tensor:
+    """
+    Images as a batch for the network, float32 Nx1xHxW.
+
+    Raises:
+        InputError: another number of axes, sides that are no multiples of 16, values outside [0, 1] or not finite.
+    """
+    batch = torch.as_tensor(np.asarray(images) if not isinstance(images, torch.Tensor) else images.detach().cpu())
+    batch = batch.float()
+    batch = batch[None] if batch.ndim == 2 else batch
+    if batch.ndim != 3 or not len(batch) or batch.shape[1] % 16 or batch.shape[2] % 16:
+        raise InputError(
+            f"the judge got images of shape {tuple(batch.shape)}; wanted NxHxW with sides that are multiples of 16."
+        )
+    low, high = float(batch.min()), float(batch.max())
+    if not (low >= -1e-3 and high <= 1 + 1e-3):
+        raise InputError(
+            f"the judge got values from {low:g} to {high:g}; wanted 0 … 1, scan times brain mask (to_unit_range brings "
+            f"a diffusion model's [-1, 1] there)."
+        )
+    return batch.clamp(0, 1)[:, None]
+
+
+def judge_files(disease: str, folder: str | Path | None = None) -> tuple[Path, Path]:
+    """Weights and facts of a disease's judge in a folder; None for the shipped ones."""
+    place = WEIGHTS_FOLDER if folder is None else Path(folder)
+    return place / f"judge_{disease}.pt", place / f"judge_{disease}.json"
+
+
+def load_judge(disease: str, folder: str | Path | None = None) -> Judge:
+    """
+    The judge of a disease.
+
+    Args:
+        disease: stroke or tumor.
+        folder: what ``mededit judge train`` wrote; None for the shipped one.
+
+    Raises:
+        InputError: unknown disease, or weights or facts that are missing or of another network.
+    """
+    require_choice("disease", disease, tuple(DISEASES))
+    weights, place = judge_files(disease, folder)
+    if not weights.is_file() or not place.is_file():
+        missing = weights if not weights.is_file() else place
+        raise InputError(
+            f"{missing}: not found; train a judge with 'mededit judge train --cohort DIR -o OUT' and give OUT with "
+            f"--weights."
+        )
+    try:
+        facts = json.loads(place.read_text())
+    except ValueError as error:
+        raise InputError(f"{place}: is not valid JSON ({error}); copy it again from where it was trained.") from error
+    found = tuple(facts.get("structures", ()))
+    if found != STRUCTURES[disease]:
+        raise InputError(
+            f"{place}: has the structures {list(found)}, wanted {list(STRUCTURES[disease])}; train the judge again."
+        )
+    network = load_weights(judge_network(disease), weights).eval()
+    digest = weights_sha256(weights)
+    if facts.get("weights_sha256") != digest:
+        raise InputError(
+            f"{place}: is about weights {str(facts.get('weights_sha256'))[:12]}, but {weights.name} is {digest[:12]}; "
+            f"copy both files from one training."
+        )
+    return Judge(disease, network, judge_name(disease, digest), facts.get("ceiling", {}), facts)
+
+
+def judge_name(disease: str, digest: str) -> str:
+    """Name of a judge: disease and the start of its weights' SHA-256."""
+    return f"mededit_judge_{disease}_{digest[:8]}"

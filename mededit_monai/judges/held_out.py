@@ -1,0 +1,174 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""How good a judge is on anatomies it has not seen: a table by structure, with two-level bootstrap intervals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import torch
+
+from mededit_monai.diseases import STRATA
+from mededit_monai.judges.embedded import BATCH, Judge
+from mededit_monai.judges.samples import LoadSample
+from mededit_monai.judges.structures import STRUCTURES, VENTRICLES, one_structure, pathology_structures, unpack
+from mededit_monai.metrics.adherence import dice
+from mededit_monai.metrics.statistics import bootstrap
+
+#: Images in the picture.
+SHOWN = 12
+
+
+def measure_held_out(judge: Judge, samples: Sequence[Mapping[str, Any]], cohort: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Dice of each structure over cases, with and without lesion in the image; lesions also by size stratum.
+
+    Args:
+        judge: measured.
+        samples: of the ``testing`` split (:func:`~mededit_monai.judges.samples.cohort_samples`).
+        cohort: what it is; says whether the splits share anatomies.
+
+    Returns:
+        ``rows``: one a structure and kind of image, each with value, low, high, n_groups (anatomies), n_cases; cases in
+        which the structure is absent have no Dice. ``area_bias``: mean (found - true) / mean true area.
+        ``false_alarms``: on lesion-free images, the share with any lesion pixel found and the mean number of them.
+        ``ceiling``: structure → its Dice on images with lesion.
+    """
+    names = STRUCTURES[judge.disease]
+    table: dict[str, list] = {key: [] for key in ("anatomy", "stratum", "shown")}
+    scores: dict[str, list[float]] = {name: [] for name in names}
+    areas: dict[str, list[tuple[int, int]]] = {name: [] for name in names}
+    pictures: list[tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]] = []
+    load = LoadSample(judge.disease)
+    for start in range(0, len(samples), BATCH):
+        part = samples[start : start + BATCH]
+        loaded = [load(sample) for sample in part]
+        images = torch.stack([item["image"][0] for item in loaded]).numpy()
+        truth = unpack(torch.stack([item["label"] for item in loaded]), len(names)).numpy() > 0
+        masks = judge.segment(images)
+        for key, column in table.items():
+            column.extend(sample[key] for sample in part)
+        for k, name in enumerate(names):
+            found = one_structure(masks, name, judge.disease)
+            for one, wanted in zip(found, truth[:, k]):
+                scores[name].append(dice(one, wanted) if wanted.any() else float("nan"))
+                areas[name].append((int(one.sum()), int(wanted.sum())))
+        pictures += [(i, m, t) for i, m, t in zip(images, _each(masks), truth)][: max(0, SHOWN - len(pictures))]
+    rows = _rows(judge.disease, table, scores, areas)
+    with_lesion = {r["structure"]: r["dice"] for r in rows if r["shown"] == "lesion" and r["stratum"] == "all"}
+    members = cohort.get("anatomies") or {}
+    shared = bool(set(members.get("training", ())) & set(members.get("testing", ())))
+    return {
+        "judge": judge.name,
+        "disease": judge.disease,
+        "anatomies_shared_between_splits": shared,
+        "interval": "95 %, bootstrap over anatomies, then cases",
+        "rows": rows,
+        "false_alarms": _false_alarms(judge.disease, table, areas),
+        "ceiling": with_lesion,
+        "_pictures": pictures,
+    }
+
+
+def _each(masks: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    return [{key: mask[k] for key, mask in masks.items()} for k in range(len(masks["pathology"]))]
+
+
+def _rows(disease: str, table: dict[str, list], scores: dict[str, list[float]], areas: dict[str, list]) -> list[dict]:
+    shown, strata = np.array(table["shown"]), np.array(table["stratum"])
+    rows = []
+    for name in STRUCTURES[disease]:
+        for kind in ("lesion", "lesion_free") if name in VENTRICLES else ("lesion",):
+            groups = ["all"] if name in VENTRICLES else ["all", *(s for s in STRATA if s in strata)]
+            for stratum in groups:
+                chosen = np.flatnonzero((shown == kind) & ((strata == stratum) | (stratum == "all")))
+                values = np.array([scores[name][k] for k in chosen])
+                anatomies = [table["anatomy"][k] for k in chosen]
+                known = bool(values.size) and bool((~np.isnan(values)).any())
+                found, true = (sum(areas[name][k][j] for k in chosen) for j in (0, 1))
+                rows.append(
+                    {
+                        "structure": name,
+                        "shown": kind,
+                        "stratum": stratum,
+                        "dice": asdict(bootstrap(values, anatomies)) if known else None,
+                        "area_bias": (found - true) / true if true else None,
+                    }
+                )
+    return rows
+
+
+def _false_alarms(disease: str, table: dict[str, list], areas: dict[str, list]) -> dict[str, float]:
+    free = [k for k, kind in enumerate(table["shown"]) if kind == "lesion_free"]
+    pixels = [sum(areas[name][k][0] for name in pathology_structures(disease)) for k in free]
+    return {
+        "images": len(free),
+        "share_with_any": float(np.mean([p > 0 for p in pixels])) if free else float("nan"),
+        "mean_pixels": float(np.mean(pixels)) if free else float("nan"),
+    }
+
+
+def write_held_out(found: dict[str, Any], folder: Path) -> None:
+    """Write ``held_out.json``, ``held_out.md`` and ``held_out.png``; takes the pictures out of ``found``."""
+    pictures = found.pop("_pictures", [])
+    (folder / "held_out.json").write_text(json.dumps(found, indent=1) + "\n")
+    (folder / "held_out.md").write_text(_markdown(found))
+    if pictures:
+        _sheet(pictures, found["disease"], folder / "held_out.png")
+
+
+def _markdown(found: Mapping[str, Any]) -> str:
+    shared = found["anatomies_shared_between_splits"]
+    lines = [
+        f"# {found['judge']} on held-out cases",
+        "",
+        "Simulated brains (synthetic). Research use only, not a medical device. "
+        + ("The splits share their anatomies: not a test on new ones." if shared else "No anatomy was in training."),
+        "",
+        f"Interval: {found['interval']}.",
+        "",
+        "| structure | image | lesion size | Dice | interval | anatomies | cases | area bias |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        d, bias = row["dice"], row["area_bias"]
+        score = (
+            f"{d['value']:.3f} | {d['low']:.3f} … {d['high']:.3f} | {d['n_groups']} | {d['n_cases']}"
+            if d
+            else "– | – | 0 | 0"
+        )
+        kind = row["shown"].replace("_", "-")
+        shown_bias = "–" if bias is None else f"{bias:+.1%}"
+        lines.append(f"| {row['structure']} | {kind} | {row['stratum']} | {score} | {shown_bias} |")
+    alarms = found["false_alarms"]
+    lines += [
+        "",
+        f"Of {alarms['images']} lesion-free images, {alarms['share_with_any']:.0%} have any pixel of lesion found; "
+        f"{alarms['mean_pixels']:.1f} pixels on average.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _sheet(pictures: list, disease: str, path: Path) -> None:
+    """Truth (dashed) and judge (solid) on held-out images."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 9), layout="constrained")
+    names, colours = STRUCTURES[disease], matplotlib.colormaps["tab10"].colors
+    for axes, (image, masks, truth) in zip(figure.subplots(3, 4).flat, pictures):
+        axes.imshow(image.T, cmap="gray", origin="lower", vmin=0, vmax=1)
+        stacked = {key: mask[None] for key, mask in masks.items()}
+        for k, name in enumerate(names):
+            for mask, style in ((truth[k], "dashed"), (one_structure(stacked, name, disease)[0], "solid")):
+                if mask.any():
+                    axes.contour(mask.T, levels=[0.5], colors=[colours[k]], linestyles=style, linewidths=0.8)
+        axes.set_axis_off()
+    legend = ", ".join(f"{name}: colour {k}" for k, name in enumerate(names))
+    figure.suptitle(f"truth dashed, judge solid ({legend}); synthetic, research use only", fontsize=9)
+    figure.savefig(path, dpi=80)

@@ -1,0 +1,170 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Judged images as files: which slices a path means, and masks, table and picture of what a judge finds on them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from tqdm import tqdm
+
+from mededit_monai.datasets.datalist import read_datalist
+from mededit_monai.errors import InputError
+from mededit_monai.reports.provenance import DISCLAIMER, sha256, versions
+from mededit_monai.simulation.anatomies import stem
+from mededit_monai.transforms.nifti import read_volume, save_synthetic
+
+#: Images in the picture.
+SHOWN = 12
+
+#: Slices HxW in a batch → masks NxHxW by name.
+Segment = Callable[[np.ndarray], Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class JudgedImage:
+    """One file to judge: its name in the output, and its slices NxHxW in [0, 1] with the affine of the file."""
+
+    name: str
+    path: Path
+    slices: np.ndarray
+    affine: np.ndarray
+
+
+def find_images(given: str | Path) -> dict[str, Path]:
+    """
+    Which files a path means: name in the output → file.
+
+    Args:
+        given: a NIfTI file; a folder of edits (``CASE/edited_slice.nii.gz``, also of samples); a folder of NIfTI files;
+            or a datalist (its ``image`` files).
+
+    Raises:
+        InputError: nothing found.
+    """
+    path = Path(given)
+    if path.is_dir():
+        edits = sorted(path.rglob("edited_slice.nii*"))
+        if edits:
+            return {"_".join(p.parent.relative_to(path).parts) or path.name: p for p in edits}
+        found = {stem(p): p for p in sorted(path.iterdir()) if p.name.endswith((".nii", ".nii.gz"))}
+        if found:
+            return found
+        raise InputError(f"{path}: holds neither edits (edited_slice.nii.gz) nor NIfTI files; give another folder.")
+    if path.suffix == ".json":
+        return {case["case_id"]: Path(case["image"]) for case in read_datalist(path) if case.get("image")}
+    return {stem(path): path}
+
+
+def read_image(name: str, path: Path) -> JudgedImage:
+    """
+    Slices of a file in the model's geometry.
+
+    Raises:
+        InputError: not 128x128 in the plane, or values outside [0, 1].
+    """
+    volume = read_volume(path)
+    if volume.data.shape[:2] != (128, 128):
+        raise InputError(
+            f"{path}: has shape {volume.data.shape}, wanted 128x128 slices in model space; give edited_slice.nii.gz of "
+            f"an edit, or slices of a cohort."
+        )
+    low, high = float(volume.data.min()), float(volume.data.max())
+    if low < -1e-3 or high > 1 + 1e-3:
+        raise InputError(
+            f"{path}: holds values from {low:g} to {high:g}, wanted 0 … 1 (scan times brain mask); give "
+            f"edited_slice.nii.gz, or prepare slices with 'mededit dataset'."
+        )
+    return JudgedImage(name, path, np.moveaxis(volume.data, 2, 0).clip(0, 1), volume.affine)
+
+
+def judge_images(
+    images: str | Path,
+    output: str | Path,
+    segment: Segment,
+    facts: Mapping[str, Any],
+    progress: bool = True,
+) -> dict[str, Any]:
+    """
+    Judge files and write, for each, its masks; and for all ``areas.csv``, ``judged.json`` and ``preview.png``.
+
+    Args:
+        images: see :func:`find_images`.
+        output: folder; ``NAME_pathology.nii.gz`` and so on are uint8 on the image's grid.
+        segment: of a judge.
+        facts: name of the judge, its ceiling, …; written down.
+
+    Returns:
+        the content of ``judged.json``.
+
+    Raises:
+        InputError: nothing to judge, or a file that cannot be judged (nothing is written then).
+    """
+    judged = [read_image(name, path) for name, path in find_images(images).items()]
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, pictures = [], []
+    for image in tqdm(judged, desc="judging", disable=not progress):
+        masks = segment(image.slices)
+        for key, mask in masks.items():
+            volume = np.moveaxis(np.asarray(mask), 0, 2).astype(np.uint8)
+            save_synthetic(volume, image.affine, folder / f"{image.name}_{key}.nii.gz")
+        rows.append({"name": image.name, **_areas(masks, image.affine)})
+        pictures.append((image, masks))
+    content = {
+        **facts,
+        "note": DISCLAIMER,
+        "inputs": {image.name: sha256(image.path) for image in judged},
+        "areas_mm2": rows,
+        "versions": versions(),
+    }
+    (folder / "judged.json").write_text(json.dumps(content, indent=1) + "\n")
+    with open(folder / "areas.csv", "w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in rows for key in row)))
+        writer.writeheader()
+        writer.writerows(rows)
+    _picture(pictures[:SHOWN], folder / "preview.png")
+    return content
+
+
+def _areas(masks: Mapping[str, np.ndarray], affine: np.ndarray) -> dict[str, float]:
+    """Area of every label in mm², all slices together."""
+    pixel = float(np.prod(np.linalg.norm(affine[:3, :2], axis=0)))
+    found = {"pathology": float((masks["pathology"] > 0).sum()) * pixel}
+    labels = {"ventricles": ("ventricle_left", "ventricle_right"), "regions": ("core", "edema", "enhancing")}
+    for key, names in labels.items():
+        if key in masks:
+            found |= {name: float((masks[key] == k).sum()) * pixel for k, name in enumerate(names, start=1)}
+    return found
+
+
+def _picture(pictures: Sequence[tuple[JudgedImage, Mapping[str, np.ndarray]]], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    columns = min(4, len(pictures))
+    rows = -(-len(pictures) // columns)
+    figure = Figure(figsize=(3 * columns, 3.2 * rows + 0.4), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).flat
+    for axes in grid:
+        axes.set_axis_off()
+    for axes, (image, masks) in zip(grid, pictures):
+        middle = int(np.asarray(masks["pathology"]).sum(axis=(1, 2)).argmax())
+        axes.imshow(image.slices[middle].T, cmap="gray", origin="lower", vmin=0, vmax=1)
+        for key, colour in (("pathology", "tab:red"), ("ventricles", "tab:cyan")):
+            if key in masks and masks[key][middle].any():
+                axes.contour((masks[key][middle] > 0).T, levels=[0.5], colors=colour, linewidths=0.9)
+        axes.set_title(image.name, fontsize=8)
+    figure.suptitle("judged: lesion red, ventricles cyan; research use only", fontsize=9)
+    figure.savefig(path, dpi=80)
+
+
+def nifti_slice(plane: np.ndarray, affine: np.ndarray, path: Path) -> None:
+    """Write a slice as (x, y, 1): nnU-Net takes the third axis for the slices, and plans for 2-D patches only then."""
+    nib.save(nib.Nifti1Image(np.ascontiguousarray(plane)[..., None], affine), path)

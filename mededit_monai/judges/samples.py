@@ -1,0 +1,180 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Cases of a simulated cohort as the embedded judge learns them: with and without the lesion, strongly altered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.transforms import (
+    Compose,
+    RandAdjustContrastd,
+    RandAffined,
+    RandBiasFieldd,
+    RandGaussianNoised,
+    RandGaussianSharpend,
+    RandGaussianSmoothd,
+    RandHistogramShiftd,
+    RandomizableTransform,
+    RandScaleIntensityd,
+    RandShiftIntensityd,
+    Transform,
+)
+
+from mededit_monai.datasets.datalist import read_datalist
+from mededit_monai.diseases import DISEASES
+from mededit_monai.errors import InputError
+from mededit_monai.judges.structures import STRUCTURES, mirrored, pack, pathology_structures
+from mededit_monai.transforms.nifti import read_volume
+
+#: Sides of an image must be multiples of this: the network halves its grid four times.
+MULTIPLE = 16
+
+
+def cohort_disease(cohort: str | Path, disease: str | None = None) -> str:
+    """
+    The disease of a simulated cohort, from its ``datalist.json``.
+
+    Args:
+        cohort: folder; disease: what the user says, for cohorts that do not say it.
+
+    Raises:
+        InputError: no datalist, or a disease that neither says.
+    """
+    place = Path(cohort) / "datalist.json"
+    if not place.is_file():
+        raise InputError(f"{place}: not found; give the folder of a cohort that 'mededit simulate' wrote.")
+    found = json.loads(place.read_text())
+    recipe = found.get("recipe", {}) if isinstance(found, dict) else {}
+    name = recipe.get("disease", disease)
+    if name not in DISEASES or (disease is not None and disease != name):
+        raise InputError(
+            f"{place}: is about '{name}', --disease is '{disease}'; wanted one of {', '.join(DISEASES)}, and the same."
+        )
+    return name
+
+
+def cohort_samples(cohort: str | Path, split: str, disease: str) -> list[dict[str, Any]]:
+    """
+    Samples of a split: every case twice, as ``image`` with its lesion and as ``prior`` without.
+
+    Returns:
+        dictionaries with ``case_id anatomy stratum shown`` (lesion or lesion_free) and the files ``image brain
+        pathology ventricles`` (``pathology`` None without lesion; for tumours the labels).
+
+    Raises:
+        InputError: a missing list, or a case without one of the keys.
+    """
+    place = Path(cohort) / "datalist.json"
+    key = "regions" if disease == "tumor" else "pathology"
+    samples = []
+    for case in read_datalist(place, split):
+        for wanted in ("image", "brain", key, "ventricles", "prior", "prior_ventricles"):
+            if not case.get(wanted):
+                raise InputError(
+                    f"{place}: case '{case['case_id']}' has no '{wanted}'; the judge is trained on simulated pairs, "
+                    f"which 'mededit simulate' writes."
+                )
+        facts = {"anatomy": str(case.get("anatomy", case["case_id"])), "stratum": str(case.get("stratum"))}
+        ill = {"image": case["image"], "brain": case["brain"], "pathology": case[key], "ventricles": case["ventricles"]}
+        well = {"image": case["prior"], "brain": case.get("prior_brain") or case["brain"]}
+        well |= {"pathology": None, "ventricles": case["prior_ventricles"]}
+        samples.append({"case_id": case["case_id"], "shown": "lesion", **facts, **ill})
+        samples.append({"case_id": f"{case['case_id']}+prior", "shown": "lesion_free", **facts, **well})
+    return samples
+
+
+class LoadSample(Transform):
+    """Read a sample's files: ``image`` (float32 1xHxW, scan x brain, in [0, 1]) and ``label`` (1xHxW, packed bits)."""
+
+    def __init__(self, disease: str) -> None:
+        self.disease = disease
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[str, Any]:
+        image, brain, ventricles = (_plane(data[key]) for key in ("image", "brain", "ventricles"))
+        lesion = _plane(data["pathology"]) if data["pathology"] else 0 * brain
+        count = len(pathology_structures(self.disease))
+        parts = [lesion > 0] if count == 1 else [lesion == k for k in range(1, count + 1)]
+        packed = pack([*parts, ventricles == 1, ventricles == 2], brain)
+        image = (image.clip(0, 1) * (brain > 0)).astype("float32")
+        return {
+            "case_id": data["case_id"],
+            "image": torch.from_numpy(image)[None],
+            "label": torch.from_numpy(packed)[None],
+        }
+
+
+def _plane(path: str):
+    volume = read_volume(path)
+    x, y, z = volume.data.shape
+    if z != 1 or x % MULTIPLE or y % MULTIPLE:
+        raise InputError(
+            f"{path}: has shape {volume.data.shape}, wanted one slice with sides that are multiples of {MULTIPLE}; "
+            f"simulate the cohort with --spatial_dims 2."
+        )
+    return volume.data[:, :, 0]
+
+
+class RandMirrorSample(RandomizableTransform):
+    """Mirror left and right with probability ``prob``; left and right ventricle change places."""
+
+    def __init__(self, disease: str, prob: float = 0.5) -> None:
+        super().__init__(prob=prob)
+        self.disease = disease
+
+    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        self.randomize(None)
+        if not self._do_transform:
+            return dict(data)
+        return {
+            **data,
+            "image": torch.flip(data["image"], dims=(1,)),
+            "label": mirrored(data["label"], self.disease),
+        }
+
+
+class ToBrain(Transform):
+    """Clip ``image`` to [0, 1] and set it to 0 outside the brain, as every image that is judged."""
+
+    def __init__(self, disease: str) -> None:
+        self.bit = len(STRUCTURES[disease])
+
+    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        brain = (data["label"].round().to(torch.int32) >> self.bit) & 1
+        return {**data, "image": data["image"].clamp(0, 1) * brain}
+
+
+def augmentation(disease: str) -> Compose:
+    """
+    Wide changes of geometry and appearance, all MONAI's, so that the judge does not depend on the simulator's looks:
+    mirror, affine, histogram, gamma, brightness, bias field, blur, sharpening, noise.
+    """
+    image = {"keys": "image"}
+    return Compose(
+        [
+            RandMirrorSample(disease),
+            RandAffined(
+                keys=("image", "label"),
+                prob=0.8,
+                rotate_range=0.25,
+                shear_range=0.1,
+                translate_range=8,
+                scale_range=0.15,
+                mode=("bilinear", "nearest"),
+                padding_mode="zeros",
+            ),
+            RandHistogramShiftd(**image, num_control_points=(4, 8), prob=0.3),
+            RandAdjustContrastd(**image, gamma=(0.6, 1.7), prob=0.5),
+            RandScaleIntensityd(**image, factors=0.2, prob=0.4),
+            RandShiftIntensityd(**image, offsets=0.06, prob=0.3),
+            RandBiasFieldd(**image, degree=2, coeff_range=(-0.15, 0.15), prob=0.3),
+            RandGaussianSmoothd(**image, sigma_x=(0.3, 1.3), sigma_y=(0.3, 1.3), prob=0.35),
+            RandGaussianSharpend(**image, alpha=(2.0, 6.0), prob=0.1),
+            RandGaussianNoised(**image, std=0.06, prob=0.4),
+            ToBrain(disease),
+        ]
+    )

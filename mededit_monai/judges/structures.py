@@ -1,0 +1,83 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the embedded judge looks for, and how its truth is kept: one bit a structure in one plane."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+VENTRICLES = ("ventricle_left", "ventricle_right")
+
+#: Structures of each disease, in the order of the network's channels. Tissue is not among them: cohorts do not hold it.
+STRUCTURES = {
+    "stroke": ("lesion", *VENTRICLES),
+    "tumor": ("core", "edema", "enhancing", *VENTRICLES),
+}
+
+
+def pathology_structures(disease: str) -> tuple[str, ...]:
+    """The structures that make up the pathology; for tumours in the order of the labels 1, 2, 3."""
+    return tuple(name for name in STRUCTURES[disease] if name not in VENTRICLES)
+
+
+def pack(planes: list[np.ndarray], brain: np.ndarray) -> np.ndarray:
+    """
+    Masks in one plane, so that random warps move one image and not one for every structure.
+
+    Args:
+        planes: masks HxW in the order of :data:`STRUCTURES`; brain: mask HxW, kept in the bit behind theirs.
+
+    Returns:
+        float32 HxW: whole numbers, exact under nearest-neighbour sampling.
+    """
+    bits = sum((np.asarray(plane) > 0).astype(np.float32) * 2**k for k, plane in enumerate([*planes, brain]))
+    return np.asarray(bits, dtype=np.float32)
+
+
+def unpack(packed: torch.Tensor, count: int) -> torch.Tensor:
+    """Nx1xHxW from :func:`pack` → the first ``count`` masks, float32 NxKxHxW of 0 and 1."""
+    bits = packed.round().to(torch.int32)
+    return torch.cat([(bits >> k) & 1 for k in range(count)], dim=1).float()
+
+
+def mirrored(packed: torch.Tensor, disease: str) -> torch.Tensor:
+    """Mirror 1xHxW masks along axis 0 (left to right): the left ventricle becomes the right one and the other way."""
+    names = STRUCTURES[disease]
+    left, right = (names.index(name) for name in VENTRICLES)
+    bits = torch.flip(packed, dims=(1,)).round().to(torch.int32)
+    was_left, was_right = (bits >> left) & 1, (bits >> right) & 1
+    bits = bits - (was_left << left) - (was_right << right) + (was_left << right) + (was_right << left)
+    return bits.to(packed.dtype)
+
+
+def as_masks(probabilities: np.ndarray, disease: str, threshold: float = 0.5) -> dict[str, np.ndarray]:
+    """
+    The network's probabilities as masks, by the words that metrics look up.
+
+    Args:
+        probabilities: NxKxHxW in [0, 1], channels as in :data:`STRUCTURES`.
+
+    Returns:
+        ``pathology`` (bool NxHxW), ``ventricles`` (uint8, 1 left and 2 right) and for tumours ``regions`` (uint8, 1
+        core, 2 edema, 3 enhancing). Where several structures pass the threshold, the most probable one wins.
+    """
+    names = STRUCTURES[disease]
+    at = {name: probabilities[:, k] for k, name in enumerate(names)}
+    regions = _labels([at[name] for name in pathology_structures(disease)], threshold)
+    masks = {"pathology": regions > 0, "ventricles": _labels([at[name] for name in VENTRICLES], threshold)}
+    return masks | ({"regions": regions} if disease == "tumor" else {})
+
+
+def _labels(planes: list[np.ndarray], threshold: float) -> np.ndarray:
+    stack = np.stack(planes)
+    return np.where(stack.max(axis=0) >= threshold, stack.argmax(axis=0) + 1, 0).astype(np.uint8)
+
+
+def one_structure(masks: dict[str, np.ndarray], name: str, disease: str) -> np.ndarray:
+    """The mask of one structure (bool NxHxW) from what :func:`as_masks` gives."""
+    if name in VENTRICLES:
+        return masks["ventricles"] == VENTRICLES.index(name) + 1
+    if disease == "stroke":
+        return masks["pathology"]
+    return masks["regions"] == pathology_structures(disease).index(name) + 1

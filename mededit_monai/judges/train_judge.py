@@ -1,0 +1,212 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Training of the embedded judge on a simulated cohort, with MONAI's engines; the same command resumes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.metrics import Loss
+from monai.data import get_track_meta, set_track_meta
+from monai.engines import SupervisedEvaluator, SupervisedTrainer
+from monai.handlers import LrScheduleHandler, MeanDice, ValidationHandler, from_engine
+from monai.losses import DiceFocalLoss
+from torch.utils.data import DataLoader
+
+from mededit_monai import __version__
+from mededit_monai.datasets.caching import training_cases
+from mededit_monai.datasets.seeded import EpochBatches
+from mededit_monai.errors import InputError, raising_bad_input
+from mededit_monai.handlers.checkpoint import BEST_WEIGHTS, TrainingCheckpoint
+from mededit_monai.handlers.ema import ExponentialMovingAverage
+from mededit_monai.handlers.guards import EpochSetter, FiniteLoss, GradientClipper
+from mededit_monai.handlers.training_log import TrainingLog
+from mededit_monai.judges.embedded import CHANNELS, Judge, judge_files, judge_name, judge_network, load_judge
+from mededit_monai.judges.held_out import measure_held_out, write_held_out
+from mededit_monai.judges.samples import LoadSample, augmentation, cohort_disease, cohort_samples
+from mededit_monai.judges.structures import STRUCTURES, unpack
+from mededit_monai.networks.weights import weights_sha256
+from mededit_monai.reports.provenance import versions
+from mededit_monai.training.options import learning_rate_factor
+
+
+@dataclass(frozen=True)
+class JudgeOptions:
+    """
+    What decides a judge's weights.
+
+    Args:
+        max_epochs: passes over the training split (each case twice: with lesion and without).
+        batch_size: samples a step; learning_rate: of AdamW, cosine to 0 after ``warmup_iterations``.
+        ema_decay: of the average that is exported.
+    """
+
+    max_epochs: int = 8
+    batch_size: int = 16
+    learning_rate: float = 0.002
+    warmup_iterations: int = 100
+    ema_decay: float = 0.995
+    seed: int = 0
+
+    def check(self) -> None:
+        """Raises InputError for a value that cannot be used."""
+        for name in ("max_epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"--{name}: got {getattr(self, name)}, wanted a whole number of at least 1.")
+        if not self.learning_rate > 0:
+            raise InputError(f"--learning_rate: got {self.learning_rate}, wanted a positive number.")
+        if not 0 <= self.ema_decay < 1:
+            raise InputError(f"--ema_decay: got {self.ema_decay}, wanted at least 0 and below 1.")
+
+
+def train_judge(
+    cohort: str | Path,
+    output: str | Path,
+    options: JudgeOptions | None = None,
+    disease: str | None = None,
+    resume: bool = True,
+    progress: bool = True,
+    device: str | None = None,
+) -> Judge:
+    """
+    Train the judge of a cohort's disease and measure it on the cohort's ``testing`` split.
+
+    Args:
+        cohort: folder of ``mededit simulate`` (2-D, layout datalist).
+        output: gets ``judge_<disease>.pt`` (half precision) and ``.json`` (facts, ceiling), ``held_out.json``,
+            ``held_out.md``, ``held_out.png``, ``history.csv``, ``progress.png``, ``checkpoint.pt``.
+        resume: go on from ``checkpoint.pt``; False starts anew.
+        device: ``cpu``, ``cuda``, …; None: a GPU if there is one.
+
+    Returns:
+        the judge as :func:`~mededit_monai.judges.embedded.load_judge` gives it.
+
+    Raises:
+        InputError: bad options or cohort, or a checkpoint of another training.
+    """
+    options = options or JudgeOptions()
+    options.check()
+    disease = cohort_disease(cohort, disease)
+    samples = {split: cohort_samples(cohort, split, disease) for split in ("training", "validation", "testing")}
+    output = Path(output)
+    settings = {"disease": disease, "cohort": _cohort_facts(cohort), "channels": list(CHANNELS), **asdict(options)}
+    settings.pop("max_epochs")  # a training may be prolonged
+    tracked = get_track_meta()
+    set_track_meta(False)  # nothing here reads it, and it costs more than the augmentation
+    torch.manual_seed(options.seed)
+    try:
+        with raising_bad_input():
+            trainer = _trainer(samples, output, options, disease, settings, resume, progress, device)
+            trainer.run()
+    finally:
+        set_track_meta(tracked)
+    return _finish(samples["testing"], output, disease, settings | {"max_epochs": options.max_epochs})
+
+
+def _cohort_facts(cohort: str | Path) -> dict[str, Any]:
+    """What the cohort is, without paths of this machine."""
+    content = json.loads((Path(cohort) / "datalist.json").read_text())
+    return {key: content.get(key) for key in ("recipe", "simulator_version", "anatomies")}
+
+
+def _trainer(
+    samples: dict[str, list[dict]],
+    output: Path,
+    options: JudgeOptions,
+    disease: str,
+    settings: Mapping[str, Any],
+    resume: bool,
+    progress: bool,
+    device: str | None,
+) -> SupervisedTrainer:
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    load, count = LoadSample(disease), len(STRUCTURES[disease])
+    train_set = training_cases(
+        samples["training"], load, augmentation(disease), options.seed, cache="memory", progress=progress
+    )
+    sampler = EpochBatches(len(train_set), options.batch_size, options.seed)
+    val_set = training_cases(samples["validation"], load, None, options.seed, cache="memory", progress=progress)
+    network = judge_network(disease).to(place)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate, weight_decay=1e-4)
+    steps = options.max_epochs * len(sampler)
+    factor = learning_rate_factor("cosine", options.warmup_iterations, steps)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    average = ExponentialMovingAverage(network, options.ema_decay, warmup_iterations=max(1, steps // 4))
+    loss = judge_loss()
+
+    def prepare(batch, device=None, non_blocking=False, **_):
+        image, label = batch["image"].to(device), batch["label"].to(device)
+        return image, unpack(label, count)
+
+    validator = SupervisedEvaluator(
+        device=place,
+        val_data_loader=DataLoader(val_set, batch_size=32),
+        network=average.network,
+        prepare_batch=prepare,
+        key_val_metric={"val_loss": Loss(loss, output_transform=from_engine(["pred", "label"]))},
+        additional_metrics={"val_dice": MeanDice(output_transform=_binarised)},
+        metric_cmp_fn=lambda new, best: new < best,
+        decollate=False,
+    )
+    objects = {"network": network, "ema": average, "optimizer": optimizer, "lr_scheduler": schedule}
+    # In this order: average, then validate, save, tell.
+    handlers = [
+        average,
+        EpochSetter(sampler),
+        FiniteLoss(),
+        GradientClipper(network, 1.0),
+        LrScheduleHandler(schedule, print_lr=False, epoch_level=False),
+        ValidationHandler(interval=1, validator=validator, epoch_level=True),
+        TrainingCheckpoint(output, objects, average.network, validator, settings, resume),
+        TrainingLog(output, {**settings, "max_epochs": options.max_epochs}, validator, progress),
+    ]
+    return SupervisedTrainer(
+        device=place,
+        max_epochs=options.max_epochs,
+        train_data_loader=DataLoader(train_set, batch_sampler=sampler),
+        network=network,
+        optimizer=optimizer,
+        loss_function=loss,
+        prepare_batch=prepare,
+        train_handlers=handlers,
+        decollate=False,
+    )
+
+
+def judge_loss() -> torch.nn.Module:
+    """Dice over the batch plus binary cross-entropy (a focal loss with γ = 0), each structure for itself."""
+    return DiceFocalLoss(sigmoid=True, batch=True, gamma=0.0, lambda_focal=2.0)
+
+
+def _binarised(output: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    return (output["pred"] > 0).float(), output["label"]
+
+
+def _finish(testing: list[dict], output: Path, disease: str, settings: dict[str, Any]) -> Judge:
+    """Put weights and facts where :func:`load_judge` finds them, and measure."""
+    weights, place = judge_files(disease, output)
+    shutil.copyfile(output / BEST_WEIGHTS, weights)
+    digest = weights_sha256(weights)
+    facts = {
+        "name": judge_name(disease, digest),
+        "disease": disease,
+        "structures": list(STRUCTURES[disease]),
+        "channels": list(CHANNELS),
+        "weights_sha256": digest,
+        "mededit_monai": __version__,
+        "versions": versions(),
+        "training": settings,
+        "note": "Trained on simulated brains. Research use only, not a medical device.",
+    }
+    place.write_text(json.dumps(facts, indent=1) + "\n")
+    found = measure_held_out(load_judge(disease, output), testing, settings["cohort"])
+    write_held_out(found, output)
+    facts["ceiling"] = found["ceiling"]
+    place.write_text(json.dumps(facts, indent=1) + "\n")
+    return load_judge(disease, output)

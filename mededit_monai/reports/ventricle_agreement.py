@@ -1,0 +1,197 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Does the embedded judge agree on ventricle area with a network that owes nothing to this project, on real scans?
+
+    python -m mededit_monai.reports.ventricle_agreement --scans DIR --meshnet DIR -o out/ventricles
+
+Scans: T1 NIfTI files, skull-stripped or with ``X_brain.nii.gz`` beside them (those without a usable mask are left out,
+by name). MeshNet (brainchop, 18 classes) labels the volume on its 1 mm grid; the judge sees axial slices in the model's
+geometry. Areas are compared slice by slice, in mm².
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nibabel.orientations import apply_orientation, io_orientation
+from tqdm import tqdm
+
+from mededit_monai.diseases import DISEASES
+from mededit_monai.errors import InputError, exit_on_bad_input
+from mededit_monai.judges.embedded import Judge, load_judge
+from mededit_monai.judges.ventricles_meshnet import lateral_classes, load_meshnet, segment_scan
+from mededit_monai.metrics.adherence import dice
+from mededit_monai.metrics.statistics import bootstrap
+from mededit_monai.simulation.anatomies import stem
+from mededit_monai.transforms.brain import brain_from_background
+from mededit_monai.transforms.geometry import ModelGrid
+from mededit_monai.transforms.intensity import intensity_ceiling, to_unit
+from mededit_monai.transforms.nifti import Volume, binary_mask, read_volume, require_same_grid
+
+#: Slices nearer than this to each other say the same; mm.
+STEP_MM = 3.0
+
+
+def brain_of(volume: Volume) -> np.ndarray:
+    """
+    Brain mask, XxYxZ bool in RAS order: ``X_brain.nii.gz`` beside the scan, else its background.
+
+    Raises:
+        InputError: a whole head without a mask.
+    """
+    place = volume.path.with_name(stem(volume.path) + "_brain.nii.gz")
+    if not place.is_file():
+        return brain_from_background(volume)
+    given = read_volume(place)
+    require_same_grid(given, volume)
+    return binary_mask(given)
+
+
+def compare_scan(path: Path, judge: Judge, network: Any, classes: tuple[int, ...]) -> list[dict[str, Any]]:
+    """
+    Areas in mm² by both, and their Dice, for slices of a scan in which MeshNet or the judge sees a ventricle.
+
+    Raises:
+        InputError: a scan that cannot be used.
+    """
+    volume = read_volume(path)
+    brain, disease = brain_of(volume), DISEASES[judge.disease]
+    stored, affine = segment_scan(network, path)
+    lateral = np.isin(apply_orientation(stored, io_orientation(affine)), classes)
+    grid = ModelGrid.around_brain(brain, volume.spacing[:2], disease.window)
+    stride = max(1, round(STEP_MM / volume.spacing[2]))
+    heights = [z for z in range(0, brain.shape[2], stride) if brain[:, :, z].any()]
+    planes, truth = [], []
+    for z in heights:
+        inside = grid.to_millimetres(brain[:, :, z].astype(np.float32), order=0)
+        plane = grid.to_millimetres(volume.data[:, :, z]) * inside
+        small = grid.to_model(to_unit(plane, intensity_ceiling(plane, disease.percentile)))
+        planes.append(np.clip(small, 0, 1) * (grid.to_model(inside) >= 0.5))
+        truth.append(grid.to_model(grid.to_millimetres(lateral[:, :, z].astype(np.float32))) >= 0.5)
+    found = judge.segment(np.stack(planes))["ventricles"] > 0
+    pixel = disease.pixel_mm**2
+    return [
+        {
+            "scan": stem(path),
+            "slice": z,
+            "judge_mm2": float(mine.sum() * pixel),
+            "meshnet_mm2": float(theirs.sum() * pixel),
+            "dice": dice(mine, theirs),
+        }
+        for z, mine, theirs in zip(heights, found, truth)
+        if mine.any() or theirs.any()
+    ]
+
+
+def agreement(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Correlation, slope of the judge's area on MeshNet's, and means with intervals over scans, then slices."""
+    first, second = (np.array([row[key] for row in rows]) for key in ("judge_mm2", "meshnet_mm2"))
+    scans = [row["scan"] for row in rows]
+    spread = first.std() > 0 and second.std() > 0
+    return {
+        "slices": len(rows),
+        "scans": len(set(scans)),
+        "r": float(np.corrcoef(first, second)[0, 1]) if spread else None,
+        "slope": float((first * second).sum() / (second**2).sum()) if second.any() else None,
+        "difference_mm2": asdict(bootstrap(first - second, scans)),
+        "absolute_difference_mm2": asdict(bootstrap(np.abs(first - second), scans)),
+        "dice": asdict(bootstrap(np.array([row["dice"] for row in rows]), scans)),
+    }
+
+
+def report(scans: Path, meshnet: Path, output: Path, disease: str, weights: str | None) -> dict[str, Any]:
+    """
+    Compare on every scan of a folder; writes ``agreement.json``, ``agreement.md``, ``agreement.png``.
+
+    Raises:
+        InputError: no scan that can be used, or model files that cannot.
+    """
+    judge, network = load_judge(disease, weights), load_meshnet(meshnet)
+    files = {stem(p): p for p in sorted(scans.glob("*.nii*"))}
+    # X_brain is a mask where X is there too; alone it is a scan of that name.
+    paths = [p for name, p in files.items() if not (name.endswith("_brain") and name.removesuffix("_brain") in files)]
+    rows, left_out, seconds = [], {}, {}
+    for path in tqdm(paths, desc="comparing", disable=not sys.stderr.isatty()):
+        started = time.perf_counter()
+        try:
+            rows += compare_scan(path, judge, network, lateral_classes(meshnet))
+            seconds[stem(path)] = round(time.perf_counter() - started, 1)
+        except InputError as error:
+            left_out[stem(path)] = str(error)
+            print(f"left out {error}", file=sys.stderr)
+    if not rows:
+        raise InputError(
+            f"{scans}: none of {len(paths)} scans could be compared; wanted T1 scans, skull-stripped or with "
+            f"X_brain.nii.gz beside X.nii.gz."
+        )
+    found = {"judge": judge.name, **agreement(rows), "seconds": seconds, "left_out": left_out, "rows": rows}
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "agreement.json").write_text(json.dumps(found, indent=1) + "\n")
+    (output / "agreement.md").write_text(_markdown(found))
+    _scatter(rows, output / "agreement.png")
+    return found
+
+
+def _markdown(found: dict[str, Any]) -> str:
+    def number(value: float | None) -> str:
+        return "–" if value is None else f"{value:.2f}"
+
+    lines = [
+        f"# Ventricle area: {found['judge']} against MeshNet (brainchop)",
+        "",
+        "Real scans, axial slices in the model's geometry. Neither is the truth. Research use only.",
+        "",
+        f"{found['slices']} slices of {found['scans']} scans: "
+        f"r = {number(found['r'])}, slope {number(found['slope'])}.",
+        "",
+        "| | value | 95 % interval (scans, then slices) |",
+        "|---|---|---|",
+    ]
+    for key in ("difference_mm2", "absolute_difference_mm2", "dice"):
+        one = found[key]
+        lines.append(f"| {key.replace('_', ' ')} | {one['value']:.3g} | {one['low']:.3g} … {one['high']:.3g} |")
+    lines += ["", *(f"Left out: {sentence}" for sentence in found["left_out"].values())]
+    return "\n".join(lines) + "\n"
+
+
+def _scatter(rows: list[dict[str, Any]], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    for scan in dict.fromkeys(row["scan"] for row in rows):
+        chosen = [row for row in rows if row["scan"] == scan]
+        axes.plot([r["meshnet_mm2"] for r in chosen], [r["judge_mm2"] for r in chosen], "o", ms=3, label=scan)
+    limit = max(max(row["meshnet_mm2"], row["judge_mm2"]) for row in rows)
+    axes.plot([0, limit], [0, limit], color="grey", lw=0.8)
+    axes.set(xlabel="MeshNet, mm² a slice", ylabel="embedded judge, mm² a slice", title="lateral ventricles")
+    axes.legend(fontsize=7)
+    figure.savefig(path, dpi=100)
+
+
+def main(words: list[str] | None = None) -> None:
+    """Command line; exit code 2 and a sentence for bad input."""
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").split("\n\n")[0], allow_abbrev=False, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--scans", type=Path, required=True, help="folder of T1 scans")
+    parser.add_argument("--meshnet", type=Path, required=True, help="folder with model.json and model.bin")
+    parser.add_argument("--disease", default="stroke", choices=list(DISEASES), help="whose judge")
+    parser.add_argument("--weights", default=None, help="folder of a judge's training; default: the shipped one")
+    parser.add_argument("-o", "--output_dir", type=Path, default=Path("out/ventricle_agreement"))
+    given = parser.parse_args(words)
+    with exit_on_bad_input():
+        found = report(given.scans, given.meshnet, given.output_dir, given.disease, given.weights)
+        print(f"{given.output_dir}/agreement.md: {found['slices']} slices of {found['scans']} scans, r = {found['r']}")
+
+
+if __name__ == "__main__":
+    main()

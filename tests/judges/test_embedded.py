@@ -1,0 +1,256 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded judge end to end: train, resume, held-out table, load, segment, features, files, command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from judges.toy_cohort import case, write_cohort
+
+from mededit_monai.cli import main
+from mededit_monai.errors import InputError
+from mededit_monai.judges import embedded
+from mededit_monai.judges.embedded import Judge, judge_network, load_judge, side_of
+from mededit_monai.judges.features import embedded_extractor
+from mededit_monai.judges.held_out import measure_held_out
+from mededit_monai.judges.judge_files import find_images, judge_images, read_image
+from mededit_monai.judges.samples import cohort_samples
+from mededit_monai.judges.train_judge import JudgeOptions, judge_loss, train_judge
+from mededit_monai.metrics.realism import fid
+from mededit_monai.networks.weights import save_weights
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    root = tmp_path_factory.mktemp("judge")
+    cohort = write_cohort(root / "cohort")
+    options = JudgeOptions(max_epochs=3, batch_size=6, warmup_iterations=2, ema_decay=0.5)
+    judge = train_judge(cohort, root / "out", options, progress=False)
+    return root, judge
+
+
+def test_side_by_hand():
+    images = torch.zeros(1, 1, 5, 2)
+    images[0, 0, 1:4, 0] = 0.5  # positions -0.5, 0, 0.5: the middle is 0
+    assert side_of(images)[0, 0, :, 0].tolist() == [0, -0.5, 0, 0.5, 0] and not side_of(images)[..., 1].any()
+    moved = torch.roll(images, 1, dims=2)
+    assert torch.allclose(side_of(moved)[0, 0, 2:, 0], torch.tensor([-0.5, 0, 0.5]))
+    assert not side_of(torch.zeros(2, 1, 4, 4)).any()
+
+
+def test_it_learns_left_from_right():
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    network, loss = judge_network("stroke"), judge_loss()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.005)
+    for _ in range(60):
+        planes = [case(32, rng) for _ in range(4)]
+        truth = [[p["pathology"], p["ventricles"] == 1, p["ventricles"] == 2] for p in planes]
+        images = torch.from_numpy(np.stack([p["image"] for p in planes])).float()[:, None]
+        optimizer.zero_grad()
+        loss(network(images), torch.from_numpy(np.array(truth)).float()).backward()
+        optimizer.step()
+    planes = [case(32, rng) for _ in range(4)]
+    masks = Judge("stroke", network, "toy").segment(np.stack([p["image"] for p in planes]))
+    assert masks["pathology"].dtype == bool and masks["ventricles"].dtype == np.uint8
+    for key, label in (("ventricles", 1), ("ventricles", 2), ("pathology", 1)):
+        wanted = np.stack([p[key] for p in planes]) == label
+        assert 2 * ((masks[key] == label) & wanted).sum() > 0.8 * ((masks[key] == label).sum() + wanted.sum()), key
+
+
+def test_outputs_and_ceiling(trained):
+    root, judge = trained
+    out = root / "out"
+    found = json.loads((out / "held_out.json").read_text())
+    assert judge.ceiling == found["ceiling"] and set(judge.ceiling) == {"lesion", "ventricle_left", "ventricle_right"}
+    ventricle = judge.ceiling["ventricle_left"]
+    assert ventricle["n_groups"] == 2 and ventricle["n_cases"] == 4
+    assert 0 <= ventricle["low"] <= ventricle["value"] <= ventricle["high"] <= 1
+    assert found["anatomies_shared_between_splits"] is False and found["false_alarms"]["images"] == 4
+    assert "| ventricle_right | lesion-free | all |" in (out / "held_out.md").read_text()
+    with open(out / "history.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"] and float(rows[-1]["val_loss"]) > 0
+    assert (out / "held_out.png").stat().st_size > 1000
+    state = torch.load(out / "judge_stroke.pt", weights_only=True)
+    assert all(v.dtype == torch.float16 for v in state.values() if v.is_floating_point())
+    assert str(root) not in (out / "judge_stroke.json").read_text()  # no path of the machine
+
+
+def test_finished_training_is_left_alone_and_another_refused(tmp_path):
+    cohort = write_cohort(tmp_path / "cohort")
+    options = {"batch_size": 6, "warmup_iterations": 1}
+    whole = train_judge(cohort, tmp_path / "whole", JudgeOptions(max_epochs=2, **options), progress=False)
+    again = train_judge(cohort, tmp_path / "whole", JudgeOptions(max_epochs=2, **options), progress=False)
+    assert again.name == whole.name  # nothing left to do
+    with pytest.raises(InputError, match="was made with batch_size = 6, now 5"):
+        train_judge(cohort, tmp_path / "whole", JudgeOptions(max_epochs=2, batch_size=5, warmup_iterations=1))
+
+
+def test_held_out_by_hand(trained, monkeypatch):
+    root, judge = trained
+    samples = cohort_samples(root / "cohort", "testing", "stroke")
+    truths = {name: nib.load(samples[0][name]).get_fdata()[..., 0] for name in ("pathology", "ventricles")}
+
+    def half(images):
+        lesion = truths["pathology"] > 0
+        lesion[np.argwhere(lesion)[: lesion.sum() // 2, 0], np.argwhere(lesion)[: lesion.sum() // 2, 1]] = False
+        return {"pathology": lesion[None], "ventricles": truths["ventricles"].astype(np.uint8)[None]}
+
+    monkeypatch.setattr(judge, "segment", half)
+    found = measure_held_out(judge, samples[:1], {"anatomies": {"training": ["a"], "testing": ["a"]}})
+    row = next(r for r in found["rows"] if r["structure"] == "lesion" and r["stratum"] == "all")
+    true, kept = int((truths["pathology"] > 0).sum()), int(half(None)["pathology"].sum())
+    assert row["dice"]["value"] == pytest.approx(2 * kept / (true + kept))
+    assert row["area_bias"] == pytest.approx(kept / true - 1)
+    assert found["ceiling"]["ventricle_left"]["value"] == 1 and found["anatomies_shared_between_splits"] is True
+
+
+def test_loss_of_a_right_answer_is_small():
+    truth = (torch.rand(2, 3, 16, 16) > 0.5).float()
+    logits = (truth * 2 - 1) * 12
+    assert judge_loss()(logits, truth) < 1e-3 < judge_loss()(-logits, truth)
+    # γ = 0: the focal part is binary cross-entropy, here ln 2 everywhere; times its weight of 2
+    flat = torch.zeros_like(truth)
+    dice = judge_loss().dice(flat, truth)
+    assert judge_loss()(flat, truth) == pytest.approx(float(dice) + 2 * np.log(2), abs=1e-5)
+
+
+def test_size_of_the_weights(tmp_path):
+    total = 0
+    for disease in ("stroke", "tumor"):
+        save_weights(judge_network(disease), tmp_path / f"{disease}.pt")
+        total += (tmp_path / f"{disease}.pt").stat().st_size
+    assert total < 8 * 2**20
+
+
+def test_refused_weights(trained, tmp_path):
+    root, _ = trained
+    with pytest.raises(InputError, match="judge_tumor.pt: not found; train a judge"):
+        load_judge("tumor", root / "out")
+    with pytest.raises(InputError, match="did you mean 'stroke'"):
+        load_judge("strok")
+    for name in ("judge_stroke.pt", "judge_stroke.json"):
+        (tmp_path / name).write_bytes((root / "out" / name).read_bytes())
+    facts = json.loads((tmp_path / "judge_stroke.json").read_text())
+    (tmp_path / "judge_stroke.json").write_text(json.dumps(facts | {"weights_sha256": "0" * 64}))
+    with pytest.raises(InputError, match="is about weights 000000000000, but judge_stroke.pt is"):
+        load_judge("stroke", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("images", "sentence"),
+    [
+        (np.zeros((1, 30, 32)), "multiples of 16"),
+        (np.full((1, 32, 32), 1.5), "values from 1.5 to 1.5"),
+        (np.full((1, 32, 32), np.nan), "values from nan"),
+        (-np.ones((2, 32, 32)), "wanted 0 … 1"),
+    ],
+)
+def test_refused_images(trained, images, sentence):
+    with pytest.raises(InputError, match=sentence):
+        trained[1].segment(images)
+
+
+def test_features_carry_the_judges_name(trained):
+    root, judge = trained
+    rng = np.random.default_rng(1)
+    extractor = embedded_extractor("stroke", root / "out")
+    first, second = (extractor.features(rng.random((6, 32, 32))) for _ in range(2))
+    assert first.extractor == f"{judge.name}/bottleneck" and first.values.shape == (6, embedded.CHANNELS[-2])
+    assert fid(first, second).extractor == first.extractor
+    batch = torch.rand(3, 1, 32, 32)
+    assert (
+        torch.allclose(extractor(batch), extractor(batch[:, 0])) and len(judge.network.unet.down_4._forward_hooks) == 0
+    )
+
+
+def big_case(folder, seed: int = 0) -> None:
+    folder.mkdir(parents=True)
+    plane = case(128, np.random.default_rng(seed))["image"].astype(np.float32)
+    nib.save(nib.Nifti1Image(plane[..., None], np.diag([1.5, 2.0, 1.0, 1.0])), folder / "edited_slice.nii.gz")
+
+
+def test_folder_of_edits(trained, tmp_path):
+    big_case(tmp_path / "edits" / "one")
+    big_case(tmp_path / "edits" / "two" / "sample_0", 1)
+    assert list(find_images(tmp_path / "edits")) == ["one", "two_sample_0"]
+
+    def halves(images):
+        left = np.zeros(images.shape, bool)
+        left[:, :64, :10] = True
+        return {"pathology": left, "ventricles": 2 * left.astype(np.uint8)}
+
+    found = judge_images(tmp_path / "edits", tmp_path / "out", halves, {"judge": "halves"}, progress=False)
+    assert found["areas_mm2"][0] == {
+        "name": "one",
+        "pathology": 1920.0,
+        "ventricle_left": 0.0,
+        "ventricle_right": 1920.0,
+    }
+    mask = nib.load(tmp_path / "out" / "two_sample_0_pathology.nii.gz")
+    assert mask.shape == (128, 128, 1) and np.allclose(mask.affine, np.diag([1.5, 2.0, 1.0, 1.0]))
+    assert (tmp_path / "out" / "preview.png").is_file() and (tmp_path / "out" / "areas.csv").is_file()
+
+
+def test_refused_files(tmp_path):
+    with pytest.raises(InputError, match="holds neither edits"):
+        find_images(tmp_path)
+    nib.save(nib.Nifti1Image(np.zeros((10, 12, 3), np.float32), np.eye(4)), tmp_path / "small.nii.gz")
+    with pytest.raises(InputError, match=r"small.nii.gz: has shape \(10, 12, 3\)"):
+        read_image("small", tmp_path / "small.nii.gz")
+    nib.save(nib.Nifti1Image(np.full((128, 128, 1), 300, np.int16), np.eye(4)), tmp_path / "raw.nii.gz")
+    with pytest.raises(InputError, match="holds values from 300 to 300"):
+        read_image("raw", tmp_path / "raw.nii.gz")
+
+
+@pytest.fixture
+def mededit(monkeypatch, capsys):
+    """The program in this process (a fresh one would import MONAI): words → exit code, stdout, stderr."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mededit", "judge", *words])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+            sys.exit(0)
+        said = capsys.readouterr()
+        return int(stopped.value.code or 0), said.out, said.err
+
+    return run
+
+
+def test_command_line(mededit, trained, tmp_path):
+    root, judge = trained
+    big_case(tmp_path / "edits" / "one")
+    words = ("--images", str(tmp_path / "edits"), "--disease", "stroke", "-o", str(tmp_path / "out"))
+    code, out, err = mededit("predict", *words, "--weights", str(root / "out"), "--json")
+    assert code == 0, err
+    assert json.loads(out)["judge"] == judge.name
+    assert (tmp_path / "out" / "one_ventricles.nii.gz").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("train", "--cohort", "none", "-o", "o"), "mededit: none/datalist.json: not found"),
+        (("predict", "--images", "none", "-o", "o"), "mededit: --disease: is missing"),
+        (("train", "--cohort", "none", "-o", "o", "--judge", "nnunett"), "did you mean 'nnunet'"),
+        (("predict", "--images", "none", "-o", "o", "--judge", "nnunet"), "mededit: --weights: is missing"),
+    ],
+)
+def test_bad_input_is_one_sentence(mededit, words, sentence):
+    code, _, err = mededit(*words)
+    assert code == 2 and sentence in err and len(err.strip().splitlines()) == 1
+
+
+def test_help_has_an_example(mededit):
+    for words in (("--help",), ("train", "--help"), ("predict", "--help")):
+        code, out, _ = mededit(*words)
+        assert code == 0 and "Example: mededit judge" in out

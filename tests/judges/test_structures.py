@@ -1,0 +1,51 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Truth in one plane: packing, unpacking, mirroring, and masks by the metrics' words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mededit_monai.judges.structures import STRUCTURES, as_masks, mirrored, one_structure, pack, unpack
+
+
+@pytest.mark.parametrize("disease", list(STRUCTURES))
+def test_packing_keeps_every_mask(disease):
+    rng = np.random.default_rng(0)
+    planes = [rng.random((5, 7)) > 0.5 for _ in STRUCTURES[disease]]
+    packed = torch.from_numpy(pack(planes, np.ones((5, 7))))[None, None]
+    found = unpack(packed, len(planes))[0].numpy()
+    assert np.array_equal(found, np.stack(planes).astype(np.float32))
+    assert np.array_equal(unpack(packed, len(planes) + 1)[0, -1].numpy(), np.ones((5, 7)))
+
+
+@pytest.mark.parametrize("disease", list(STRUCTURES))
+def test_mirror_exchanges_the_ventricles_and_nothing_else(disease):
+    names = STRUCTURES[disease]
+    planes = [np.zeros((4, 4)) for _ in names]
+    for k in range(len(names)):
+        planes[k][0, k % 4] = 1  # all at the left edge
+    packed = torch.from_numpy(pack(planes, np.zeros((4, 4))))[None]
+    once = unpack(mirrored(packed, disease)[None], len(names))[0].numpy()
+    left, right = names.index("ventricle_left"), names.index("ventricle_right")
+    for k in range(len(names)):
+        source = {left: right, right: left}.get(k, k)
+        assert np.array_equal(once[k], planes[source][::-1])
+    assert torch.equal(mirrored(mirrored(packed, disease), disease), packed)
+
+
+def test_masks_by_hand():
+    # pixels: nothing, core, enhancing over edema, right ventricle
+    p = np.zeros((1, 5, 1, 4))
+    p[0, 0, 0, 1], p[0, 1, 0, 2], p[0, 2, 0, 2], p[0, 4, 0, 3] = 0.9, 0.6, 0.7, 0.5
+    p[0, 3, 0, 0] = 0.49
+    masks = as_masks(p, "tumor")
+    assert masks["regions"].tolist() == [[[0, 1, 3, 0]]] and masks["pathology"].tolist() == [
+        [[False, True, True, False]]
+    ]
+    assert masks["ventricles"].tolist() == [[[0, 0, 0, 2]]]
+    assert one_structure(masks, "enhancing", "tumor").tolist() == [[[False, False, True, False]]]
+    assert one_structure(masks, "ventricle_right", "tumor").tolist() == [[[False, False, False, True]]]
+    assert "regions" not in as_masks(p[:, :3], "stroke")
