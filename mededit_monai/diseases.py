@@ -14,7 +14,7 @@ class Disease:
     """
     Args:
         window: side of the model's window in mm; percentile: of the slice that becomes 1.
-        points: side of the grid that a slice is drawn on, 1.2 mm apart: finer ones cost time and are lost at 128x128.
+        points: side of the grid that a slice is drawn on, about 1.2 mm apart: finer ones cost time and are lost at 128x128.
         strata: bounds of the thesis's medium stratum in pixels at 128x128.
         areas: smallest and largest area drawn, pixels at 128x128.
         middle: MNI z (mm) of the thesis's slice; heights: MNI z of all slices drawn from.
@@ -54,5 +54,5 @@ class Disease:
 #: Slice 95 of the ICBM 152 grid is z = 23 mm; slice 90 of the BraTS grid lies near z = 20 mm. Strata: the thesis.
 DISEASES = {
     "stroke": Disease("stroke", 233, 98.0, (18.5, 371.0), (3.0, 1500.0), 23.0, (-4, 62), False, 192, 0.2, False),
-    "tumor": Disease("tumor", 200, 99.5, (135.75, 397.0), (25.0, 1300.0), 20.0, (-4, 58), True, 168, 0.6, True),
+    "tumor": Disease("tumor", 200, 99.5, (135.75, 397.0), (25.0, 1300.0), 20.0, (-4, 58), True, 160, 0.6, True),
 }

@@ -137,7 +137,7 @@ def text(found: dict[str, dict], real_areas: list[float] | None) -> str:
         [f"{f['slices_per_cpu_second']:.1f}" for f in found.values()],
     )
     row(
-        "slices per second of the whole run, files written",
+        "slices per second of this run, files written; opening each label map takes as long as seven slices",
         [f"{f['slices_per_second']:.1f} ({f['workers']} workers)" for f in found.values()],
     )
     lines += [""]
