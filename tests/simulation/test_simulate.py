@@ -111,6 +111,7 @@ def test_bids_and_nnunet(folders, tmp_path):
     for path in images:
         label = nib.load(tmp_path / "nn" / "labelsTr" / path.name.replace("_0000.nii", ".nii"))
         assert label.shape == (128, 128, 1) and np.asarray(label.dataobj).max() <= 3
+        assert np.argmax(label.header.get_zooms()) == 2  # the axis that nnU-Net takes as the one through the plane
 
 
 @pytest.fixture(scope="module")
