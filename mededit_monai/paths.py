@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError
+from mededit_monai.errors import InputError, reporting_bad_input
 
 
 def bundle_root(bundle: str | Path) -> Path:
@@ -39,12 +39,13 @@ def bundle_disease(root: str | Path) -> str:
         InputError: no bundle there, or metadata without ``disease``.
     """
     place = Path(root) / "configs" / "metadata.json"
-    if not place.is_file():
-        raise InputError(f"{place}: not found; give the bundle's folder with --bundle_root.")
-    disease = json.loads(place.read_text()).get("disease")
-    if disease not in DISEASES:
-        raise InputError(f"{place}: 'disease' is {disease!r}, wanted one of {', '.join(DISEASES)}.")
-    return disease
+    with reporting_bad_input():
+        if not place.is_file():
+            raise InputError(f"{place}: not found; give the bundle's folder with --bundle_root.")
+        disease = json.loads(place.read_text()).get("disease")
+        if disease not in DISEASES:
+            raise InputError(f"{place}: 'disease' is {disease!r}, wanted one of {', '.join(DISEASES)}.")
+    return str(disease)
 
 
 def default_cache() -> Path:

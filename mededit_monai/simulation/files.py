@@ -64,7 +64,9 @@ def write_case(root: Path, recipe: Recipe, case: Case, pair: dict, pixel_mm: flo
     names = file_names(recipe, case)
     affine = model_affine(pixel_mm, recipe.spatial_dims)
     if recipe.layout == "nnunet" and recipe.spatial_dims == 2:
-        affine[2, 2] = 999  # nnU-Net plans a 2-D network across the axis with the largest spacing; its own word for none
+        affine[2, 2] = (
+            999  # nnU-Net plans a 2-D network across the axis with the largest spacing; its own word for none
+        )
     for folder in {(root / name).parent for name in names.values()}:
         folder.mkdir(parents=True, exist_ok=True)
     for key, name in names.items():
