@@ -14,7 +14,7 @@ class Disease:
     """
     Args:
         window: side of the model's window in mm; percentile: of the slice that becomes 1.
-        points: side of the grid that a slice is drawn on, about 1.2 mm apart: finer ones cost time and are lost at 128x128.
+        points: side of the grid that a slice is drawn on, 1.2 mm apart; finer ones cost time and are lost at 128x128.
         strata: bounds of the thesis's medium stratum in pixels at 128x128.
         areas: smallest and largest area drawn, pixels at 128x128.
         middle: MNI z (mm) of the thesis's slice; heights: MNI z of all slices drawn from.

@@ -33,8 +33,9 @@ def editing_cases(
     The cases to edit: one from ``scan`` and ``pathology``, or those of a datalist.
 
     In a datalist the prior scan is ``scan``, else ``prior``, else ``image``; its mask ``brain`` or, with ``prior``,
-    ``prior_brain``; with the condition ``regions`` the mask is ``regions``. Cases whose finished output was made with the same options and the same input bytes are left out,
-    so a run that was interrupted goes on where it stopped.
+    ``prior_brain``; with the condition ``regions`` the lesion mask is ``regions``, else ``pathology``. Cases whose
+    finished output was made with the same options and the same input bytes are left out, so a run that was interrupted
+    goes on where it stopped.
 
     Args:
         shard: ``i/n`` with i from 1: every n-th case beginning with the i-th.

@@ -17,8 +17,8 @@ class JudgeEdits:
     """
     Put a judge's ``pred_pathology``, ``pred_ventricles`` and (tumours) ``pred_regions`` into the engine's output.
 
-    It also puts what the judge sees in the scan without lesion into the batch, as ``judged_prior_ventricles``: a judge's
-    own bias cancels in the change from one to the other.
+    It also puts what the judge sees in the scan without lesion into the batch, as ``judged_prior_ventricles``: a
+    judge's own bias cancels in the change from one to the other.
 
     Attach it before the metrics.
 

@@ -242,8 +242,8 @@ class VentricleTruthMetric(_SpacedMetric):
     Predicted and true change of the ventricles, its error and that of doing nothing (mm² or mm³), and the lesion's area
     or volume: what :func:`mededit_monai.metrics.change_agreement` makes r, slope and partial correlation of.
 
-    The judge looks at the edit (``pred_ventricles``) and at the scan without lesion (``judged_prior_ventricles``): its own
-    bias cancels in the change. The true change is that of the cohort's labels.
+    The judge looks at the edit (``pred_ventricles``) and at the scan without lesion (``judged_prior_ventricles``): its
+    own bias cancels in the change. The true change is that of the cohort's labels.
     """
 
     columns = (

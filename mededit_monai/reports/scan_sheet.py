@@ -5,8 +5,8 @@ Edits of real scans to look at: one lesion in every scan of a folder, all previe
 
     python -m mededit_monai.reports.scan_sheet --scans DIR --bundle tumor --condition regions -o out/scans
 
-Scans are T1 NIfTI files, skull-stripped or with ``X_brain.nii.gz`` beside them. Each gets a drawn lesion (the same place in
-mm from the middle of its brain) and an edit with the bundle's defaults. There is no truth here: look at the sheet.
+Scans are T1 NIfTI files, skull-stripped or with ``X_brain.nii.gz`` beside them. Each gets a drawn lesion (the same
+place in mm from the middle of its brain) and an edit with the bundle's defaults. There is no truth here: look.
 """
 
 from __future__ import annotations

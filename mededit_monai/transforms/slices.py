@@ -66,7 +66,7 @@ class AxialSlicesd(Transform):
             stripped = grid.to_millimetres(scan.data[:, :, z]) * brain_mm
             inside = grid.mask_to_model(brain_mm)
             # Slices in model space are in the exchange range already; a second percentile would dim them.
-            ready = grid.is_model_space and 0 <= scan.data.min() and scan.data.max() <= 1 + 1e-6
+            ready = grid.is_model_space and scan.data.min() >= 0 and scan.data.max() <= 1 + 1e-6
             ceilings.append(1.0 if ready else intensity_ceiling(stripped, self.percentile))
             small = grid.to_model(to_unit(stripped, ceilings[-1]))
             planes["image"].append(np.clip(small, 0, 1) * inside)  # the filter's weights add up to 1 ± 1e-7

@@ -134,8 +134,8 @@ def test_labelled_tumours_keep_their_regions(folders, tumors, tmp_path):
         regions = np.asarray(nib.load(case["regions"]).dataobj)[..., 0]
         assert {1, 2, 3} <= set(np.unique(regions)) and case["lesion_id"].startswith("tumor_")
         _, edema, rim = ((regions == label).sum() for label in (1, 2, 3))
-        # Brains are smaller than the template and slices miss the middle, but rings of a ball keep their ratio: z off the
-        # middle, both circles of a ring lose the same z².
+        # Brains are smaller than the template and slices miss the middle, but rings of a ball keep their ratio: z off
+        # the middle, both circles of a ring lose the same z².
         assert edema / rim == pytest.approx((21**2 - 15**2) / (15**2 - 10**2), rel=0.3)
 
 
