@@ -20,7 +20,7 @@ def installed(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     ignore = shutil.ignore_patterns(".git", ".venv*", "out", "tests", "docs", "build", "*.egg-info", "__pycache__")
-    shutil.copytree(REPOSITORY, source, ignore=ignore)
+    shutil.copytree(REPOSITORY, source, ignore=ignore, symlinks=True)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
     wheels, site = folder / "wheels", folder / "site"
     subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", wheels, source], check=True, timeout=300)
@@ -57,9 +57,16 @@ def test_wheel_holds_bundle_and_overlays(installed):
     for name in (
         "bundles/stroke/configs/train.yaml",
         "bundles/stroke/LICENSE",
+        "bundles/tumor/LICENSE",
+        "bundles/tumor/configs/metadata.json",
+        "reports/templates/dataset.html",
         "configs/thesis_sampling.yaml",
         "py.typed",
     ):
         assert (package / name).is_file(), name
+    for name in ("inference.yaml", "train.yaml", "evaluate.yaml"):  # links in the repository, files in the wheel
+        place = package / "bundles/tumor/configs" / name
+        assert not place.is_symlink()
+        assert place.read_bytes() == (REPOSITORY / "bundles/stroke/configs" / name).read_bytes()
     shipped = (package / "bundles/stroke/models/model.pt").read_bytes()
     assert shipped == (REPOSITORY / "bundles/stroke/models/model.pt").read_bytes()
