@@ -31,26 +31,6 @@ def lesion_contrast(prior: np.ndarray, edit: np.ndarray, truth: np.ndarray, path
     return float(found @ wanted) / size if size else float("nan")
 
 
-def lesion_strength(prior: np.ndarray, edit: np.ndarray, truth: np.ndarray, pathology: np.ndarray) -> float:
-    """
-    How much an edit changes inside p beside the truth, whatever the pattern: Σ|edit − prior| / Σ|truth − prior|.
-
-    For conditions that leave the pattern open: a tumour's mask does not say where core and rim are, so an edit can be
-    right without being the one truth of the pair. Blind spot: noise is a change too.
-
-    Args:
-        prior, edit, truth: HxW[xD] in [0, 1].
-        pathology: binary, HxW[xD].
-
-    Returns:
-        the ratio; nan where the truth does not change.
-    """
-    inside = np.asarray(pathology) > 0
-    wanted = float(np.abs(np.asarray(prior, dtype=np.float64) - truth)[inside].sum())
-    found = float(np.abs(np.asarray(prior, dtype=np.float64) - edit)[inside].sum())
-    return found / wanted if wanted else float("nan")
-
-
 def core_contrast(image: np.ndarray, regions: np.ndarray) -> float | None:
     """
     How much darker the necrotic core is than the enhancing rim: difference of their means.

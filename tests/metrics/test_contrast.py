@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mededit_monai.metrics.contrast import core_contrast, lesion_contrast, lesion_strength
+from mededit_monai.metrics.contrast import core_contrast, lesion_contrast
 
 
 def test_share_of_the_true_change():
@@ -19,16 +19,6 @@ def test_share_of_the_true_change():
     assert lesion_contrast(prior, np.array([[0.3, 0.5, 0.5, 0.0]]), truth, lesion) == pytest.approx(0.25)
     assert lesion_contrast(prior, 2 * prior - truth, truth, lesion) == pytest.approx(-1)
     assert np.isnan(lesion_contrast(prior, truth, prior, lesion))
-
-
-def test_strength_leaves_the_pattern_open():
-    prior, truth = np.array([[0.5, 0.5, 0.2]]), np.array([[0.1, 0.9, 0.7]])
-    lesion = np.array([[1, 1, 0]])
-    assert lesion_strength(prior, truth, truth, lesion) == pytest.approx(1)
-    assert lesion_strength(prior, truth[:, [1, 0, 2]], truth, lesion) == pytest.approx(1)  # rim and core exchanged
-    assert lesion_strength(prior, prior, truth, lesion) == 0
-    assert lesion_strength(prior, np.array([[0.3, 0.5, 0.9]]), truth, lesion) == pytest.approx(0.25)
-    assert np.isnan(lesion_strength(prior, truth, prior, lesion))
 
 
 def test_core_against_rim():
