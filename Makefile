@@ -38,9 +38,9 @@ test-slow: $(VENV)/installed-dev
 # The floor for the shipped weights, on 20 held-out simulated cases each.
 check-weights: $(VENV)/installed
 	$(BIN)/python -m mededit_monai.reports.weight_check --bundle stroke --output_dir out/weight_check/stroke
-	$(BIN)/python -m mededit_monai.reports.weight_check --bundle tumor --output_dir out/weight_check/tumor
 	$(BIN)/python -m mededit_monai.reports.weight_check --bundle tumor --condition regions \
 		--output_dir out/weight_check/tumor_regions
+	$(BIN)/python -m mededit_monai.reports.weight_check --bundle tumor --output_dir out/weight_check/tumor
 
 # What the data pipeline costs beside a training step.
 bench-training: $(VENV)/installed
