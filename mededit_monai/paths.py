@@ -1,12 +1,14 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where bundles and caches are; light, so that a verb that only looks need not import MONAI."""
+"""Where bundles and caches are, and whole files; light, so that a verb that only looks need not import MONAI."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mededit_monai.diseases import DISEASES
 from mededit_monai.errors import InputError, reporting_bad_input
@@ -54,3 +56,10 @@ def default_cache() -> Path:
     if base:
         return Path(base)
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mededit_monai"
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all."""
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(unfinished, path)

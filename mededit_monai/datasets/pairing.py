@@ -15,10 +15,10 @@ import numpy as np
 from mededit_monai import __version__
 from mededit_monai.datasets.datalist import FILE_KEYS, read_datalist
 from mededit_monai.datasets.dataset_facts import NOTE
-from mededit_monai.datasets.prepare_cases import write_json
 from mededit_monai.datasets.splits import seeded
 from mededit_monai.diseases import STRATA
 from mededit_monai.errors import InputError, require_choice
+from mededit_monai.paths import write_json
 from mededit_monai.reports.provenance import sha256
 
 PAIRINGS = ("thesis", "paired")

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from mededit_monai.datasets.recipe import DatasetRecipe, chosen_slices
 from mededit_monai.datasets.sources import SourceVolume
 from mededit_monai.diseases import DISEASES
 from mededit_monai.errors import InputError
+from mededit_monai.paths import write_json
 from mededit_monai.reports.provenance import sha256
 from mededit_monai.transforms.conditions import REGION_LABELS
 from mededit_monai.transforms.nifti import PREPARED_NOTE, SYNTHETIC_NOTE, replace_folder, save_image
@@ -90,13 +90,6 @@ def finished_volume(root: Path, source: SourceVolume) -> dict[str, Any] | None:
         return None
     there = all((root / name).is_file() for case in record["cases"] for name in case["files"].values())
     return record if there and record["patient"] == source.patient else None
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file whole or not at all."""
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(unfinished, path)
 
 
 def _record_path(root: Path, source: SourceVolume) -> Path:

@@ -19,10 +19,11 @@ from tqdm import tqdm
 
 from mededit_monai.datasets.dataset_facts import datalist_of, dataset_facts, strata_and_splits
 from mededit_monai.datasets.integrity import Problem, complaint
-from mededit_monai.datasets.prepare_cases import check_volume, finished_volume, make_volume, write_json
+from mededit_monai.datasets.prepare_cases import check_volume, finished_volume, make_volume
 from mededit_monai.datasets.recipe import DatasetRecipe
 from mededit_monai.datasets.sources import SourceVolume
 from mededit_monai.errors import InputError
+from mededit_monai.paths import write_json
 
 #: Raise it whenever the same recipe and the same files give other bytes.
 PREPARATION_VERSION = 1

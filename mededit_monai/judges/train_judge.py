@@ -32,6 +32,7 @@ from mededit_monai.judges.held_out import measure_held_out, write_held_out
 from mededit_monai.judges.samples import LoadSample, augmentation, cohort_disease, cohort_samples
 from mededit_monai.judges.structures import STRUCTURES, unpack
 from mededit_monai.networks.weights import weights_sha256
+from mededit_monai.paths import write_json
 from mededit_monai.reports.provenance import versions
 from mededit_monai.training.options import learning_rate_factor
 
@@ -204,9 +205,9 @@ def _finish(testing: list[dict], output: Path, disease: str, settings: dict[str,
         "training": settings,
         "note": "Trained on simulated brains. Research use only, not a medical device.",
     }
-    place.write_text(json.dumps(facts, indent=1) + "\n")
+    write_json(place, facts)
     found = measure_held_out(load_judge(disease, output), testing, settings["cohort"])
     write_held_out(found, output)
     facts["ceiling"] = found["ceiling"]
-    place.write_text(json.dumps(facts, indent=1) + "\n")
+    write_json(place, facts)
     return load_judge(disease, output)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from tqdm import tqdm
 from mededit_monai import __version__
 from mededit_monai.diseases import DISEASES
 from mededit_monai.errors import InputError
-from mededit_monai.paths import default_cache
+from mededit_monai.paths import default_cache, write_json
 from mededit_monai.simulation.anatomies import load_anatomy, stem
 from mededit_monai.simulation.draw_case import LesionPool, draw_case
 from mededit_monai.simulation.files import entry, file_names, write_case
@@ -95,9 +94,9 @@ def simulate_cohort(recipe: Recipe, output: str | Path, workers: int = 1, progre
         "lesions": "drawn" if library is None else {split: len(ids) for split, ids in members.items()},
         "lesions_left_out": {} if library is None else library.excluded,
     }
-    _write_json(root / "cohort.json", content)
+    write_json(root / "cohort.json", content)
     if recipe.layout != "nnunet":
-        _write_json(root / "datalist.json", content | listed)
+        write_json(root / "datalist.json", content | listed)
     write_layout_files(root, recipe, listed)
     datalist = root / ("dataset.json" if recipe.layout == "nnunet" else "datalist.json")
     return Written(datalist, len(todo), len(cases) - len(todo), {s: len(listed[s]) for s in SPLITS}, seconds)
@@ -166,7 +165,7 @@ def _claim(root: Path, recipe: Recipe) -> None:
     if root.is_dir() and any(root.iterdir()):
         raise InputError(f"{root}: is not empty and holds no simulated cohort; choose another folder with -o.")
     root.mkdir(parents=True, exist_ok=True)
-    _write_json(place, wanted)
+    write_json(place, wanted)
 
 
 def _check_anatomies(recipe: Recipe, todo: list[Case]) -> None:
@@ -234,9 +233,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _write_json(path: Path, content: dict) -> None:
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(unfinished, path)
