@@ -12,7 +12,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.networks.schedulers import Scheduler
 
-from mededit_monai.inferers import MedEditInferer, case_seed
+from mededit_monai.inferers import build_inferer, case_seed
 from mededit_monai.metrics import edge_gradient
 from mededit_monai.metrics.contrast import lesion_contrast
 from mededit_monai.reports.sheet import save_sheet
@@ -34,7 +34,7 @@ class QuickEdit:
         path: folder for ``epoch_0001.png``, …
         cases: how many.
         interval: epochs between two edits; 0 for none.
-        condition: of the training.
+        condition, family: of the training.
     """
 
     def __init__(
@@ -45,10 +45,12 @@ class QuickEdit:
         cases: int = 8,
         interval: int = 1,
         condition: str = "mask",
+        family: str = "composed",
     ) -> None:
         self.condition = condition
         self.network, self.path, self.cases, self.interval = network, Path(path), cases, interval
-        self.inferer = MedEditInferer(scheduler, resample=1, steps=20, spacing="logsnr")
+        method = "mededit" if family == "composed" else family
+        self.inferer = build_inferer(method, scheduler, resample=1, steps=20, spacing="logsnr")
         self._batch: dict[str, torch.Tensor] = {}
 
     def attach(self, engine: Engine) -> None:

@@ -13,6 +13,7 @@ import torch
 
 from mededit_monai.datasets.caching import CACHE_MODES
 from mededit_monai.errors import InputError, reporting_bad_input, require_choice
+from mededit_monai.families import FAMILIES
 from mededit_monai.training.losses import LOSSES
 from mededit_monai.transforms.conditions import CONDITIONS
 
@@ -38,6 +39,7 @@ def check_training_options(options: Mapping[str, Any]) -> None:
             ("amp", (None, *AMP_TYPES)),
             ("cache", CACHE_MODES),
             ("condition", CONDITIONS),
+            ("family", tuple(FAMILIES)),
         ):
             require_choice(name, options[name], known)
         whole = [

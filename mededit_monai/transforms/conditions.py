@@ -29,6 +29,33 @@ def condition_width(condition: str) -> int:
     return len(REGION_LABELS) if condition == "regions" else 1
 
 
+def fused_width() -> int:
+    """Channels of a network that takes every condition: mask, boxes, core, edema, rim."""
+    return 2 + len(REGION_LABELS)
+
+
+def fused_channels(channels: torch.Tensor, condition: str) -> torch.Tensor:
+    """
+    Put one condition's channels where a network that takes every condition expects them; the others stay zero.
+
+    Args:
+        channels: NxKxHxW[xD] of :func:`condition_channels`.
+
+    Returns:
+        Nx5xHxW[xD]: mask, boxes, core, edema, rim.
+
+    Raises:
+        InputError: unknown condition, or a K that is not the condition's.
+    """
+    width = condition_width(condition)
+    if channels.shape[1] != width:
+        raise InputError(f"--condition {condition}: got {channels.shape[1]} channels, wanted {width}.")
+    first = {"mask": 0, "box": 1, "regions": 2}[condition]
+    fused = channels.new_zeros(channels.shape[0], fused_width(), *channels.shape[2:])
+    fused[:, first : first + width] = channels
+    return fused
+
+
 def condition_channels(mask: torch.Tensor, condition: str) -> torch.Tensor:
     """
     Channels that the network is conditioned on, one case.

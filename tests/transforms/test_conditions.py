@@ -11,7 +11,7 @@ import torch
 
 from mededit_monai.errors import InputError
 from mededit_monai.transforms import AxialSlicesd, LoadCased
-from mededit_monai.transforms.conditions import condition_channels, condition_width
+from mededit_monai.transforms.conditions import condition_channels, condition_width, fused_channels
 
 LABELS = torch.tensor([[[0, 1, 2, 0], [0, 3, 0, 0], [0, 0, 0, 0], [0, 0, 0, 2]]])
 
@@ -91,3 +91,14 @@ def test_labels_that_are_none(case):
     nib.save(nib.Nifti1Image(data, np.eye(4)), case["tumor"])
     with pytest.raises(InputError, match=r"not a usable mask: found 5 values \(0, 1, 2, 3, 4\), wanted .*0, 1, 2, 4"):
         loaded(case, "tumor", "regions")
+
+
+def test_fused_channels_by_hand():
+    regions = condition_channels(LABELS, "regions")[None]
+    for condition, filled in (("mask", [0]), ("box", [1]), ("regions", [2, 3, 4])):
+        channels = condition_channels(LABELS, condition)[None]
+        fused = fused_channels(channels, condition)
+        assert torch.equal(fused[:, filled], channels)
+        assert fused.sum() == channels.sum()
+    with pytest.raises(InputError, match="--condition mask: got 3 channels, wanted 1"):
+        fused_channels(regions, "mask")
