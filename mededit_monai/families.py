@@ -45,8 +45,8 @@ class Family:
         return self.weights or CONDITION_WEIGHTS[condition]
 
 
-#: composed: the thesis's network, [x_t, b, p]. palette: [x_t, scan with noise in the hole]. context: [x_t, b, p, visible
-#: scan, hole]. prior: [x_t, b, p, prior scan], predicts the change and where it is.
+#: composed: the thesis's network, [x_t, b, p]. palette: [x_t, scan with noise in the hole]. context: [x_t, b, p,
+#: visible scan, hole]. prior: [x_t, b, p, prior scan], predicts the change and where it is.
 FAMILIES = {
     "composed": Family("composed", None, True, "own", 0),
     "palette": Family("palette", "palette.pt", False, "none", 1),
