@@ -28,7 +28,7 @@ def register(app: typer.Typer, settings: dict[str, Any]) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
         context_settings=settings,
-        help="Networks that look at images: train one, or let one find lesions and ventricles.",
+        help="Networks that look at images: train one, or let one find lesions, ventricles, tissue.",
         epilog="Example: mededit judge predict --images out/edits --disease stroke -o out/judged",
     )
     for name, function, example in (
@@ -49,6 +49,9 @@ def train_command(
     learning_rate: Annotated[float, typer.Option("--learning_rate", help="embedded: at the start.")] = 0.002,
     iterations: Annotated[int, typer.Option(help="nnunet short: iterations an epoch.")] = 50,
     trainer: Trainer = "short",
+    init_weights: Annotated[
+        str | None, typer.Option("--init_weights", help="embedded: weights of a judge of either disease to start from.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume/--no_resume", help="Go on from the last checkpoint.")] = True,
     seed: Seed = 0,
     device: Device = None,
@@ -81,7 +84,7 @@ def train_command(
     if not shown and not as_json:  # one line an epoch where there is no bar
         logging.basicConfig(level=logging.INFO, format="%(message)s")
     options = JudgeOptions(max_epochs, batch_size, learning_rate, seed=seed)
-    found = train_judge(cohort, output_dir, options, disease, resume, shown, device)
+    found = train_judge(cohort, output_dir, options, disease, resume, shown, device, init_weights)
     if as_json:
         print(json.dumps({"judge": found.name, "output_dir": output_dir, "ceiling": found.ceiling}))
         return
@@ -105,7 +108,7 @@ def predict_command(
     progress: Progress = True,
     as_json: AsJson = False,
 ) -> None:
-    """Find lesion (tumour regions) and ventricles on edited slices: masks, areas and a picture."""
+    """Find lesion (tumour regions), ventricles and tissue on edited slices: masks, areas and a picture."""
     from mededit_monai.errors import InputError, require_choice
     from mededit_monai.judges.judge_files import judge_images
 

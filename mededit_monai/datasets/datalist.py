@@ -12,7 +12,7 @@ from mededit_monai.errors import InputError
 #: Keys that name a file. Relative paths are taken from the datalist's own folder.
 FILE_KEYS = (
     *("image", "scan", "brain", "pathology", "regions", "prior", "prior_brain"),
-    *("ventricles", "prior_ventricles", "displacement"),
+    *("ventricles", "prior_ventricles", "tissue", "prior_tissue", "displacement"),
 )
 
 

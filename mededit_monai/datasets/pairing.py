@@ -28,7 +28,7 @@ WARN_OUTSIDE = 0.1
 
 #: What a triplet takes from the case with the mask; with ``paired`` also the truth.
 _MASK_KEYS = ("pathology", "regions")
-_TRUTH_KEYS = ("image", "brain", "ventricles", "prior_ventricles", "displacement")
+_TRUTH_KEYS = ("image", "brain", "ventricles", "prior_ventricles", "tissue", "prior_tissue", "displacement")
 
 
 def pair_cases(

@@ -15,10 +15,12 @@ from mededit_monai.transforms.intensity import to_unit_range
 
 class JudgeEdits:
     """
-    Put a judge's ``pred_pathology``, ``pred_ventricles`` and (tumours) ``pred_regions`` into the engine's output.
+    Put a judge's ``pred_pathology``, ``pred_ventricles``, ``pred_tissue`` and (tumours) ``pred_regions`` into the
+    engine's output.
 
-    It also puts what the judge sees in the scan without lesion into the batch, as ``judged_prior_ventricles``: a
-    judge's own bias cancels in the change from one to the other.
+    It also puts what the judge sees in the scan without lesion into the batch, as ``judged_prior_ventricles`` and
+    ``judged_prior_tissue``: a judge's own bias cancels in the change from one to the other. A judge that knows no
+    tissue gives none.
 
     Attach it before the metrics.
 
@@ -40,4 +42,6 @@ class JudgeEdits:
         for name, masks in self.judge.segment(edits).items():
             engine.state.output[f"pred_{name}"] = torch.from_numpy(masks)[:, None]
         prior = self.judge.segment(batch["prior"][:, 0].cpu().float() * brain)
-        batch["judged_prior_ventricles"] = torch.from_numpy(prior["ventricles"])[:, None]
+        for name in ("ventricles", "tissue"):
+            if name in prior:
+                batch[f"judged_prior_{name}"] = torch.from_numpy(prior[name])[:, None]

@@ -1,7 +1,7 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The embedded judge: a small network that ships with the package and finds lesion, tumour regions and ventricles.
+The embedded judge: a small network that ships with the package and finds lesion, tumour regions, ventricles and tissue.
 
 It is an instrument: its error on held-out anatomies comes with it (``judge.ceiling``), and no score that it gives can
 be better than that.
@@ -10,6 +10,7 @@ be better than that.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from monai.networks.nets import BasicUNet
 
 from mededit_monai.diseases import DISEASES
 from mededit_monai.errors import InputError, require_choice
-from mededit_monai.judges.structures import STRUCTURES, as_masks
+from mededit_monai.judges.structures import STRUCTURES, as_masks, without_tissue
 from mededit_monai.networks.weights import load_weights, weights_sha256
 
 #: Where the shipped weights are.
@@ -68,9 +69,9 @@ def side_of(images: torch.Tensor) -> torch.Tensor:
     return (position - middle) * inside
 
 
-def judge_network(disease: str) -> JudgeNetwork:
-    """The network of a disease's judge, one logit a structure, in random weights."""
-    return JudgeNetwork(len(STRUCTURES[disease]))
+def judge_network(disease: str, structures: Sequence[str] | None = None) -> JudgeNetwork:
+    """The network of a disease's judge, one logit a structure (None: all of them), in random weights."""
+    return JudgeNetwork(len(STRUCTURES[disease] if structures is None else structures))
 
 
 @dataclass
@@ -95,14 +96,15 @@ class Judge:
 
     def segment(self, images: np.ndarray | torch.Tensor) -> dict[str, np.ndarray]:
         """
-        Find lesion and ventricles.
+        Find lesion, ventricles and tissue.
 
         Args:
             images: NxHxW (or HxW), scan x brain in [0, 1], RAS (axis 0 from left to right), model pixels.
 
         Returns:
-            ``pathology`` (bool NxHxW), ``ventricles`` (uint8, 1 left, 2 right), and for tumours ``regions`` (uint8, 1
-            core, 2 edema, 3 enhancing).
+            ``pathology`` (bool NxHxW), ``ventricles`` (uint8, 1 left, 2 right), ``tissue`` (uint8, 1 fluid, 2 gray, 3
+            white matter; not from a judge that never learned it), and for tumours ``regions`` (uint8, 1 core, 2 edema,
+            3 enhancing).
 
         Raises:
             InputError: another shape or range of values.
@@ -183,11 +185,11 @@ def load_judge(disease: str, folder: str | Path | None = None) -> Judge:
     except ValueError as error:
         raise InputError(f"{place}: is not valid JSON ({error}); copy it again from where it was trained.") from error
     found = tuple(facts.get("structures", ()))
-    if found != STRUCTURES[disease]:
+    if found not in (STRUCTURES[disease], without_tissue(disease)):
         raise InputError(
             f"{place}: has the structures {list(found)}, wanted {list(STRUCTURES[disease])}; train the judge again."
         )
-    network = load_weights(judge_network(disease), weights).eval()
+    network = load_weights(judge_network(disease, found), weights).eval()
     digest = weights_sha256(weights)
     if facts.get("weights_sha256") != digest:
         raise InputError(

@@ -17,7 +17,7 @@ import torch
 from mededit_monai.diseases import STRATA
 from mededit_monai.judges.embedded import BATCH, Judge
 from mededit_monai.judges.samples import LoadSample
-from mededit_monai.judges.structures import STRUCTURES, VENTRICLES, one_structure, pathology_structures, unpack
+from mededit_monai.judges.structures import STRUCTURES, TISSUES, one_structure, pathology_structures, unpack
 from mededit_monai.metrics.adherence import dice
 from mededit_monai.metrics.statistics import bootstrap
 
@@ -84,8 +84,9 @@ def _rows(disease: str, table: dict[str, list], scores: dict[str, list[float]], 
     shown, strata = np.array(table["shown"]), np.array(table["stratum"])
     rows = []
     for name in STRUCTURES[disease]:
-        for kind in ("lesion", "lesion_free") if name in VENTRICLES else ("lesion",):
-            groups = ["all"] if name in VENTRICLES else ["all", *(s for s in STRATA if s in strata)]
+        pathological = name in pathology_structures(disease)
+        for kind in ("lesion",) if pathological else ("lesion", "lesion_free"):
+            groups = ["all", *(s for s in STRATA if s in strata)] if pathological else ["all"]
             for stratum in groups:
                 chosen = np.flatnonzero((shown == kind) & ((strata == stratum) | (stratum == "all")))
                 values = np.array([scores[name][k] for k in chosen])
@@ -156,11 +157,11 @@ def _markdown(found: Mapping[str, Any]) -> str:
 
 
 def _sheet(pictures: list, disease: str, path: Path) -> None:
-    """Truth (dashed) and judge (solid) on held-out images."""
+    """Truth (dashed) and judge (solid) on held-out images; tissue without outlines, they would hide the others."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 9), layout="constrained")
-    names, colours = STRUCTURES[disease], matplotlib.colormaps["tab10"].colors
+    names, colours = STRUCTURES[disease][: -len(TISSUES)], matplotlib.colormaps["tab10"].colors
     for axes, (image, masks, truth) in zip(figure.subplots(3, 4).flat, pictures):
         axes.imshow(image.T, cmap="gray", origin="lower", vmin=0, vmax=1)
         stacked = {key: mask[None] for key, mask in masks.items()}

@@ -13,16 +13,21 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from matplotlib.colors import ListedColormap
 from tqdm import tqdm
 
 from mededit_monai.datasets.datalist import read_datalist
 from mededit_monai.errors import InputError
+from mededit_monai.judges.structures import TISSUES, VENTRICLES, pathology_structures
 from mededit_monai.reports.provenance import DISCLAIMER, sha256, versions
 from mededit_monai.simulation.anatomies import stem
 from mededit_monai.transforms.nifti import read_volume, save_synthetic
 
 #: Images in the picture.
 SHOWN = 12
+
+#: Colours of fluid, gray and white matter.
+TINTS = ListedColormap(["tab:blue", "tab:green", "gold"])
 
 #: Slices HxW in a batch → masks NxHxW by name.
 Segment = Callable[[np.ndarray], Mapping[str, np.ndarray]]
@@ -138,7 +143,7 @@ def _areas(masks: Mapping[str, np.ndarray], affine: np.ndarray) -> dict[str, flo
     """Area of every label in mm², all slices together."""
     pixel = float(np.prod(np.linalg.norm(affine[:3, :2], axis=0)))
     found = {"pathology": float((masks["pathology"] > 0).sum()) * pixel}
-    labels = {"ventricles": ("ventricle_left", "ventricle_right"), "regions": ("core", "edema", "enhancing")}
+    labels = {"ventricles": VENTRICLES, "tissue": TISSUES, "regions": pathology_structures("tumor")}
     for key, names in labels.items():
         if key in masks:
             found |= {name: float((masks[key] == k).sum()) * pixel for k, name in enumerate(names, start=1)}
@@ -157,11 +162,17 @@ def _picture(pictures: Sequence[tuple[JudgedImage, Mapping[str, np.ndarray]]], p
     for axes, (image, masks) in zip(grid, pictures):
         middle = int(np.asarray(masks["pathology"]).sum(axis=(1, 2)).argmax())
         axes.imshow(image.slices[middle].T, cmap="gray", origin="lower", vmin=0, vmax=1)
+        tissue = masks.get("tissue")
+        if tissue is not None:  # under the outlines of the others
+            axes.imshow(np.ma.masked_equal(tissue[middle], 0).T, origin="lower", cmap=TINTS, vmin=1, vmax=3, alpha=0.3)
         for key, colour in (("pathology", "tab:red"), ("ventricles", "tab:cyan")):
             if key in masks and masks[key][middle].any():
                 axes.contour((masks[key][middle] > 0).T, levels=[0.5], colors=colour, linewidths=0.9)
         axes.set_title(image.name, fontsize=8)
-    figure.suptitle("judged: lesion red, ventricles cyan; research use only", fontsize=9)
+    shown = "lesion red, ventricles cyan" + (
+        "; fluid blue, gray green, white yellow" if any("tissue" in m for _, m in pictures) else ""
+    )
+    figure.suptitle(f"judged: {shown}; research use only", fontsize=9)
     figure.savefig(path, dpi=80)
 
 

@@ -64,7 +64,7 @@ def cohort_samples(cohort: str | Path, split: str, disease: str) -> list[dict[st
 
     Returns:
         dictionaries with ``case_id anatomy stratum shown`` (lesion or lesion_free) and the files ``image brain
-        pathology ventricles`` (``pathology`` None without lesion; for tumours the labels).
+        pathology ventricles tissue`` (``pathology`` None without lesion; for tumours the labels).
 
     Raises:
         InputError: a missing list, or a case without one of the keys.
@@ -73,16 +73,16 @@ def cohort_samples(cohort: str | Path, split: str, disease: str) -> list[dict[st
     key = "regions" if disease == "tumor" else "pathology"
     samples = []
     for case in read_datalist(place, split):
-        for wanted in ("image", "brain", key, "ventricles", "prior", "prior_ventricles"):
+        for wanted in ("image", "brain", key, "ventricles", "prior", "prior_ventricles", "tissue", "prior_tissue"):
             if not case.get(wanted):
                 raise InputError(
                     f"{place}: case '{case['case_id']}' has no '{wanted}'; the judge is trained on simulated pairs, "
-                    f"which 'mededit simulate' writes."
+                    f"simulate them with 'mededit simulate' (again, if an earlier version wrote the cohort)."
                 )
         facts = {"anatomy": str(case.get("anatomy", case["case_id"])), "stratum": str(case.get("stratum"))}
-        ill = {"image": case["image"], "brain": case["brain"], "pathology": case[key], "ventricles": case["ventricles"]}
-        well = {"image": case["prior"], "brain": case.get("prior_brain") or case["brain"]}
-        well |= {"pathology": None, "ventricles": case["prior_ventricles"]}
+        ill = {name: case[name] for name in ("image", "brain", "ventricles", "tissue")} | {"pathology": case[key]}
+        well = {"image": case["prior"], "brain": case.get("prior_brain") or case["brain"], "pathology": None}
+        well |= {"ventricles": case["prior_ventricles"], "tissue": case["prior_tissue"]}
         samples.append({"case_id": case["case_id"], "shown": "lesion", **facts, **ill})
         samples.append({"case_id": f"{case['case_id']}+prior", "shown": "lesion_free", **facts, **well})
     return samples
@@ -95,11 +95,11 @@ class LoadSample(Transform):
         self.disease = disease
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[str, Any]:
-        image, brain, ventricles = (_plane(data[key]) for key in ("image", "brain", "ventricles"))
+        image, brain, ventricles, tissue = (_plane(data[key]) for key in ("image", "brain", "ventricles", "tissue"))
         lesion = _plane(data["pathology"]) if data["pathology"] else 0 * brain
         count = len(pathology_structures(self.disease))
         parts = [lesion > 0] if count == 1 else [lesion == k for k in range(1, count + 1)]
-        packed = pack([*parts, ventricles == 1, ventricles == 2], brain)
+        packed = pack([*parts, ventricles == 1, ventricles == 2, *(tissue == k for k in (1, 2, 3))], brain)
         image = (image.clip(0, 1) * (brain > 0)).astype("float32")
         return {
             "case_id": data["case_id"],

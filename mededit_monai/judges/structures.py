@@ -7,18 +7,28 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from mededit_monai.simulation.tissues import TISSUE_LABELS
+
 VENTRICLES = ("ventricle_left", "ventricle_right")
 
-#: Structures of each disease, in the order of the network's channels. Tissue is not among them: cohorts do not hold it.
+#: Labels 1, 2, 3 of ``tissue``: fluid outside the lateral ventricles, gray, white matter; 0 in lesion and ventricles.
+TISSUES = tuple(TISSUE_LABELS)
+
+#: Structures of each disease, in the order of the network's channels.
 STRUCTURES = {
-    "stroke": ("lesion", *VENTRICLES),
-    "tumor": ("core", "edema", "enhancing", *VENTRICLES),
+    "stroke": ("lesion", *VENTRICLES, *TISSUES),
+    "tumor": ("core", "edema", "enhancing", *VENTRICLES, *TISSUES),
 }
 
 
 def pathology_structures(disease: str) -> tuple[str, ...]:
     """The structures that make up the pathology; for tumours in the order of the labels 1, 2, 3."""
-    return tuple(name for name in STRUCTURES[disease] if name not in VENTRICLES)
+    return tuple(name for name in STRUCTURES[disease] if name not in (*VENTRICLES, *TISSUES))
+
+
+def without_tissue(disease: str) -> tuple[str, ...]:
+    """Structures of a judge that was trained before tissue was among them: the first channels of today's."""
+    return STRUCTURES[disease][: -len(TISSUES)]
 
 
 def pack(planes: list[np.ndarray], brain: np.ndarray) -> np.ndarray:
@@ -56,16 +66,19 @@ def as_masks(probabilities: np.ndarray, disease: str, threshold: float = 0.5) ->
     The network's probabilities as masks, by the words that metrics look up.
 
     Args:
-        probabilities: NxKxHxW in [0, 1], channels as in :data:`STRUCTURES`.
+        probabilities: NxKxHxW in [0, 1], channels as in :data:`STRUCTURES`; those of tissue may be missing.
 
     Returns:
-        ``pathology`` (bool NxHxW), ``ventricles`` (uint8, 1 left and 2 right) and for tumours ``regions`` (uint8, 1
-        core, 2 edema, 3 enhancing). Where several structures pass the threshold, the most probable one wins.
+        ``pathology`` (bool NxHxW), ``ventricles`` (uint8, 1 left and 2 right), ``tissue`` (uint8, 1 fluid, 2 gray and 3
+        white matter, 0 where lesion or ventricles are) and for tumours ``regions`` (uint8, 1 core, 2 edema, 3
+        enhancing). Where several structures of a mask pass the threshold, the most probable one wins.
     """
-    names = STRUCTURES[disease]
-    at = {name: probabilities[:, k] for k, name in enumerate(names)}
+    at = {name: probabilities[:, k] for name, k in zip(STRUCTURES[disease], range(probabilities.shape[1]))}
     regions = _labels([at[name] for name in pathology_structures(disease)], threshold)
     masks = {"pathology": regions > 0, "ventricles": _labels([at[name] for name in VENTRICLES], threshold)}
+    if TISSUES[0] in at:
+        tissue = _labels([at[name] for name in TISSUES], threshold)
+        masks["tissue"] = np.where(masks["pathology"] | (masks["ventricles"] > 0), 0, tissue).astype(np.uint8)
     return masks | ({"regions": regions} if disease == "tumor" else {})
 
 
@@ -78,6 +91,8 @@ def one_structure(masks: dict[str, np.ndarray], name: str, disease: str) -> np.n
     """The mask of one structure (bool NxHxW) from what :func:`as_masks` gives."""
     if name in VENTRICLES:
         return masks["ventricles"] == VENTRICLES.index(name) + 1
+    if name in TISSUES:
+        return masks["tissue"] == TISSUES.index(name) + 1
     if disease == "stroke":
         return masks["pathology"]
     return masks["regions"] == pathology_structures(disease).index(name) + 1

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,19 @@ from mededit_monai.handlers.training_log import TrainingLog
 from mededit_monai.judges.embedded import CHANNELS, Judge, judge_files, judge_name, judge_network, load_judge
 from mededit_monai.judges.held_out import measure_held_out, write_held_out
 from mededit_monai.judges.samples import LoadSample, augmentation, cohort_disease, cohort_samples
-from mededit_monai.judges.structures import STRUCTURES, unpack
-from mededit_monai.networks.weights import weights_sha256
+from mededit_monai.judges.structures import STRUCTURES, unpack, without_tissue
+from mededit_monai.networks.weights import read_weights, weights_sha256
 from mededit_monai.paths import write_json
 from mededit_monai.reports.provenance import versions
 from mededit_monai.training.options import learning_rate_factor
+
+#: What differs between judges of other structures: one row of each tensor a structure.
+LAST_LAYER = ("unet.final_conv.weight", "unet.final_conv.bias")
+
+#: Of the scans without lesion, every so many-th is learned from.
+LESION_FREE = 3
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,7 @@ def train_judge(
     resume: bool = True,
     progress: bool = True,
     device: str | None = None,
+    init_weights: str | Path | None = None,
 ) -> Judge:
     """
     Train the judge of a cohort's disease and measure it on the cohort's ``testing`` split.
@@ -84,12 +94,13 @@ def train_judge(
             ``held_out.md``, ``held_out.png``, ``history.csv``, ``progress.png``, ``checkpoint.pt``.
         resume: go on from ``checkpoint.pt``; False starts anew.
         device: ``cpu``, ``cuda``, …; None: a GPU if there is one.
+        init_weights: of a judge of either disease, to start from (:func:`start_from`); a checkpoint goes before it.
 
     Returns:
         the judge as :func:`~mededit_monai.judges.embedded.load_judge` gives it.
 
     Raises:
-        InputError: bad options or cohort, or a checkpoint of another training.
+        InputError: bad options, cohort or weights, or a checkpoint of another training.
     """
     options = options or JudgeOptions()
     options.check()
@@ -98,12 +109,13 @@ def train_judge(
     output = Path(output)
     settings = {"disease": disease, "cohort": _cohort_facts(cohort), "channels": list(CHANNELS), **asdict(options)}
     settings.pop("max_epochs")  # a training may be prolonged
+    settings["init_weights_sha256"] = None if init_weights is None else weights_sha256(init_weights)
     tracked = get_track_meta()
     set_track_meta(False)  # nothing here reads it, and it costs more than the augmentation
     torch.manual_seed(options.seed)
     try:
         with raising_bad_input():
-            trainer = _trainer(samples, output, options, disease, settings, resume, progress, device)
+            trainer = _trainer(samples, output, options, disease, settings, resume, progress, device, init_weights)
             trainer.run()
     finally:
         set_track_meta(tracked)
@@ -125,15 +137,18 @@ def _trainer(
     resume: bool,
     progress: bool,
     device: str | None,
+    init_weights: str | Path | None,
 ) -> SupervisedTrainer:
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     load, count = LoadSample(disease), len(STRUCTURES[disease])
-    train_set = training_cases(
-        samples["training"], load, augmentation(disease), options.seed, cache="memory", progress=progress
-    )
+    training = lesion_free_thinned(samples["training"])
+    train_set = training_cases(training, load, augmentation(disease), options.seed, cache="memory", progress=progress)
     sampler = EpochBatches(len(train_set), options.batch_size, options.seed)
     val_set = training_cases(samples["validation"], load, None, options.seed, cache="memory", progress=progress)
-    network = judge_network(disease).to(place)
+    network = judge_network(disease)
+    if init_weights is not None:
+        start_from(network, disease, init_weights)
+    network = network.to(place)
     optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate, weight_decay=1e-4)
     steps = options.max_epochs * len(sampler)
     factor = learning_rate_factor("cosine", options.warmup_iterations, steps)
@@ -180,9 +195,50 @@ def _trainer(
     )
 
 
+def lesion_free_thinned(samples: Sequence[dict], keep: int = LESION_FREE) -> list[dict]:
+    """All samples with lesion and every ``keep``-th without, which say little that the others do not."""
+    free = [sample for sample in samples if sample["shown"] == "lesion_free"]
+    return [sample for sample in samples if sample["shown"] == "lesion"] + free[::keep]
+
+
+def start_from(network: torch.nn.Module, disease: str, path: str | Path) -> list[str]:
+    """
+    Load the weights of a judge of either disease: all layers but the last, and of that the rows of structures with the
+    same name; the others keep their random weights. The number of rows says which judge it was.
+
+    Returns:
+        the structures that were taken over.
+
+    Raises:
+        InputError: no weight file, or one of another network.
+    """
+    state, wanted = read_weights(path), network.state_dict()
+    kinds = [names for known in STRUCTURES for names in (STRUCTURES[known], without_tissue(known))]
+    rows = len(state[LAST_LAYER[1]]) if LAST_LAYER[1] in state else 0
+    source = next((names for names in kinds if len(names) == rows), ())
+    body = [name for name in wanted if name not in LAST_LAYER]
+    if not source or set(state) != set(wanted) or any(state[n].shape != wanted[n].shape for n in body):
+        raise InputError(f"{path}: is not of an embedded judge; give judge_<disease>.pt of 'mededit judge train'.")
+    names = STRUCTURES[disease]
+    kept = [name for name in names if name in source]
+    for key in LAST_LAYER:
+        last = wanted[key].clone()
+        for name in kept:
+            last[names.index(name)] = state[key][source.index(name)].to(last.dtype)
+        state[key] = last
+    network.load_state_dict(state)
+    fresh = [name for name in names if name not in kept]
+    logger.info("start from %s: took over %s; new: %s.", path, ", ".join(kept), ", ".join(fresh) or "nothing")
+    return kept
+
+
 def judge_loss() -> torch.nn.Module:
-    """Dice over the batch plus binary cross-entropy (a focal loss with γ = 0), each structure for itself."""
-    return DiceFocalLoss(sigmoid=True, batch=True, gamma=0.0, lambda_focal=2.0)
+    """
+    Dice of each image plus binary cross-entropy (a focal loss with γ = 0), each structure for itself.
+
+    Dice over the batch would be about large lesions only: a small one is 1 % of their pixels.
+    """
+    return DiceFocalLoss(sigmoid=True, gamma=0.0, lambda_focal=2.0)
 
 
 def _binarised(output: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -19,10 +19,12 @@ from mededit_monai.metrics.adherence import (
 )
 from mededit_monai.metrics.arrays import Spacing, spacing_of
 from mededit_monai.metrics.case_metric import Case, CaseMetric
+from mededit_monai.metrics.contrast import lesion_contrast
 from mededit_monai.metrics.indirect import (
     lesion_side,
     midline_shift_from_ventricles,
     sulcal_fluid_change,
+    tissue_change,
     ventricle_change,
     ventricle_sizes,
 )
@@ -212,6 +214,22 @@ class SulcalFluidMetric(_SpacedMetric):
         return found.ipsilateral, found.contralateral
 
 
+class TissueMetric(_SpacedMetric):
+    """
+    Change of fluid (judge: ``pred_tissue``) on the lesion's side and on the other, and of gray and white matter, all
+    outside the lesion; mm² or mm³.
+    """
+
+    columns = ("fluid_ipsilateral", "fluid_contralateral", "gray_change", "white_change")
+    needs = ("prior_tissue", "pred_tissue", "pathology", "brain")
+
+    def measure(self, edit: np.ndarray, case: Case) -> Sequence[float]:
+        if not (case["pathology"] > 0).any():
+            return [NOTHING] * len(self.columns)
+        found = tissue_change(*(case[name] for name in self.needs), self.spacing)
+        return found.fluid_ipsilateral, found.fluid_contralateral, found.gray, found.white
+
+
 class LogJacobianMetric(_SpacedMetric):
     """Mean log-Jacobian of a registration prior → edit over the prior's ventricles, by side of the lesion."""
 
@@ -237,6 +255,16 @@ class TruthErrorMetric(CaseMetric):
         return [f.error for f in found] + [f.idle for f in found]
 
 
+class TrueContrastMetric(CaseMetric):
+    """Share of the true change inside p that the edit shows (see :func:`lesion_contrast`): 1 the truth, 0 no edit."""
+
+    columns = ("lesion",)
+    needs = ("prior", "image", "pathology")
+
+    def measure(self, edit: np.ndarray, case: Case) -> Sequence[float]:
+        return [lesion_contrast(case["prior"], edit, case["image"], case["pathology"])]
+
+
 class VentricleTruthMetric(_SpacedMetric):
     """
     Predicted and true change of the ventricles, its error and that of doing nothing (mm² or mm³), and the lesion's area
@@ -260,3 +288,22 @@ class VentricleTruthMetric(_SpacedMetric):
         predicted, true = sizes[1] - sizes[0], sizes[3] - sizes[2]
         size = float((case["pathology"] > 0).sum()) * float(np.prod(spacing_of(self.spacing, edit.ndim)))
         return predicted, true, abs(predicted - true), abs(true), size
+
+
+class MidlineTruthMetric(_SpacedMetric):
+    """
+    Predicted and true midline shift (mm, positive: away from the lesion), its error and that of doing nothing.
+
+    The judge looks at the edit and at the scan without lesion, as for :class:`VentricleTruthMetric`.
+    """
+
+    columns = ("shift_predicted", "shift_true", "shift_error", "shift_idle_error")
+    needs = ("judged_prior_ventricles", "pred_ventricles", "prior_ventricles", "ventricles", "pathology", "brain")
+
+    def measure(self, edit: np.ndarray, case: Case) -> Sequence[float]:
+        if not (case["pathology"] > 0).any():
+            return [NOTHING] * len(self.columns)
+        away = -1 if lesion_side(case["pathology"], case["brain"])[0] == 2 else 1
+        pairs = [(case[self.needs[k]], case[self.needs[k + 1]]) for k in (0, 2)]
+        predicted, true = (away * midline_shift_from_ventricles(*pair, self.spacing).mean for pair in pairs)
+        return predicted, true, abs(predicted - true), abs(true)

@@ -1,7 +1,7 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What the lesion does to the rest of the brain: ventricles, midline, sulci.
+What the lesion does to the rest of the brain: ventricles, midline, sulci, tissue.
 
 Arrays are in RAS order: axis 0 runs from the patient's left to the right. Ventricle labels: 1 left, 2 right.
 """
@@ -299,14 +299,74 @@ def sulcal_fluid_change(
             raise ValueError(f"the tissues' means are {(dark, gray, white)}; wanted fluid < gray ≤ white, as on T1.")
         fluid = [np.clip((gray - image) / (gray - dark), 0, 1) for image in (prior, edit)]
     steps = spacing_of(spacing, prior.ndim)
-    side, _ = lesion_side(lesion, inside)
+    own = _own_side(lesion, inside)
     counted = surface_band(inside, steps, depth_mm) & (
         ndimage.distance_transform_edt(~lesion, sampling=steps) > margin_mm
     )
-    right = np.arange(prior.shape[0]) > brain_midline(inside)
-    own = (right if side == RIGHT else ~right).reshape(-1, *[1] * (prior.ndim - 1))
     voxel = float(np.prod(steps))
     sizes = [float(f[counted].sum()) * voxel for f in fluid]
     ipsi = float((fluid[1] - fluid[0])[counted & own].sum()) * voxel
     change = sizes[1] - sizes[0]
     return FluidChange(*sizes, change, ipsi, change - ipsi, float(counted.sum()) * voxel)
+
+
+@dataclass(frozen=True)
+class TissueChange:
+    """
+    Change of judged tissue outside the lesion, mm² or mm³: fluid outside the lateral ventricles in all, on the lesion's
+    side and on the other; gray and white matter.
+    """
+
+    fluid: float
+    fluid_ipsilateral: float
+    fluid_contralateral: float
+    gray: float
+    white: float
+
+
+def tissue_change(
+    before: np.ndarray,
+    after: np.ndarray,
+    pathology: np.ndarray,
+    brain: np.ndarray,
+    spacing: Spacing,
+    margin_mm: float = 3.0,
+) -> TissueChange:
+    """
+    Change of fluid, gray and white matter by two label images; p and a margin around it do not count in either.
+
+    Counts pixels, so it needs a judge, and does not depend on the edit's brightness as :func:`sulcal_fluid_change`
+    does; fluid in less than half of a pixel is not seen.
+
+    Args:
+        before, after: tissue of prior and edit, HxW[xD]: 1 fluid, 2 gray, 3 white matter, 0 anything else.
+        pathology, brain: masks, not empty; spacing: mm.
+        margin_mm: around p, since a lesion's soft edge is taken for fluid or gray matter.
+
+    Raises:
+        ValueError: other labels, shapes that differ, empty masks.
+    """
+    first, second = to_labels(before, "the prior's tissue"), to_labels(after, "the edit's tissue")
+    same_shape(second, first, "the edit's tissue")
+    strange = sorted((set(np.unique(first).tolist()) | set(np.unique(second).tolist())) - {0, 1, 2, 3})
+    if strange:
+        raise ValueError(f"the tissue holds the labels {strange}; wanted 0, 1 (fluid), 2 (gray) and 3 (white matter).")
+    inside = to_mask(brain, first, "the brain mask")
+    lesion = to_mask(pathology, first, "the pathology mask")
+    own = _own_side(lesion, inside)
+    steps = spacing_of(spacing, first.ndim)
+    counted = ndimage.distance_transform_edt(~lesion, sampling=steps) > margin_mm
+    voxel = float(np.prod(steps))
+
+    def change(label: int, where: np.ndarray) -> float:
+        return float((second == label)[where].sum() - (first == label)[where].sum()) * voxel
+
+    ipsi, contra = change(1, counted & own), change(1, counted & ~own)
+    return TissueChange(ipsi + contra, ipsi, contra, change(2, counted), change(3, counted))
+
+
+def _own_side(lesion: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """The lesion's side of the image, split at the brain's midline; bool, one row along axis 0 that broadcasts."""
+    right = np.arange(brain.shape[0]) > brain_midline(brain)
+    own = right if lesion_side(lesion, brain)[0] == RIGHT else ~right
+    return own.reshape(-1, *[1] * (brain.ndim - 1))

@@ -10,7 +10,7 @@ import numpy as np
 
 from mededit_monai.simulation.fields import smooth_noise, vector_noise
 from mededit_monai.simulation.prepared import DEPTH_SCALE, PreparedAnatomy, sample
-from mededit_monai.simulation.tissues import TISSUES
+from mededit_monai.simulation.tissues import TISSUE_LABELS, TISSUES
 
 LEFT, RIGHT = TISSUES.index("left_ventricle"), TISSUES.index("right_ventricle")
 FLUID, CHOROID = TISSUES.index("fluid"), TISSUES.index("choroid")
@@ -49,6 +49,12 @@ class Canvas:
             both[0] += np.where(right, 0, choroid)
             both[1] += np.where(right, choroid, 0)
         return both
+
+    @property
+    def tissue(self) -> np.ndarray:
+        """Fractions of fluid outside the lateral ventricles, gray and white matter, 3xS (see ``TISSUE_LABELS``)."""
+        groups = [[TISSUES.index(name) for name in names] for names in TISSUE_LABELS.values()]
+        return np.stack([sum(self.fractions[k] for k in group) for group in groups])
 
     @property
     def fluid(self) -> np.ndarray:

@@ -18,7 +18,8 @@ from mededit_monai.transforms.nifti import SYNTHETIC_NOTE, save_synthetic
 
 #: Keys of the interface in the order they are written; regions for tumours.
 KEYS = (
-    "image prior brain prior_brain pathology regions ventricles prior_ventricles displacement".split()  # noqa: SIM905
+    *("image", "prior", "brain", "prior_brain", "pathology", "regions", "ventricles", "prior_ventricles"),
+    *("tissue", "prior_tissue", "displacement"),
 )
 FLOATS = ("image", "prior", "displacement")
 
@@ -43,6 +44,8 @@ def file_names(recipe: Recipe, case: Case) -> dict[str, str]:
             "regions": f"{start}_desc-{lesion}_dseg.nii.gz",
             "ventricles": f"{start}_desc-ventricles_dseg.nii.gz",
             "prior_ventricles": f"{start}_desc-lesionfreeventricles_dseg.nii.gz",
+            "tissue": f"{start}_desc-tissue_dseg.nii.gz",
+            "prior_tissue": f"{start}_desc-lesionfreetissue_dseg.nii.gz",
             "displacement": f"{start}_desc-displacement_xfm.nii.gz",
             "parameters": f"{start}_{contrast}.json",
         }

@@ -21,6 +21,7 @@ from mededit_monai.simulation.diseases import Disease, Lesion, effect_velocity, 
 from mededit_monai.simulation.flow import exponentiate, jacobian, warp
 from mededit_monai.simulation.prepared import PreparedAnatomy
 from mededit_monai.simulation.shapes import tidy
+from mededit_monai.simulation.tissues import TISSUE_LABELS
 from mededit_monai.transforms.geometry import ModelGrid
 from mededit_monai.transforms.intensity import intensity_ceiling, to_unit
 
@@ -53,8 +54,9 @@ def simulate_pair(
     Returns:
         None if the lesion came out empty, else ``image``, ``prior`` (float32 in [0, 1]), ``brain``, ``prior_brain``,
         ``pathology``, ``reached`` (what may differ between the two; bool), ``ventricles``, ``prior_ventricles`` (uint8,
-        1 left and 2 right), ``displacement`` (3x…, mm RAS: image(r) shows prior(r + u(r))), for tumours ``regions``
-        (uint8), and ``parameters``.
+        1 left and 2 right), ``tissue``, ``prior_tissue`` (uint8, 1 fluid, 2 gray and 3 white matter; 0 in lateral
+        ventricles, vessels and lesion, and outside the brain), ``displacement`` (3x…, mm RAS: image(r) shows
+        prior(r + u(r))), for tumours ``regions`` (uint8), and ``parameters``.
     """
     spacing = disease.window / disease.points if height is not None else disease.pixel_mm
     limit = disease.points if height is not None else VOLUME_SHAPE[0]
@@ -69,9 +71,9 @@ def simulate_pair(
         velocity = velocity / 2
         pull = exponentiate(velocity)
         smallest = float(jacobian(pull).min())
-    before = canvas.ventricles
+    before = np.concatenate([canvas.ventricles, canvas.tissue])
     after = warp(before, pull)
-    free = (after.sum(axis=0) < 0.5) & canvas.brain
+    free = (after[:2].sum(axis=0) < 0.5) & canvas.brain
     regions = np.where(
         tidy((lesion.regions > 0) & free, ndimage.binary_erosion(canvas.brain, iterations=2)), lesion.regions, 0
     ).astype(np.uint8)
@@ -91,6 +93,8 @@ def simulate_pair(
         "right_after": after[1] >= 0.5,
         "reached": (pull != 0).any(axis=0) | (painted != displaced),
     }
+    for k, name in enumerate(TISSUE_LABELS, start=2):
+        planes |= {name: before[k], f"{name}_after": after[k]}
     planes |= {f"pull_{'xyz'[k]}": pull[k] * spacing for k in range(len(pull))}
     planes |= {f"region_{k}": regions == k for k in np.unique(regions) if k}
     jitter = rng.integers(-3, 4, clean.ndim)
@@ -144,6 +148,8 @@ def _to_model(disease: Disease, planes: dict[str, np.ndarray], lesion: np.ndarra
         case[name] = np.clip(at[name] * brain, 0, 1)
     for key, suffix in (("prior_ventricles", ""), ("ventricles", "_after")):
         case[key] = ((at["left" + suffix] >= 0.5) + 2 * (at["right" + suffix] >= 0.5)).clip(0, 2).astype(np.uint8)
+    case["prior_tissue"] = _tissue(at, "", brain & (case["prior_ventricles"] == 0))
+    case["tissue"] = _tissue(at, "_after", brain & (case["ventricles"] == 0) & ~pathology)
     pull = np.stack([at[n] for n in names if n.startswith("pull_")])
     case["displacement"] = pull if volume else np.concatenate([pull, np.zeros_like(pull[:1])])
     if disease.name == "tumor":
@@ -152,6 +158,13 @@ def _to_model(disease: Disease, planes: dict[str, np.ndarray], lesion: np.ndarra
         which = np.array([int(n[-1]) for n in labels], np.uint8)[share.argmax(axis=0)]
         case["regions"] = np.where(pathology, which, 0).astype(np.uint8)
     return case
+
+
+def _tissue(at: dict[str, np.ndarray], suffix: str, where: np.ndarray) -> np.ndarray:
+    """The largest of the tissues' shares as a label; 0 outside ``where`` and where vessels and the like have more."""
+    shares = np.stack([at[name + suffix] for name in TISSUE_LABELS])
+    rest = 1 - shares.sum(axis=0) - at["left" + suffix] - at["right" + suffix]
+    return np.where(where & (shares.max(axis=0) > rest), shares.argmax(axis=0) + 1, 0).astype(np.uint8)
 
 
 def _place(stack: np.ndarray, window: tuple[int, ...], jitter: np.ndarray) -> np.ndarray:

@@ -31,8 +31,9 @@ from mededit_monai.simulation.layouts import write_layout_files
 from mededit_monai.simulation.lesion_library import LesionLibrary, open_library
 from mededit_monai.simulation.plan import SPLITS, Case, Recipe, plan_cases, split_names
 
-#: Raise it whenever the same recipe gives other bytes.
-SIMULATOR_VERSION = 2
+#: Raise it whenever the same recipe gives other bytes or other files. 3: ``tissue`` and ``prior_tissue`` beside the
+#: files of 2, which kept their bytes.
+SIMULATOR_VERSION = 3
 
 #: Fewest and most slices that a worker takes at a time. They share an anatomy, which costs a third of a second to open:
 #: as much as seven slices.

@@ -27,6 +27,14 @@ TISSUES = (
 #: Classes that count as brain parenchyma when the brain mask is built.
 PARENCHYMA = ("white", "cortex", "thalamus", "striatum", "pallidum", "brainstem", "cerebellum_gray", "cerebellum_white")
 
+#: What a ``tissue`` label image tells apart, label 1 first, and the classes that make it up. Lateral ventricles with
+#: their choroid plexus have labels of their own; vessels belong to none.
+TISSUE_LABELS: dict[str, tuple[str, ...]] = {
+    "fluid": ("fluid",),
+    "gray": ("cortex", "thalamus", "striatum", "pallidum", "cerebellum_gray"),
+    "white": ("white", "brainstem", "cerebellum_white", "white_lesion"),
+}
+
 #: FreeSurfer label numbers of each class. 136/137 and 163/164 lie in the lateral ventricles (choroid plexus), 25 and
 #: 57 beside them (white-matter lesions), 514 between the hemispheres and along the skull (venous sinus).
 LABELS: dict[str, tuple[int, ...]] = {

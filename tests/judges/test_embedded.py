@@ -22,9 +22,10 @@ from mededit_monai.judges.features import embedded_extractor
 from mededit_monai.judges.held_out import measure_held_out
 from mededit_monai.judges.judge_files import find_images, judge_images, read_image
 from mededit_monai.judges.samples import cohort_samples
-from mededit_monai.judges.train_judge import JudgeOptions, judge_loss, train_judge
+from mededit_monai.judges.structures import STRUCTURES, without_tissue
+from mededit_monai.judges.train_judge import JudgeOptions, judge_loss, start_from, train_judge
 from mededit_monai.metrics.realism import fid
-from mededit_monai.networks.weights import save_weights
+from mededit_monai.networks.weights import save_weights, weights_sha256
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +51,12 @@ def test_it_learns_left_from_right():
     rng = np.random.default_rng(0)
     network, loss = judge_network("stroke"), judge_loss()
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.005)
-    for _ in range(60):
+    for _ in range(130):
         planes = [case(32, rng) for _ in range(4)]
-        truth = [[p["pathology"], p["ventricles"] == 1, p["ventricles"] == 2] for p in planes]
+        truth = [
+            [p["pathology"], *(p["ventricles"] == k for k in (1, 2)), *(p["tissue"] == k for k in (1, 2, 3))]
+            for p in planes
+        ]
         images = torch.from_numpy(np.stack([p["image"] for p in planes])).float()[:, None]
         optimizer.zero_grad()
         loss(network(images), torch.from_numpy(np.array(truth)).float()).backward()
@@ -60,7 +64,7 @@ def test_it_learns_left_from_right():
     planes = [case(32, rng) for _ in range(4)]
     masks = Judge("stroke", network, "toy").segment(np.stack([p["image"] for p in planes]))
     assert masks["pathology"].dtype == bool and masks["ventricles"].dtype == np.uint8
-    for key, label in (("ventricles", 1), ("ventricles", 2), ("pathology", 1)):
+    for key, label in (("ventricles", 1), ("ventricles", 2), ("pathology", 1), ("tissue", 2), ("tissue", 3)):
         wanted = np.stack([p[key] for p in planes]) == label
         assert 2 * ((masks[key] == label) & wanted).sum() > 0.8 * ((masks[key] == label).sum() + wanted.sum()), key
 
@@ -69,12 +73,13 @@ def test_outputs_and_ceiling(trained):
     root, judge = trained
     out = root / "out"
     found = json.loads((out / "held_out.json").read_text())
-    assert judge.ceiling == found["ceiling"] and set(judge.ceiling) == {"lesion", "ventricle_left", "ventricle_right"}
+    assert judge.ceiling == found["ceiling"] and tuple(judge.ceiling) == STRUCTURES["stroke"]
     ventricle = judge.ceiling["ventricle_left"]
     assert ventricle["n_groups"] == 2 and ventricle["n_cases"] == 4
     assert 0 <= ventricle["low"] <= ventricle["value"] <= ventricle["high"] <= 1
     assert found["anatomies_shared_between_splits"] is False and found["false_alarms"]["images"] == 4
-    assert "| ventricle_right | lesion-free | all |" in (out / "held_out.md").read_text()
+    table = (out / "held_out.md").read_text()
+    assert "| ventricle_right | lesion-free | all |" in table and "| white | lesion-free | all |" in table
     with open(out / "history.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"] and float(rows[-1]["val_loss"]) > 0
@@ -97,12 +102,18 @@ def test_finished_training_is_left_alone_and_another_refused(tmp_path):
 def test_held_out_by_hand(trained, monkeypatch):
     root, judge = trained
     samples = cohort_samples(root / "cohort", "testing", "stroke")
-    truths = {name: nib.load(samples[0][name]).get_fdata()[..., 0] for name in ("pathology", "ventricles")}
+    keys = ("pathology", "ventricles", "tissue")
+    truths = {name: nib.load(samples[0][name]).get_fdata()[..., 0] for name in keys}
 
     def half(images):
         lesion = truths["pathology"] > 0
         lesion[np.argwhere(lesion)[: lesion.sum() // 2, 0], np.argwhere(lesion)[: lesion.sum() // 2, 1]] = False
-        return {"pathology": lesion[None], "ventricles": truths["ventricles"].astype(np.uint8)[None]}
+        swapped = np.array([0, 2, 1, 3], np.uint8)[truths["tissue"].astype(int)]
+        return {
+            "pathology": lesion[None],
+            "ventricles": truths["ventricles"].astype(np.uint8)[None],
+            "tissue": swapped[None],
+        }
 
     monkeypatch.setattr(judge, "segment", half)
     found = measure_held_out(judge, samples[:1], {"anatomies": {"training": ["a"], "testing": ["a"]}})
@@ -110,7 +121,57 @@ def test_held_out_by_hand(trained, monkeypatch):
     true, kept = int((truths["pathology"] > 0).sum()), int(half(None)["pathology"].sum())
     assert row["dice"]["value"] == pytest.approx(2 * kept / (true + kept))
     assert row["area_bias"] == pytest.approx(kept / true - 1)
+    assert [found["ceiling"][name]["value"] for name in ("fluid", "gray", "white")] == [0, 0, 1]
     assert found["ceiling"]["ventricle_left"]["value"] == 1 and found["anatomies_shared_between_splits"] is True
+
+
+def test_start_from_another_judge(tmp_path, caplog):
+    kinds = [judge_network(d, names) for d in STRUCTURES for names in (STRUCTURES[d], without_tissue(d))]
+    assert len({n.unet.final_conv.out_channels for n in kinds}) == len(kinds)  # rows tell which judge it was
+    old = judge_network("stroke", without_tissue("stroke"))
+    save_weights(old, tmp_path / "old.pt")
+    new = judge_network("tumor")
+    before = new.unet.final_conv.weight.detach().clone()
+    with caplog.at_level("INFO"):
+        assert start_from(new, "tumor", tmp_path / "old.pt") == ["ventricle_left", "ventricle_right"]
+    assert "took over ventricle_left, ventricle_right; new: core, edema, enhancing, fluid" in caplog.text
+    after, given = new.unet.final_conv.weight.detach(), old.unet.final_conv.weight.detach().half().float()
+    assert torch.equal(after[3:5], given[1:3]) and torch.equal(after[[0, 1, 2, 5, 6, 7]], before[[0, 1, 2, 5, 6, 7]])
+    rest = (p.detach() for name, p in old.named_parameters() if "final_conv" not in name)
+    mine = (p.detach() for name, p in new.named_parameters() if "final_conv" not in name)
+    assert all(torch.equal(a.half().float(), b) for a, b in zip(rest, mine))
+    save_weights(torch.nn.Linear(2, 2), tmp_path / "other.pt")
+    with pytest.raises(InputError, match="other.pt: is not of an embedded judge; give judge_<disease>.pt"):
+        start_from(new, "tumor", tmp_path / "other.pt")
+
+
+def test_training_from_weights(trained, tmp_path):
+    """A step too small to matter keeps what was given; the same command goes on from its checkpoint."""
+    root, judge = trained
+    cohort, given = root / "cohort", root / "out" / "judge_stroke.pt"
+    options = JudgeOptions(max_epochs=1, batch_size=6, learning_rate=1e-12, ema_decay=0.0)
+    made = train_judge(cohort, tmp_path / "out", options, progress=False, init_weights=given)
+    for a, b in zip(judge.network.state_dict().values(), made.network.state_dict().values()):
+        assert torch.allclose(a, b, atol=1e-4)
+    assert made.facts["training"]["init_weights_sha256"] == judge.facts["weights_sha256"]
+    again = train_judge(cohort, tmp_path / "out", options, progress=False, init_weights=given)
+    assert again.name == made.name  # nothing left to do
+    with pytest.raises(InputError, match="was made with init_weights_sha256 = .*, now None"):
+        train_judge(cohort, tmp_path / "out", options, progress=False)
+    with pytest.raises(InputError, match="judge.pt: weights not found"):
+        train_judge(cohort, tmp_path / "out", options, progress=False, init_weights=tmp_path / "judge.pt")
+
+
+def test_a_judge_from_before_tissue_still_looks(tmp_path):
+    names = without_tissue("tumor")
+    save_weights(judge_network("tumor", names), tmp_path / "judge_tumor.pt")
+    facts = {"structures": names, "weights_sha256": weights_sha256(tmp_path / "judge_tumor.pt")}
+    (tmp_path / "judge_tumor.json").write_text(json.dumps(facts))
+    masks = load_judge("tumor", tmp_path).segment(np.zeros((2, 32, 32)))
+    assert set(masks) == {"pathology", "ventricles", "regions"}
+    (tmp_path / "judge_tumor.json").write_text(json.dumps(facts | {"structures": ["core"]}))
+    with pytest.raises(InputError, match=r"has the structures \['core'\], wanted"):
+        load_judge("tumor", tmp_path)
 
 
 def test_loss_of_a_right_answer_is_small():
@@ -186,7 +247,7 @@ def test_folder_of_edits(trained, tmp_path):
     def halves(images):
         left = np.zeros(images.shape, bool)
         left[:, :64, :10] = True
-        return {"pathology": left, "ventricles": 2 * left.astype(np.uint8)}
+        return {"pathology": left, "ventricles": 2 * left.astype(np.uint8), "tissue": 3 * (~left).astype(np.uint8)}
 
     found = judge_images(tmp_path / "edits", tmp_path / "out", halves, {"judge": "halves"}, progress=False)
     assert found["areas_mm2"][0] == {
@@ -194,7 +255,12 @@ def test_folder_of_edits(trained, tmp_path):
         "pathology": 1920.0,
         "ventricle_left": 0.0,
         "ventricle_right": 1920.0,
+        "fluid": 0.0,
+        "gray": 0.0,
+        "white": 3.0 * (128 * 128 - 640),
     }
+    tissue = np.asarray(nib.load(tmp_path / "out" / "one_tissue.nii.gz").dataobj)
+    assert tissue[0, 0, 0] == 0 and tissue[70, 0, 0] == 3 and tissue.dtype == np.uint8
     mask = nib.load(tmp_path / "out" / "two_sample_0_pathology.nii.gz")
     assert mask.shape == (128, 128, 1) and np.allclose(mask.affine, np.diag([1.5, 2.0, 1.0, 1.0]))
     assert (tmp_path / "out" / "preview.png").is_file() and (tmp_path / "out" / "areas.csv").is_file()

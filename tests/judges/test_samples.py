@@ -32,10 +32,13 @@ def test_every_case_is_shown_twice(tmp_path, disease):
     samples = cohort_samples(tmp_path, "training", disease)
     assert [s["shown"] for s in samples[:2]] == ["lesion", "lesion_free"] and len(samples) == 12
     load, lesions = LoadSample(disease), 1 if disease == "stroke" else 3
-    ill, well = (unpack(load(s)["label"][None], lesions + 2)[0] for s in samples[:2])
+    ill, well = (unpack(load(s)["label"][None], lesions + 5)[0] for s in samples[:2])
     assert ill[:lesions].flatten(1).any(dim=1).all() and not well[:lesions].any()
-    assert torch.equal(ill[lesions:], well[lesions:]) and ill[lesions:].flatten(1).any(dim=1).all()
+    assert torch.equal(ill[lesions : lesions + 2], well[lesions : lesions + 2])
+    assert ill.flatten(1).any(dim=1).all() and ill.sum(dim=0).max() == 1  # one structure a pixel
+    assert torch.equal(well[lesions + 2 :].sum(dim=0) - ill[lesions + 2 :].sum(dim=0), ill[:lesions].sum(dim=0))
     item = load(samples[0])
+    assert torch.equal(ill.sum(dim=0), unpack(item["label"][None], lesions + 6)[0, -1])  # all of them are the brain
     left = unpack(item["label"][None], lesions + 2)[0, lesions]
     assert np.argwhere(left.numpy())[:, 0].max() < 16  # axis 0 runs from left to right
 
@@ -44,7 +47,7 @@ def test_every_case_is_shown_twice(tmp_path, disease):
 def test_augmentation_keeps_range_brain_and_bits(tmp_path, disease):
     write_cohort(tmp_path, disease)
     load, change = LoadSample(disease), augmentation(disease)
-    count = 3 if disease == "stroke" else 5
+    count = 6 if disease == "stroke" else 8
     for number, sample in enumerate(cohort_samples(tmp_path, "training", disease)):
         change.set_random_state(seed=number)
         item = change(load(sample))
@@ -86,4 +89,8 @@ def test_refused_cohorts(tmp_path):
     del content["training"][2]["prior_ventricles"]
     (tmp_path / "datalist.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="case 'training_00002' has no 'prior_ventricles'"):
+        cohort_samples(tmp_path, "training", "stroke")
+    del content["training"][0]["tissue"]
+    (tmp_path / "datalist.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="case 'training_00000' has no 'tissue'.* simulate .*if an earlier version"):
         cohort_samples(tmp_path, "training", "stroke")

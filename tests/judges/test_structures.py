@@ -38,7 +38,7 @@ def test_mirror_exchanges_the_ventricles_and_nothing_else(disease):
 
 def test_masks_by_hand():
     # pixels: nothing, core, enhancing over edema, right ventricle
-    p = np.zeros((1, 5, 1, 4))
+    p = np.zeros((1, 8, 1, 4))
     p[0, 0, 0, 1], p[0, 1, 0, 2], p[0, 2, 0, 2], p[0, 4, 0, 3] = 0.9, 0.6, 0.7, 0.5
     p[0, 3, 0, 0] = 0.49
     masks = as_masks(p, "tumor")
@@ -48,4 +48,15 @@ def test_masks_by_hand():
     assert masks["ventricles"].tolist() == [[[0, 0, 0, 2]]]
     assert one_structure(masks, "enhancing", "tumor").tolist() == [[[False, False, True, False]]]
     assert one_structure(masks, "ventricle_right", "tumor").tolist() == [[[False, False, False, True]]]
-    assert "regions" not in as_masks(p[:, :3], "stroke")
+    assert "regions" not in as_masks(p[:, :6], "stroke")
+
+
+def test_tissue_by_hand():
+    # pixels: gray over white, white, lesion over fluid, left ventricle over fluid, nothing
+    p = np.zeros((1, 6, 1, 5))
+    p[0, 4, 0, 0], p[0, 5, 0, 0], p[0, 5, 0, 1] = 0.7, 0.6, 0.8
+    p[0, 0, 0, 2], p[0, 3, 0, 2], p[0, 1, 0, 3], p[0, 3, 0, 3], p[0, 3, 0, 4] = 0.6, 0.9, 0.5, 0.9, 0.4
+    masks = as_masks(p, "stroke")
+    assert masks["tissue"].tolist() == [[[2, 3, 0, 0, 0]]] and masks["tissue"].dtype == np.uint8
+    assert one_structure(masks, "gray", "stroke").tolist() == [[[True, False, False, False, False]]]
+    assert set(as_masks(p[:, :3], "stroke")) == {"pathology", "ventricles"}  # a judge that never learned it

@@ -1,6 +1,6 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""A cohort of small squares that look a little like brains: bright disc, two dark ventricles, a dark lesion."""
+"""A cohort of small squares, a little like brains: white matter in gray matter and fluid, two ventricles, a lesion."""
 
 from __future__ import annotations
 
@@ -21,10 +21,14 @@ def case(size: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     ventricles = left + 2 * right
     radius = np.hypot(x - 8 * unit, y - rng.uniform(5, 7) * unit)
     regions = np.select([radius < 1.5 * unit, radius < 2.5 * unit, radius < 3.5 * unit], [1, 3, 2], 0)
-    prior = np.where(ventricles > 0, 0.15, 0.8) * brain + 0.02 * rng.standard_normal(brain.shape) * brain
+    depth = 14 - np.hypot(x, y) / unit
+    clean = np.select([ventricles > 0, depth < 1, depth < 3], [0.15, 0.15, 0.55], 0.8)
+    prior = (clean + 0.02 * rng.standard_normal(brain.shape)) * brain
     image = np.where((regions > 0) & (ventricles == 0), 0.3 + 0.1 * regions, prior) * brain
     planes = {"image": image.clip(0, 1), "prior": prior.clip(0, 1), "brain": brain, "prior_brain": brain}
     planes |= {"pathology": regions > 0, "regions": regions, "ventricles": ventricles, "prior_ventricles": ventricles}
+    tissue = np.select([(ventricles > 0) | ~brain, depth < 1, depth < 3], [0, 1, 2], 3)
+    planes |= {"tissue": np.where(regions > 0, 0, tissue), "prior_tissue": tissue}
     return planes
 
 

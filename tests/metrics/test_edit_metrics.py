@@ -35,6 +35,7 @@ def case_of(number: int, dims: int = 2) -> dict[str, np.ndarray]:
     edit = np.where(region, truth + 0.02, prior)
     regions = np.where(lesion, 2, 0)
     regions[20, 9] = 1
+    tissue = np.where(plane & (labels == 0), 3, 0)
     arrays = {
         "edit": edit,
         "prior": prior,
@@ -45,6 +46,8 @@ def case_of(number: int, dims: int = 2) -> dict[str, np.ndarray]:
         "regions": regions,
         "ventricles": after,
         "prior_ventricles": labels,
+        "prior_tissue": tissue,
+        "pred_tissue": np.where(after > 0, 0, tissue),
         "judged_prior_ventricles": labels,
         "pred_ventricles": np.where(after == 2, 2, labels),
         "pred_pathology": np.roll(lesion, 1, axis=1),
@@ -64,6 +67,7 @@ def _expected(case: dict[str, np.ndarray]) -> dict[type, list[float]]:
     zones = m.zone_errors(c["edit"], c["image"], c["prior"], c["pathology"], c["region"], c["brain"]).values()
     ring = m.surrounding_ring(c["region"], c["brain"], STEP)
     sulcal = m.sulcal_fluid_change(c["prior"], c["edit"], c["pathology"], c["brain"], STEP)
+    tissue = m.tissue_change(c["prior_tissue"], c["pred_tissue"], c["pathology"], c["brain"], STEP)
     inner = c["region"] & c["brain"] & ~c["pathology"]
     voxel, count = STEP ** c["brain"].ndim, (1 if c["brain"].ndim == 2 else 18)
     grown = float(c["ventricles"].astype(int).sum() - c["prior_ventricles"].astype(int).sum()) / 2 * voxel
@@ -88,6 +92,7 @@ def _expected(case: dict[str, np.ndarray]) -> dict[type, list[float]]:
         m.VentricleMetric: [grown, grown, 0, change.asymmetry_after, change.asymmetry],
         m.MidlineMetric: [0, 0],
         m.SulcalFluidMetric: [sulcal.ipsilateral, sulcal.contralateral],
+        m.TissueMetric: [tissue.fluid_ipsilateral, tissue.fluid_contralateral, tissue.gray, tissue.white],
         m.TruthErrorMetric: [*(z.error for z in zones), *(z.idle for z in zones)],
         m.VentricleTruthMetric: [grown, grown, 0, grown, 6 * count * voxel],
     }
@@ -100,6 +105,7 @@ SPACED = (
     m.VentricleMetric,
     m.MidlineMetric,
     m.SulcalFluidMetric,
+    m.TissueMetric,
     m.LogJacobianMetric,
     m.VentricleTruthMetric,
 )
@@ -151,7 +157,9 @@ def test_log_jacobian_of_a_growing_ventricle():
     assert ipsi > 0.1 > abs(contra)
 
 
-@pytest.mark.parametrize("kind", [m.VentricleMetric, m.MidlineMetric, m.DistanceMetric, m.LesionContrastMetric])
+@pytest.mark.parametrize(
+    "kind", [m.VentricleMetric, m.MidlineMetric, m.TissueMetric, m.DistanceMetric, m.LesionContrastMetric]
+)
 def test_a_case_without_lesion_has_no_side_and_no_number(kind):
     case = case_of(1)
     case["pathology"] = np.zeros_like(case["pathology"])

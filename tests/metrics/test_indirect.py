@@ -9,6 +9,7 @@ from mededit_monai.metrics import (
     midline_shift_from_field,
     midline_shift_from_ventricles,
     sulcal_fluid_change,
+    tissue_change,
     ventricle_change,
     ventricle_sizes,
 )
@@ -197,3 +198,36 @@ EMPTY, FULL = np.zeros((6, 6)), np.ones((6, 6))
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_tissue_change_by_hand(dims):
+    brain, lesion, _ = _head(lesion_at=7)  # middle at 4.5, the lesion at (7, 4)
+    before = np.where(brain, 3, 0)
+    before[1], before[8] = 1, 2
+    after = before.copy()
+    after[7, 4], after[7, 3] = 0, 1  # p and its neighbour do not count
+    after[5, 0:2] = 1  # two pixels on the lesion's side: white matter before
+    after[1, 0:3] = 2  # three of fluid on the other side: gray matter now
+    after[8, 0] = 3
+    brain, lesion, before, after = (_spread(dims, a) for a in (brain, lesion, before, after))
+    unit = 4.0 if dims == 2 else 4.0 * 5.0 * 3
+    found = tissue_change(before, after, lesion, brain, 2.0 if dims == 2 else (2.0, 2.0, 5.0))
+    assert (found.fluid_ipsilateral, found.fluid_contralateral, found.fluid) == (2 * unit, -3 * unit, -unit)
+    assert (found.gray, found.white) == (2 * unit, -unit)
+    close = tissue_change(before, after, lesion, brain, 2.0 if dims == 2 else (2.0, 2.0, 5.0), margin_mm=0)
+    assert (close.fluid_ipsilateral, close.white) == (3 * unit, -2 * unit)  # the neighbour counts, p never does
+    mirrored = tissue_change(*(a[::-1] for a in (before, after, lesion, brain)), 2.0 if dims == 2 else (2.0, 2.0, 5.0))
+    assert mirrored == found
+    assert tissue_change(before, before, lesion, brain, 2.0).__dict__ == dict.fromkeys(found.__dict__, 0.0)
+
+
+def test_tissue_change_says_what_is_wrong():
+    brain, lesion, _ = _head()
+    tissue = np.where(brain, 2, 0)
+    with pytest.raises(ValueError, match=r"holds the labels \[4\]; wanted 0, 1 \(fluid\)"):
+        tissue_change(tissue, 2 * tissue, lesion, brain, 1.0)
+    with pytest.raises(ValueError, match="the edit's tissue has shape"):
+        tissue_change(tissue, tissue[1:], lesion, brain, 1.0)
+    with pytest.raises(ValueError, match="it lies on no side"):
+        tissue_change(tissue, tissue, 0 * lesion, brain, 1.0)

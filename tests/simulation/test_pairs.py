@@ -98,6 +98,35 @@ def test_masks_ranges_and_kinds(pairs):
             assert "regions" not in pair
 
 
+def test_tissue_is_the_rest_of_the_brain(pairs):
+    for pair in pairs[1]:
+        assert pair["tissue"].dtype == pair["prior_tissue"].dtype == np.uint8
+        for key, taken in (
+            ("prior_tissue", pair["prior_ventricles"] > 0),
+            ("tissue", (pair["ventricles"] > 0) | pair["pathology"]),
+        ):
+            assert set(np.unique(pair[key])) == {0, 1, 2, 3}
+            assert not pair[key][taken | ~pair["brain"]].any()
+            left_over = pair["brain"] & ~taken & (pair[key] == 0)  # of vessels and the like the toy brains have none
+            assert left_over.sum() < 0.03 * pair["brain"].sum()
+        kept = ~pair["reached"] & ~pair["pathology"]
+        assert np.array_equal(pair["tissue"][kept], pair["prior_tissue"][kept])
+        levels = [np.median(pair["prior"][ndimage.binary_erosion(pair["prior_tissue"] == k)]) for k in (2, 3)]
+        assert levels[0] < levels[1] and np.median(pair["prior"][pair["prior_tissue"] == 1]) < levels[0]
+
+
+def test_tissue_follows_the_displacement(pairs):
+    disease, made = pairs
+    for pair in made:
+        grid = np.stack(np.meshgrid(np.arange(128.0), np.arange(128.0), indexing="ij"))
+        where = grid + pair["displacement"][:2] / disease.pixel_mm
+        free = pair["brain"] & ~pair["pathology"] & (pair["ventricles"] == 0)
+        for label in (2, 3):
+            carried = ndimage.map_coordinates((pair["prior_tissue"] == label).astype(float), where, order=1) > 0.5
+            found = pair["tissue"] == label
+            assert 2 * (carried & found & free).sum() / ((carried & free).sum() + found.sum()) > 0.85
+
+
 def test_contrast_of_the_regions(pairs):
     disease, made = pairs
     if disease.name == "stroke":
@@ -144,6 +173,7 @@ def test_volumes_come_from_the_same_code(anatomy, name):
     assert pair["parameters"]["jacobian_min"] > 0 and np.abs(pair["displacement"][2]).max() > 0
     change = int((pair["ventricles"] > 0).sum()) - int((pair["prior_ventricles"] > 0).sum())
     assert abs(change) <= 3 or (change > 0) == (name == "stroke")
+    assert set(np.unique(pair["tissue"])) == {0, 1, 2, 3} and not pair["tissue"][pair["pathology"]].any()
 
 
 def test_lesion_is_carried_to_its_mni_place(anatomy):
@@ -166,4 +196,6 @@ def test_real_scan_keeps_its_own_appearance(tmp_path):
     disease = DISEASES["stroke"]
     pair = simulate_pair(disease, scan, 30.0, lambda c, r: drawn_lesion(disease, c, 10, r), case_rng(0, "s", 1))
     assert pair["parameters"]["appearance"]["own_share"] == 1.0
+    inner = ndimage.binary_erosion(pair["prior_tissue"] == 3)
+    assert pair["prior"][inner].mean() > pair["prior"][pair["prior_tissue"] == 2].mean() and inner.sum() > 500
     assert np.array_equal(pair["image"][~pair["reached"]], pair["prior"][~pair["reached"]])

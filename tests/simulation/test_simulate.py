@@ -57,7 +57,8 @@ def test_datalist_trains_as_it_is(cohort):
         assert image.shape == (128, 128, 1) and b"synthetic" in image.header["descrip"].tobytes()
         assert image.header.get_zooms()[:2] == pytest.approx((233 / 128,) * 2)
         assert nib.load(case["displacement"]).shape == (128, 128, 1, 1, 3)
-        for key in ("brain", "prior", "prior_brain", "pathology", "ventricles", "prior_ventricles"):
+        masks = ("brain", "prior_brain", "pathology", "ventricles", "prior_ventricles", "tissue", "prior_tissue")
+        for key in ("prior", *masks):
             assert nib.load(case[key]).shape == (128, 128, 1)
         facts = json.loads(Path(case["image"]).with_name("parameters.json").read_text())
         assert facts["synthetic"] is True and facts["stratum"] == case["stratum"] in ("small", "medium", "large")
@@ -182,14 +183,13 @@ def test_command(folders, tmp_path):
 
 
 def test_kept_header_gives_the_same_bytes(tmp_path):
-    from mededit_monai.simulation.files import model_affine, write_case
+    from mededit_monai.simulation.files import KEYS, model_affine, write_case
     from mededit_monai.simulation.plan import Case
     from mededit_monai.transforms.nifti import save_synthetic
 
     rng = np.random.default_rng(0)
     plane = rng.random((128, 128), dtype=np.float32)
-    keys = ("image", "prior", "brain", "prior_brain", "pathology", "ventricles", "prior_ventricles")
-    pair = {key: plane > 0.5 for key in keys} | {"image": plane, "prior": plane}
+    pair = {key: plane > 0.5 for key in KEYS} | {"image": plane, "prior": plane}
     pair |= {"displacement": np.stack([plane] * 3), "parameters": {}}
     write_case(tmp_path, Recipe(), Case("training", 0, "a"), pair, 1.5)
     save_synthetic(plane[..., None], model_affine(1.5, 2), tmp_path / "image.nii")
