@@ -67,6 +67,15 @@ METHOD_FAMILY = {
 }
 
 
+#: Method → noise levels of a default edit; 50 for those that are not named.
+METHOD_STEPS = {"prior": 5}
+
+
+def method_steps(method: str) -> int:
+    """Noise levels of a method's default edit."""
+    return METHOD_STEPS.get(method, 50)
+
+
 def method_family(method: str) -> Family:
     """
     The family of a method's network.

@@ -20,12 +20,28 @@ from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS
 from monai.data import get_track_meta, set_track_meta
 
 from mededit_monai.errors import InputError, find_input_error, raising_bad_input, reporting_bad_input, require_choice
+from mededit_monai.families import method_family
 from mededit_monai.inferers import METHODS
 from mededit_monai.inferers.repaint import MODES, SAMPLERS
 from mededit_monai.inferers.schedule import SPACINGS
 from mededit_monai.paths import bundle_root
 from mededit_monai.transforms.conditions import CONDITIONS
 from mededit_monai.transforms.restore import RESTORE_MODES
+
+#: Region word (see ``AxialSlicesd``) of the methods that have a region of their own; the others take ``--region``.
+METHOD_REGIONS = {
+    "naive_repaint": "pathology",
+    "sdedit": "image",
+    "palette": "image",
+    "palette_original": "pathology",
+}
+
+#: What a method cannot do otherwise: option → the values it takes (None: not given).
+FIXED_OPTIONS: dict[str, dict[str, tuple]] = {
+    "palette": {"start": (None, 1), "guidance": (1,), "mode": ("corrected",)},
+    "palette_original": {"start": (None, 1), "guidance": (1,), "mode": ("corrected",)},
+    "context": {"mode": ("corrected",)},
+}
 
 #: Ids that MONAI itself reads, so that nothing in a config has to refer to them.
 MONAI_IDS = (
@@ -107,22 +123,36 @@ def check_edit_options(options: Mapping[str, Any]) -> None:
         index = options["slice_index"]
         if index not in ("auto", "all") and (not isinstance(index, int) or isinstance(index, bool)):
             raise InputError(f"--slice_index: got {index!r}, wanted a whole number (RAS axial), 'auto' or 'all'.")
-        if options["region"] is not None and options["method"] != "mededit":
-            raise InputError(
-                f"--region: applies to --method mededit; {options['method']} has its own, leave the option out."
-            )
-        if options["region"] == "auto":
+        _check_method(options["method"], options)
+        if options["region"] == "auto" and options["method"] != "prior":
             raise InputError("--region: 'auto' is not available yet; wanted dilate, brain, pathology or a mask FILE.")
         if options["mode"] == "paper" and options["jump"] != 1:
             raise InputError(f"--jump: got {options['jump']}, but --mode paper goes up one level at a time; wanted 1.")
 
 
+def _check_method(method: str, options: Mapping[str, Any]) -> None:
+    """Refuse options that a method has no use for, where leaving them unused would be a surprise."""
+    if options["region"] is not None and method in METHOD_REGIONS:
+        wanted = ", ".join(name for name in METHODS if name not in METHOD_REGIONS)
+        raise InputError(f"--region: applies to --method {wanted}; {method} has its own, leave the option out.")
+    if method_family(method).pathology == "none" and options["condition"] == "regions":
+        raise InputError(
+            f"--condition: got 'regions', but {method} is not told of regions; wanted mask or box, or another --method."
+        )
+    for name, known in FIXED_OPTIONS.get(method, {}).items():
+        if options[name] not in known:
+            raise InputError(
+                f"--{name}: got {options[name]!r}, which {method} cannot do; leave the option out or choose another "
+                f"--method."
+            )
+
+
 def region_kind(method: str, region: str | None) -> str:
     """The region word for ``AxialSlicesd``: a method's own, or what ``--region`` asks for."""
-    if method == "sdedit":
-        return "image"
-    if method == "naive_repaint":
-        return "pathology"
+    if method in METHOD_REGIONS:
+        return METHOD_REGIONS[method]
+    if method == "prior" and region in (None, "auto"):
+        return "brain"  # the network finds the region of change; the option only limits it
     return region if region in ("brain", "pathology") else "dilate" if region in (None, "dilate") else "file"
 
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """MONAI and Ignite handlers."""
 
+from mededit_monai.handlers.changed_region import ChangedRegion
 from mededit_monai.handlers.checkpoint import TrainingCheckpoint
 from mededit_monai.handlers.edit_writer import EditWriter
 from mededit_monai.handlers.ema import ExponentialMovingAverage
@@ -13,6 +14,7 @@ from mededit_monai.handlers.quick_edit import QuickEdit
 from mededit_monai.handlers.training_log import TrainingLog
 
 __all__ = [
+    "ChangedRegion",
     "CaseTable",
     "EditMetric",
     "EditWriter",

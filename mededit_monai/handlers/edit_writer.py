@@ -29,7 +29,8 @@ class EditWriter:
     Args:
         output_dir: gets ``<case>/edited.nii.gz``, ``edited_slice.nii.gz``, ``edit_region.nii.gz``, ``preview.png``,
             ``provenance.json``; with several samples ``<case>/sample_k/…`` and ``mean.nii.gz``, ``sd.nii.gz``.
-        inferer: its ``nfe`` is recorded.
+        inferer: its ``nfe`` is recorded; where it has an ``edit_region`` of the last call, that is the region written,
+            sample by sample, instead of the batch's.
         seed, samples: as given to ``EditPrepareBatch``.
         restore: ``residual`` or ``replace``.
     """
@@ -54,12 +55,16 @@ class EditWriter:
         prior = to_unit_range(engine.state.output[CommonKeys.IMAGE]).float().cpu().numpy()[:, 0]
         edits = to_unit_range(engine.state.output[CommonKeys.PRED]).float().cpu().numpy()[:, 0]
         batch, row, first = engine.state.batch, 0, 0
+        found = getattr(self.inferer, "edit_region", None)
         for case in batch["cases"]:
             count = len(case["slices"])
             masks = {k: batch[k][first : first + count, 0].numpy() > 0 for k in ("brain", "pathology", "region")}
             block = slice(row, row + count * self.samples)
             shape = (self.samples, count, *edits.shape[1:])
-            self._write_case(case, prior[block].reshape(shape)[0], edits[block].reshape(shape), masks, seconds)
+            region = masks.pop("region")[None].repeat(self.samples, axis=0)
+            if found is not None:
+                region = found[block, 0].cpu().numpy().reshape(shape)
+            self._write_case(case, prior[block].reshape(shape)[0], edits[block].reshape(shape), masks, region, seconds)
             row, first = row + count * self.samples, first + count
 
     def _write_case(
@@ -68,6 +73,7 @@ class EditWriter:
         prior: np.ndarray,
         edits: np.ndarray,
         masks: Mapping[str, np.ndarray],
+        regions: np.ndarray,
         seconds: float,
     ) -> None:
         final = self.output_dir / case["case_id"]
@@ -89,12 +95,14 @@ class EditWriter:
             folder = unfinished if self.samples == 1 else unfinished / f"sample_{k}"
             folder.mkdir(exist_ok=True)
             sample_facts = facts | {"case_seed": case_seed(self.seed, case["case_id"], k), "sample": k}
-            volumes.append(self._write_sample(folder, case, prior, edits[k], masks, sample_facts))
+            sample_masks = {**masks, "region": regions[k]}
+            volumes.append(self._write_sample(folder, case, prior, edits[k], sample_masks, sample_facts))
         if self.samples > 1:
             stack, affine = np.stack(volumes), case["scan"].native_affine
             save_synthetic(stack.mean(0, dtype=np.float64).astype(np.float32), affine, unfinished / "mean.nii.gz")
             save_synthetic(stack.std(0, dtype=np.float64).astype(np.float32), affine, unfinished / "sd.nii.gz")
-            self._preview(unfinished, case, prior, edits.mean(0), masks, f"mean of {self.samples} samples")
+            union = {**masks, "region": regions.any(axis=0)}
+            self._preview(unfinished, case, prior, edits.mean(0), union, f"mean of {self.samples} samples")
             write_provenance(unfinished, case["request"], facts | {"warnings": case["warnings"]})
         replace_folder(unfinished, final)
         self.written.append(final)

@@ -15,18 +15,25 @@ from monai.networks.schedulers import Scheduler
 from mededit_monai.inferers import build_inferer, case_seed
 from mededit_monai.metrics import edge_gradient
 from mededit_monai.metrics.contrast import lesion_contrast
+from mededit_monai.metrics.truth import zone_errors
 from mededit_monai.reports.sheet import save_sheet
 from mededit_monai.training.distributed import is_main_process
 from mededit_monai.transforms.conditions import condition_channels
 from mededit_monai.transforms.intensity import to_model_range, to_unit_range
+from mededit_monai.transforms.masks import edit_region
+
+#: k of the zone in which errors are compared: the thesis's edit region.
+ZONE = 25
 
 
 class QuickEdit:
     """
     Edit the first validation cases with few evaluations; save prior, truth and edit side by side.
 
-    Adds two metrics. ``edit_contrast``: change inside p against the true lesion's, 1 is right (pairs only).
-    ``edit_gradient``: step across M's edge against the unedited scan's, 1 is right.
+    Adds metrics. ``edit_contrast``: change inside p against the true lesion's, 1 is right (pairs only).
+    ``edit_gradient``: step across M's edge against the unedited scan's, 1 is right. ``zone_error`` and
+    ``no_edit_zone_error``: mean absolute error between p and the edge of dilate(p, 25), of the edit and of no edit
+    (pairs only).
 
     Args:
         network: usually the averaged network.
@@ -50,7 +57,8 @@ class QuickEdit:
         self.condition = condition
         self.network, self.path, self.cases, self.interval = network, Path(path), cases, interval
         method = "mededit" if family == "composed" else family
-        self.inferer = build_inferer(method, scheduler, resample=1, steps=20, spacing="logsnr")
+        steps = 5 if family == "prior" else 20
+        self.inferer = build_inferer(method, scheduler, condition, resample=1, steps=steps, spacing="logsnr")
         self._batch: dict[str, torch.Tensor] = {}
 
     def attach(self, engine: Engine) -> None:
@@ -77,7 +85,10 @@ class QuickEdit:
         channels = torch.stack([condition_channels(mask, self.condition) for mask in masks])
         edited = self.inferer(to_model_range(prior.to(device)), self.network, brain, channels, seeds=seeds)
         stacks = {"prior": prior, "truth": truth, "edit": to_unit_range(edited), "brain": brain, "pathology": pathology}
-        stacks["region"] = self.inferer.region(brain, channels)
+        found = getattr(self.inferer, "edit_region", None)
+        edge_of = getattr(self.inferer, "hole", self.inferer.region)  # a seam runs along the hole, if there is one
+        stacks["region"] = edge_of(brain, channels) if found is None else found
+        stacks["zone"] = edit_region(pathology, brain, ZONE)
         planes = {k: v[:, 0].cpu().numpy() for k, v in stacks.items()}
         engine.state.metrics |= edit_scores(planes, paired="prior" in self._batch)
         self.path.mkdir(parents=True, exist_ok=True)
@@ -93,19 +104,23 @@ def edit_scores(planes: Mapping[str, np.ndarray], paired: bool) -> dict[str, flo
     Mean scores over cases with a lesion.
 
     Args:
-        planes: ``prior``, ``truth``, ``edit`` in [0, 1] and masks ``brain``, ``pathology``, ``region``, NxHxW each.
+        planes: ``prior``, ``truth``, ``edit`` in [0, 1] and masks ``brain``, ``pathology``, ``region``, ``zone``, NxHxW
+            each; ``zone`` is the same for all methods, so that their errors can be compared.
         paired: whether ``truth`` is the true counterfactual of ``prior``.
     """
-    contrasts, gradients = [], []
+    contrasts, gradients, errors = [], [], []
     for k in np.flatnonzero(planes["pathology"].any(axis=(1, 2))):
         prior, truth, edit, brain, lesion, region = (
             planes[name][k] for name in ("prior", "truth", "edit", "brain", "pathology", "region")
         )
         contrasts.append(lesion_contrast(prior, edit, truth, lesion))
+        errors.append(zone_errors(edit, truth, prior, lesion, planes["zone"][k], brain)["zone"])
         gradients.append((edge_gradient(edit, region, brain), edge_gradient(prior, region, brain)))
     scores = {}
     if paired and contrasts:
         scores["edit_contrast"] = float(np.nanmean(contrasts))
+        scores["zone_error"] = float(np.nanmean([e.error for e in errors]))
+        scores["no_edit_zone_error"] = float(np.nanmean([e.idle for e in errors]))
     if gradients:
         scores["edit_gradient"] = float(np.nanmean([g[0] for g in gradients]) / np.nanmean([g[1] for g in gradients]))
     return scores

@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Editing samplers."""
 
+from mededit_monai.inferers.context import ContextInferer
 from mededit_monai.inferers.methods import METHODS, MedEditInferer, NaiveRePaintInferer, SDEditInferer, build_inferer
 from mededit_monai.inferers.noise import CaseNoise, case_seed
+from mededit_monai.inferers.palette import OriginalPaletteInferer, PaletteInferer
 from mededit_monai.inferers.prepare_batch import CohortPrepareBatch, EditPrepareBatch
+from mededit_monai.inferers.prior_conditioned import PriorConditionedInferer
 from mededit_monai.inferers.repaint import ResampledInpaintingInferer
 from mededit_monai.inferers.schedule import NoiseLevels, evaluations, noise_levels, visits
 
@@ -12,10 +15,14 @@ __all__ = [
     "METHODS",
     "CaseNoise",
     "CohortPrepareBatch",
+    "ContextInferer",
     "EditPrepareBatch",
     "MedEditInferer",
     "NaiveRePaintInferer",
     "NoiseLevels",
+    "OriginalPaletteInferer",
+    "PaletteInferer",
+    "PriorConditionedInferer",
     "ResampledInpaintingInferer",
     "SDEditInferer",
     "build_inferer",

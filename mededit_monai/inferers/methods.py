@@ -11,6 +11,9 @@ import torch
 from monai.networks.schedulers import Scheduler
 
 from mededit_monai.errors import InputError
+from mededit_monai.inferers.context import ContextInferer
+from mededit_monai.inferers.palette import OriginalPaletteInferer, PaletteInferer
+from mededit_monai.inferers.prior_conditioned import PriorConditionedInferer
 from mededit_monai.inferers.repaint import ResampledInpaintingInferer
 
 
@@ -50,16 +53,25 @@ METHODS: dict[str, type[ResampledInpaintingInferer]] = {
     "mededit": MedEditInferer,
     "naive_repaint": NaiveRePaintInferer,
     "sdedit": SDEditInferer,
+    "palette": PaletteInferer,
+    "palette_original": OriginalPaletteInferer,
+    "context": ContextInferer,
+    "prior": PriorConditionedInferer,
 }
 
 
-def build_inferer(method: str, scheduler: Scheduler, **settings: Any) -> ResampledInpaintingInferer:
+def build_inferer(
+    method: str, scheduler: Scheduler, condition: str | None = None, **settings: Any
+) -> ResampledInpaintingInferer:
     """
     An editing inferer by its name on the command line.
 
+    Args:
+        condition: what the pathology channels of a call are; needed by methods whose network takes every condition.
+
     Raises:
         ValueError: unknown method, or a value that the method's inferer refuses.
-        InputError: unknown setting.
+        InputError: unknown setting, or no condition where one is needed.
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
@@ -67,4 +79,8 @@ def build_inferer(method: str, scheduler: Scheduler, **settings: Any) -> Resampl
     if unknown := sorted(set(settings) - known):
         wanted = ", ".join(sorted(known))
         raise InputError(f"--inferer#{unknown[0]}: build_inferer knows no such setting; it takes {wanted}.")
+    if "condition" in inspect.signature(METHODS[method]).parameters:
+        if condition is None:
+            raise InputError(f"--inferer#condition: is missing; {method} wants to know which channels it is given.")
+        settings["condition"] = condition
     return METHODS[method](scheduler, **settings)

@@ -124,11 +124,32 @@ class ResampledInpaintingInferer(Inferer):
             seeds = torch.randint(2**62, (inputs.shape[0],)).tolist()
         brain, pathology = brain.to(inputs), pathology.to(inputs)
         edit = self.region(brain, pathology) if region is None else region.to(inputs.device) > 0
-        return self._run(inputs, network, torch.cat([brain, pathology], dim=1), edit, CaseNoise(seeds, inputs))
+        noise = CaseNoise(seeds, inputs)
+        condition = self._condition(inputs, brain, pathology, edit, noise)
+        return self._run(inputs, network, condition, edit, noise)
 
     def region(self, brain: torch.Tensor, pathology: torch.Tensor) -> torch.Tensor:
         """The method's own edit region M, bool, Nx1xHxW[xD]."""
         return edit_region(pathology, brain, self.dilation, self.within_brain)
+
+    def _condition(
+        self, prior: torch.Tensor, brain: torch.Tensor, pathology: torch.Tensor, edit: torch.Tensor, noise: CaseNoise
+    ) -> torch.Tensor:
+        """What the network sees behind x_t, the same at every level."""
+        return torch.cat([brain, pathology], dim=1)
+
+    def _without_lesion(self, condition: torch.Tensor) -> torch.Tensor:
+        """The condition with p = 0, for guidance."""
+        healthy = condition.clone()
+        healthy[:, 1:] = 0  # the brain mask is kept
+        return healthy
+
+    def _first(self, prior: torch.Tensor, edit: torch.Tensor, noise: CaseNoise) -> torch.Tensor:
+        """x at the noisiest level."""
+        x = noise()
+        if self.start < 1 or self.mode == "paper":
+            return forward_noise(prior, self.levels.alpha_bar(len(self.levels) - 1), x)
+        return x
 
     def _run(
         self,
@@ -140,9 +161,7 @@ class ResampledInpaintingInferer(Inferer):
     ) -> torch.Tensor:
         levels, paper = self.levels, self.mode == "paper"
         second_order = SecondOrder(levels)
-        x = noise()
-        if self.start < 1 or paper:
-            x = forward_noise(prior, levels.alpha_bar(len(levels) - 1), x)
+        x = self._first(prior, edit, noise)
         bar = tqdm(total=evaluations(self.moves), desc="denoising", disable=not self.progress, leave=False)
         for origin, target in self.moves:
             if target > origin:  # resampling: undo
@@ -179,9 +198,7 @@ class ResampledInpaintingInferer(Inferer):
         """x̂0 at a level, guided and clipped."""
         output = self._forward(network, torch.cat([x_t, condition], dim=1), level)
         if self.guidance != 1:
-            healthy = condition.clone()
-            healthy[:, 1:] = 0  # p = 0, brain mask kept
-            null = self._forward(network, torch.cat([x_t, healthy], dim=1), level)
+            null = self._forward(network, torch.cat([x_t, self._without_lesion(condition)], dim=1), level)
             output = null + self.guidance * (output - null)
         x0 = clean_estimate(output, x_t, self.levels.alpha_bar(level), str(self.scheduler.prediction_type))
         return x0 if self.clip is None else x0.clamp(*self.clip)

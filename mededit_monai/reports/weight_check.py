@@ -77,6 +77,7 @@ def check_weights(bundle: str, cases: int = 20, seed: int = 0, anatomies: str | 
     started = time.perf_counter()
     edited = inferer(to_model_range(batch["prior"]), network.eval(), batch["brain"], pathology, seeds=seeds)
     seconds = (time.perf_counter() - started) / cases
+    region = region if getattr(inferer, "edit_region", None) is None else inferer.edit_region
     edit = to_unit_range(edited)[:, 0].numpy()
     rows = []
     for k in range(cases):
@@ -128,12 +129,12 @@ def main() -> int:
     parser.add_argument("--weights", default=None, help="other weights than the bundle's")
     parser.add_argument("--anatomies", default=None, help="folder of held-out label maps; default: the template")
     parser.add_argument("--cases", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--method", default="mededit", help="any method of the bundle's inference.yaml")
+    parser.add_argument("--steps", type=int, default=None, help="default: the method's")
     parser.add_argument("--output_dir", default="out/weight_check")
     given = parser.parse_args()
-    options = {"steps": given.steps, "condition": given.condition} | (
-        {"weights": given.weights} if given.weights else {}
-    )
+    options = {"method": given.method, "condition": given.condition}
+    options |= {name: getattr(given, name) for name in ("weights", "steps") if getattr(given, name) is not None}
     result = check_weights(given.bundle, given.cases, anatomies=given.anatomies, **options)
     folder = Path(given.output_dir)
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,10 +16,15 @@ class RandLesionFreed(RandomizableTransform):
     With probability ``prob`` show the case without its lesion: ``pathology`` (and ``regions``) become zero, and where
     the case has a ``prior`` (a simulated pair), image and brain mask become the prior's. Without one the image keeps
     its lesion and only the condition is dropped, as in classifier-free guidance; the null condition is 0 in both cases.
+
+    Args:
+        prob: share of the cases.
+        keep_prior: whether ``prior`` and ``prior_brain`` stay in the case, for networks that see them.
     """
 
-    def __init__(self, prob: float = 0.15) -> None:
+    def __init__(self, prob: float = 0.15, keep_prior: bool = False) -> None:
         super().__init__(prob=prob)
+        self.keep_prior = keep_prior
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """
@@ -35,4 +40,4 @@ class RandLesionFreed(RandomizableTransform):
             if "prior" in case:
                 case["image"] = case["prior"]
                 case["brain"] = case.get("prior_brain", case["brain"])
-        return {k: v for k, v in case.items() if k not in ("prior", "prior_brain")}
+        return case if self.keep_prior else {k: v for k, v in case.items() if k not in ("prior", "prior_brain")}

@@ -54,3 +54,18 @@ def min_snr_weight(alpha_bar: torch.Tensor, gamma: float, prediction_type: str) 
     if prediction_type == "sample":
         return capped
     return capped / (snr if prediction_type == "epsilon" else snr + 1)
+
+
+def region_weight(region: torch.Tensor) -> torch.Tensor:
+    """
+    Weights of a loss that counts inside a region only: √(all pixels / the region's pixels) there, 0 elsewhere.
+
+    Halfway between pixels that count alike, where large regions drown small ones, and cases that count alike, where a
+    region of a few pixels makes most of the noise.
+
+    Args:
+        region: bool, Nx1xHxW[xD]; an empty one gets no weight.
+    """
+    inside = region.float()
+    share = inside.flatten(1).mean(dim=1).clamp(min=1 / inside[0].numel())
+    return inside / share.sqrt().view(-1, *[1] * (inside.ndim - 1))

@@ -10,8 +10,23 @@ from pathlib import Path
 import torch
 
 from mededit_monai.errors import InputError
+from mededit_monai.families import FAMILIES
 from mededit_monai.networks.weights import read_weights
-from mededit_monai.transforms.conditions import condition_width
+from mededit_monai.transforms.conditions import CONDITIONS, condition_width
+
+#: Names of input channels. The regions make up the mask.
+REGIONS = ("core", "edema", "rim")
+PATHOLOGY = {"mask": ("mask",), "box": ("box",), "regions": REGIONS}
+SCANS = {
+    "composed": (),
+    "palette": ("scan with a hole",),
+    "palette_original": ("scan with a hole",),
+    "context": ("visible scan", "region"),
+    "prior": ("prior scan",),
+}
+
+#: The output layer of MaskConditionedUNet.
+OUTPUT_LAYER = "unet.out.2.conv."
 
 logger = logging.getLogger(__name__)
 
@@ -22,44 +37,50 @@ def prepared_network(
     init_weights: str | Path | None = None,
     channels_last: bool = False,
     condition: str = "mask",
+    family: str = "composed",
 ) -> torch.nn.Module:
     """
     Warm-start a network and move it to its device.
 
     Args:
-        init_weights: weight file of a network of the same kind, perhaps with other input channels.
+        init_weights: weight file of a network of the same kind, perhaps with other input or fewer output channels.
         channels_last: store the weights channels last (2-D only; faster on most devices).
-        condition: what the network's condition channels hold.
+        condition, family: what the network's input channels hold.
 
     Raises:
         InputError: if the weights do not fit.
     """
     if init_weights is not None:
-        warm_start(network, init_weights, condition)
+        warm_start(network, init_weights, condition, family)
     network = network.to(device)
     return network.to(memory_format=torch.channels_last) if channels_last else network
 
 
-def warm_start(network: torch.nn.Module, path: str | Path, condition: str = "mask") -> list[str]:
+def warm_start(
+    network: torch.nn.Module, path: str | Path, condition: str = "mask", family: str = "composed"
+) -> list[str]:
     """
-    Load weights of a network that may have had other input channels.
+    Load weights of a network that may have had other input channels, or fewer outputs.
 
-    Condition channels stand behind the others, also behind a space-to-depth fold, which keeps the cells of a channel
-    together. New ones start at zero, so the network first computes what the old one did, whatever they hold. The three
-    ``regions`` of a tumour make up its mask: each starts with the mask channel's weights, which computes the same
-    too; the other way round the mask channel starts with the mean of the three.
+    Which channels the file's network had follows from their number. Channels of the same name keep their weights, also
+    behind a space-to-depth fold, which keeps the cells of a channel together. Mask and boxes start as each other, and
+    the three ``regions`` of a tumour make up its mask: each starts with the mask channel's weights, the mask with the
+    mean of theirs. All others, and all outputs behind the file's own, start at zero. So a network that only gained
+    channels first computes what the old one did, whatever they hold. The family ``prior`` denoises a change y_t and
+    sees the scan beside it: its scan channel starts as x_t, which was the scan, and all its outputs at zero.
 
     Args:
         path: plain state dict.
         condition: ``mask``, ``box`` or ``regions``: what the network's own condition channels hold.
+        family: of the network, see :mod:`mededit_monai.families`.
 
     Returns:
-        names of the tensors whose input channels were adapted.
+        names of the tensors that were adapted.
 
     Raises:
-        InputError: missing or broken file, other names, or shapes that differ in more than input channels.
+        InputError: missing or broken file, other names, or shapes that differ in more than channels.
     """
-    state, wanted, widened = read_weights(path), network.state_dict(), []
+    state, wanted, adapted, told = read_weights(path), network.state_dict(), [], []
     if set(state) != set(wanted):
         odd = sorted(set(state) ^ set(wanted))[0]
         raise InputError(
@@ -69,35 +90,83 @@ def warm_start(network: torch.nn.Module, path: str | Path, condition: str = "mas
         old, new = tuple(tensor.shape), tuple(wanted[name].shape)
         if old == new:
             continue
-        adapted = _adapted(tensor, new, network, condition)
-        if adapted is None:
+        found = _with_outputs(name, tensor, new, network, family) or _with_inputs(
+            tensor, new, network, condition, family
+        )
+        if found is None:
             raise InputError(
-                f"{path}: '{name}' has shape {old}, wanted {new}; only added input channels, and regions in place of "
-                f"the mask, can be warm-started."
+                f"{path}: '{name}' has shape {old}, wanted {new}; only added input channels, inputs of another family, "
+                f"and added outputs can be warm-started."
             )
-        state[name] = adapted
-        widened.append(name)
+        state[name], note = found
+        adapted.append(name)
+        told.append(f"; {name}: {note}")
     network.load_state_dict(state)
-    logger.info("warm start from %s%s", path, f", input channels adapted in {widened}" if widened else "")
-    return widened
+    logger.info("warm start from %s%s", path, "".join(told))
+    return adapted
 
 
-def _adapted(
-    tensor: torch.Tensor, shape: tuple[int, ...], network: torch.nn.Module, condition: str
-) -> torch.Tensor | None:
-    """A first layer's weights for other input channels; None if more than those differ."""
+def _with_outputs(
+    name: str, tensor: torch.Tensor, shape: tuple[int, ...], network: torch.nn.Module, family: str
+) -> tuple[torch.Tensor, str] | None:
+    """An output layer's weight or bias with outputs added, and a note; the fold keeps an output's cells together."""
+    if not name.startswith(OUTPUT_LAYER) or tuple(tensor.shape[1:]) != shape[1:] or tensor.shape[0] > shape[0]:
+        return None
+    cells = shape[0] // network.out_channels
+    if tensor.shape[0] % cells:
+        return None
+    padded = torch.zeros(shape, dtype=tensor.dtype)
+    if family == "prior":
+        return padded, "outputs at zero, as they are of another kind"
+    padded[: tensor.shape[0]] = tensor
+    return padded, f"{tensor.shape[0] // cells} of {network.out_channels} outputs taken, others at zero"
+
+
+def _with_inputs(
+    tensor: torch.Tensor, shape: tuple[int, ...], network: torch.nn.Module, condition: str, family: str
+) -> tuple[torch.Tensor, str] | None:
+    """A first layer's weights for other input channels, and a note; None if more than those differ."""
     if not (tensor.ndim == len(shape) > 1 and (tensor.shape[0], *tensor.shape[2:]) == (shape[0], *shape[2:])):
         return None
     cells = shape[1] // getattr(network, "in_channels", shape[1])
-    before, after = tensor.shape[1] // cells, shape[1] // cells
-    plain, split = 2 + condition_width("mask"), 2 + condition_width("regions")  # behind x_t and the brain mask
-    if (condition, before, after) == ("regions", plain, split):
-        return torch.cat([tensor[:, : 2 * cells], *[tensor[:, 2 * cells :]] * (split - 2)], dim=1)
-    if condition != "regions" and (before, after) == (split, plain):
-        regions = tensor[:, 2 * cells :].unflatten(1, (split - 2, cells))
-        return torch.cat([tensor[:, : 2 * cells], regions.mean(dim=1)], dim=1)
-    if before > after:
-        return None
-    padded = torch.zeros(shape, dtype=tensor.dtype)
-    padded[:, : tensor.shape[1]] = tensor
-    return padded
+    before, after = _known_names(tensor.shape[1] // cells), input_names(family, condition)
+    if before is None or len(after) * cells != shape[1]:  # channels without names: added ones start at zero
+        if tensor.shape[1] > shape[1]:
+            return None
+        padded = torch.zeros(shape, dtype=tensor.dtype)
+        padded[:, : tensor.shape[1]] = tensor
+        return padded, "added channels at zero"
+    blocks = tensor.unflatten(1, (len(before), cells))
+    columns, notes = [], []
+    for name in after:
+        sources = _sources(name, before)
+        at = [before.index(source) for source in sources]
+        columns.append(blocks[:, at].mean(dim=1) if at else torch.zeros_like(blocks[:, 0]))
+        notes.append(f"{name} " + ("taken" if sources == (name,) else f"as {'+'.join(sources)}" if at else "at zero"))
+    return torch.cat(columns, dim=1), ", ".join(notes)
+
+
+def input_names(family: str, condition: str) -> tuple[str, ...]:
+    """Names of a network's input channels, in order."""
+    known = FAMILIES[family]
+    condition_width(condition)  # refuses unknown ones
+    own = {"own": PATHOLOGY[condition], "fused": sum(PATHOLOGY.values(), ()), "none": ()}[known.pathology]
+    return ("y_t" if family == "prior" else "x_t", *(("brain",) if known.brain else ()), *own, *SCANS[family])
+
+
+def _known_names(count: int) -> tuple[str, ...] | None:
+    """The input channels of the networks that have so many; mask stands for boxes too."""
+    layouts = [input_names(family, condition) for family in FAMILIES for condition in CONDITIONS]
+    return next((names for names in layouts if len(names) == count), None)
+
+
+def _sources(name: str, before: tuple[str, ...]) -> tuple[str, ...]:
+    """The channels whose mean a channel starts with; none for one that starts at zero."""
+    if name in before:
+        return (name,)
+    if name == "prior scan":
+        return ("x_t",)
+    for stand_in in (("mask",), ("box",), REGIONS) if name in ("mask", "box", *REGIONS) else ():
+        if set(stand_in) <= set(before):
+            return stand_in
+    return ()

@@ -15,6 +15,7 @@ from mededit_monai.datasets.caching import CACHE_MODES
 from mededit_monai.errors import InputError, reporting_bad_input, require_choice
 from mededit_monai.families import FAMILIES
 from mededit_monai.training.losses import LOSSES
+from mededit_monai.training.palette_batch import HOLES
 from mededit_monai.transforms.conditions import CONDITIONS
 
 AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -33,15 +34,16 @@ def check_training_options(options: Mapping[str, Any]) -> None:
     """
     with reporting_bad_input():
         for name, known in (
+            ("family", tuple(FAMILIES)),
             ("loss_kind", tuple(LOSSES)),
             ("prediction_type", PREDICTION_TYPES),
             ("lr_schedule", LR_SCHEDULES),
             ("amp", (None, *AMP_TYPES)),
             ("cache", CACHE_MODES),
             ("condition", CONDITIONS),
-            ("family", tuple(FAMILIES)),
         ):
             require_choice(name, options[name], known)
+        _check_family(options)
         whole = [
             "max_epochs",
             "batch_size",
@@ -63,6 +65,21 @@ def check_training_options(options: Mapping[str, Any]) -> None:
             raise InputError(f"--ema_decay: got {options['ema_decay']!r}, wanted at least 0 (no average) and below 1.")
         if options["amp"] is not None and torch.device(options["device"]).type == "cpu":
             logger.warning("--amp %s: has no effect without a GPU; training in single precision.", options["amp"])
+
+
+def _check_family(options: Mapping[str, Any]) -> None:
+    """Refuse what a family of networks cannot be trained with."""
+    family = options["family"]
+    holes = FAMILIES[family].pathology == "none"
+    if holes and options["condition"] == "regions":
+        raise InputError(f"--condition: got 'regions', but {family} is not told of regions; wanted mask or box.")
+    if options.get("hole") is not None:
+        require_choice("hole", options["hole"], HOLES)
+        if not holes:
+            raise InputError(
+                f"--hole: applies to palette and palette_original, but --family is {family}; leave train_palette.yaml "
+                "out."
+            )
 
 
 def autocast_options(amp: str | None) -> dict[str, Any]:

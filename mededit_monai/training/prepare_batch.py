@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,14 @@ def training_target(scheduler: Scheduler, image: torch.Tensor, noise: torch.Tens
     if kind == "v_prediction":
         return scheduler.get_velocity(image, noise, t)
     raise ValueError(f"prediction_type {kind!r} is none of 'epsilon', 'sample', 'v_prediction'.")
+
+
+def batch_tensor(
+    batchdata: Mapping[str, Any], key: str, device: str | torch.device | None = None, non_blocking: bool = False
+) -> torch.Tensor:
+    """A batch's item as a plain float32 tensor: MetaTensor bookkeeping costs time at every operation of the network."""
+    data = convert_to_tensor(batchdata[key], track_meta=False)
+    return data.to(device=device, dtype=torch.float32, non_blocking=non_blocking)
 
 
 class MaskConditionedPrepareBatch(PrepareBatch):
@@ -81,21 +90,10 @@ class MaskConditionedPrepareBatch(PrepareBatch):
             image in [-1, 1]; target, with the loss's weights as last channel; (); the keywords of MONAI's
             ``DiffusionInferer``.
         """
-
-        def tensor(key: str) -> torch.Tensor:
-            # Plain tensors: MetaTensor bookkeeping costs time at every operation of the network.
-            data = convert_to_tensor(batchdata[key], track_meta=False)
-            return data.to(device=device, dtype=torch.float32, non_blocking=non_blocking)
-
+        tensor = partial(batch_tensor, batchdata, device=device, non_blocking=non_blocking)
         image = to_model_range(tensor("image"))
-        count, steps = image.shape[0], self.scheduler.num_train_timesteps
-        seeds = batchdata["seed"].tolist() if "seed" in batchdata else torch.randint(2**62, (count,)).tolist()
-        noise = CaseNoise(seeds, image)()
-        if self.even:
-            t = ((torch.arange(count) + 0.5) * steps / count).long()
-        else:
-            t = torch.tensor([np.random.default_rng(seed).integers(steps) for seed in seeds])
-        self.timesteps = t = t.to(image.device)
+        seeds = self._seeds(batchdata, image)
+        noise, t = CaseNoise(seeds, image)(), self.timesteps
         masks = tensor("regions" if self.condition == "regions" else "pathology")
         channels = torch.stack([condition_channels(mask, self.condition) for mask in masks])
         condition = torch.cat([tensor("brain"), channels], dim=1)
@@ -103,6 +101,17 @@ class MaskConditionedPrepareBatch(PrepareBatch):
         if self.min_snr_gamma is not None or self.lesion_weight:
             target = torch.cat([target, self._weight(tensor("pathology"), t)], dim=1)
         return image, target, (), {"noise": noise, "timesteps": t, "condition": condition, "mode": "concat"}
+
+    def _seeds(self, batchdata: Mapping[str, Any], image: torch.Tensor) -> list[int]:
+        """The cases' seeds, from which their ``timesteps`` are set."""
+        count, steps = image.shape[0], self.scheduler.num_train_timesteps
+        seeds = batchdata["seed"].tolist() if "seed" in batchdata else torch.randint(2**62, (count,)).tolist()
+        if self.even:
+            t = ((torch.arange(count) + 0.5) * steps / count).long()
+        else:
+            t = torch.tensor([np.random.default_rng(seed).integers(steps) for seed in seeds])
+        self.timesteps = t.to(image.device)
+        return seeds
 
     def _weight(self, pathology: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         weight = 1 + self.lesion_weight * pathology.amax(dim=1, keepdim=True)

@@ -102,7 +102,7 @@ class AxialSlicesd(Transform):
         if self.region == "brain":
             return brain
         if self.region == "pathology":
-            return pathology
+            return pathology & brain  # a box may reach beyond the brain
         if self.slice_index == "all":
             return tapered_dilation(pathology, self.dilation, slice_pixels) & brain
         return dilate(torch.from_numpy(pathology)[:, None], self.dilation)[:, 0].numpy() & brain

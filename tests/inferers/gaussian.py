@@ -147,3 +147,64 @@ def conditional(covariance: np.ndarray, prior: np.ndarray, edit: np.ndarray) -> 
     """Exact mean and covariance of the edited part given the rest."""
     gain = covariance[np.ix_(edit, ~edit)] @ np.linalg.inv(covariance[np.ix_(~edit, ~edit)])
     return gain @ prior[~edit], covariance[np.ix_(edit, edit)] - gain @ covariance[np.ix_(~edit, edit)]
+
+
+class ConditionalNetwork:
+    """
+    The optimal denoiser for rows ~ N(0, Σ) of which it is shown the entries outside a hole, in channel ``scan``.
+
+    Channel ``hole_at``, if given, must hold the hole; what ``scan`` holds inside the hole is not looked at.
+    """
+
+    def __init__(
+        self, covariance: np.ndarray, hole: np.ndarray, scan: int, hole_at: int | None = None, kind: str = "epsilon"
+    ) -> None:
+        self.covariance, self.hole, self.scan, self.hole_at, self.kind = covariance, hole, scan, hole_at, kind
+
+    def __call__(self, x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        assert (timesteps == timesteps[0]).all()
+        if self.hole_at is not None:
+            assert ((x[:, self.hole_at] > 0) == torch.from_numpy(self.hole)).all()
+        a, x_t, scan = ALPHA_BAR[int(timesteps[0])], x[:, 0].double().numpy(), x[:, self.scan].double().numpy()
+        hole, clean = self.hole, scan.copy()
+        gain = self.covariance[np.ix_(hole, ~hole)] @ np.linalg.inv(self.covariance[np.ix_(~hole, ~hole)])
+        mean = scan[..., ~hole] @ gain.T
+        spread = self.covariance[np.ix_(hole, hole)] - gain @ self.covariance[np.ix_(~hole, hole)]
+        clean[..., hole] = mean + (x_t[..., hole] - np.sqrt(a) * mean) @ clean_matrix(spread, a).T
+        answer = {
+            "epsilon": (x_t - np.sqrt(a) * clean) / np.sqrt(1 - a),
+            "sample": clean,
+            "v_prediction": (np.sqrt(a) * x_t - clean) / np.sqrt(1 - a),
+        }[self.kind]
+        return torch.from_numpy(answer)[:, None].to(x.dtype)
+
+
+def propagated_hole(
+    mean: np.ndarray, covariance: np.ndarray, timesteps: list[int], kind: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance of a sampler's result where the exact denoiser of N(mean, covariance) draws a hole."""
+    n = len(mean)
+    path = [*sorted(timesteps, reverse=True), -1]
+    state = np.hstack([np.eye(n), np.zeros((n, 1))])  # x as an affine function of the start: [A | b]
+    cov, before, lambda_before = np.eye(n), None, None
+    for t, s in zip(path[:-1], path[1:]):
+        a_t, a_s = ALPHA_BAR[t], 1.0 if s < 0 else ALPHA_BAR[s]
+        matrix = clean_matrix(covariance, a_t)
+        clean = matrix @ state
+        clean[:, -1] += mean - np.sqrt(a_t) * matrix @ mean
+        if kind == "dpm2m":
+            if s < 0:
+                return clean[:, -1], clean[:, :-1] @ clean[:, :-1].T
+            lam_t, lam_s = (0.5 * np.log(a / (1 - a)) for a in (a_t, a_s))
+            h, direction = lam_s - lam_t, clean
+            if before is not None:
+                r = (lam_t - lambda_before) / h
+                direction = (1 + 1 / (2 * r)) * clean - 1 / (2 * r) * before
+            state = np.sqrt((1 - a_s) / (1 - a_t)) * state - np.sqrt(a_s) * (np.exp(-h) - 1) * direction
+            before, lambda_before = clean, lam_t
+            continue
+        on_clean, on_noisy, extra = {"ddpm": ddpm_step, "ddim": ddim_step}[kind](a_t, a_s)
+        step = on_clean * matrix + on_noisy * np.eye(n)
+        cov = step @ cov @ step.T + extra * np.eye(n)
+        state = on_clean * clean + on_noisy * state
+    return state[:, -1], cov

@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 import torch
 
 from mededit_monai.errors import InputError
+from mededit_monai.families import FAMILIES
 from mededit_monai.networks import MaskConditionedUNet, save_weights
 from mededit_monai.training import prepared_network, warm_start
 
@@ -51,6 +54,82 @@ def test_regions_take_over_the_mask_and_back(tmp_path, patch):
     warm_start(back, tmp_path / "regions.pt")
     kernel, wanted = (n.unet.conv_in.conv.weight.detach() for n in (back, old))
     assert torch.allclose(kernel, wanted, atol=1e-3)
+
+
+#: Family → places of x_t, the brain mask and the pathology channels that a mask starts, among its input channels.
+PLACES = {"palette": (0, None, ()), "context": (0, 1, (2, 3))}
+
+
+@pytest.mark.parametrize("patch", [1, 2])
+@pytest.mark.parametrize("family", PLACES)
+def test_other_families_take_over_what_they_share(tmp_path, family, patch, caplog):
+    """Fed what the composed network knows, each computes what that did, whatever else it sees."""
+    x_at, brain_at, lesion_at = PLACES[family]
+    count, outputs = FAMILIES[family].in_channels("mask"), FAMILIES[family].outputs
+    old, new = network(3, patch=patch), network(count, seed=1, patch=patch, out_channels=outputs)
+    save_weights(old, tmp_path / "old.pt")
+    with caplog.at_level(logging.INFO):
+        warm_start(new, tmp_path / "old.pt", family=family)
+    x, t = torch.randn(2, 3, 16, 16), torch.tensor([5, 900])
+    seen = torch.randn(2, count, 16, 16)  # scans and regions: not looked at yet
+    seen[:, x_at] = x[:, 0]
+    if brain_at is None:
+        x[:, 1:] = 0
+    else:
+        seen[:, 2:7], seen[:, brain_at] = 0, x[:, 1]
+    with torch.no_grad():
+        wanted = old(x, t)
+        for place in lesion_at or (None,):  # as mask or as boxes
+            shown = seen.clone()
+            if place is not None:
+                shown[:, place] = x[:, 2]
+            found = new(shown, t)
+            assert torch.allclose(found[:, :1], wanted, atol=1e-6)
+            assert not found[:, 1:].any()
+    assert "x_t taken" in caplog.text and "at zero" in caplog.text
+    assert ("brain taken" in caplog.text) == (brain_at is not None)
+
+
+@pytest.mark.parametrize("patch", [1, 2])
+def test_fused_conditions_from_regions(tmp_path, patch):
+    """Regions keep their weights; mask and boxes start with the mean of the three."""
+    old, new = network(5, patch=patch), network(9, seed=1, patch=patch)
+    save_weights(old, tmp_path / "regions.pt")
+    warm_start(new, tmp_path / "regions.pt", family="context")
+    before, after = (n.unet.conv_in.conv.weight.detach().unflatten(1, (-1, patch**2)) for n in (old, new))
+    assert torch.equal(after[:, :2], before[:, :2]) and torch.equal(after[:, 4:7], before[:, 2:])
+    for place in (2, 3):
+        assert torch.allclose(after[:, place], before[:, 2:].mean(1), atol=1e-3)
+    assert not after[:, 7:].any()
+
+
+def test_between_new_families(tmp_path):
+    """Palette's two variants see the same channels; the editor takes b and p, and sees the prior as others saw x_t."""
+    one, other = network(2), network(2, seed=1)
+    save_weights(one, tmp_path / "palette.pt")
+    assert warm_start(other, tmp_path / "palette.pt", family="palette_original") == []
+    assert all(torch.equal(v, one.state_dict()[k]) for k, v in other.state_dict().items())
+    context, prior = network(9), network(8, seed=1, out_channels=2)
+    save_weights(context, tmp_path / "context.pt")
+    assert len(warm_start(prior, tmp_path / "context.pt", family="prior")) == 3
+    before, after = (n.unet.conv_in.conv.weight.detach().unflatten(1, (-1, 4)) for n in (context, prior))
+    assert torch.equal(after[:, 1:7], before[:, 1:7]) and torch.equal(after[:, 7], before[:, 0])
+    assert not after[:, 0].any() and not prior.unet.out[2].conv.weight.any() and not prior.unet.out[2].conv.bias.any()
+
+
+@pytest.mark.parametrize("patch", [1, 2])
+def test_new_outputs_start_at_zero(tmp_path, patch):
+    """Behind the old ones, cell by cell: MONAI's pixelshuffle keeps an output's cells together."""
+    old, new = network(3, patch=patch), network(3, seed=1, patch=patch, out_channels=3)
+    save_weights(old, tmp_path / "old.pt")
+    assert warm_start(new, tmp_path / "old.pt") == ["unet.out.2.conv.weight", "unet.out.2.conv.bias"]
+    x, t = torch.randn(2, 3, 16, 16), torch.tensor([5, 900])
+    with torch.no_grad():
+        found = new(x, t)
+        assert torch.allclose(found[:, :1], old(x, t), atol=1e-6) and not found[:, 1:].any()
+    with pytest.raises(InputError, match="only added input channels"):
+        save_weights(new, tmp_path / "new.pt")
+        warm_start(old, tmp_path / "new.pt")
 
 
 def test_the_same_network_takes_over_all(tmp_path):

@@ -1,0 +1,166 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a batch of simulated pairs to what the prior-conditioned network is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.networks.schedulers import Scheduler
+
+from mededit_monai.errors import InputError
+from mededit_monai.inferers.noise import CaseNoise
+from mededit_monai.inferers.prior_conditioned import prior_channels
+from mededit_monai.training.prepare_batch import MaskConditionedPrepareBatch, batch_tensor
+from mededit_monai.transforms.change import changed_region, scaled_change
+from mededit_monai.transforms.conditions import condition_channels, fused_channels
+from mededit_monai.transforms.intensity import to_model_range
+from mededit_monai.transforms.masks import edit_region
+
+#: How often each condition is drawn, relative to the others that the data have.
+CONDITION_SHARES = {"mask": 3, "box": 1, "regions": 2}
+
+#: k of the zone around the lesion, dilate(p, k) ∩ b: the thesis's edit region.
+ZONE = 25
+
+
+class PriorPrepareBatch(MaskConditionedPrepareBatch):
+    """
+    Noise, noise levels, target and condition for diffusion over the change y0 = (image - prior) / s.
+
+    In training every case draws its condition (mask, boxes or, where the data have them, regions) from its seed, so
+    that one network serves all. Levels are drawn evenly in λ = ½ ln(ᾱ/(1-ᾱ)), as few-step samplers visit them, and a
+    share of the cases is at t = T-1, where every sampler starts and a single evaluation ends: uniform timesteps would
+    leave that level a thousandth of the training.
+
+    Weights depend on what the network sees, p and the zone around it, and never on where the scan did change: weights
+    that knew the outcome would teach the network to expect it.
+
+    Args:
+        scheduler: source of ᾱ; must predict ``sample``.
+        condition: of a validation; a training draws.
+        even: for validation: levels spread evenly over the batch, and ``condition`` for all.
+        min_snr_gamma: not for this family.
+        lesion_weight: added weight of pixels inside the lesion.
+        zone_weight: added weight of dilate(p, 25) ∩ b around it.
+        top_share: share of the cases at t = T-1.
+
+    Raises:
+        InputError: a prediction type or weighting that is not this family's.
+
+    Attributes:
+        timesteps: of the last batch, N integers.
+        conditions: of the last batch, N names.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        condition: str = "mask",
+        even: bool = False,
+        min_snr_gamma: float | None = None,
+        lesion_weight: float = 0.0,
+        zone_weight: float = 0.0,
+        top_share: float = 0.3,
+    ) -> None:
+        super().__init__(scheduler, condition, even, min_snr_gamma, lesion_weight)
+        if str(scheduler.prediction_type) != "sample":
+            raise InputError(
+                f"--prediction_type: got '{scheduler.prediction_type}', but --family prior predicts the change itself; "
+                "wanted 'sample', leave the option out."
+            )
+        if min_snr_gamma is not None:
+            raise InputError(f"--min_snr_gamma: got {min_snr_gamma}, wanted none with --family prior; leave it out.")
+        self.zone_weight, self.top_share = zone_weight, top_share
+        self.conditions: list[str] = []
+        alpha_bar = scheduler.alphas_cumprod.double().cpu().numpy()
+        self._log_snr = 0.5 * np.log(alpha_bar / (1 - alpha_bar))
+
+    def __call__(
+        self,
+        batchdata: Mapping[str, Any],
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor, tuple, dict]:
+        """
+        Args:
+            batchdata: ``image`` and ``prior`` Nx1xHxW[xD] in [0, 1], ``brain``, ``pathology`` and perhaps
+                ``prior_brain`` and ``regions`` of the same shape; ``seed``, N numbers, without which torch draws.
+
+        Returns:
+            y0; target (y0, region of change, weight); (); the keywords of MONAI's ``DiffusionInferer``, whose
+            condition is [b, p in five channels, prior].
+
+        Raises:
+            InputError: cases without prior.
+        """
+        if "prior" not in batchdata:
+            first = batchdata.get("case_id", ["?"])[0]
+            raise InputError(f"case '{first}' has no 'prior'; --family prior wants pairs, see 'mededit simulate'.")
+
+        def tensor(key: str) -> torch.Tensor:
+            return batch_tensor(batchdata, key, device, non_blocking)
+
+        image, prior = to_model_range(tensor("image")), to_model_range(tensor("prior"))
+        brain, pathology = tensor("prior_brain" if "prior_brain" in batchdata else "brain"), tensor("pathology")
+        seeds = batchdata["seed"].tolist() if "seed" in batchdata else torch.randint(2**62, (len(image),)).tolist()
+        masks = {"mask": pathology, "box": pathology}
+        if "regions" in batchdata:
+            masks["regions"] = tensor("regions")
+        self.timesteps, self.conditions = self._draw(seeds, list(masks))
+        self.timesteps = self.timesteps.to(image.device)
+        fused = torch.cat(
+            [
+                fused_channels(condition_channels(masks[name][k], name)[None], name)
+                for k, name in enumerate(self.conditions)
+            ]
+        )
+        change = scaled_change(image, prior)
+        # A lesion that leaves the intensity as it was is a change too, where it is drawn.
+        region = changed_region(image, prior) | (pathology > 0)
+        target = torch.cat([change, region.float(), self._zone_weight(fused, brain)], dim=1)
+        condition = prior_channels(prior, brain, fused)
+        noise = CaseNoise(seeds, change)()
+        return (
+            change,
+            target,
+            (),
+            {
+                "noise": noise,
+                "timesteps": self.timesteps,
+                "condition": condition,
+                "mode": "concat",
+            },
+        )
+
+    def _draw(self, seeds: list[int], known: list[str]) -> tuple[torch.Tensor, list[str]]:
+        """Timestep and condition of every case."""
+        if self.even:
+            shares = (np.arange(len(seeds)) + 0.5) / len(seeds)
+            return torch.tensor([self.level(share) for share in shares]), [self.condition] * len(seeds)
+        odds = np.array([CONDITION_SHARES[name] for name in known], dtype=float)
+        levels, conditions = [], []
+        for seed in seeds:
+            rng = np.random.default_rng(seed)
+            levels.append(self.level(rng.random()))
+            conditions.append(str(rng.choice(known, p=odds / odds.sum())))
+        return torch.tensor(levels), conditions
+
+    def level(self, share: float) -> int:
+        """The timestep below which a ``share`` in [0, 1) of all draws is: the quantile function of the levels."""
+        if share >= 1 - self.top_share:
+            return len(self._log_snr) - 1
+        low, high = self._log_snr[-1], self._log_snr[0]
+        wanted = high - (high - low) * share / (1 - self.top_share)
+        return int(np.abs(self._log_snr - wanted).argmin())
+
+    def _zone_weight(self, shown: torch.Tensor, brain: torch.Tensor) -> torch.Tensor:
+        lesion = shown.amax(dim=1, keepdim=True) > 0
+        weight = 1 + self.lesion_weight * lesion
+        if self.zone_weight:  # a large kernel takes its time
+            weight = weight + self.zone_weight * (edit_region(shown, brain, ZONE) & ~lesion)
+        return weight

@@ -1,0 +1,154 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the networks of Palette and of context-aware MedEdit are shown, whose noise it is, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from gaussian import scheduler
+
+from mededit_monai.errors import InputError
+from mededit_monai.inferers import CaseNoise, build_inferer, case_seed
+from mededit_monai.networks import MaskConditionedUNet
+
+SEEDS = [case_seed(0, f"case_{k}") for k in range(5)]
+
+
+class Recorder:
+    """A network that remembers what it was shown and answers zero."""
+
+    def __init__(self) -> None:
+        self.seen: list[torch.Tensor] = []
+
+    def __call__(self, x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        self.seen.append(x.clone())
+        return torch.zeros_like(x[:, :1])
+
+
+def batch(count: int = 1, spatial: tuple[int, ...] = (16, 16)) -> dict[str, torch.Tensor]:
+    """Priors, brains that miss the first two rows, and lesions that reach into them."""
+    prior = torch.rand((count, 1, *spatial), generator=torch.Generator().manual_seed(0)) * 2 - 1
+    brain, lesion = torch.ones_like(prior), torch.zeros_like(prior)
+    brain[:, :, :2] = 0
+    lesion[(slice(None), slice(None), slice(1, 6)) + (slice(5, 8),) * (len(spatial) - 1)] = 1
+    return {"inputs": prior, "brain": brain, "pathology": lesion}
+
+
+def inferer(method: str, **settings):
+    return build_inferer(method, scheduler("v_prediction"), condition=settings.pop("condition", "mask"), **settings)
+
+
+def small_network(channels: int, spatial_dims: int = 2) -> MaskConditionedUNet:
+    torch.manual_seed(0)
+    size = {"channels": (8, 16), "attention_levels": (False, True), "norm_num_groups": 4, "num_head_channels": 8}
+    network = MaskConditionedUNet(spatial_dims, channels, **size)
+    with torch.no_grad():
+        for weight in network.parameters():  # MONAI's last layers start at zero
+            weight.add_(0.05 * torch.randn_like(weight))
+    return network.eval()
+
+
+@pytest.mark.parametrize("method", ["palette", "palette_original"])
+def test_palette_sees_the_scan_with_one_draw_of_noise_in_the_hole(method):
+    cases, network = batch(2), Recorder()
+    inferer(method, steps=4)(network=network, seeds=SEEDS[:2], **cases)
+    hole = (cases["pathology"] > 0) & (cases["brain"] > 0)
+    drawn = CaseNoise(SEEDS[:2], cases["inputs"])
+    filling, start = drawn(), drawn()
+    assert len(network.seen) == 4 and all(x.shape[1] == 2 for x in network.seen)
+    for x in network.seen:
+        assert torch.equal(x[:, 1:], torch.where(hole, filling, cases["inputs"]))
+    first = network.seen[0][:, :1]
+    assert torch.equal(first, torch.where(hole, start, cases["inputs"]) if method == "palette_original" else start)
+
+
+def test_the_original_keeps_the_clean_scan_outside_at_every_level():
+    cases, network = batch(), Recorder()
+    inferer("palette_original", steps=6, spacing="logsnr")(network=network, **cases)
+    hole = (cases["pathology"] > 0) & (cases["brain"] > 0)
+    for x in network.seen:
+        assert torch.equal(x[:, :1][~hole], cases["inputs"][~hole])
+        assert (x[:, :1][hole] != cases["inputs"][hole]).all()
+
+
+@pytest.mark.parametrize("condition, first", [("mask", 2), ("box", 3), ("regions", 4)])
+def test_context_sees_scan_and_region(condition, first):
+    """[x_t, b, mask, box, core, edema, rim, scan with M at the background's -1, M]."""
+    cases, network = batch(), Recorder()
+    if condition == "regions":
+        cases["pathology"] = cases["pathology"] * torch.tensor([1.0, 0.0, 1.0]).view(1, 3, 1, 1)
+    edit = inferer("context", condition=condition, steps=3, dilation=5)
+    edit(network=network, seeds=SEEDS[:1], **cases)
+    region = edit.region(cases["brain"], cases["pathology"])
+    assert region.any() and not region.all()
+    for x in network.seen:
+        assert x.shape[1] == 9 and torch.equal(x[:, 1:2], cases["brain"])
+        fused = torch.zeros_like(x[:, 2:7])
+        fused[:, first - 2 : first - 2 + cases["pathology"].shape[1]] = cases["pathology"]
+        assert torch.equal(x[:, 2:7], fused)
+        assert torch.equal(x[:, 7:8], torch.where(region, torch.tensor(-1.0), cases["inputs"]))
+        assert torch.equal(x[:, 8:], region.float())
+
+
+def test_context_guides_by_the_lesion_alone():
+    """Without lesion the network sees the same but p; with one that answers Σp, x̂0 = w · p."""
+    cases, seen = batch(), []
+
+    def network(x, timesteps):
+        seen.append(x)
+        return x[:, 2:7].sum(1, keepdim=True)
+
+    edit = build_inferer("context", scheduler("sample"), "box", steps=1, dilation=5, guidance=3.0, clip=None)
+    result = edit(network=network, **cases)
+    region = edit.region(cases["brain"], cases["pathology"])
+    assert torch.allclose(result[region], 3.0 * cases["pathology"][region]) and edit.nfe == 2
+    assert torch.equal(seen[1][:, 7:], seen[0][:, 7:]) and torch.equal(seen[1][:, :2], seen[0][:, :2])
+    assert seen[0][:, 2:7].any() and not seen[1][:, 2:7].any()
+
+
+@pytest.mark.parametrize("spatial", [(16, 16), (8, 8, 8)])
+@pytest.mark.parametrize("method, channels", [("palette", 2), ("palette_original", 2), ("context", 9)])
+def test_result_does_not_depend_on_the_batch(method, channels, spatial):
+    cases, network = batch(5, spatial), small_network(channels, len(spatial))
+    edit = inferer(method, steps=3, spacing="logsnr", dilation=3, exact=True)
+    together = edit(network=network, seeds=SEEDS, **cases)
+    order = [3, 1, 4, 0, 2]
+    parts = [
+        edit(network=network, seeds=[SEEDS[k] for k in some], **{n: t[some] for n, t in cases.items()})
+        for some in (order[:2], order[2:])
+    ]
+    assert torch.equal(torch.cat(parts), together[order])
+    changed = together != cases["inputs"]
+    if method == "palette":
+        assert changed.all()
+    else:
+        assert torch.equal(changed, edit.region(cases["brain"], cases["pathology"]))
+
+
+@pytest.mark.parametrize("method", ["palette", "palette_original", "context"])
+def test_one_evaluation_a_level_whatever_is_asked_of_composed_methods(method):
+    edit, network = inferer(method, steps=5, resample=4, jump=2, dilation=5), Recorder()
+    edit(network=network, **batch())
+    assert edit.nfe == len(network.seen) == 5
+
+
+@pytest.mark.parametrize(
+    "method, settings, word",
+    [
+        ("palette", {"start": 0.5}, "start must be 1"),
+        ("palette_original", {"guidance": 2.0}, "guidance must be 1"),
+        ("palette", {"mode": "paper"}, "mode must be corrected"),
+        ("context", {"mode": "paper"}, "mode must be corrected"),
+    ],
+)
+def test_refuses(method, settings, word):
+    with pytest.raises(ValueError, match=word):
+        inferer(method, **settings)
+
+
+def test_context_wants_to_know_its_channels():
+    with pytest.raises(InputError, match="--inferer#condition: is missing; context"):
+        build_inferer("context", scheduler())
+    with pytest.raises(InputError, match="--condition regions: got 1 channels, wanted 3"):
+        inferer("context", condition="regions", steps=1)(network=Recorder(), **batch())
