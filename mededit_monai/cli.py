@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mededit_monai import __version__, cli_dataset, cli_judge, cli_simulate
+from mededit_monai import __version__, cli_dataset, cli_evaluate, cli_judge, cli_simulate
 from mededit_monai.errors import InputError
 
 # --slice-index is the same as --slice_index; a misspelt option is refused with the nearest known one, exit code 2.
@@ -61,7 +61,10 @@ def edit_command(
     datalist: Annotated[str | None, typer.Option(help="JSON with many cases instead of --scan.")] = None,
     shard: Annotated[str | None, typer.Option(help="i/n: only every n-th case, from the i-th.")] = None,
     weights: Annotated[str | None, typer.Option(help="Other weights than the bundle's.")] = None,
-    method: Annotated[str | None, typer.Option(help="mededit, naive_repaint or sdedit.")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="mededit, naive_repaint, sdedit, palette, palette_original, context or prior."),
+    ] = None,
     region: Annotated[str | None, typer.Option(help="dilate, brain, pathology or a mask file.")] = None,
     dilation: Annotated[int | None, typer.Option("--dilation", help="Kernel k in model pixels.")] = None,
     sampler: Annotated[str | None, typer.Option(help="ddpm, ddim or dpm2m.")] = None,
@@ -195,6 +198,7 @@ def info_command(
 cli_simulate.register(app, SETTINGS)
 cli_dataset.register(app, SETTINGS)
 cli_judge.register(app, SETTINGS)
+cli_evaluate.register(app, SETTINGS)
 
 
 def main() -> None:

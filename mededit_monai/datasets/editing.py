@@ -56,13 +56,13 @@ def editing_cases(
                 raise InputError(f"--{name}: is missing; give a NIfTI file, or --datalist for many cases.")
         cases = [{"case_id": _stem(str(scan)), "scan": str(scan), "pathology": str(pathology), "brain": brain}]
     for case in cases:
-        case["region_file"] = region if region and region not in ("dilate", "brain", "pathology") else None
+        case["region_file"] = region if region and region not in ("auto", "dilate", "brain", "pathology") else None
         for key in ("scan", "pathology", "brain", "region_file"):
             if case.get(key) and not Path(case[key]).is_file():
                 option = "region" if key == "region_file" else key
                 raise InputError(f"{case[key]}: not found (--{option}, case '{case['case_id']}'); check the path.")
     pending = []
-    for case in _share(cases, shard):
+    for case in share_of(cases, shard):
         files = {key: case[key] for key in ("scan", "pathology", "brain", "region_file") if case.get(key)}
         case["files"] = {key: str(value) for key, value in files.items()}
         case["request"] = {"options": dict(options), "inputs": {k: sha256(v) for k, v in files.items()}}
@@ -94,7 +94,8 @@ def _from_datalist(case: Mapping[str, Any], datalist: str, condition: str) -> di
     }
 
 
-def _share(cases: list[dict], shard: str | None) -> list[dict]:
+def share_of(cases: list[dict], shard: str | None) -> list[dict]:
+    """Every n-th case beginning with the i-th for the shard ``i/n`` (i from 1), all for None; InputError for others."""
     if shard is None:
         return cases
     part, _, parts = str(shard).partition("/")

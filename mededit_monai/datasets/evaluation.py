@@ -1,48 +1,188 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""The cases of a cohort that an evaluation edits."""
+"""The cases of a cohort that an evaluation edits, and the triplets that ``mededit evaluate`` makes of a cohort."""
 
 from __future__ import annotations
 
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mededit_monai.datasets.datalist import read_datalist
-from mededit_monai.errors import InputError
+from mededit_monai.datasets.pairing import PAIRINGS, pair_cases
+from mededit_monai.datasets.splits import seeded
+from mededit_monai.diseases import DISEASES, STRATA
+from mededit_monai.errors import InputError, require_choice
+from mededit_monai.paths import write_json
 
-#: What a paired case must hold; ``ventricles`` and ``prior_ventricles`` too where they are measured.
+#: What a case with known truth must hold; ``ventricles`` and ``prior_ventricles`` too, where they are measured.
 PAIRED_KEYS = ("prior", "image", "brain", "pathology", "prior_ventricles", "ventricles")
+
+#: What a triplet must hold: scan without lesion, its brain, a pathology mask.
+TRIPLET_KEYS = ("prior", "brain", "pathology")
 
 #: Names of a case that results keep.
 NAMES = ("case_id", "patient", "anatomy", "stratum")
 
 
 def evaluation_cases(
-    datalist: str | Path | None, dataset_dir: str | Path | None, split: str, limit: int | None, condition: str
+    datalist: str | Path | None,
+    dataset_dir: str | Path | None,
+    split: str,
+    limit: int | None,
+    condition: str,
+    pairing: str = "paired",
 ) -> list[dict]:
     """
-    Paired cases of a split, reduced to files and names.
+    Cases of a split, reduced to files and names.
 
     Args:
-        datalist, dataset_dir: a paired cohort's list, or the folder with ``datalist.json`` in it.
+        datalist, dataset_dir: a cohort's list or one of triplets, or the folder with ``datalist.json`` in it.
         split: name of the list, ``testing`` for held-out anatomies and lesions.
         limit: the first so many cases; None for all.
         condition: ``regions`` wants the key of that name too.
+        pairing: ``paired``: the truth is known and wanted; ``thesis``: scan and mask may be of different people, the
+            brain mask is the scan's (``prior_brain``), and nothing of the truth is kept.
 
     Raises:
-        InputError: neither given, no such list, or a case without its truth.
+        InputError: neither given, no such list, or a case without one of the files.
     """
+    require_choice("pairing", pairing, PAIRINGS)
     if datalist is None and dataset_dir is None:
         raise InputError(
             "--datalist: is missing; give the list of a paired cohort, for example what 'mededit simulate' writes."
         )
     place = datalist if datalist is not None else Path(str(dataset_dir)) / "datalist.json"
     cases = read_datalist(place, split)[:limit]
-    keys = (*PAIRED_KEYS, *(["regions"] if condition == "regions" or "regions" in cases[0] else []))
+    keys = PAIRED_KEYS if pairing == "paired" else TRIPLET_KEYS
+    keys = (*keys, *(["regions"] if condition == "regions" or "regions" in cases[0] else []))
     for case in cases:
+        if pairing == "thesis":
+            case["brain"] = case.get("prior_brain") or case.get("brain")
         for key in keys:
             if not case.get(key):
-                raise InputError(f"{place}: case '{case['case_id']}' has no '{key}'; evaluation wants a paired cohort.")
+                wanted = "a paired cohort" if pairing == "paired" else "a scan without lesion, its brain and a mask"
+                raise InputError(f"{place}: case '{case['case_id']}' has no '{key}'; evaluation wants {wanted}.")
             if not Path(case[key]).is_file():
                 raise InputError(f"{case[key]}: not found ('{key}' of case '{case['case_id']}' in {place}).")
-    names = [name for name in NAMES if all(name in case for case in cases)]
+    names = [name for name in NAMES if all(case.get(name) is not None for case in cases)]
     return [{key: case[key] for key in (*names, *keys)} for case in cases]
+
+
+def cohort_facts(cohort: str | Path) -> dict[str, Any]:
+    """
+    What a cohort is: ``name``, ``disease``, ``recipe``, ``synthetic``, and whether its test cases have a known truth.
+
+    Args:
+        cohort: folder of ``mededit simulate`` or ``mededit dataset``.
+
+    Raises:
+        InputError: no datalist, no test list, or a recipe that names no disease.
+    """
+    place = Path(cohort) / "datalist.json"
+    if not place.is_file():
+        raise InputError(
+            f"{place}: not found; give the folder of a cohort that 'mededit simulate' or 'mededit dataset' wrote."
+        )
+    cases = read_datalist(place, "testing")
+    content = json.loads(place.read_text())
+    recipe = content.get("recipe") or {} if isinstance(content, dict) else {}
+    disease = recipe.get("disease")
+    if disease not in DISEASES:
+        raise InputError(f"{place}: its recipe names the disease {disease!r}, wanted one of {', '.join(DISEASES)}.")
+    return {
+        "name": str(content.get("name") or Path(cohort).resolve().name),
+        "disease": disease,
+        "recipe": recipe,
+        "simulator_version": content.get("simulator_version"),
+        "synthetic": bool(content.get("synthetic", False)),
+        "paired": all(case.get(key) for case in cases for key in PAIRED_KEYS),
+        "testing": len(cases),
+    }
+
+
+def representative_order(cases: Sequence[Mapping[str, Any]], seed: int) -> list[str]:
+    """
+    Names of cases in an order of which every beginning has the size strata in about the proportions of the whole.
+
+    Within a stratum the order is random; case k of n of a stratum stands at (k + ½) / n. More cases asked for keep
+    those that fewer had.
+    """
+    place: dict[str, float] = {}
+    for stratum in {str(case.get("stratum")) for case in cases}:
+        members = [case["case_id"] for case in cases if str(case.get("stratum")) == stratum]
+        members.sort(key=lambda name: seeded(seed, "evaluation", name))
+        place |= {name: (k + 0.5) / len(members) for k, name in enumerate(members)}
+    return sorted(place, key=lambda name: (place[name], name))
+
+
+def write_triplets(cohort: str | Path, output: Path, pairing: str, cases: int | None, seed: int) -> dict[str, Any]:
+    """
+    Pair a cohort's test masks with scans and keep a representative part; the same masks for either pairing.
+
+    Args:
+        cohort: folder with ``datalist.json``.
+        output: JSON to write, in the form of :func:`~mededit_monai.datasets.pairing.pair_cases`.
+        cases: how many masks; None, or more than there are, for all.
+        seed: of the draws of scans and masks.
+
+    Returns:
+        ``triplets``, ``strata``, ``groups`` (anatomies, else patients, of the scans), ``available`` masks and
+        ``partly_outside``.
+
+    Raises:
+        InputError: a list or file that is missing, or too few scans.
+    """
+    datalist = Path(cohort) / "datalist.json"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    handle, scratch = tempfile.mkstemp(prefix=f".{output.stem}_", suffix=".json", dir=output.parent)
+    os.close(handle)  # a name of its own: several shards may start at once
+    try:
+        pair_cases(datalist, scratch, pairing, seed=seed)
+        content = json.loads(Path(scratch).read_text())
+    finally:
+        os.unlink(scratch)
+    known = {case["case_id"]: case for case in read_datalist(datalist)}
+    order = representative_order(read_datalist(datalist, "testing"), seed)[:cases]
+    by_mask = {triplet["mask_case"]: triplet for triplet in content["testing"]}
+    triplets = [by_mask[name] for name in order]
+    for triplet in triplets:
+        anatomy = known[triplet["prior_case"]].get("anatomy")
+        triplet |= {} if anatomy is None else {"anatomy": anatomy}
+    counts = {
+        "triplets": len(triplets),
+        "strata": {s: sum(t.get("stratum") == s for t in triplets) for s in STRATA},
+        "groups": len({group_of(t) for t in triplets}),
+        "available": len(content["testing"]),
+        "partly_outside": sum(t["outside_share"] > 0 for t in triplets),
+    }
+    content |= {"counts": counts, "testing": triplets}
+    unfinished = output.with_name(f".{os.getpid()}_{output.name}")
+    write_json(unfinished, content)
+    os.replace(unfinished, output)
+    return counts
+
+
+def group_of(case: Mapping[str, Any]) -> str:
+    """Who a case belongs to: its anatomy, else its patient, else itself."""
+    return str(case.get("anatomy") or case.get("patient") or case["case_id"])
+
+
+def real_images(cohort: str | Path) -> list[dict[str, Any]]:
+    """
+    The real (or simulated) pathological test slices that edits are compared with: ``image``, ``brain``, ``group``.
+
+    Raises:
+        InputError: a test case without image or brain mask.
+    """
+    place = Path(cohort) / "datalist.json"
+    found = []
+    for case in read_datalist(place, "testing"):
+        for key in ("image", "brain"):
+            if not case.get(key):
+                raise InputError(f"{place}: case '{case['case_id']}' has no '{key}'; realism is measured against it.")
+        found.append({"image": case["image"], "brain": case["brain"], "group": group_of(case)})
+    return found

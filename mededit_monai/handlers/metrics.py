@@ -119,6 +119,7 @@ class CaseTable:
         ids: keys of the batch that name a case; the first must be there, the others where the batch holds them.
         group: which of them says who belongs together; cases are independent if the batch does not hold it.
         seed: of the bootstrap.
+        summary: whether ``summary.json`` is written; its intervals take a second or two.
     """
 
     def __init__(
@@ -127,9 +128,10 @@ class CaseTable:
         ids: Sequence[str] = ("case_id", "anatomy", "patient", "stratum"),
         group: str = "anatomy",
         seed: int = 0,
+        summary: bool = True,
     ) -> None:
         self.output_dir, self.ids = Path(output_dir), tuple(ids)
-        self.group, self.seed = group, seed
+        self.group, self.seed, self.summary = group, seed, summary
         self._rows: dict[str, list[str]] = {}
 
     def attach(self, engine: Engine) -> None:
@@ -166,15 +168,18 @@ class CaseTable:
         if idist.get_rank() > 0:
             return
         self.output_dir.mkdir(parents=True, exist_ok=True)
-        groups = columns.get(self.group)
+        if self.summary:
+            self._summarise(figures, columns.get(self.group), cases)
+        table = {**columns, **{head: [f"{v:.8g}" if v == v else "" for v in vs] for head, vs in figures.items()}}
+        self._write("cases.csv", lambda stream: csv.writer(stream).writerows([list(table), *zip(*table.values())]))
+
+    def _summarise(self, figures: Mapping[str, Sequence[float]], groups: Sequence | None, cases: int) -> None:
         summary = {}
         for head, values in figures.items():
             known = any(v == v for v in values)
             summary[head] = asdict(bootstrap(values, groups, seed=self.seed)) if known else None  # type: ignore[arg-type]
         content = {"group": self.group if groups else None, "seed": self.seed, "cases": cases, "figures": summary}
         self._write("summary.json", lambda stream: stream.write(json.dumps(content, indent=1) + "\n"))
-        table = {**columns, **{head: [f"{v:.8g}" if v == v else "" for v in vs] for head, vs in figures.items()}}
-        self._write("cases.csv", lambda stream: csv.writer(stream).writerows([list(table), *zip(*table.values())]))
 
     def _write(self, name: str, fill: Callable[[Any], Any]) -> None:
         unfinished = self.output_dir / f".{name}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import nibabel as nib
 import numpy as np
@@ -107,7 +108,7 @@ class EvaluationFolder:
         try:
             with np.load(place, allow_pickle=False) as stored:
                 return np.asarray(stored["edit"], dtype=np.float32).squeeze()
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             return None
 
     def plane(self, pairing: str, case_id: str, key: str) -> np.ndarray | None:

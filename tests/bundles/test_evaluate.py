@@ -16,6 +16,7 @@ from conftest import REPOSITORY
 
 from mededit_monai.datasets.evaluation import evaluation_cases
 from mededit_monai.errors import InputError
+from mededit_monai.evaluation.edits import read_edit
 from mededit_monai.judges.embedded import judge_files, judge_network
 from mededit_monai.judges.structures import STRUCTURES
 from mededit_monai.networks import MaskConditionedUNet, save_weights, weights_sha256
@@ -48,12 +49,19 @@ def test_evaluating_command(disease, condition, tmp_path):
     command += ["--condition", condition, "--steps", "3", "--resample", "1", "--progress", "false"]
     for key, value in NETWORK.items():
         command += [f"--{key}", str(value)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
+    command += ["--edits_dir", "edits"]
+    for words in (["--shard", "2/2"], []) if condition == "box" else ([],):
+        done = subprocess.run(command + words, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr[-3000:]
+        kept = sorted(path.name for path in (tmp_path / "edits").glob("*.npz"))
+        assert kept == [f"testing_0000{k}.npz" for k in ((1,) if words else (0, 1))]
+        assert (tmp_path / "out" / "cases.csv").exists() != bool(words)  # a shard measures nothing
     rows = list(csv.DictReader((tmp_path / "out" / "cases.csv").open()))
     assert [row["case_id"] for row in rows] == ["testing_00000", "testing_00001"]
     for row in rows:
         assert float(row["kept_change_outside"]) == 0 and float(row["truth_error_lesion"]) > 0
+        edit = read_edit(tmp_path / "edits" / f"{row['case_id']}.npz")
+        assert edit.nfe == 3 and edit.edit.shape == (128, 128)
         assert float(row["against_truth_lesion_size"]) > 0
         assert ("boxes_box_dice" in row) == (condition == "box") and ("regions_core_present" in row) == (
             disease == "tumor"
@@ -73,3 +81,17 @@ def test_what_it_wants(tmp_path):
         evaluation_cases(path, None, "testing", None, "mask")
     with pytest.raises(InputError, match="has no cases under 'held_out' .found: testing"):
         evaluation_cases(path, None, "held_out", None, "mask")
+    with pytest.raises(InputError, match="has no 'prior'; evaluation wants a scan without lesion"):
+        evaluation_cases(path, None, "testing", None, "mask", pairing="thesis")
+
+
+def test_triplets_take_the_scans_own_brain_and_no_truth(tmp_path):
+    case = {"case_id": "a", "patient": "x", "stratum": None}
+    for key in ("prior", "prior_brain", "brain", "pathology", "image"):
+        (tmp_path / f"{key}.nii").write_bytes(b"")
+        case[key] = f"{key}.nii"
+    path = tmp_path / "triplets.json"
+    path.write_text(json.dumps({"testing": [case]}))
+    (found,) = evaluation_cases(path, None, "testing", None, "mask", pairing="thesis")
+    assert set(found) == {"case_id", "patient", "prior", "brain", "pathology"}
+    assert found["brain"] == str(tmp_path / "prior_brain.nii")

@@ -61,6 +61,7 @@ def test_wheel_holds_bundle_and_overlays(installed):
         "bundles/tumor/configs/metadata.json",
         "reports/templates/dataset.html",
         "configs/thesis_sampling.yaml",
+        "configs/tables/table_5_1.yaml",
         "py.typed",
     ):
         assert (package / name).is_file(), name

@@ -1,0 +1,89 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mededit evaluate`: a thin call that makes the thesis's tables on a cohort."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def register(app: typer.Typer, settings: dict[str, Any]) -> None:
+    """Add the verb to the program."""
+    app.command(
+        "evaluate",
+        context_settings=settings,
+        epilog="Example: mededit evaluate --cohort out/cohort --table 5.1 --table 5.4 -o out/evaluation",
+    )(evaluate_command)
+
+
+def evaluate_command(
+    cohort: Annotated[str, typer.Option(help="Folder of mededit simulate or mededit dataset.")],
+    table: Annotated[list[str], typer.Option(help="5.1 … 5.8, all, or a YAML file; may be repeated.")],
+    output_dir: Annotated[str, typer.Option("--output_dir", "-o", help="Run again with it to go on.")],
+    bundle: Annotated[
+        str | None, typer.Option(help="stroke, tumor or a bundle's folder; default: the cohort's disease.")
+    ] = None,
+    pairing: Annotated[
+        str, typer.Option(help="thesis (scan and mask at random), paired (truth known) or both.")
+    ] = "both",
+    preset: Annotated[
+        str, typer.Option(help="quick (a laptop, 20 minutes a table) or full (the thesis's size).")
+    ] = "quick",
+    limit: Annotated[int | None, typer.Option(help="At most so many triplets a pairing.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Noise levels in place of the preset's.")] = None,
+    shard: Annotated[str | None, typer.Option(help="i/n: edit every n-th case from the i-th and stop.")] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="Folder of mededit judge train; default: the shipped judge.")
+    ] = None,
+    features: Annotated[
+        str | None, typer.Option(help="Weights of RadImageNet's ResNet50: realism by its features too.")
+    ] = None,
+    config: Annotated[list[str] | None, typer.Option(help="Overlay of the bundle's files; may be repeated.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same triplets and noise.")] = 0,
+    batch_size: Annotated[int, typer.Option("--batch_size", help="Cases edited at a time.")] = 16,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, …; default: a GPU if there is one.")] = None,
+    report: Annotated[bool, typer.Option("--report/--no_report", help="Write report.html.")] = True,
+    progress: Annotated[bool, typer.Option("--progress/--no_progress", help="Progress bars.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Tables of the thesis on a cohort: every method's edits, scores with intervals, paired tests, a report."""
+    from mededit_monai.evaluation.evaluate import EvaluationOptions, evaluate
+
+    options = EvaluationOptions(
+        cohort=cohort,
+        tables=tuple(table),
+        output=output_dir,
+        bundle=bundle,
+        pairing=pairing,
+        preset=preset,
+        limit=limit,
+        steps=steps,
+        shard=shard,
+        judge=judge,
+        features=features,
+        configs=tuple(config or ()),
+        seed=seed,
+        batch_size=batch_size,
+        device=device,
+        progress=progress and sys.stderr.isatty(),
+        report=report,
+    )
+    written = evaluate(options)
+    if written is None:
+        sentence = f"share {shard} is edited; run the command without --shard when all are, to score"
+        if shard is not None:
+            print(json.dumps({"output_dir": output_dir, "shard": shard}) if as_json else f"{output_dir}: {sentence}")
+        return
+    page = Path(output_dir) / "report.html"
+    if as_json:
+        facts = {"synthetic": True, "written": [str(path) for path in written]}
+        print(json.dumps(facts | ({"report": str(page)} if page.is_file() else {})))
+        return
+    for path in written:
+        print(f"{path.with_suffix('.md')}")
+    print(f"{output_dir}: look at {'report.html' if page.is_file() else 'the tables'}; all edits are synthetic")

@@ -1,0 +1,96 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""The trivial predictor of indirect effects: a linear regression on the lesion's area, fitted on the training split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from mededit_monai.datasets.datalist import read_datalist
+from mededit_monai.errors import InputError
+from mededit_monai.metrics.indirect import lesion_side, midline_shift_from_ventricles, ventricle_sizes
+
+#: What a case must hold to be fitted.
+KEYS = ("pathology", "brain", "prior_ventricles", "ventricles")
+
+#: Cases of the training split that are read: two numbers are fitted.
+LARGEST = 600
+
+
+@dataclass(frozen=True)
+class AreaRegression:
+    """
+    change = intercept + slope x area.
+
+    Args:
+        ventricles, midline: (intercept, slope) of the ventricles' change (mm² by mm²) and of the midline shift (mm by
+            mm²); None where the training split shows none.
+        cases: fitted on.
+    """
+
+    ventricles: tuple[float, float]
+    midline: tuple[float, float] | None
+    cases: int
+
+    def figures(self, case: Mapping[str, Any], spacing: float) -> dict[str, float]:
+        """Predicted and true changes of a case of the datalist, under the names that the edits' figures have."""
+        area, change, shift = true_changes(case, spacing)
+        predicted = self.ventricles[0] + self.ventricles[1] * area
+        found = {
+            "against_truth_ventricle_change_predicted": predicted,
+            "against_truth_ventricle_change_true": change,
+            "against_truth_ventricle_change_error": abs(predicted - change),
+            "against_truth_ventricle_change_idle_error": abs(change),
+            "against_truth_lesion_size": area,
+        }
+        if self.midline is not None:
+            moved = self.midline[0] + self.midline[1] * area
+            found |= {"midline_truth_shift_predicted": moved, "midline_truth_shift_true": shift}
+            found |= {"midline_truth_shift_error": abs(moved - shift), "midline_truth_shift_idle_error": abs(shift)}
+        return found
+
+
+def true_changes(case: Mapping[str, Any], spacing: float) -> tuple[float, float, float]:
+    """Lesion's area (mm²), the ventricles' true change (mm²) and the true midline shift away from the lesion (mm)."""
+    pathology, brain, before, after = (np.asarray(nib.load(case[key]).dataobj).squeeze() for key in KEYS)
+    area = float((pathology > 0).sum()) * spacing**2
+    change = sum(ventricle_sizes(after, spacing)) - sum(ventricle_sizes(before, spacing))
+    if not (pathology > 0).any():
+        return area, change, float("nan")
+    away = -1 if lesion_side(pathology, brain)[0] == 2 else 1
+    return area, change, away * midline_shift_from_ventricles(before, after, spacing).mean
+
+
+def fit_area(cohort: str | Path, spacing: float) -> AreaRegression | None:
+    """
+    Fit on the cohort's training split; None where it has no cases with known truth.
+
+    Args:
+        spacing: side of a model pixel in mm.
+    """
+    try:
+        cases = read_datalist(Path(cohort) / "datalist.json", "training")
+    except InputError:
+        return None
+    known = [case for case in cases if all(case.get(key) and Path(case[key]).is_file() for key in KEYS)]
+    known = known[:: max(1, -(-len(known) // LARGEST))]
+    if len(known) < 3:
+        return None
+    changes = np.array([true_changes(case, spacing) for case in known])
+    ventricles = _line(changes[:, 0], changes[:, 1])
+    return None if ventricles is None else AreaRegression(ventricles, _line(changes[:, 0], changes[:, 2]), len(known))
+
+
+def _line(area: Sequence[float], change: np.ndarray) -> tuple[float, float] | None:
+    """Least squares; None for fewer than three complete cases or one area only."""
+    area, kept = np.asarray(area), ~np.isnan(change)
+    if kept.sum() < 3 or not np.ptp(area[kept]):
+        return None
+    slope, intercept = np.polyfit(area[kept], change[kept], 1)
+    return float(intercept), float(slope)

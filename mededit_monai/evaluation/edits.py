@@ -1,0 +1,234 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Edits that are kept: each is stored as soon as it is made, and looked up before it is made again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from monai.inferers import Inferer
+from tqdm import tqdm
+
+from mededit_monai.datasets.editing import share_of
+from mededit_monai.errors import InputError
+from mededit_monai.inferers import CohortPrepareBatch
+from mededit_monai.paths import write_json
+from mededit_monai.reports.provenance import DISCLAIMER, sha256
+from mededit_monai.transforms.intensity import to_model_range, to_unit_range
+from mededit_monai.transforms.masks import edit_region
+
+SETTINGS_FILE = "settings.json"
+
+
+@dataclass(frozen=True)
+class StoredEdit:
+    """``edit``: float32 HxW in [0, 1]; nfe: network evaluations; seconds: its share of the batch it was made in."""
+
+    edit: np.ndarray
+    nfe: int
+    seconds: float
+
+
+def read_edit(path: Path, request: str | None = None) -> StoredEdit | None:
+    """
+    A stored edit; None where there is no whole file, or one of another request.
+
+    Args:
+        request: SHA-256 of what decides the edit; None: whatever there is.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if request is not None and str(stored["request"]) != request:
+                return None
+            edit = np.asarray(stored["edit"], dtype=np.float32)
+            return StoredEdit(edit, int(stored["nfe"]), float(stored["seconds"]))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):  # absent, cut short, not ours
+        return None
+
+
+def write_edit(path: Path, edit: StoredEdit, request: str) -> None:
+    """Store an edit, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{os.getpid()}_{path.name}")
+    with open(unfinished, "wb") as stream:
+        np.savez_compressed(
+            stream, edit=edit.edit, nfe=edit.nfe, seconds=edit.seconds, request=request, synthetic=True, note=DISCLAIMER
+        )
+    os.replace(unfinished, path)
+
+
+def with_requests(cases: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Cases with ``request``: SHA-256 of the settings and of the bytes of the files that an edit is made of."""
+    keys = ["prior", "brain", "regions" if settings.get("condition") == "regions" else "pathology"]
+    keys += ["image"] if settings.get("control") == "truth" else []
+    start = json.dumps(settings, sort_keys=True, default=str)
+    return [
+        {**case, "request": hashlib.sha256("".join([start, *(sha256(case[k]) for k in keys)]).encode()).hexdigest()}
+        for case in cases
+    ]
+
+
+def pending_cases(
+    cases: Sequence[Mapping[str, Any]], edits_dir: str | Path | None, shard: str | None, settings: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    """
+    The cases of a shard whose edits are not stored yet, or were made by other settings, weights or files.
+
+    Args:
+        cases: of :func:`with_requests`.
+        edits_dir: where edits are; None: nothing is stored, and nothing is edited ahead of being measured.
+        shard: ``i/n``: every n-th case beginning with the i-th; None: all.
+        settings: written to ``settings.json`` there; if other ones stand there, a sentence on stderr says so.
+
+    Raises:
+        InputError: a shard that is none, or one without ``edits_dir``.
+    """
+    if edits_dir is None:
+        if shard is not None:
+            raise InputError(f"--shard: got '{shard}' without --edits_dir; give the folder that all shards share.")
+        return []
+    folder = Path(edits_dir)
+    own = share_of(list(cases), shard)
+    _note_settings(folder, json.loads(json.dumps(settings, default=str)))
+    return [case for case in own if read_edit(folder / f"{case['case_id']}.npz", case["request"]) is None]
+
+
+def _note_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    place = folder / SETTINGS_FILE
+    try:
+        found = json.loads(place.read_text())["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        found = None
+    if found == settings:
+        return
+    if found is not None:
+        other = [
+            f"{key} {found.get(key)!r}, now {settings.get(key)!r}"
+            for key in dict.fromkeys([*settings, *found])
+            if found.get(key) != settings.get(key)
+        ]
+        print(f"mededit: {folder}: was made with {'; '.join(other)}; its edits are made again.", file=sys.stderr)
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f".{os.getpid()}_{SETTINGS_FILE}"  # several shards may start at once
+    write_json(unfinished, {"note": DISCLAIMER, "synthetic": True, "settings": settings})
+    os.replace(unfinished, place)
+
+
+class StoredEdits(Inferer):
+    """
+    An inferer that looks an edit up before it makes it, and stores what it made.
+
+    The edit that comes out is the stored one, made now or before: what is measured is what is kept.
+
+    Args:
+        inferer: that edits.
+        folder: of ``CASE.npz``; None: nothing is kept, and the inferer's own result comes out.
+    """
+
+    def __init__(self, inferer: Any, folder: str | Path | None) -> None:
+        super().__init__()
+        self.inferer, self.folder = inferer, None if folder is None else Path(folder)
+
+    def region(self, brain: torch.Tensor, pathology: torch.Tensor) -> torch.Tensor:
+        """The inferer's own edit region M."""
+        return self.inferer.region(brain, pathology)
+
+    def __call__(  # type: ignore[override]
+        self,
+        inputs: torch.Tensor,
+        network: Callable[..., torch.Tensor],
+        cases: Sequence[str],
+        requests: Sequence[str],
+        seeds: Sequence[int],
+        **tensors: torch.Tensor,
+    ) -> torch.Tensor:
+        """
+        Args:
+            inputs: prior scans in [-1, 1], Nx1xHxW.
+            cases, requests, seeds: of each case.
+            tensors: what else the inferer takes, batch first.
+
+        Returns:
+            counterfactuals in [-1, 1], Nx1xHxW.
+        """
+        if self.folder is None:
+            return self.inferer(inputs, network, seeds=seeds, **tensors)
+        places = [self.folder / f"{case}.npz" for case in cases]
+        found = [read_edit(place, request) for place, request in zip(places, requests)]
+        missing = [k for k, edit in enumerate(found) if edit is None]
+        if missing:
+            started = time.perf_counter()
+            parts = {name: tensor[missing] for name, tensor in tensors.items()}
+            made = self.inferer(inputs[missing], network, seeds=[seeds[k] for k in missing], **parts)
+            planes = to_unit_range(made)[:, 0].clamp(0, 1).float().cpu().numpy()
+            seconds = (time.perf_counter() - started) / len(missing)
+            for k, plane in zip(missing, planes):
+                found[k] = StoredEdit(plane, int(self.inferer.nfe), seconds)
+                write_edit(places[k], found[k], requests[k])  # type: ignore[arg-type]
+        stack = np.stack([edit.edit for edit in found])[:, None]  # type: ignore[union-attr]
+        return to_model_range(torch.from_numpy(stack)).to(inputs)
+
+
+class EvaluationPrepareBatch(CohortPrepareBatch):
+    """
+    As :class:`CohortPrepareBatch`, for :class:`StoredEdits`.
+
+    Adds to the batch ``reference_region``, dilate(condition, k) ∩ b with one k for all methods: zones must be the same
+    to be compared, also where a method has another region or none.
+
+    Args:
+        inferer, condition, seed: as there.
+        reference: k of the reference region in pixels.
+    """
+
+    def __init__(self, inferer: Any, condition: str = "mask", seed: int = 0, reference: int = 25) -> None:
+        super().__init__(inferer, condition, seed)
+        self.reference = reference
+
+    def __call__(self, batchdata: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[torch.Tensor, None, tuple, dict]:
+        """As the base; the facts gain ``cases``, ``requests`` and, where it is known, ``truth`` in [-1, 1]."""
+        prior, target, rest, facts = super().__call__(batchdata, *args, **kwargs)
+        batchdata["reference_region"] = edit_region(facts["pathology"], facts["brain"], self.reference)
+        facts |= {"cases": list(batchdata["case_id"]), "requests": list(batchdata["request"])}
+        if "image" in batchdata:
+            facts["truth"] = to_model_range(batchdata["image"].to(prior))
+        return prior, target, rest, facts
+
+
+class EditProgress:
+    """
+    A bar that counts edited cases.
+
+    Args:
+        total: cases; name: before the bar; shown: whether there is one.
+    """
+
+    def __init__(self, total: int, name: str, shown: bool) -> None:
+        self.total, self.name, self.shown = total, name, shown
+        self._bar: tqdm | None = None
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a ``SupervisedEvaluator``."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)
+        engine.add_event_handler(Events.COMPLETED, lambda _: self._bar.close() if self._bar else None)
+
+    def _start(self, engine: Engine) -> None:
+        self._bar = tqdm(total=self.total, desc=self.name, unit="case", disable=not self.shown)
+
+    def _step(self, engine: Engine) -> None:
+        if self._bar is not None:
+            self._bar.update(len(engine.state.batch["case_id"]))

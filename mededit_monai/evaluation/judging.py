@@ -1,0 +1,130 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Who looks at the edits: the embedded judge, or an nnU-Net for the lesion beside it; and who gives features."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mededit_monai.errors import InputError
+from mededit_monai.judges.embedded import Judge, judge_files, load_judge
+from mededit_monai.judges.features import Extractor, embedded_extractor, radimagenet_extractor
+from mededit_monai.judges.nnunet import NNUNetFolder, NNUNetJudge
+
+#: What tells the folder of an nnU-Net from that of an embedded judge.
+NNUNET_FILE = "mededit_nnunet.json"
+
+
+class LesionByNNUNet:
+    """
+    nnU-Net's lesion (and regions) with the embedded judge's ventricles, which nnU-Net does not know.
+
+    Every image is given to nnU-Net once: its process takes long to start, and priors come again with every row.
+
+    Args:
+        lesion: the nnU-Net.
+        ventricles: the embedded judge.
+    """
+
+    def __init__(self, lesion: NNUNetJudge, ventricles: Judge) -> None:
+        self.lesion, self.ventricles = lesion, ventricles
+        self._known: dict[str, dict[str, np.ndarray]] = {}
+
+    @property
+    def name(self) -> str:
+        """Both names."""
+        return f"{self.lesion.name} (ventricles: {self.ventricles.name})"
+
+    @property
+    def ceiling(self) -> dict[str, Any]:
+        """nnU-Net's Dice on its validation list, and the embedded judge's on the ventricles."""
+        place = self.lesion.folder.results / "fold_0" / "validation" / "summary.json"
+        found = {k: v for k, v in self.ventricles.ceiling.items() if k.startswith("ventricle")}
+        try:
+            return {"lesion": {"value": float(json.loads(place.read_text())["foreground_mean"]["Dice"])}, **found}
+        except (OSError, ValueError, KeyError):
+            return {"lesion": None, **found}
+
+    def segment(self, images: np.ndarray | torch.Tensor) -> dict[str, np.ndarray]:
+        """As :meth:`mededit_monai.judges.embedded.Judge.segment`."""
+        batch = np.asarray(images, dtype=np.float32)
+        keys = [hashlib.sha256(np.ascontiguousarray(plane).tobytes()).hexdigest() for plane in batch]
+        new = [k for k, key in enumerate(keys) if key not in self._known]
+        if new:
+            found = self.lesion.segment(batch[new])
+            for row, k in enumerate(new):
+                self._known[keys[k]] = {name: masks[row] for name, masks in found.items()}
+        lesions = [self._known[key] for key in keys]
+        masks = {name: np.stack([one[name] for one in lesions]) for name in lesions[0]}
+        return self.ventricles.segment(batch) | masks
+
+
+def evaluation_judge(disease: str, folder: str | Path | None = None) -> Judge | LesionByNNUNet:
+    """
+    The judge of an evaluation.
+
+    Args:
+        disease: stroke or tumor.
+        folder: what ``mededit judge train`` wrote, embedded or nnU-Net; None for the one that is shipped.
+
+    Raises:
+        InputError: no judge there, or one of another disease.
+    """
+    if folder is not None and (Path(folder) / NNUNET_FILE).is_file():
+        place = Path(folder) / "results"
+        trained = sorted(place.glob("*/*/fold_0/checkpoint_final.pth"))
+        if not trained:
+            raise InputError(
+                f"--judge: {place} holds no trained nnU-Net; run 'mededit judge train --judge nnunet' again."
+            )
+        trainer = trained[0].parents[1].name.split("__")[0]
+        lesion = NNUNetJudge(NNUNetFolder(Path(folder), trainer))
+        if lesion.disease != disease:
+            raise InputError(f"--judge: {folder} is a judge of '{lesion.disease}', wanted one of '{disease}'.")
+        return LesionByNNUNet(lesion, _embedded(disease, None))
+    return _embedded(disease, folder)
+
+
+def _embedded(disease: str, folder: str | Path | None) -> Judge:
+    missing = [place for place in judge_files(disease, folder) if not place.is_file()]
+    if missing:
+        where = "no judge is shipped for it" if folder is None else "the folder holds none"
+        raise InputError(
+            f"--judge: {missing[0].name} of '{disease}' not found, {where}; train one with 'mededit judge train "
+            f"--cohort DIR -o OUT' and give OUT with --judge."
+        )
+    return load_judge(disease, folder)
+
+
+def judge_facts(judge: Judge | LesionByNNUNet, disease: str) -> dict[str, Any]:
+    """``name``, ``disease``, ``ceiling`` (structure → held-out Dice) and ``held_out`` (the same with its interval)."""
+    held_out = dict(judge.ceiling)
+    ceiling = {name: score["value"] if score else None for name, score in held_out.items()}
+    return {"name": judge.name, "disease": disease, "ceiling": ceiling, "held_out": held_out}
+
+
+def extractors(disease: str, judge: str | Path | None, features: str | Path | None) -> dict[str, Extractor]:
+    """
+    Feature extractors by the ending of their columns' keys: "" for the embedded judge, "_radimagenet" for RadImageNet.
+
+    Args:
+        judge: folder of the judge; one of nnU-Net has no features, the shipped embedded judge gives them then.
+        features: weights of RadImageNet's ResNet50, or a clone of its hub repository; None: not wanted.
+
+    Raises:
+        InputError: weights that are missing or of another network.
+    """
+    folder = None if judge is not None and (Path(judge) / NNUNET_FILE).is_file() else judge
+    _embedded(disease, folder)
+    found = {"": embedded_extractor(disease, folder)}
+    if features is not None:
+        if not Path(features).exists():
+            raise InputError(f"--features: {features} not found; give a weight file of RadImageNet's ResNet50.")
+        found["_radimagenet"] = radimagenet_extractor(features)
+    return found

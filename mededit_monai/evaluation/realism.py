@@ -1,0 +1,70 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Realism of a row's edits against pathological test slices, and the resamples that its intervals are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from mededit_monai.judges.features import Extractor
+from mededit_monai.metrics.realism import Features, RealismScore, fid, frechet_distance, kid, two_sample_auc
+from mededit_monai.metrics.statistics import bootstrap_draws
+
+#: Resamples of edits and real slices for the combined figure: each takes a FID.
+DRAWS = 200
+
+
+def plane(path: str | Path) -> np.ndarray:
+    """A slice's file as float32 HxW."""
+    return np.asarray(nib.load(path).dataobj, dtype=np.float32).squeeze()
+
+
+class RealismJudge:
+    """
+    Features of the real slices of one extractor, and scores of edits against them.
+
+    Args:
+        extractor: of features.
+        real: ``image``, ``brain`` and ``group`` of each slice.
+        seed: of every resampling.
+    """
+
+    def __init__(self, extractor: Extractor, real: Sequence[Mapping[str, Any]], seed: int) -> None:
+        self.extractor, self.seed = extractor, seed
+        images = np.stack([(plane(c["image"]).clip(0, 1)) * (plane(c["brain"]) > 0) for c in real])
+        self.real = extractor.features(images, [c["group"] for c in real])
+
+    def features(self, edits: np.ndarray, groups: Sequence[Hashable]) -> Features:
+        """Of edits NxHxW in [0, 1], times their brain masks."""
+        return self.extractor.features(edits, groups)
+
+    def scores(self, edits: Features) -> dict[str, RealismScore | None]:
+        """``fid``, ``kid``, ``auc``; None where there are too few images or groups of them."""
+        whole = min(len(set(edits.groups or ())), len(set(self.real.groups or ())))
+        tries = {
+            "fid": lambda: fid(edits, self.real, seed=self.seed),
+            "kid": lambda: kid(edits, self.real, seed=self.seed),
+            "auc": lambda: two_sample_auc(edits, self.real, folds=min(5, whole), seed=self.seed),
+        }
+        found: dict[str, RealismScore | None] = {}
+        for name, compute in tries.items():
+            try:
+                found[name] = compute()
+            except ValueError:  # fewer groups than folds or halves
+                found[name] = None
+        return found
+
+    def resampled(self, edits: Features) -> np.ndarray:
+        """
+        FIDs of resampled edits and real slices, anatomies first, then cases; the same draws for every row of one size.
+
+        A resampled set repeats images, which raises its FID; whoever uses the spread must shift it back.
+        """
+        first = bootstrap_draws(list(edits.groups or ()), DRAWS, self.seed)
+        second = bootstrap_draws(list(self.real.groups or ()), DRAWS, self.seed + 1)
+        return np.array([frechet_distance(edits.values[a], self.real.values[b]) for a, b in zip(first, second)])

@@ -1,0 +1,204 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""What an evaluation found, as the files of its folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mededit_monai.evaluation.columns import Column, table_columns
+from mededit_monai.evaluation.comparisons import comparisons
+from mededit_monai.evaluation.notes import table_notes
+from mededit_monai.evaluation.rows import Row
+from mededit_monai.evaluation.scores import Scorer
+from mededit_monai.evaluation.tables import Table, TableRow
+from mededit_monai.evaluation.write import write_metrics, write_table
+from mededit_monai.paths import write_json
+from mededit_monai.reports.provenance import DISCLAIMER, sha256, versions
+
+if TYPE_CHECKING:
+    from mededit_monai.evaluation.evaluate import EvaluationOptions
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """
+    Everything that the files are made of.
+
+    Args:
+        options, cohort, tables, rows: what was asked; lines: of ``metrics.csv`` by row and pairing.
+        counts: of the triplets by pairing; judge: its facts; extractors: ending of the columns' keys → name.
+        real: pathological test slices that edits are compared with; fitted: training cases of the area regression.
+        bundle: name of its folder.
+    """
+
+    options: EvaluationOptions
+    cohort: Mapping[str, Any]
+    tables: Sequence[Table]
+    rows: Mapping[str, Row]
+    lines: Mapping[tuple[str, str], list[dict[str, Any]]]
+    scorer: Scorer
+    counts: Mapping[str, Mapping[str, Any]]
+    judge: Mapping[str, Any]
+    extractors: dict[str, str]
+    real: int
+    fitted: int
+    bundle: str
+
+    @property
+    def measured(self) -> set[str]:
+        """Keys of the rows with any figure."""
+        return {row for row, _ in self.lines}
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What tables in one folder must have in common."""
+        o = self.options
+        return {
+            "cohort": {
+                "folder": Path(o.cohort).resolve().name,
+                "datalist_sha256": sha256(Path(o.cohort) / "datalist.json"),
+                **{key: self.cohort[key] for key in ("name", "disease", "recipe", "simulator_version", "synthetic")},
+            },
+            "bundle": self.bundle,
+            "preset": o.preset,
+            "limit": o.limit,
+            "steps": o.steps,
+            "seed": o.seed,
+            "pairings": list(o.pairings),
+            "judge": dict(self.judge),
+            "extractors": [
+                {"name": name, "columns": f"those that end in {ending}" if ending else "those without an ending"}
+                for ending, name in self.extractors.items()
+            ],
+        }
+
+    def command(self, tables: Sequence[str]) -> str:
+        """The command that makes tables of these numbers, with folders by their names."""
+        o = self.options
+        words = ["mededit evaluate", f"--cohort {Path(o.cohort).resolve().name}", *(f"--table {t}" for t in tables)]
+        words += [f"--pairing {o.pairing}", f"--preset {o.preset}", f"--seed {o.seed}"]
+        words += [f"--{name} {getattr(o, name)}" for name in ("limit", "steps") if getattr(o, name) is not None]
+        for name in ("bundle", "judge", "features"):
+            words += [f"--{name} {Path(getattr(o, name)).name}"] if getattr(o, name) is not None else []
+        return " ".join([*words, *(f"--config {Path(c).name}" for c in o.configs), f"-o {Path(o.output).name}"])
+
+
+def write_results(found: Evaluation) -> list[Path]:
+    """Write ``metrics.csv``, every table, ``evaluation.json`` and the report; returns the tables' JSON files."""
+    folder = Path(found.options.output)
+    kept_rows, kept_lines, kept_tables = _kept(folder, found)
+    lines = [line for (_, lines) in found.lines.items() for line in lines]
+    write_metrics(folder / "metrics.csv", [*lines, *kept_lines])
+    written = []
+    for table in found.tables:
+        write_table(folder, table.stem, table_content(found, table))
+        written.append(folder / f"{table.stem}.json")
+    tables = sorted({*(table.table for table in found.tables), *kept_tables})
+    facts = {
+        "note": DISCLAIMER,
+        "synthetic": True,
+        "command": found.command(tables),
+        "versions": versions(),
+        **found.request,
+        "tables": tables,
+        "triplets": dict(found.counts),
+        "real_images": found.real,
+        "rows": {**{key: row.facts() for key, row in found.rows.items()}, **kept_rows},
+    }
+    write_json(folder / "evaluation.json", json.loads(json.dumps(facts, default=str)))
+    if found.options.report:
+        _report(folder)
+    return written
+
+
+def table_content(found: Evaluation, table: Table) -> dict[str, Any]:
+    """A table's JSON."""
+    columns = table_columns(table.columns, found.extractors, found.options.pairings)
+    rows = [_table_row(found, table, entry, columns) for entry in table.rows]
+    return {
+        "table": table.table,
+        "title": table.title,
+        "synthetic": True,
+        "bundle": found.bundle,
+        "condition": table.condition,
+        "kind": table.kind,
+        "preset": found.options.preset,
+        "columns": [
+            {"key": c.key, "label": c.label, "better": c.better, "pairing": c.pairing, "note": c.note} for c in columns
+        ],
+        "rows": rows,
+        "comparisons": comparisons(table, columns, found.scorer, found.measured),
+        "notes": table_notes(found, table),
+        "extractors": {ending.removeprefix("_") or "embedded": name for ending, name in found.extractors.items()},
+        "command": found.command([table.table]),
+    }
+
+
+def _table_row(found: Evaluation, table: Table, entry: TableRow, columns: Sequence[Column]) -> dict[str, Any]:
+    key = table.row_key(entry)
+    row = found.rows[key]
+    lines = [line for pairing in found.options.pairings for line in found.lines.get((key, pairing), ())]
+    edited = [line for line in lines if line["seconds"]]
+    return {
+        "row": key,
+        "label": entry.label,
+        "settings": dict(row.settings),
+        "nfe": int(np.mean([line["nfe"] for line in lines])) if lines else None,
+        "seconds": float(np.mean([line["seconds"] for line in edited])) if edited else None,
+        "figures": {column.key: found.scorer.figure(key, column, table.condition) for column in columns},
+        "published": _published(entry, found.extractors),
+    }
+
+
+def _published(entry: TableRow, extractors: Mapping[str, str]) -> dict[str, float]:
+    """By the column they stand beside: those of features beside RadImageNet's, the thesis's, where it is there."""
+    ending = "_radimagenet" if "_radimagenet" in extractors else ""
+    return {f"{k}{ending}" if k in ("fid", "combined") else k: value for k, value in entry.published.items()}
+
+
+def _kept(folder: Path, found: Evaluation) -> tuple[dict[str, Any], list[dict[str, str]], list[str]]:
+    """
+    Rows, lines and tables of an evaluation that was here before, if they go with this one; else its tables go.
+
+    They go with it if what was asked is the same, and no row of both has other settings or weights.
+    """
+    try:
+        before = json.loads((folder / "evaluation.json").read_text())
+        with open(folder / "metrics.csv", newline="") as stream:
+            lines = list(csv.DictReader(stream))
+    except (OSError, ValueError):
+        return {}, [], []
+    wanted = json.loads(json.dumps(found.request, default=str))
+    rows = {key: json.loads(json.dumps(row.facts(), default=str)) for key, row in found.rows.items()}
+    old = before.get("rows", {})
+    fits = all(before.get(key) == value for key, value in wanted.items())
+    fits &= all(_deciding(old[key]) == _deciding(rows[key]) for key in set(old) & set(rows))
+    own = {table.table for table in found.tables}
+    others = [str(number) for number in before.get("tables", []) if str(number) not in own]
+    if not fits:
+        for number in others:
+            for ending in ("json", "csv", "md"):
+                (folder / f"table_{number.replace('.', '_')}.{ending}").unlink(missing_ok=True)
+        return {}, [], []
+    kept = {key: row for key, row in old.items() if key not in rows}
+    return kept, [dict(line) for line in lines if line["row"] in kept], others
+
+
+def _deciding(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: row.get(key) for key in ("settings", "weights_sha256", "measured")}
+
+
+def _report(folder: Path) -> None:
+    try:
+        from mededit_monai.reports.evaluation_report import write_report
+    except ImportError:  # the tables stand alone
+        return
+    write_report(folder)

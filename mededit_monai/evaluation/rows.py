@@ -1,0 +1,101 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of all tables asked for, each once, with its settings, and whether this bundle can measure it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mededit_monai.errors import InputError
+from mededit_monai.evaluation.controls import CONTROLS
+from mededit_monai.evaluation.tables import Table
+from mededit_monai.families import METHOD_FAMILY, weights_name
+from mededit_monai.inferers import METHODS
+from mededit_monai.reports.provenance import sha256
+
+#: The control that edits nothing: the ventricles' change by a regression on the lesion's area.
+AREA = "area_regression"
+
+
+@dataclass(frozen=True)
+class Row:
+    """
+    What is edited and measured once.
+
+    Args:
+        key: name of its folder under ``edits``.
+        label: for people, of the first table that has it.
+        condition: mask, box or regions.
+        settings: options of ``evaluate.yaml``.
+        weights: file that the edits depend on; None: none.
+        reason: why it cannot be measured, a sentence; None: it can.
+    """
+
+    key: str
+    label: str
+    condition: str
+    settings: Mapping[str, Any]
+    weights: Path | None
+    reason: str | None = None
+
+    @property
+    def control(self) -> str | None:
+        """Word of the control, None for a method."""
+        return self.settings.get("control")
+
+    @property
+    def method(self) -> str:
+        """Name for ``metrics.csv``: the method's, or the control's."""
+        return str(self.control or self.settings["method"])
+
+    def facts(self) -> dict[str, Any]:
+        """For ``evaluation.json``."""
+        known = self.weights is not None and self.weights.is_file()
+        return {
+            "label": self.label,
+            "condition": self.condition,
+            "settings": dict(self.settings),
+            "weights": None if self.weights is None else self.weights.name,
+            "weights_sha256": sha256(self.weights) if known else None,  # type: ignore[arg-type]
+            "measured": self.reason is None,
+            "reason": self.reason,
+        }
+
+
+def planned_rows(tables: Sequence[Table], preset: str, root: Path, steps: int | None = None) -> dict[str, Row]:
+    """
+    Rows of the tables by their key.
+
+    Args:
+        preset: ``quick`` or ``full``; root: the bundle's folder; steps: see :meth:`Table.settings`.
+
+    Raises:
+        InputError: two rows of one key with different settings.
+    """
+    rows: dict[str, Row] = {}
+    for table in tables:
+        for entry in table.rows:
+            key, settings = table.row_key(entry), table.settings(entry, preset, steps)
+            row = _row(key, entry.label, table.condition, settings, root)
+            if key in rows and rows[key].settings != settings:
+                raise InputError(
+                    f"table {table.table}: row '{entry.name}' has other settings than in a table before it "
+                    f"({settings}, {dict(rows[key].settings)}); give it a name of its own."
+                )
+            rows.setdefault(key, row)
+    return rows
+
+
+def _row(key: str, label: str, condition: str, settings: dict[str, Any], root: Path) -> Row:
+    control = settings.get("control")
+    if control == AREA or not CONTROLS.get(str(control), True):
+        return Row(key, label, condition, settings, None)
+    method = settings["method"]
+    if method not in METHOD_FAMILY or method not in METHODS:
+        return Row(key, label, condition, settings, None, f"not measured (method {method} is not in this version)")
+    weights = root / "models" / weights_name(method, condition)
+    reason = None if weights.is_file() else f"not measured (weights {weights.name} missing)"
+    return Row(key, label, condition, settings, weights, reason)

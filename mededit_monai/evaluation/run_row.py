@@ -1,0 +1,131 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Edit and measure one row on one pairing: the bundle's own ``evaluating`` workflow, with the row's settings."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigWorkflow
+from monai.data import get_track_meta, set_track_meta
+
+from mededit_monai.errors import raising_bad_input
+from mededit_monai.evaluation.edits import read_edit
+from mededit_monai.evaluation.rows import Row
+
+#: Names of a case in ``cases.csv``; every other column is a figure.
+NAMES = ("case_id", "anatomy", "patient", "stratum")
+
+
+@dataclass(frozen=True)
+class Job:
+    """
+    What all rows of an evaluation share.
+
+    Args:
+        output: of ``mededit evaluate``.
+        root: the bundle's folder; overlays: config files laid over its ``train.yaml`` and ``evaluate.yaml``.
+        options: further options of these files, such as ``seed``, ``judge``, ``device``.
+    """
+
+    output: Path
+    root: Path
+    overlays: Sequence[str] = ()
+    options: Mapping[str, Any] | None = None
+
+    def edits(self, row: Row, pairing: str) -> Path:
+        """Folder of a row's edits."""
+        return self.output / "edits" / row.key / pairing
+
+    def triplets(self, pairing: str) -> Path:
+        """Datalist of a pairing."""
+        return self.output / f"triplets_{pairing}.json"
+
+
+def run_row(job: Job, row: Row, pairing: str, shard: str | None = None) -> None:
+    """
+    Make the edits of a row that are not there yet and, without a shard, measure all of them.
+
+    Leaves ``CASE.npz``, ``settings.json`` and, measured, ``cases.csv`` in the row's folder.
+
+    Args:
+        shard: ``i/n``: edit every n-th case from the i-th, measure nothing.
+
+    Raises:
+        InputError: bad input, in one sentence.
+    """
+    folder = job.edits(row, pairing)
+    given = {
+        **(job.options or {}),
+        **{key: value for key, value in row.settings.items() if value is not None},
+        "condition": row.condition,
+        "pairing": pairing,
+        "datalist": str(job.triplets(pairing).resolve()),
+        "edits_dir": str(folder),
+        "output_dir": str(folder),
+        "row": row.key,
+        **({} if shard is None else {"shard": shard}),
+    }
+    files = [str(job.root / "configs" / name) for name in ("train.yaml", "evaluate.yaml")]
+    logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
+    tracked = get_track_meta()
+    try:
+        with raising_bad_input():
+            workflow = ConfigWorkflow(
+                [*files, *map(str, job.overlays)],
+                logging_file=False,
+                workflow_type="train",
+                run_id="evaluating",
+                bundle_root=str(job.root),
+                **given,
+            )
+            workflow.initialize()
+            workflow.run()
+            workflow.finalize()
+    finally:
+        set_track_meta(tracked)
+
+
+def read_cases(job: Job, row: Row, pairing: str, areas: Mapping[str, float]) -> list[dict[str, Any]]:
+    """
+    What was measured on a row, a dictionary a case, in the order of ``metrics.csv``; a missing figure is NaN.
+
+    Args:
+        areas: lesion's area by case, mm².
+    """
+    folder = job.edits(row, pairing)
+    with open(folder / "cases.csv", newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    found = []
+    for line in lines:
+        edit = read_edit(folder / f"{line['case_id']}.npz")
+        cost = {"nfe": edit.nfe, "seconds": edit.seconds} if edit else {}
+        names = {name: line.get(name, "") for name in NAMES}
+        figures = {key: float(text) if text else float("nan") for key, text in line.items() if key not in NAMES}
+        found.append(case_line(row, pairing, names, areas[line["case_id"]], cost) | figures)
+    return found
+
+
+def case_line(
+    row: Row, pairing: str, names: Mapping[str, Any], area: float, cost: Mapping[str, float]
+) -> dict[str, Any]:
+    """The leading columns of ``metrics.csv``."""
+    return {
+        "row": row.key,
+        "label": row.label,
+        "method": row.method,
+        "condition": row.condition,
+        "pairing": pairing,
+        "case_id": names["case_id"],
+        "patient": names.get("patient", ""),
+        "anatomy": names.get("anatomy", ""),
+        "stratum": names.get("stratum", ""),
+        "lesion_area": area,
+        "nfe": cost.get("nfe", 0),
+        "seconds": cost.get("seconds", 0.0),
+    }

@@ -1,0 +1,167 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""The thesis's tables as their YAML files say: which rows, with which settings, and what was published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mededit_monai.diseases import DISEASES
+from mededit_monai.errors import InputError, require_choice
+from mededit_monai.evaluation.columns import COLUMNS
+
+KINDS = ("methods", "kernel", "resampling")
+PRESETS = ("quick", "full")
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """
+    One row of a table.
+
+    Args:
+        name: within the table's bundle and condition; rows of the same name are edited once for all tables.
+        label: for people.
+        settings: options of the bundle's ``evaluate.yaml``; they win over the preset's.
+        presets: settings of this row in one preset.
+        published: figures of the thesis, by the key of our column that they stand beside.
+    """
+
+    name: str
+    label: str
+    settings: Mapping[str, Any]
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    published: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """
+    A table of the thesis.
+
+    Args:
+        table: its number, such as ``5.1``.
+        title, bundle, condition, kind: what it is about.
+        columns: keys of :data:`mededit_monai.evaluation.columns.COLUMNS`.
+        presets: name → ``cases`` and settings that all rows share.
+        rows: in the order of the table.
+    """
+
+    table: str
+    title: str
+    bundle: str
+    condition: str
+    kind: str
+    columns: tuple[str, ...]
+    presets: Mapping[str, Mapping[str, Any]]
+    rows: tuple[TableRow, ...]
+
+    @property
+    def stem(self) -> str:
+        """Start of its files' names."""
+        return f"table_{self.table.replace('.', '_')}"
+
+    def row_key(self, row: TableRow) -> str:
+        """Name of a row over all tables."""
+        return f"{Path(self.bundle).name}_{self.condition}_{row.name}"
+
+    def settings(self, row: TableRow, preset: str, steps: int | None = None) -> dict[str, Any]:
+        """
+        Options of a row: the preset's, the row's own, the row's own in this preset.
+
+        Args:
+            steps: noise levels in place of the preset's; rows with levels of their own keep them.
+        """
+        shared = {k: v for k, v in self.presets[preset].items() if k != "cases"}
+        if steps is not None:
+            shared["steps"] = steps
+        return {**shared, **row.settings, **row.presets.get(preset, {})}
+
+
+def tables_folder() -> Path:
+    """Folder of the shipped table files, from a clone and from an installed wheel alike."""
+    package = Path(__file__).parents[1]
+    homes = [package / "configs" / "tables", package.parent / "configs" / "tables"]
+    return next((home for home in homes if home.is_dir()), homes[0])
+
+
+def known_tables() -> dict[str, Path]:
+    """Number → file of the shipped tables."""
+    found = sorted(tables_folder().glob("table_*.yaml"))
+    return {path.stem.removeprefix("table_").replace("_", "."): path for path in found}
+
+
+def chosen_tables(wanted: Sequence[str], disease: str) -> list[Table]:
+    """
+    The tables asked for.
+
+    Args:
+        wanted: numbers, YAML files, or ``all`` for every shipped table of the disease.
+        disease: of the cohort.
+
+    Raises:
+        InputError: none asked for, an unknown table, or one about another disease.
+    """
+    known = known_tables()
+    if not wanted:
+        raise InputError(f"--table: is missing; wanted one or more of {', '.join(known)}, or all.")
+    tables = []
+    for word in dict.fromkeys(wanted):
+        if word == "all":
+            tables += [t for t in map(read_table, known.values()) if t.bundle == disease]
+            continue
+        own = word.endswith((".yaml", ".yml"))
+        if not own:
+            require_choice("table", word, (*known, "all"))
+        table = read_table(Path(word) if own else known[word])
+        if table.bundle != disease:
+            raise InputError(
+                f"--table: {table.table} is about '{table.bundle}', the cohort is about '{disease}'; choose another "
+                "table or cohort."
+            )
+        tables.append(table)
+    return list({table.table: table for table in tables}.values())
+
+
+def read_table(path: Path) -> Table:
+    """
+    A table from its YAML file.
+
+    Raises:
+        InputError: a missing file, one that is no YAML, or an entry that is missing or not known.
+    """
+    if not path.is_file():
+        raise InputError(f"--table: {path} not found; wanted one of {', '.join(known_tables())} or a YAML file.")
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: is not valid YAML ({str(error).splitlines()[0]}); mend it.") from error
+    wanted = ("table", "title", "bundle", "condition", "kind", "columns", "presets", "rows")
+    if not isinstance(content, dict) or set(content) != set(wanted):
+        found = ", ".join(content) if isinstance(content, dict) else type(content).__name__
+        raise InputError(f"{path}: has the entries {found}; wanted {', '.join(wanted)}.")
+    _require(path, "bundle", content["bundle"], tuple(DISEASES))
+    _require(path, "condition", content["condition"], ("mask", "box", "regions"))
+    _require(path, "kind", content["kind"], KINDS)
+    for key in content["columns"]:
+        _require(path, "columns", key, tuple(COLUMNS))
+    for preset in PRESETS:
+        if "cases" not in content["presets"].get(preset, {}):
+            raise InputError(f"{path}: its preset '{preset}' does not say how many 'cases'; add it.")
+    rows = []
+    for name, row in content["rows"].items():
+        if unknown := set(row) - {"label", "settings", "presets", "published"}:
+            raise InputError(f"{path}: row '{name}' has the entry '{min(unknown)}'; wanted label, settings, …")
+        rows.append(TableRow(name, **row))
+    content |= {"rows": tuple(rows), "columns": tuple(content["columns"]), "table": str(content["table"])}
+    return Table(**content)
+
+
+def _require(path: Path, entry: str, value: Any, known: Sequence[str]) -> None:
+    if value not in known:
+        raise InputError(f"{path}: its {entry} names '{value}'; wanted one of {', '.join(known)}.")
