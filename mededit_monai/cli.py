@@ -65,7 +65,7 @@ def edit_command(
         str | None,
         typer.Option(help="mededit, naive_repaint, sdedit, palette, palette_original, context or prior."),
     ] = None,
-    region: Annotated[str | None, typer.Option(help="dilate, brain, pathology or a mask file.")] = None,
+    region: Annotated[str | None, typer.Option(help="dilate, auto, brain, pathology or a mask file.")] = None,
     dilation: Annotated[int | None, typer.Option("--dilation", help="Kernel k in model pixels.")] = None,
     sampler: Annotated[str | None, typer.Option(help="ddpm, ddim or dpm2m.")] = None,
     eta: Annotated[float | None, typer.Option(help="Noise of ddim: 0 none, 1 as ddpm.")] = None,

@@ -36,6 +36,9 @@ METHOD_REGIONS = {
     "palette_original": "pathology",
 }
 
+#: Methods that can find their edit region themselves.
+AUTO_REGION = ("mededit", "prior")
+
 #: What a method cannot do otherwise: option → the values it takes (None: not given).
 FIXED_OPTIONS: dict[str, dict[str, tuple]] = {
     "palette": {"start": (None, 1), "guidance": (1,), "mode": ("corrected",)},
@@ -124,8 +127,11 @@ def check_edit_options(options: Mapping[str, Any]) -> None:
         if index not in ("auto", "all") and (not isinstance(index, int) or isinstance(index, bool)):
             raise InputError(f"--slice_index: got {index!r}, wanted a whole number (RAS axial), 'auto' or 'all'.")
         _check_method(options["method"], options)
-        if options["region"] == "auto" and options["method"] != "prior":
-            raise InputError("--region: 'auto' is not available yet; wanted dilate, brain, pathology or a mask FILE.")
+        if options["region"] == "auto" and options["method"] not in AUTO_REGION:
+            raise InputError(
+                f"--region: 'auto' is for --method {' and '.join(AUTO_REGION)}, got {options['method']}; wanted "
+                f"dilate, brain, pathology or a mask FILE."
+            )
         if options["mode"] == "paper" and options["jump"] != 1:
             raise InputError(f"--jump: got {options['jump']}, but --mode paper goes up one level at a time; wanted 1.")
 
@@ -151,8 +157,8 @@ def region_kind(method: str, region: str | None) -> str:
     """The region word for ``AxialSlicesd``: a method's own, or what ``--region`` asks for."""
     if method in METHOD_REGIONS:
         return METHOD_REGIONS[method]
-    if method == "prior" and region in (None, "auto"):
-        return "brain"  # the network finds the region of change; the option only limits it
+    if region == "auto" or (method == "prior" and region is None):
+        return "brain"  # the network finds the region; this only limits it
     return region if region in ("brain", "pathology") else "dilate" if region in (None, "dilate") else "file"
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,13 +16,60 @@ from mededit_monai.inferers.context import ContextInferer
 from mededit_monai.inferers.palette import OriginalPaletteInferer, PaletteInferer
 from mededit_monai.inferers.prior_conditioned import PriorConditionedInferer
 from mededit_monai.inferers.repaint import ResampledInpaintingInferer
+from mededit_monai.inferers.response import response_map, response_region
 
 
 class MedEditInferer(ResampledInpaintingInferer):
-    """MedEdit: M = dilate(p, 25) ∩ b, 1000 levels, U = 4 (3997 evaluations). Boxes: ``dilation=20``."""
+    """
+    MedEdit: M = dilate(p, 25) ∩ b, 1000 levels, U = 4 (3997 evaluations). Boxes: ``dilation=20``.
 
-    def __init__(self, scheduler: Scheduler, dilation: int = 25, resample: int = 4, **settings: Any) -> None:
+    Args:
+        scheduler, settings: as for the base class.
+        auto_region: M is where the network responds to the lesion (:mod:`mededit_monai.inferers.response`), within the
+            region that a call gives, or the brain; costs 8 evaluations more.
+
+    Attributes:
+        edit_region: M of the last call with ``auto_region``, bool, Nx1xHxW[xD]; else None.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        dilation: int = 25,
+        resample: int = 4,
+        auto_region: bool = False,
+        **settings: Any,
+    ) -> None:
         super().__init__(scheduler, dilation=dilation, resample=resample, **settings)
+        self.auto_region = auto_region
+        self.edit_region: torch.Tensor | None = None
+
+    def region(self, brain: torch.Tensor, pathology: torch.Tensor) -> torch.Tensor:
+        """M, or with ``auto_region`` the brain, within which M will be found."""
+        return brain > 0 if self.auto_region else super().region(brain, pathology)
+
+    @torch.no_grad()
+    def __call__(  # type: ignore[override]
+        self,
+        inputs: torch.Tensor,
+        network: Callable[..., torch.Tensor],
+        brain: torch.Tensor,
+        pathology: torch.Tensor,
+        region: torch.Tensor | None = None,
+        seeds: Sequence[int] | None = None,
+    ) -> torch.Tensor:
+        """Edit a batch, as the base class does."""
+        if not self.auto_region:
+            return super().__call__(inputs, network, brain, pathology, region, seeds)
+        if seeds is None:
+            seeds = torch.randint(2**62, (inputs.shape[0],)).tolist()
+        brain, pathology = brain.to(inputs), pathology.to(inputs)
+        response, evaluations = response_map(network, self.scheduler, inputs, brain, pathology, seeds)
+        limit = self.region(brain, pathology) if region is None else region.to(inputs.device) > 0
+        self.edit_region = response_region(response, brain, pathology) & limit
+        edited = super().__call__(inputs, network, brain, pathology, self.edit_region, seeds)
+        self.nfe += evaluations
+        return edited
 
 
 class NaiveRePaintInferer(ResampledInpaintingInferer):
@@ -61,13 +109,14 @@ METHODS: dict[str, type[ResampledInpaintingInferer]] = {
 
 
 def build_inferer(
-    method: str, scheduler: Scheduler, condition: str | None = None, **settings: Any
+    method: str, scheduler: Scheduler, condition: str | None = None, region: str | None = None, **settings: Any
 ) -> ResampledInpaintingInferer:
     """
     An editing inferer by its name on the command line.
 
     Args:
         condition: what the pathology channels of a call are; needed by methods whose network takes every condition.
+        region: ``auto``: MedEdit finds its edit region itself. Others are drawn before an edit and come with the call.
 
     Raises:
         ValueError: unknown method, or a value that the method's inferer refuses.
@@ -83,4 +132,6 @@ def build_inferer(
         if condition is None:
             raise InputError(f"--inferer#condition: is missing; {method} wants to know which channels it is given.")
         settings["condition"] = condition
+    if method == "mededit":
+        settings["auto_region"] = region == "auto"
     return METHODS[method](scheduler, **settings)

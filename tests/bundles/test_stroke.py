@@ -95,6 +95,18 @@ def test_methods_and_options(tmp_path, options, nfe):
     assert changed[lesion].any()
 
 
+def test_region_found_by_the_network(tmp_path):
+    head = write_head(tmp_path / "head")
+    (folder,) = edit(head.scan, head.pathology, tmp_path, region="auto", **QUICK)
+    lesion = nib.load(head.pathology).get_fdata() > 0
+    region = np.asarray(nib.load(folder / "edit_region.nii.gz").dataobj) > 0
+    changed = np.asarray(nib.load(folder / "edited.nii.gz").dataobj) != np.asarray(head.image.dataobj)
+    slices = region.any(axis=(0, 1))
+    assert slices.sum() == 1 and region[lesion & slices].all() and not changed[~region].any()
+    record = json.loads((folder / "provenance.json").read_text())
+    assert record["nfe"] == 3 + 8 and record["options"]["region"] == "auto"
+
+
 def test_region_from_a_file(tmp_path):
     head = write_head(tmp_path / "head")
     mask = np.zeros(head.image.shape, np.uint8)
@@ -173,7 +185,7 @@ def test_datalist_resumes_and_shards(tmp_path):
         ({"sampler": "plms"}, ("--sampler", "plms", "dpm2m")),
         ({"slice_index": "some"}, ("--slice_index", "some")),
         ({"slice_index": 0}, ("--slice_index 0", "8 to 11")),
-        ({"region": "auto"}, ("--region", "auto")),
+        ({"region": "auto", "method": "context"}, ("--region", "auto")),
         ({"region": "nowhere.nii.gz"}, ("nowhere.nii.gz", "not found")),
         ({"region": "brain", "method": "sdedit"}, ("--region", "sdedit")),
         ({"bundle": "strok"}, ("--bundle", "strok", "stroke")),
