@@ -23,6 +23,10 @@ from mededit_monai.transforms.masks import edit_region
 #: How often each condition is drawn, relative to the others that the data have.
 CONDITION_SHARES = {"mask": 3, "box": 1, "regions": 2}
 
+#: Lesions of fewer pixels weigh more, by the root of how many times smaller they are: halfway between pixels that count
+#: alike, where large lesions drown small ones, and lesions that do. Where the thesis's large ones begin.
+EVEN_AREA = 371
+
 #: k of the zone around the lesion, dilate(p, k) ∩ b: the thesis's edit region.
 ZONE = 25
 
@@ -44,7 +48,7 @@ class PriorPrepareBatch(MaskConditionedPrepareBatch):
         condition: of a validation; a training draws.
         even: for validation: levels spread evenly over the batch, and ``condition`` for all.
         min_snr_gamma: not for this family.
-        lesion_weight: added weight of pixels inside the lesion.
+        lesion_weight: added weight of pixels inside the lesion, on top of the √(371 / its pixels) of a smaller one.
         zone_weight: added weight of dilate(p, 25) ∩ b around it.
         top_share: share of the cases at t = T-1.
 
@@ -160,7 +164,8 @@ class PriorPrepareBatch(MaskConditionedPrepareBatch):
 
     def _zone_weight(self, shown: torch.Tensor, brain: torch.Tensor) -> torch.Tensor:
         lesion = shown.amax(dim=1, keepdim=True) > 0
-        weight = 1 + self.lesion_weight * lesion
+        area = lesion.flatten(1).sum(dim=1).clamp(min=1).view(-1, *[1] * (lesion.ndim - 1))
+        weight = torch.where(lesion, (EVEN_AREA / area).clamp(min=1).sqrt() + self.lesion_weight, 1.0)
         if self.zone_weight:  # a large kernel takes its time
             weight = weight + self.zone_weight * (edit_region(shown, brain, ZONE) & ~lesion)
         return weight

@@ -45,7 +45,8 @@ def test_targets_by_hand():
     assert torch.equal(change, plane([-1.0, 0.5], [0.0, 0.0]) / CHANGE_SCALE)
     assert torch.equal(target[:, :1], change)
     assert torch.equal(target[:, 1:2], torch.ones(1, 1, 2, 2))  # closing with a square of side 3 fills a 2x2 image
-    assert target[:, 2:].ravel().tolist() == [3.0, 1.5, 1.5, 1.0]  # lesion, zone, zone, no brain
+    # lesion of one pixel, zone, zone, no brain
+    assert target[:, 2:].ravel().tolist() == pytest.approx([371**0.5 + 2.0, 1.5, 1.5, 1.0])
     condition = keywords["condition"]
     assert torch.equal(condition[:, 0], batch()["brain"][:, 0]) and torch.equal(
         condition[:, 6:], 2 * batch()["prior"] - 1
@@ -63,6 +64,19 @@ def test_the_region_of_change_is_closed():
     wanted = torch.zeros(9, 9, dtype=torch.bool)
     wanted[2:7, 2:7] = True
     assert torch.equal(changed_region(image, prior)[0, 0], wanted)
+
+
+def test_small_lesions_weigh_more():
+    """A lesion of a quarter of 371 pixels counts twice a pixel, one of more than 371 as its surroundings do."""
+    weights = []
+    for rows in (371 // 4, 400):
+        lesion = torch.zeros(1, 1, 400, 1)
+        lesion[:, :, :rows] = 1
+        ones = torch.ones_like(lesion)
+        case = {"image": ones, "prior": ones, "brain": ones, "pathology": lesion, "seed": torch.tensor([0])}
+        weights.append(PriorPrepareBatch(scheduler("sample"), even=True)(case)[1][0, 2, :, 0])
+    assert weights[0][:92].tolist() == pytest.approx([2.0] * 92, rel=0.01) and (weights[0][92:] == 1).all()
+    assert (weights[1] == 1).all()
 
 
 def test_without_a_lesion_there_is_no_change():
