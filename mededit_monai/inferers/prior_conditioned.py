@@ -69,14 +69,13 @@ class PriorConditionedInferer(ResampledInpaintingInferer):
         scheduler: Scheduler,
         steps: int = 5,
         spacing: str = "logsnr",
-        sampler: str = "ddim",
         condition: str = "mask",
         **settings: Any,
     ) -> None:
         for ignored in COMPOSED_ONLY:
             settings.pop(ignored, None)
         condition_width(condition)
-        super().__init__(scheduler, steps=steps, spacing=spacing, sampler=sampler, **settings)
+        super().__init__(scheduler, steps=steps, spacing=spacing, **settings)
         self.condition = condition
         self.edit_region: torch.Tensor | None = None
 

@@ -10,8 +10,8 @@ from scipy import ndimage
 
 from mededit_monai.transforms.masks import dilate
 
-#: Change in the model's range [-1, 1] that counts as 1 to the network: y0 = (image - prior) / s. Inside the region of
-#: change of simulated strokes y0 then has a root mean square of 1.3, which is what a noise schedule is made for.
+#: s in y0 = (image - prior) / s, scans in [-1, 1]. In the region of change of simulated pairs y0 then has a root mean
+#: square of 1.3 (stroke) and 0.6 (tumour): the order of 1, which noise schedules are made for.
 CHANGE_SCALE = 0.5
 
 #: |image - prior| in [0, 1] from where on a pixel belongs to the region of change.
