@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from mededit_monai.errors import InputError
-from mededit_monai.families import METHOD_FAMILY, method_family, weights_name
+from mededit_monai.families import METHOD_FAMILY, method_family, method_steps, weights_name
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,7 @@ def test_channels_and_files(method, condition, channels, file):
 def test_an_unknown_method():
     with pytest.raises(InputError, match=f"--method: got 'mededits', wanted one of {', '.join(METHOD_FAMILY)}"):
         method_family("mededits")
+
+
+def test_default_levels():
+    assert [method_steps(method) for method in ("mededit", "prior")] == [50, 5]
