@@ -16,6 +16,7 @@ from mededit_monai.errors import InputError
 from mededit_monai.judges.embedded import Judge, judge_files, load_judge
 from mededit_monai.judges.features import Extractor, embedded_extractor, radimagenet_extractor
 from mededit_monai.judges.nnunet import NNUNetFolder, NNUNetJudge
+from mededit_monai.judges.structures import STRUCTURES, TISSUES, pathology_structures
 
 #: What tells the folder of an nnU-Net from that of an embedded judge.
 NNUNET_FILE = "mededit_nnunet.json"
@@ -23,7 +24,7 @@ NNUNET_FILE = "mededit_nnunet.json"
 
 class LesionByNNUNet:
     """
-    nnU-Net's lesion (and regions) with the embedded judge's ventricles, which nnU-Net does not know.
+    nnU-Net's lesion (and regions) with the embedded judge's ventricles and tissue, which nnU-Net does not know.
 
     Every image is given to nnU-Net once: its process takes long to start, and priors come again with every row.
 
@@ -43,9 +44,10 @@ class LesionByNNUNet:
 
     @property
     def ceiling(self) -> dict[str, Any]:
-        """nnU-Net's Dice on its validation list, and the embedded judge's on the ventricles."""
+        """nnU-Net's Dice on its validation list, and the embedded judge's on ventricles and tissue."""
         place = self.lesion.folder.results / "fold_0" / "validation" / "summary.json"
-        found = {k: v for k, v in self.ventricles.ceiling.items() if k.startswith("ventricle")}
+        pathology = pathology_structures(self.ventricles.disease)
+        found = {k: v for k, v in self.ventricles.ceiling.items() if k not in pathology}
         try:
             return {"lesion": {"value": float(json.loads(place.read_text())["foreground_mean"]["Dice"])}, **found}
         except (OSError, ValueError, KeyError):
@@ -100,6 +102,12 @@ def _embedded(disease: str, folder: str | Path | None) -> Judge:
             f"--cohort DIR -o OUT' and give OUT with --judge."
         )
     return load_judge(disease, folder)
+
+
+def finds_tissue(judge: Judge | LesionByNNUNet) -> bool:
+    """Whether the judge was trained to tell fluid, gray and white matter apart."""
+    embedded = judge.ventricles if isinstance(judge, LesionByNNUNet) else judge
+    return set(TISSUES) <= set(embedded.facts.get("structures", STRUCTURES[embedded.disease]))
 
 
 def judge_facts(judge: Judge | LesionByNNUNet, disease: str) -> dict[str, Any]:

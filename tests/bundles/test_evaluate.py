@@ -17,13 +17,20 @@ from conftest import REPOSITORY
 from mededit_monai.datasets.evaluation import evaluation_cases
 from mededit_monai.errors import InputError
 from mededit_monai.evaluation.edits import read_edit
-from mededit_monai.judges.embedded import judge_files, judge_network
-from mededit_monai.judges.structures import STRUCTURES
+from mededit_monai.evaluation.judging import finds_tissue
+from mededit_monai.judges.embedded import Judge, judge_files, judge_network
+from mededit_monai.judges.structures import STRUCTURES, without_tissue
 from mededit_monai.networks import MaskConditionedUNet, save_weights, weights_sha256
 from mededit_monai.simulation.plan import Recipe
 from mededit_monai.simulation.simulate import simulate_cohort
 
 NETWORK = {"channels": [8, 16], "attention_levels": [False, True], "norm_num_groups": 4, "num_head_channels": 8}
+
+
+def test_a_judge_of_an_earlier_version_finds_no_tissue():
+    network = judge_network("stroke", without_tissue("stroke"))
+    assert not finds_tissue(Judge("stroke", network, "old", facts={"structures": list(without_tissue("stroke"))}))
+    assert finds_tissue(Judge("stroke", network, "new", facts={"structures": list(STRUCTURES["stroke"])}))
 
 
 def toy_judge(disease: str, folder: Path) -> None:
@@ -62,7 +69,7 @@ def test_evaluating_command(disease, condition, tmp_path):
         assert float(row["kept_change_outside"]) == 0 and float(row["truth_error_lesion"]) > 0
         edit = read_edit(tmp_path / "edits" / f"{row['case_id']}.npz")
         assert edit.nfe == 3 and edit.edit.shape == (128, 128)
-        assert float(row["against_truth_lesion_size"]) > 0
+        assert float(row["against_truth_lesion_size"]) > 0 and row["tissue_gray_change"]
         assert ("boxes_box_dice" in row) == (condition == "box") and ("regions_core_present" in row) == (
             disease == "tumor"
         )
