@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 #: A necrotic core of fewer pixels is partial volume of its rim.
 SMALLEST_CORE = 6
@@ -29,6 +30,39 @@ def lesion_contrast(prior: np.ndarray, edit: np.ndarray, truth: np.ndarray, path
     found = (np.asarray(prior, dtype=np.float64) - edit)[inside]
     size = float(wanted @ wanted)
     return float(found @ wanted) / size if size else float("nan")
+
+
+def told_contrast(priors: np.ndarray, truths: np.ndarray, conditions: np.ndarray, pathologies: np.ndarray) -> float:
+    """
+    :func:`lesion_contrast` that a regression reaches which is told as much as the network: what can be asked of it.
+
+    A condition may leave open how the lesion looks: a mask does not say where a tumour's core and rim lie, and even a
+    perfect model draws them elsewhere than the truth. For each case, least squares over the pixels of all *other* cases
+    predict the change from the prior's intensity and the depth in the condition, separately by channel.
+
+    Args:
+        priors, truths: NxHxW in [0, 1], N ≥ 2.
+        conditions: what the network is told, NxKxHxW of 0 and 1.
+        pathologies: masks p, NxHxW.
+
+    Returns:
+        mean over the cases. More flexible predictors may reach more; about 1 if the condition tells it all.
+    """
+    features, changes = [], []
+    for prior, truth, condition, pathology in zip(priors, truths, conditions, pathologies):
+        inside = pathology > 0
+        depth = distance_transform_edt(condition.max(axis=0) > 0)
+        relative = (depth / max(depth.max(), 1))[inside]
+        told = [np.ones_like(relative), prior[inside], relative, relative**2, prior[inside] * relative]
+        features.append(np.stack([column * channel[inside] for channel in condition for column in told], axis=1))
+        changes.append((prior - truth)[inside].astype(np.float64))
+    moments = [(x.T @ x, x.T @ y) for x, y in zip(features, changes)]
+    squares, products = sum(m[0] for m in moments), sum(m[1] for m in moments)
+    shares = []
+    for x, y, (square, product) in zip(features, changes, moments):
+        weights = np.linalg.pinv(squares - square) @ (products - product)
+        shares.append(float(x @ weights @ y) / float(y @ y) if (y != 0).any() else np.nan)
+    return float(np.nanmean(shares))
 
 
 def core_contrast(image: np.ndarray, regions: np.ndarray) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mededit_monai.metrics.contrast import core_contrast, lesion_contrast
+from mededit_monai.metrics.contrast import core_contrast, lesion_contrast, told_contrast
 
 
 def test_share_of_the_true_change():
@@ -27,3 +27,26 @@ def test_core_against_rim():
     assert core_contrast(image, regions) == pytest.approx(0.6)
     assert core_contrast(image, np.where(regions == 3, 2, regions)) is None
     assert core_contrast(image[:, 1:], regions[:, 1:]) is None
+
+
+@pytest.fixture
+def told() -> dict[str, np.ndarray]:
+    """Twelve squares of 8 x 8 in random scans."""
+    mask = np.zeros((12, 16, 16))
+    mask[:, 4:12, 4:12] = 1
+    priors = np.random.default_rng(0).uniform(0.2, 1, (12, 16, 16))
+    return {"priors": priors, "conditions": mask[:, None], "pathologies": mask}
+
+
+def test_what_the_condition_tells_can_be_asked_for(told):
+    change = told["priors"] * 0.4 - 0.1  # by intensity alone
+    assert told_contrast(truths=told["priors"] - change, **told) == pytest.approx(1, abs=1e-6)
+
+
+def test_what_it_leaves_open_cannot_be_asked_for(told):
+    signs = np.random.default_rng(1).choice([-1, 1], told["priors"].shape)  # darker or brighter: nobody says
+    assert abs(told_contrast(truths=told["priors"] + 0.3 * signs, **told)) < 0.05
+    # half of the change by a rule, half of its power by chance: ‖μ‖² / (‖μ‖² + σ²)
+    assert told_contrast(truths=told["priors"] - 0.3 + 0.3 * signs, **told) == pytest.approx(0.5, abs=0.05)
+    regions = np.stack([signs > 0, signs < 0], axis=1) * told["conditions"]
+    assert told_contrast(truths=told["priors"] + 0.3 * signs, **{**told, "conditions": regions}) == pytest.approx(1)
