@@ -73,6 +73,9 @@ def edit_command(
     steps: Annotated[int | None, typer.Option(help="Noise levels.")] = None,
     resample: Annotated[int | None, typer.Option(help="U: times a level is denoised.")] = None,
     jump: Annotated[int | None, typer.Option(help="Levels to go back at a resampling.")] = None,
+    resample_above: Annotated[
+        float | None, typer.Option("--resample_above", help="Fraction of T below which no level is resampled.")
+    ] = None,
     start: Annotated[float | None, typer.Option(help="Fraction of T to begin at.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Lesion strength; 1 = off.")] = None,
     mode: Annotated[str | None, typer.Option(help="corrected or paper.")] = None,
@@ -84,6 +87,7 @@ def edit_command(
     batch_size: Annotated[int | None, typer.Option("--batch_size", help="Cases edited at a time.")] = None,
     num_workers: Annotated[int | None, typer.Option("--num_workers", help="Processes that read cases.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU if there is one.")] = None,
+    amp: Annotated[str | None, typer.Option(help="fp16 or bf16: half precision, on a GPU.")] = None,
     progress: Annotated[bool, typer.Option("--progress/--no_progress", help="Progress bar.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

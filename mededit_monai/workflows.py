@@ -25,6 +25,7 @@ from mededit_monai.inferers import METHODS
 from mededit_monai.inferers.repaint import MODES, SAMPLERS
 from mededit_monai.inferers.schedule import SPACINGS
 from mededit_monai.paths import bundle_root
+from mededit_monai.training.options import AMP_TYPES
 from mededit_monai.transforms.conditions import CONDITIONS
 from mededit_monai.transforms.restore import RESTORE_MODES
 
@@ -110,6 +111,7 @@ def check_edit_options(options: Mapping[str, Any]) -> None:
             value = options[name]
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
                 raise InputError(f"--{name}: got {value!r}, wanted a whole number of at least {least}.")
+        require_choice("amp", options.get("amp"), (None, *AMP_TYPES))
         if options["steps"] > 1000:
             raise InputError(f"--steps: got {options['steps']}, wanted at most 1000 (the timesteps of the training).")
         start = options["start"]
@@ -117,7 +119,12 @@ def check_edit_options(options: Mapping[str, Any]) -> None:
             raise InputError(f"--start: got {start!r}, wanted a fraction of T above 0 and at most 1.")
         if start is not None and start < 1 and options["steps"] == 1:
             raise InputError("--start: below 1 needs at least 2 --steps, got 1.")
-        for name, low, high in (("eta", 0, 1), ("window_mm", 1, 1000), ("percentile", 1, 100)):
+        for name, low, high in (
+            ("eta", 0, 1),
+            ("window_mm", 1, 1000),
+            ("percentile", 1, 100),
+            ("resample_above", 0, 1),
+        ):
             value = options[name]
             if not isinstance(value, (int, float)) or not low <= value <= high:
                 raise InputError(f"--{name}: got {value!r}, wanted a number between {low} and {high}.")

@@ -53,7 +53,7 @@ class ContextInferer(ResampledInpaintingInferer):
     """
 
     def __init__(self, scheduler: Scheduler, condition: str = "mask", dilation: int = 25, **settings: Any) -> None:
-        for fixed in ("resample", "jump"):
+        for fixed in ("resample", "jump", "resample_above"):
             settings.pop(fixed, None)
         if settings.get("mode", "corrected") != "corrected":
             raise ValueError(f"mode must be corrected with context, got {settings['mode']}.")

@@ -88,7 +88,7 @@ class SDEditInferer(ResampledInpaintingInferer):
     """
 
     def __init__(self, scheduler: Scheduler, start: float = 0.2, **settings: Any) -> None:
-        for fixed in ("dilation", "resample", "jump"):
+        for fixed in ("dilation", "resample", "jump", "resample_above"):
             settings.pop(fixed, None)  # nothing is composed, so there is nothing to dilate or harmonise
         super().__init__(scheduler, start=start, **settings)
 

@@ -35,7 +35,7 @@ class PaletteInferer(ResampledInpaintingInferer):
     """
 
     def __init__(self, scheduler: Scheduler, **settings: Any) -> None:
-        for fixed in ("dilation", "resample", "jump"):
+        for fixed in ("dilation", "resample", "jump", "resample_above"):
             settings.pop(fixed, None)  # nothing is composed from noisy parts, so there is nothing to harmonise
         for name, only in (("start", 1.0), ("guidance", 1.0), ("mode", "corrected")):
             if settings.get(name, only) != only:

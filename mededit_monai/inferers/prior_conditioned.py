@@ -18,7 +18,7 @@ from mededit_monai.transforms.change import CHANGE_SCALE, change_weight, gated_c
 from mededit_monai.transforms.conditions import condition_width, fused_channels
 
 #: Settings of composed methods, without meaning here; accepted so that one config serves every method.
-COMPOSED_ONLY = ("dilation", "resample", "jump", "start", "within_brain", "mode")
+COMPOSED_ONLY = ("dilation", "resample", "jump", "resample_above", "start", "within_brain", "mode")
 
 
 def prior_channels(prior: torch.Tensor, brain: torch.Tensor, pathology: torch.Tensor) -> torch.Tensor:

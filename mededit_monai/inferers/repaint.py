@@ -44,6 +44,7 @@ class ResampledInpaintingInferer(Inferer):
         eta: noise share of DDIM steps: 0 deterministic, 1 equal to ``ddpm``.
         resample: U, how often each level is denoised.
         jump: levels to go back up at a resampling.
+        resample_above: share of T; no going back up from levels below it, where little is left to harmonise.
         start: share of T to begin at; below 1 the run starts from the noised prior q(x_t | x0) instead of noise.
         dilation: k of M = dilate(p, k) ∩ b in pixels, used if no region is given.
         within_brain: whether M is cut to the brain mask.
@@ -68,6 +69,7 @@ class ResampledInpaintingInferer(Inferer):
         eta: float = 0.0,
         resample: int = 1,
         jump: int = 1,
+        resample_above: float = 0.0,
         start: float = 1.0,
         dilation: int = 0,
         within_brain: bool = True,
@@ -85,11 +87,14 @@ class ResampledInpaintingInferer(Inferer):
             raise ValueError(f"eta must lie in [0, 1], got {eta}.")
         if mode == "paper" and jump != 1:
             raise ValueError(f"mode='paper' goes up one level at a time; jump must be 1, got {jump}.")
+        if not 0 <= resample_above <= 1:
+            raise ValueError(f"resample_above must lie in [0, 1], got {resample_above}.")
         if dilation < 0:
             raise ValueError(f"dilation must not be negative, got {dilation}.")
         self.scheduler = scheduler
         self.levels: NoiseLevels = noise_levels(scheduler, steps, spacing, start)
-        self.moves = visits(len(self.levels), resample, jump)
+        below = sum(t < resample_above * int(scheduler.num_train_timesteps) for t in self.levels.timesteps)
+        self.moves = visits(len(self.levels), resample, jump, lowest=below)
         self.sampler, self.eta = sampler, 1.0 if sampler == "ddpm" else float(eta)
         self.start, self.dilation, self.within_brain = start, dilation, within_brain
         self.clip, self.guidance = (None if clip is None else (float(clip[0]), float(clip[1]))), float(guidance)

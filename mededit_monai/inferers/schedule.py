@@ -75,7 +75,7 @@ def noise_levels(scheduler: Scheduler, steps: int, spacing: str = "t", start: fl
     return NoiseLevels(tuple(int(t) for t in kept), tuple(float(alpha_bar[t]) for t in kept))
 
 
-def visits(levels: int, resample: int = 1, jump: int = 1) -> list[tuple[int, int]]:
+def visits(levels: int, resample: int = 1, jump: int = 1, lowest: int = 0) -> list[tuple[int, int]]:
     """
     The moves of resampled denoising, after RePaint (Lugmayr et al. 2022, appendix B): pairs (from, to) of level
     indices. A move down by one is one network evaluation; a move up adds noise again.
@@ -83,13 +83,16 @@ def visits(levels: int, resample: int = 1, jump: int = 1) -> list[tuple[int, int
     Every ``jump`` levels, on arrival, the sampler goes back up ``jump`` levels, ``resample`` - 1 times. With jump = 1
     each level is denoised ``resample`` times except the last (no resampling at t = 0): NFE = (levels - 1)·U + 1.
 
+    Args:
+        lowest: on arrival below this level the sampler does not go back up.
+
     Raises:
-        ValueError: if an argument is not positive.
+        ValueError: if ``levels``, ``resample`` or ``jump`` is not positive.
     """
     for name, value in (("levels", levels), ("resample", resample), ("jump", jump)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}.")
-    remaining = {level: resample - 1 for level in range(0, levels - jump, jump)}
+    remaining = {level: resample - 1 for level in range(0, levels - jump, jump) if level >= lowest}
     moves, level = [], levels - 1
     while level >= 0:
         moves.append((level, level - 1))

@@ -79,6 +79,7 @@ def test_edit_function_and_seeds(tmp_path):
         ({"sampler": "dpm2m", "restore": "replace"}, 3),
         ({"region": "brain", "guidance": 2.0}, 6),
         ({"mode": "paper", "spacing": "t"}, 3),
+        ({"resample": 2, "resample_above": 0.5, "spacing": "t", "channels_last": True}, 4),
     ],
     ids=str,
 )
@@ -178,6 +179,8 @@ def test_datalist_resumes_and_shards(tmp_path):
         ({"start": 0.0}, ("--start", "0.0")),
         ({"start": 0.5, "steps": 1}, ("--start",)),
         ({"eta": 3}, ("--eta", "3", "between 0 and 1")),
+        ({"resample_above": 2}, ("--resample_above", "2", "between 0 and 1")),
+        ({"amp": "fp8"}, ("--amp", "fp8", "bf16")),
         ({"batch_size": 0}, ("--batch_size", "0", "at least 1")),
         ({"window_mm": -5}, ("--window_mm", "-5")),
         ({"inferer#stepz": 3}, ("--inferer#stepz", "build_inferer")),

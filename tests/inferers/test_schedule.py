@@ -29,6 +29,13 @@ def test_order_of_moves():
     assert visits(4, resample=2, jump=2) == [(3, 2), (2, 1), (1, 0), (0, 2), (2, 1), (1, 0), (0, -1)]
 
 
+def test_no_resampling_at_low_noise():
+    assert visits(4, resample=2, lowest=2) == [(3, 2), (2, 3), (3, 2), (2, 1), (1, 0), (0, -1)]
+    assert visits(10, resample=4, lowest=10) == visits(10)
+    moves = visits(30, resample=3, jump=4, lowest=11)
+    assert min(origin for origin, target in moves if target > origin) == 12 and moves[-1] == (0, -1)
+
+
 def test_every_path_is_connected_and_ends_clean():
     moves = visits(30, resample=3, jump=4)
     assert moves[0][0] == 29 and moves[-1] == (0, -1)
