@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mededit_monai import __version__, cli_dataset, cli_evaluate, cli_judge, cli_simulate
+from mededit_monai import __version__, cli_bench, cli_dataset, cli_evaluate, cli_judge, cli_simulate
 from mededit_monai.errors import InputError
 
 # --slice-index is the same as --slice_index; a misspelt option is refused with the nearest known one, exit code 2.
@@ -203,6 +203,7 @@ cli_simulate.register(app, SETTINGS)
 cli_dataset.register(app, SETTINGS)
 cli_judge.register(app, SETTINGS)
 cli_evaluate.register(app, SETTINGS)
+cli_bench.register(app, SETTINGS)
 
 
 def main() -> None:

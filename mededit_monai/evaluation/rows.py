@@ -79,7 +79,7 @@ def planned_rows(tables: Sequence[Table], preset: str, root: Path, steps: int | 
     for table in tables:
         for entry in table.rows:
             key, settings = table.row_key(entry), table.settings(entry, preset, steps)
-            row = _row(key, entry.label, table.condition, settings, root)
+            row = evaluation_row(key, entry.label, table.condition, settings, root)
             if key in rows and rows[key].settings != settings:
                 raise InputError(
                     f"table {table.table}: row '{entry.name}' has other settings than in a table before it "
@@ -89,7 +89,8 @@ def planned_rows(tables: Sequence[Table], preset: str, root: Path, steps: int | 
     return rows
 
 
-def _row(key: str, label: str, condition: str, settings: dict[str, Any], root: Path) -> Row:
+def evaluation_row(key: str, label: str, condition: str, settings: dict[str, Any], root: Path) -> Row:
+    """A row by its settings, with the reason why it cannot be measured, if so; arguments as of :class:`Row`."""
     control = settings.get("control")
     if control == AREA or not CONTROLS.get(str(control), True):
         return Row(key, label, condition, settings, None)

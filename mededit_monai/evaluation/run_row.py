@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,17 +48,14 @@ class Job:
         return self.output / f"triplets_{pairing}.json"
 
 
-def run_row(job: Job, row: Row, pairing: str, shard: str | None = None) -> None:
+@contextmanager
+def row_workflow(job: Job, row: Row, pairing: str, shard: str | None = None) -> Iterator[ConfigWorkflow]:
     """
-    Make the edits of a row that are not there yet and, without a shard, measure all of them.
-
-    Leaves ``CASE.npz``, ``settings.json`` and, measured, ``cases.csv`` in the row's folder.
-
-    Args:
-        shard: ``i/n``: edit every n-th case from the i-th, measure nothing.
+    The bundle's ``evaluating`` workflow with a row's settings, initialised; MONAI's own settings are put back at the
+    end.
 
     Raises:
-        InputError: bad input, in one sentence.
+        InputError: bad input, in one sentence, also of what is run inside.
     """
     folder = job.edits(row, pairing)
     given = {
@@ -85,10 +83,26 @@ def run_row(job: Job, row: Row, pairing: str, shard: str | None = None) -> None:
                 **given,
             )
             workflow.initialize()
-            workflow.run()
+            yield workflow
             workflow.finalize()
     finally:
         set_track_meta(tracked)
+
+
+def run_row(job: Job, row: Row, pairing: str, shard: str | None = None) -> None:
+    """
+    Make the edits of a row that are not there yet and, without a shard, measure all of them.
+
+    Leaves ``CASE.npz``, ``settings.json`` and, measured, ``cases.csv`` in the row's folder.
+
+    Args:
+        shard: ``i/n``: edit every n-th case from the i-th, measure nothing.
+
+    Raises:
+        InputError: bad input, in one sentence.
+    """
+    with row_workflow(job, row, pairing, shard) as workflow:
+        workflow.run()
 
 
 def read_cases(job: Job, row: Row, pairing: str, areas: Mapping[str, float]) -> list[dict[str, Any]]:

@@ -1,0 +1,249 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mededit bench`: every family, sampler and number of evaluations on the same cases, in one process."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from dataclasses import replace as with_changes
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mededit_monai.benchmark.compare import RowCases, against_reference
+from mededit_monai.benchmark.plan import BenchPlan, BenchRow, read_plan
+from mededit_monai.benchmark.timing import Timing, network_sizes, start_up, time_row, training_speed
+from mededit_monai.benchmark.write import write_bench
+from mededit_monai.datasets.datalist import read_datalist
+from mededit_monai.datasets.evaluation import cohort_facts, group_of, real_images, write_triplets
+from mededit_monai.diseases import DISEASES
+from mededit_monai.errors import InputError
+from mededit_monai.evaluation.columns import table_columns
+from mededit_monai.evaluation.edits import read_edit
+from mededit_monai.evaluation.judging import evaluation_judge, extractors, judge_facts
+from mededit_monai.evaluation.realism import RealismJudge, plane
+from mededit_monai.evaluation.run_row import Job, read_cases, run_row
+from mededit_monai.evaluation.scores import Scorer, SetScores, values_of
+from mededit_monai.paths import bundle_disease, bundle_root, write_json
+from mededit_monai.reports.provenance import DISCLAIMER, versions
+
+PAIRED = "paired"
+
+COLUMNS = (
+    *("dice", "combined", "kid", "contrast", "zone_error", "outside_error"),
+    *("ventricle_error", "ventricle_slope", "ventricle_r", "seam", "texture"),
+)
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """
+    What ``mededit bench`` is asked.
+
+    Args:
+        cohort: folder of ``mededit simulate``: the truth must be known.
+        output: folder; an unfinished one is gone on with.
+        bundle: name or folder; None for that of the cohort's disease.
+        preset, cases, rows, config: see :func:`~mededit_monai.benchmark.plan.read_plan`.
+        judge: folder of a judge; None for the shipped one.
+        configs: files laid over the bundle's.
+        seed, batch_size, device, progress: as for ``mededit evaluate``.
+        speed: whether start-up, training and network sizes are timed too.
+    """
+
+    cohort: str
+    output: str
+    bundle: str | None = None
+    preset: str = "full"
+    cases: int | None = None
+    rows: tuple[str, ...] = ()
+    config: str | None = None
+    judge: str | None = None
+    configs: tuple[str, ...] = ()
+    seed: int = 0
+    batch_size: int = 16
+    device: str | None = None
+    progress: bool = False
+    speed: bool = True
+
+
+def bench(options: BenchOptions) -> Path:
+    """
+    Edit, measure and time every row, and write ``bench.json``, ``.csv``, ``.md`` and ``.png``.
+
+    Run again it goes on: edits that are there and were made by the same settings, weights and inputs are kept, and so
+    are the times of rows that were timed on this machine.
+
+    Returns:
+        ``bench.json``.
+
+    Raises:
+        InputError: bad input, in one sentence.
+    """
+    cohort = cohort_facts(options.cohort)
+    if not cohort["paired"]:
+        raise InputError(
+            f"--cohort: {options.cohort} holds no pairs, and without the truth nothing says whether an edit kept the "
+            f"patient's anatomy; give a cohort of 'mededit simulate'."
+        )
+    root = bundle_root(options.bundle or cohort["disease"])
+    if bundle_disease(root) != cohort["disease"]:
+        raise InputError(f"--bundle: {root.name} is not about '{cohort['disease']}' as the cohort is; leave it out.")
+    gpu = (options.device or ("cuda" if torch.cuda.is_available() else "cpu")).startswith("cuda")
+    plan = read_plan(root, "mask", options.preset, options.cases, options.rows, options.config, all_cases=gpu)
+    judge, known = evaluation_judge(cohort["disease"], options.judge), extractors(
+        cohort["disease"], options.judge, None
+    )
+    shared = {
+        "seed": options.seed,
+        "judge": options.judge,
+        "eval_batch_size": options.batch_size,
+        "progress": options.progress,
+        "summary": False,
+        **({} if options.device is None else {"device": options.device}),
+    }
+    job = Job(Path(options.output), root, options.configs, shared)
+    counts = write_triplets(options.cohort, job.triplets(PAIRED), PAIRED, plan.cases, options.seed)
+    rows = [row for row in plan.rows if row.row.reason is None]
+    lines, times = _edit_and_time(job, rows, DISEASES[cohort["disease"]].pixel_mm)
+    _say("scoring")
+    realism = RealismJudge(known[""], real_images(options.cohort), options.seed)
+    results = _scored(job, plan, rows, lines, times, realism, options.seed)
+    content = {
+        "synthetic": True,
+        "note": DISCLAIMER,
+        "bundle": root.name,
+        "cohort": {key: cohort[key] for key in ("name", "disease", "simulator_version", "recipe")},
+        "cases": counts,
+        "judge": judge_facts(judge, cohort["disease"]),
+        "extractor": known[""].name,
+        "machine": machine(options.device),
+        "versions": versions(),
+        "seed": options.seed,
+        "reference": plan.reference,
+        "default": plan.default,
+        "margins": dict(plan.margins),
+        "rows": results,
+        "left_out": {row.name: row.row.reason for row in plan.rows if row.row.reason is not None},
+        **(_speed(root, plan) if options.speed else {}),
+    }
+    return write_bench(Path(options.output), content)
+
+
+def _speed(root: Path, plan: BenchPlan) -> dict[str, Any]:
+    _say("timing start-up, training and networks")
+    return {
+        "start_up": start_up(),
+        "training": training_speed(str(root)),
+        "networks": network_sizes(root, plan.networks),
+    }
+
+
+def machine(device: str | None = None) -> dict[str, Any]:
+    """What the times were taken on; no name of a host."""
+    cuda = (device or ("cuda" if torch.cuda.is_available() else "cpu")).startswith("cuda")
+    name = torch.cuda.get_device_name() if cuda else "CPU"
+    return {"device": name, "threads": torch.get_num_threads(), "torch": torch.__version__}
+
+
+def _edit_and_time(
+    job: Job, rows: Sequence[BenchRow], pixel: float
+) -> tuple[dict[tuple[str, str], list[dict[str, Any]]], dict[str, Timing]]:
+    triplets = read_datalist(job.triplets(PAIRED))
+    areas = {case["case_id"]: float((plane(case["pathology"]) > 0).sum()) * pixel**2 for case in triplets}
+    lines, place = {}, job.output / "times.json"
+    times = _known_times(place, job)
+    for number, bench_row in enumerate(rows, start=1):
+        row = bench_row.row
+        if bench_row.cases is not None:
+            row = with_changes(row, settings={**row.settings, "limit": bench_row.cases})
+        _say(f"[{number}/{len(rows)}] {row.key}: {bench_row.cases or len(triplets)} cases")
+        run_row(job, row, PAIRED)
+        lines[row.key, PAIRED] = read_cases(job, row, PAIRED, areas)
+        settings = json.dumps(row.settings, sort_keys=True)
+        if row.control is None and times.get(row.key, ("", None))[0] != settings:
+            times[row.key] = (settings, time_row(job, row))
+            saved = {name: {"settings": key, **asdict(timing)} for name, (key, timing) in times.items()}
+            write_json(place, {"machine": machine((job.options or {}).get("device")), "rows": saved})
+    return lines, {name: timing for name, (_, timing) in times.items()}
+
+
+def _known_times(place: Path, job: Job) -> dict[str, tuple[str, Timing]]:
+    """Times that were taken before on a machine like this one."""
+    try:
+        content = json.loads(place.read_text())
+        if content["machine"] != machine((job.options or {}).get("device")):
+            return {}
+        return {name: (entry.pop("settings"), Timing(**entry)) for name, entry in content["rows"].items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _scored(
+    job: Job,
+    plan: BenchPlan,
+    rows: Sequence[BenchRow],
+    lines: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]],
+    times: Mapping[str, Timing],
+    realism: RealismJudge,
+    seed: int,
+) -> list[dict[str, Any]]:
+    cases = {case["case_id"]: case for case in read_datalist(job.triplets(PAIRED))}
+    by_name = {row.name: row for row in rows}
+
+    def sets(key: str, pairing: str, ending: str) -> SetScores:
+        folder, planes = job.edits(by_name[key].row, PAIRED), []
+        for line in lines[key, PAIRED]:
+            edit = read_edit(folder / f"{line['case_id']}.npz")
+            if edit is None:
+                raise InputError(f"{folder}: the edit of '{line['case_id']}' has gone; run the same command again.")
+            planes.append(edit.edit * (plane(cases[line["case_id"]]["prior_brain"]) > 0))
+        return SetScores(realism, np.stack(planes), [group_of(line) for line in lines[key, PAIRED]])
+
+    scorer = Scorer(lines, sets, seed)
+    columns = table_columns(COLUMNS, {"": realism.extractor.name}, (PAIRED,))
+    held = {row.name: _row_cases(scorer, row.name) for row in rows}
+    base, results = held.get(plan.reference), []
+    slowest = times.get(plan.reference)
+    for row in rows:
+        timing = times.get(row.name)
+        other = row.name != plan.reference and row.row.control is None and base is not None
+        results.append(
+            {
+                "row": row.name,
+                "label": row.row.label,
+                "group": row.group,
+                "value": row.value,
+                "settings": dict(row.row.settings),
+                "weights": None if row.row.weights is None or timing is None else row.row.weights.name,
+                "n_cases": len(lines[row.name, PAIRED]),
+                "nfe": timing.nfe if timing else 0,
+                "seconds": timing.seconds if timing else None,
+                "memory_mb": timing.memory_mb if timing else None,
+                "per_minute": timing.per_minute if timing else None,
+                "fewer_evaluations": slowest.nfe / timing.nfe if timing and slowest else None,
+                "faster": slowest.seconds / timing.seconds if timing and slowest else None,
+                "figures": {column.key: scorer.figure(row.name, column, "mask") for column in columns},
+                "against_reference": (
+                    against_reference(held[row.name], base, realism.real.values, plan.margins, seed) if other else None
+                ),
+            }
+        )
+    return results
+
+
+def _row_cases(scorer: Scorer, name: str) -> RowCases:
+    lines = scorer.lines[name, PAIRED]
+    columns = [key for key, value in lines[0].items() if isinstance(value, float)]
+    found = scorer.set_scores(name, PAIRED, "")
+    features = None if found is None else found.features.values
+    return RowCases({key: values_of(lines, key) for key in columns}, scorer.groups(name, PAIRED), features)
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)

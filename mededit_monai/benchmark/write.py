@@ -1,0 +1,206 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""The files of a bench: JSON for programs, CSV and Markdown for people, and a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from mededit_monai.evaluation.columns import COLUMNS
+from mededit_monai.evaluation.write import csv_text, write_text
+from mededit_monai.paths import write_json
+from mededit_monai.reports.evaluation_figures import COLOURS, GREY
+
+COSTS = ("nfe", "seconds", "fewer_evaluations", "faster", "memory_mb", "per_minute")
+HEADS = ("NFE", "s an edit", "fewer NFE", "faster", "peak MB", "cases a minute")
+
+#: Panels of the plot over the number of evaluations.
+PANELS = ("zone_error", "dice", "kid", "ventricle_error", "ventricle_r", "texture")
+
+
+def write_bench(folder: Path, content: Mapping[str, Any]) -> Path:
+    """
+    Write ``bench.json``, ``bench.csv``, ``bench.md`` and ``bench.png``.
+
+    Returns:
+        the first.
+    """
+    write_json(folder / "bench.json", content)
+    write_text(folder / "bench.csv", csv_text(bench_cells(content)))
+    write_text(folder / "bench.md", bench_markdown(content))
+    save_plot(content, folder / "bench.png")
+    return folder / "bench.json"
+
+
+def bench_cells(content: Mapping[str, Any]) -> list[list[Any]]:
+    """CSV rows: costs, each figure with its interval, and the comparison with the reference."""
+    keys = list(figure_keys(content))
+    bounds = [f"{name}_{part}" for name in content["margins"] for part in ("advantage", "bound", "margin")]
+    head = ["row", "label", "group", "value", "n_cases", *COSTS]
+    head += [f"{key}{end}" for key in keys for end in ("", "_low", "_high")] + [*bounds, "no_worse", "zone_share"]
+    cells = []
+    for row in content["rows"]:
+        line = [row["row"], row["label"], row["group"], _plain(row["value"]), row["n_cases"]]
+        line += [_plain(row[cost]) for cost in COSTS]
+        for key in keys:
+            figure = row["figures"][key] or {}
+            line += [_plain(figure.get(end)) for end in ("value", "low", "high")]
+        other = row["against_reference"] or {}
+        for name in content["margins"]:
+            line += [_plain((other.get(name) or {}).get(part)) for part in ("advantage", "bound", "margin")]
+        cells.append([*line, _plain(other.get("no_worse")), _plain(other.get("zone_share"))])
+    return [head, *cells]
+
+
+def figure_keys(content: Mapping[str, Any]) -> list[str]:
+    """Keys of the figures, in the order of the table."""
+    return list(content["rows"][0]["figures"]) if content["rows"] else []
+
+
+def bench_markdown(content: Mapping[str, Any]) -> str:
+    """The table for people, the comparison with the reference, and what else was timed."""
+    counts, judge, machine = content["cases"], content["judge"], content["machine"]
+    keys = figure_keys(content)
+    text = [
+        f"# Speed against quality: {content['bundle']}",
+        "",
+        f"{content['note']}",
+        "",
+        f"{counts['triplets']} simulated pairs of {counts['groups']} held-out anatomies (fewer where n says so); "
+        f"figures are means over the cases. Times: {machine['device']}, {machine['threads']} threads, one edit after "
+        f"start-up. Judge: {judge['name']}. Peak memory is above what was held before the edit.",
+        "",
+        "| setting | n | " + " | ".join([*HEADS, *(COLUMNS[key].label for key in keys)]) + " |",
+        "|---" * (2 + len(HEADS) + len(keys)) + "|",
+    ]
+    for row in content["rows"]:
+        name = f"**{row['label']}**" if row["row"] in (content["reference"], content["default"]) else row["label"]
+        costs = [_short(row[cost]) for cost in COSTS]
+        figures = [_short((row["figures"][key] or {}).get("value")) for key in keys]
+        text.append("| " + " | ".join([name, str(row["n_cases"]), *costs, *figures]) + " |")
+    text += ["", *_comparison(content), *_left_out(content), *_speed(content)]
+    return "\n".join(text) + "\n"
+
+
+def _comparison(content: Mapping[str, Any]) -> list[str]:
+    rows = [row for row in content["rows"] if row["against_reference"]]
+    reference = next((row["label"] for row in content["rows"] if row["row"] == content["reference"]), None)
+    if reference is None or not rows:
+        return []
+    margins = content["margins"]
+    text = [
+        f"## No worse than {reference}?",
+        "",
+        f"Paired one-sided 95 % bounds on the cases that both have (bootstrap over anatomies, then cases): Dice at "
+        f"most {margins['dice']} lower, KID at most {margins['kid']:.0%} and ventricle error at most "
+        f"{margins['ventricle_error']:.0%} higher. Each cell: advantage (bound; allowed). Error in M∖p: share of the "
+        f"reference's.",
+        "",
+        "| setting | n | " + " | ".join(margins) + " | no worse | error in M∖p |",
+        "|---" * (4 + len(margins)) + "|",
+    ]
+    for row in rows:
+        other = row["against_reference"]
+        cells = [_bound(other[name]) for name in margins]
+        verdict = {True: "yes", False: "no", None: "not known"}[other["no_worse"]]
+        text.append(
+            f"| {row['label']} | {other['n_cases']} | " + " | ".join(cells) + f" | {verdict} | "
+            f"{_short(other['zone_share'])} |"
+        )
+    return [*text, ""]
+
+
+def _bound(result: Mapping[str, Any] | None) -> str:
+    if result is None:
+        return ""
+    return f"{_short(result['advantage'])} ({_short(result['bound'])}; {_short(-result['margin'])})"
+
+
+def _left_out(content: Mapping[str, Any]) -> list[str]:
+    reasons: dict[str, list[str]] = {}
+    for name, reason in content["left_out"].items():
+        reasons.setdefault(reason, []).append(name)
+    return [f"{', '.join(names)}: {reason}.\n" for reason, names in reasons.items()]
+
+
+def _speed(content: Mapping[str, Any]) -> list[str]:
+    if "start_up" not in content:
+        return []
+    training = content["training"]
+    return [
+        "## Start-up, training, networks",
+        "",
+        "| new process | seconds |",
+        "|---|---|",
+        *(f"| {name} | {seconds:.2f} |" for name, seconds in content["start_up"].items()),
+        "",
+        f"Training, batch of 16: {training['steps_per_second']:.2f} steps a second; forward, backward and optimizer "
+        f"alone {training['bare_steps_per_second']:.2f}.",
+        "",
+        "| network | parameters | ms an evaluation |",
+        "|---|---|---|",
+        *(
+            f"| {entry['network']} | {entry['parameters'] / 1e6:.1f} M | {entry['milliseconds']:.0f} |"
+            for entry in content["networks"]
+        ),
+        "",
+    ]
+
+
+def save_plot(content: Mapping[str, Any], path: Path) -> None:
+    """Figures over the number of evaluations: each series a line, the other rows dots."""
+    panels = [key for key in PANELS if key in figure_keys(content)]
+    series = _series(content["rows"])
+    figure = Figure(figsize=(12, 6.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(f"{content['bundle']}: simulated pairs, held-out anatomies. Synthetic; research use only.", size=10)
+    names: dict[str, Any] = {}
+    for k, key in enumerate(panels):
+        axes = figure.add_subplot(2, 3, k + 1)
+        axes.set_title(f"{COLUMNS[key].label} ({COLUMNS[key].better} is better)", size=9)
+        axes.set_xscale("log")
+        axes.set_xlabel("network evaluations", size=8)
+        for colour, (group, rows) in zip(COLOURS, series.items()):
+            shown = sorted((row for row in rows if row["figures"][key]), key=lambda row: row["nfe"])
+            values = [row["figures"][key]["value"] for row in shown]
+            (names[group],) = axes.plot([row["nfe"] for row in shown], values, "o-", ms=3, color=colour)
+        for row in content["rows"]:
+            figure_of = row["figures"][key]
+            if row["value"] is None and row["nfe"] and figure_of:
+                marked = row["row"] == content["reference"]
+                names["the reference" if marked else "other settings"] = axes.plot(
+                    row["nfe"], figure_of["value"], "*" if marked else ".", ms=10 if marked else 5, color="black"
+                )[0]
+            elif row["row"] in ("no_edit", "truth") and figure_of:
+                style = "--" if row["row"] == "no_edit" else ":"
+                names[row["label"]] = axes.axhline(figure_of["value"], ls=style, color=GREY, lw=1)
+        axes.tick_params(labelsize=8)
+    figure.legend(names.values(), names.keys(), loc="outside lower center", ncols=8, fontsize=8, frameon=False)
+    unfinished = path.with_name(f".{path.name}")
+    figure.savefig(unfinished, dpi=110, format="png", metadata={"Software": None})
+    unfinished.replace(path)
+
+
+def _series(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["value"] is not None:
+            found.setdefault(row["group"], []).append(row)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else value
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"

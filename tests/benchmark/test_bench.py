@@ -1,0 +1,121 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mededit bench` as a whole at toy size."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+
+import pytest
+import yaml
+from evaluation.toy import make_toy
+
+from mededit_monai import cli
+from mededit_monai.benchmark.bench import BenchOptions, bench
+from mededit_monai.benchmark.plan import bench_file
+from mededit_monai.benchmark.timing import PeakMemory, network_sizes
+from mededit_monai.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return make_toy(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    """The shipped file with few, short rows."""
+    content = yaml.safe_load(bench_file().read_text())
+    kept = ("no_edit", "truth", "algorithm_1", "monai_ddim_50")
+    content["rows"] = {name: content["rows"][name] for name in kept}
+    content["rows"]["algorithm_1"] |= {"cases": 3}
+    content["rows"]["algorithm_1"]["settings"] |= {"steps": 8, "resample": 2}
+    content["rows"]["monai_ddim_50"]["settings"] |= {"steps": 4}
+    content["series"] = {name: content["series"][name] | {"values": [2, 1]} for name in ("composed", "prior")}
+    content["default"] = "composed_2"
+    place = tmp_path_factory.mktemp("rows") / "bench.yaml"
+    place.write_text(yaml.safe_dump(content, sort_keys=False))
+    return place
+
+
+def options(toy, rows, output, **changes) -> BenchOptions:
+    given = {
+        "cohort": str(toy.cohort),
+        "output": str(output),
+        "bundle": str(toy.bundle),
+        "cases": 4,
+        "config": str(rows),
+        "judge": str(toy.judge),
+        "configs": (str(toy.overlay),),
+        "device": "cpu",
+        "speed": False,
+    }
+    return BenchOptions(**given | changes)
+
+
+def test_rows_costs_verdicts_and_files(toy, rows, tmp_path):
+    place = bench(options(toy, rows, tmp_path / "out"))
+    content = json.loads(place.read_text())
+    by_name = {row["row"]: row for row in content["rows"]}
+    order = ["no_edit", "truth", "algorithm_1", "monai_ddim_50", "composed_2", "composed_1"]
+    assert list(by_name) == order and list(content["left_out"]) == ["prior_2", "prior_1"]
+    assert [by_name[name]["nfe"] for name in order] == [0, 0, 15, 4, 2, 1]
+    assert [by_name[name]["n_cases"] for name in order] == [4, 4, 3, 4, 4, 4]
+    fast, slow = by_name["composed_1"], by_name["algorithm_1"]
+    assert fast["fewer_evaluations"] == 15 and fast["faster"] == pytest.approx(slow["seconds"] / fast["seconds"])
+    assert slow["against_reference"] is None and fast["against_reference"]["n_cases"] == 3
+    assert by_name["truth"]["figures"]["zone_error"]["value"] == pytest.approx(0, abs=1e-7)
+    assert by_name["truth"]["figures"]["contrast"]["value"] == pytest.approx(1)
+    assert content["synthetic"] is True and str(tmp_path) not in place.read_text()
+    lines = list(csv.DictReader((tmp_path / "out" / "bench.csv").open()))
+    assert [line["row"] for line in lines] == order and float(lines[3]["seconds"]) > 0
+    text = (tmp_path / "out" / "bench.md").read_text()
+    assert "## No worse than MedEdit, Algorithm 1" in text and "model_prior.pt missing" in text
+    assert (tmp_path / "out" / "bench.png").stat().st_size > 5000
+    # again: nothing is edited or timed anew
+    edits = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.npz")}
+    bench(options(toy, rows, tmp_path / "out"))
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.npz")} == edits
+    again = json.loads(place.read_text())["rows"]
+    assert [row["seconds"] for row in again] == [row["seconds"] for row in content["rows"]]
+
+
+def test_the_command(toy, rows, tmp_path, monkeypatch, capsys):
+    words = ["bench", "--cohort", str(toy.cohort), "--bundle", str(toy.bundle), "--judge", str(toy.judge)]
+    words += ["--config", str(toy.overlay), "--rows_file", str(rows), "--row", "composed_1", "--cases", "2"]
+    words += ["--no_speed", "--device", "cpu", "--json", "-o", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", ["mededit", *words])
+    with pytest.raises(SystemExit) as done:
+        cli.main()
+    assert not done.value.code
+    written = json.loads(capsys.readouterr().out)
+    assert written == {"synthetic": True, "written": str(tmp_path / "out" / "bench.json")}
+
+
+def test_without_pairs_it_refuses(toy, rows, tmp_path):
+    cohort = tmp_path / "cohort"
+    cohort.mkdir()
+    content = json.loads((toy.cohort / "datalist.json").read_text())
+    for case in content["testing"]:
+        for key in ("prior", "ventricles"):
+            case.pop(key)
+    (cohort / "datalist.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="holds no pairs"):
+        bench(options(toy, rows, tmp_path / "out", cohort=str(cohort)))
+
+
+def test_peak_memory_sees_what_was_held():
+    memory = PeakMemory("cpu")
+    held = b"x" * (200 * 2**20)
+    peak = memory.stop()
+    assert peak is None or 150 < peak < 400
+    del held
+
+
+def test_network_sizes():
+    small = {"network_def#channels": [8, 16], "network_def#attention_levels": [False, False]}
+    small |= {"network_def#norm_num_groups": 4, "network_def#num_head_channels": 8}
+    (found,) = network_sizes("stroke", {"small": small}, repeats=2)
+    assert found["network"] == "small" and 1e3 < found["parameters"] < 1e6 and found["milliseconds"] > 0

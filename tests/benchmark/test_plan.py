@@ -1,0 +1,51 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+import yaml
+from conftest import REPOSITORY
+
+from mededit_monai.benchmark.plan import bench_file, planned_evaluations, read_plan
+from mededit_monai.errors import InputError
+from mededit_monai.paths import bundle_root
+
+
+def names(**options) -> list[str]:
+    return [row.name for row in read_plan(bundle_root("stroke"), **options).rows]
+
+
+def test_shipped_rows_are_those_asked_for():
+    plan = read_plan(bundle_root("stroke"))
+    by_name = {row.name: row for row in plan.rows}
+    assert planned_evaluations(by_name["algorithm_1"].row.settings) == 3997 and by_name["algorithm_1"].cases == 8
+    assert planned_evaluations(by_name["mededit_1000x1"].row.settings) == 1000
+    assert planned_evaluations(by_name["mededit_250x4"].row.settings) == 997
+    for family in ("composed", "context", "prior"):
+        steps = [planned_evaluations(by_name[f"{family}_{n}"].row.settings) for n in (250, 100, 50, 25, 10, 8, 5, 2, 1)]
+        assert steps == [250, 100, 50, 25, 10, 8, 5, 2, 1]
+    assert plan.reference == "algorithm_1" and plan.margins == {"dice": 0.01, "kid": 0.1, "ventricle_error": 0.05}
+    assert all(row.cases is None for row in read_plan(bundle_root("stroke"), all_cases=True).rows)
+
+
+def test_a_part_of_them():
+    assert names(wanted=("start", "no_edit")) == ["no_edit"] + [f"start_{s}" for s in (0.8, 0.6, 0.5, 0.4, 0.3, 0.2)]
+    quick = names(preset="quick")
+    assert "algorithm_1" not in quick and "composed_100" in quick and "composed_250" not in quick
+    assert read_plan(bundle_root("stroke"), cases=3).rows[2].cases == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        ({}, {"wanted": ("algoritm_1",)}, "algoritm_1"),
+        ({}, {"preset": "fast"}, "--preset"),
+        ({"reference": "nothing"}, {}, "its reference is 'nothing', which is none of its rows"),
+        ({"more": 1}, {}, "has the entries .*more.*; wanted reference"),
+    ],
+)
+def test_what_it_refuses(tmp_path, change, options, message):
+    place = tmp_path / "bench.yaml"
+    place.write_text(yaml.safe_dump(yaml.safe_load(bench_file().read_text()) | change))
+    with pytest.raises(InputError, match=message):
+        read_plan(REPOSITORY / "bundles" / "stroke", path=place, **options)
