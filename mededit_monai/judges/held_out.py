@@ -36,14 +36,15 @@ def measure_held_out(judge: Judge, samples: Sequence[Mapping[str, Any]], cohort:
 
     Returns:
         ``rows``: one a structure and kind of image, each with value, low, high, n_groups (anatomies), n_cases; cases in
-        which the structure is absent have no Dice. ``area_bias``: mean (found - true) / mean true area.
+        which the structure is absent have no Dice. ``pooled``: Dice of all cases' pixels together, in which small
+        structures count as much as they are large. ``area_bias``: mean (found - true) / mean true area.
         ``false_alarms``: on lesion-free images, the share with any lesion pixel found and the mean number of them.
         ``ceiling``: structure → its Dice on images with lesion.
     """
     names = STRUCTURES[judge.disease]
     table: dict[str, list] = {key: [] for key in ("anatomy", "stratum", "shown")}
     scores: dict[str, list[float]] = {name: [] for name in names}
-    areas: dict[str, list[tuple[int, int]]] = {name: [] for name in names}
+    areas: dict[str, list[tuple[int, int, int]]] = {name: [] for name in names}
     pictures: list[tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]] = []
     load = LoadSample(judge.disease)
     for start in range(0, len(samples), BATCH):
@@ -58,7 +59,7 @@ def measure_held_out(judge: Judge, samples: Sequence[Mapping[str, Any]], cohort:
             found = one_structure(masks, name, judge.disease)
             for one, wanted in zip(found, truth[:, k]):
                 scores[name].append(dice(one, wanted) if wanted.any() else float("nan"))
-                areas[name].append((int(one.sum()), int(wanted.sum())))
+                areas[name].append((int(one.sum()), int(wanted.sum()), int((one & wanted).sum())))
         pictures += [(i, m, t) for i, m, t in zip(images, _each(masks), truth)][: max(0, SHOWN - len(pictures))]
     rows = _rows(judge.disease, table, scores, areas)
     with_lesion = {r["structure"]: r["dice"] for r in rows if r["shown"] == "lesion" and r["stratum"] == "all"}
@@ -92,17 +93,25 @@ def _rows(disease: str, table: dict[str, list], scores: dict[str, list[float]], 
                 values = np.array([scores[name][k] for k in chosen])
                 anatomies = [table["anatomy"][k] for k in chosen]
                 known = bool(values.size) and bool((~np.isnan(values)).any())
-                found, true = (sum(areas[name][k][j] for k in chosen) for j in (0, 1))
+                pixels = np.array([areas[name][k] for k in chosen], dtype=np.float64).reshape(-1, 3)
+                found, true, _ = pixels.sum(axis=0)
                 rows.append(
                     {
                         "structure": name,
                         "shown": kind,
                         "stratum": stratum,
                         "dice": asdict(bootstrap(values, anatomies)) if known else None,
+                        "pooled": asdict(bootstrap(pixels, anatomies, _pooled)) if known else None,
                         "area_bias": (found - true) / true if true else None,
                     }
                 )
     return rows
+
+
+def _pooled(pixels: np.ndarray) -> float:
+    """Dice of pixels (found, true, both), one row a case, summed over the cases."""
+    found, true, both = pixels.sum(axis=0)
+    return float(2 * both / (found + true)) if found + true else float("nan")
 
 
 def _false_alarms(disease: str, table: dict[str, list], areas: dict[str, list]) -> dict[str, float]:
@@ -134,15 +143,17 @@ def _markdown(found: Mapping[str, Any]) -> str:
         "",
         f"Interval: {found['interval']}.",
         "",
-        "| structure | image | lesion size | Dice | interval | anatomies | cases | area bias |",
-        "|---|---|---|---|---|---|---|---|",
+        "| structure | image | lesion size | Dice, mean of cases | interval | pooled over pixels | interval | "
+        "anatomies | cases | area bias |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in found["rows"]:
-        d, bias = row["dice"], row["area_bias"]
+        d, p, bias = row["dice"], row["pooled"], row["area_bias"]
         score = (
-            f"{d['value']:.3f} | {d['low']:.3f} … {d['high']:.3f} | {d['n_groups']} | {d['n_cases']}"
+            " | ".join(f"{f['value']:.3f} | {f['low']:.3f} … {f['high']:.3f}" for f in (d, p))
+            + f" | {d['n_groups']} | {d['n_cases']}"
             if d
-            else "– | – | 0 | 0"
+            else "– | – | – | – | 0 | 0"
         )
         kind = row["shown"].replace("_", "-")
         shown_bias = "–" if bias is None else f"{bias:+.1%}"

@@ -19,7 +19,7 @@ from mededit_monai.errors import InputError
 from mededit_monai.judges import embedded
 from mededit_monai.judges.embedded import Judge, judge_network, load_judge, side_of
 from mededit_monai.judges.features import embedded_extractor
-from mededit_monai.judges.held_out import measure_held_out
+from mededit_monai.judges.held_out import _pooled, measure_held_out
 from mededit_monai.judges.judge_files import find_images, judge_images, read_image
 from mededit_monai.judges.samples import cohort_samples
 from mededit_monai.judges.structures import STRUCTURES, without_tissue
@@ -121,8 +121,15 @@ def test_held_out_by_hand(trained, monkeypatch):
     true, kept = int((truths["pathology"] > 0).sum()), int(half(None)["pathology"].sum())
     assert row["dice"]["value"] == pytest.approx(2 * kept / (true + kept))
     assert row["area_bias"] == pytest.approx(kept / true - 1)
+    assert row["pooled"]["value"] == pytest.approx(2 * kept / (true + kept))  # one case: the same
     assert [found["ceiling"][name]["value"] for name in ("fluid", "gray", "white")] == [0, 0, 1]
     assert found["ceiling"]["ventricle_left"]["value"] == 1 and found["anatomies_shared_between_splits"] is True
+
+
+def test_pooled_dice_counts_pixels():
+    # a small lesion missed, a large one found: 2 · 90 / (0 + 10 + 100 + 90), while the mean of the cases is 0.47
+    assert _pooled(np.array([[0.0, 10, 0], [100, 90, 90]])) == pytest.approx(0.9)
+    assert np.isnan(_pooled(np.zeros((2, 3))))
 
 
 def test_start_from_another_judge(tmp_path, caplog):

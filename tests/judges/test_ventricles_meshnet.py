@@ -130,6 +130,9 @@ def test_agreement_by_hand():
     found = agreement(rows)
     assert found["r"] == pytest.approx(1) and found["slope"] == pytest.approx(2) and found["scans"] == 2
     assert found["difference_mm2"]["value"] == pytest.approx(2) and found["dice"]["value"] == 0.5
+    assert found["dice_where_large"] is None
+    rows[0] |= {"meshnet_mm2": 100.0, "dice": 0.8}
+    assert agreement(rows)["dice_where_large"]["value"] == 0.8
 
 
 def test_report_on_a_scan(tmp_path, monkeypatch):
