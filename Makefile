@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
 
-.PHONY: simulation-report simulation-realism demo test test-slow check-weights bench-training pictures metric-pictures lint format clean
+.PHONY: simulation-report simulation-realism demo test test-slow check-weights release-check bench-training pictures metric-pictures lint format clean
 
 # torch first and pinned: an unpinned one pulls gigabytes of CUDA libraries.
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -41,6 +41,12 @@ check-weights: $(VENV)/installed
 	$(BIN)/python -m mededit_monai.reports.weight_check --bundle tumor --condition regions \
 		--output_dir out/weight_check/tumor_regions
 	$(BIN)/python -m mededit_monai.reports.weight_check --bundle tumor --output_dir out/weight_check/tumor
+
+# Are the weights fit to be shipped? COHORT= (mededit simulate) is needed; SCANS= a folder of real T1 scans, CANDIDATE= other
+# weights of the default editor.
+release-check: $(VENV)/installed
+	$(BIN)/python -m mededit_monai.reports.release_check --cohort "$(COHORT)" $(if $(SCANS),--scans "$(SCANS)") \
+		$(if $(CANDIDATE),--candidate "$(CANDIDATE)") --output_dir out/release_check
 
 # What the data pipeline costs beside a training step.
 bench-training: $(VENV)/installed

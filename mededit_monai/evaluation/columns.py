@@ -76,6 +76,10 @@ def _known() -> list[Column]:
             note="Share of the true change inside p: 1 as in the truth, 0 none.",
         ),
         Column(
+            *("core_present", "core present", "higher", paired, "mean", ("regions_core_present",)),
+            note="Share of the edits that ask for a necrotic core in which the judge sees one.",
+        ),
+        Column(
             *("outside", "change outside M", "lower", thesis, "mean", ("kept_change_outside",)),
             note=f"Largest absolute change outside {reference}",
         ),

@@ -97,6 +97,6 @@ def evaluation_row(key: str, label: str, condition: str, settings: dict[str, Any
     method = settings["method"]
     if method not in METHOD_FAMILY or method not in METHODS:
         return Row(key, label, condition, settings, None, f"not measured (method {method} is not in this version)")
-    weights = root / "models" / weights_name(method, condition)
+    weights = Path(settings.get("weights") or root / "models" / weights_name(method, condition))
     reason = None if weights.is_file() else f"not measured (weights {weights.name} missing)"
     return Row(key, label, condition, settings, weights, reason)

@@ -1,0 +1,269 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Are weights fit to be shipped? Loads every file, scores the editors on held-out anatomies, edits real scans.
+
+    python -m mededit_monai.reports.release_check --cohort out/cohort --scans DIR -o out/release
+
+The cohort (``mededit simulate``) says the disease. Writes ``release_check.md`` and ``.json``, ``*/scores/report.html``
+with best, median and worst cases, and ``scans/sheet.png``. Targets that are missed are listed; the exit code is 1 only
+if a file cannot be loaded.
+
+    … --candidate out/release/model.pt
+
+scores a weight file of the default editor beside the shipped one on the same cases and noise, and says whether it is
+better: less error in M∖p, by a paired 95 % interval, and neither Dice nor ventricle error worse than by the margins of
+``mededit bench``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mededit_monai.datasets.evaluation import cohort_facts
+from mededit_monai.errors import InputError, exit_on_bad_input
+from mededit_monai.evaluation.evaluate import EvaluationOptions, evaluate
+from mededit_monai.evaluation.tables import tables_folder
+from mededit_monai.evaluation.write import write_text
+from mededit_monai.families import METHOD_FAMILY, weights_name
+from mededit_monai.paths import bundle_root, write_json
+from mededit_monai.reports.provenance import DISCLAIMER, sha256, versions
+from mededit_monai.reports.scan_sheet import edit_scans
+from mededit_monai.transforms.conditions import CONDITIONS
+from mededit_monai.workflows import bundle_content
+
+#: The editor that a bundle's edits use by default.
+DEFAULT = "prior"
+
+#: A weight file that is shipped may have so many bytes.
+LARGEST = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Target:
+    """
+    What the default editor shall reach.
+
+    Args:
+        column: of the table; low, high: within; None: no end.
+        below: rows whose figure in that column it must be below.
+    """
+
+    column: str
+    low: float | None = None
+    high: float | None = None
+    below: tuple[str, ...] = ()
+
+
+#: By disease; Dice by the embedded judge.
+TARGETS = {
+    "stroke": (Target("dice", low=0.6),),
+    "tumor": (Target("dice", low=0.7), Target("core_present", low=0.9)),
+}
+
+#: For every disease.
+INDIRECT = (
+    Target("ventricle_r", low=0.8),
+    Target("ventricle_slope", low=0.8, high=1.2),
+    Target("ventricle_partial_r", low=0.5),
+    Target("zone_error", below=("no_edit", "mededit", "sdedit", "prior_p0")),
+    Target("outside_error", below=("no_edit", "mededit", "sdedit", "prior_p0")),
+    Target("ventricle_error", below=("mededit", "sdedit", "prior_p0", "area_regression")),
+)
+
+
+def load_all(disease: str) -> list[dict[str, Any]]:
+    """
+    Load every weight file that the bundle ships into the network that it is for.
+
+    Returns:
+        ``file``, ``bytes``, ``sha256``, ``parameters`` and ``problem`` (None: fits) of each.
+    """
+    root = bundle_root(disease)
+    users = {weights_name(method, c): (method, c) for method in METHOD_FAMILY for c in CONDITIONS}
+    found = []
+    for path in sorted((root / "models").glob("*.pt")):
+        entry = {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
+        problem, parameters = None, None
+        if path.name not in users:
+            problem = "is no file that an edit would load"
+        else:
+            method, condition = users[path.name]
+            try:
+                (network,) = bundle_content(root, ("network",), method=method, condition=condition, device="cpu")
+                parameters = sum(p.numel() for p in network.parameters())
+            except InputError as error:
+                problem = str(error)
+        if problem is None and entry["bytes"] > LARGEST:
+            problem = f"has {entry['bytes']} bytes, wanted at most {LARGEST}"
+        found.append({**entry, "parameters": parameters, "problem": problem})
+    return found
+
+
+def met(target: Target, figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+    """
+    A target against a table's rows.
+
+    Args:
+        figures: row → column → figure.
+
+    Returns:
+        ``column value wanted met``; None where the table has no such column.
+    """
+    if not any(target.column in row for row in figures.values()):
+        return None
+    value = (figures[DEFAULT].get(target.column) or {}).get("value")
+    limits = {name: figures[name][target.column] for name in target.below if figures.get(name, {}).get(target.column)}
+    wanted = [f"≥ {target.low:g}"] if target.low is not None else []
+    wanted += [f"≤ {target.high:g}"] if target.high is not None else []
+    wanted += [f"< {name} ({figure['value']:.4g})" for name, figure in limits.items()]
+    passed = value is not None and (target.low is None or value >= target.low)
+    passed = passed and (target.high is None or value <= target.high)
+    passed = passed and len(limits) == len(target.below) and all(value < f["value"] for f in limits.values())
+    return {"column": target.column, "value": value, "wanted": ", ".join(wanted), "met": bool(passed)}
+
+
+def with_candidate(table: Path, candidate: Path, output: Path) -> Path:
+    """A copy of a table with the row ``candidate``: the default editor with other weights."""
+    if not candidate.is_file():
+        raise InputError(f"--candidate: {candidate} not found; give a weight file of the default editor.")
+    content = yaml.safe_load(table.read_text())
+    settings = {**content["rows"][DEFAULT]["settings"], "weights": str(candidate.resolve())}
+    content["rows"]["candidate"] = {"label": "candidate", "settings": settings}
+    output.mkdir(parents=True, exist_ok=True)
+    place = output / table.name
+    place.write_text(yaml.safe_dump(content, sort_keys=False))
+    return place
+
+
+def is_better(table: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    The candidate against the shipped weights, from the table's paired comparisons (shipped minus candidate).
+
+    Returns:
+        ``better`` and the differences it rests on: ``zone_error``, ``dice``, ``ventricle_error``, each with interval.
+    """
+    keys = {row["row"].rsplit("_mask_", 1)[-1]: row["row"] for row in table["rows"]}
+    pairs = {
+        line["column"]: line
+        for line in table["comparisons"]
+        if line["row"] == keys[DEFAULT] and line["against"] == keys["candidate"]
+    }
+    shown = {name: pairs[name] for name in ("zone_error", "dice", "ventricle_error") if name in pairs}
+    shipped = next(row for row in table["rows"] if row["row"] == keys[DEFAULT])["figures"]
+    allowed = 0.05 * shipped["ventricle_error"]["value"]
+    better = (
+        len(shown) == 3
+        and shown["zone_error"]["low"] > 0  # the shipped one's error is larger
+        and shown["dice"]["high"] <= 0.01
+        and shown["ventricle_error"]["low"] >= -allowed
+    )
+    return {"better": bool(better), "shipped_minus_candidate": shown}
+
+
+def release_check(
+    cohort: str,
+    output: str | Path,
+    scans: str | None = None,
+    preset: str = "quick",
+    candidate: str | None = None,
+    judge: str | None = None,
+    limit: int | None = None,
+) -> dict[str, Any]:
+    """
+    Check a bundle's weights; see the module.
+
+    Returns:
+        what ``release_check.json`` holds.
+
+    Raises:
+        InputError: a cohort, judge, scan or weight file that cannot be used.
+    """
+    output, disease = Path(output), cohort_facts(cohort)["disease"]
+    output.mkdir(parents=True, exist_ok=True)
+    content: dict[str, Any] = {"synthetic": True, "note": DISCLAIMER, "bundle": disease, "versions": versions()}
+    content |= {"weights": load_all(disease), "targets": {}, "candidate": None, "scans": None}
+    for name in ("stroke",) if disease == "stroke" else ("tumor", "tumor_regions"):
+        table, folder = tables_folder() / f"release_{name}.yaml", output / name / "scores"
+        first = name == disease
+        if candidate is not None and first:
+            table = with_candidate(table, Path(candidate), output / name)
+        options = EvaluationOptions(
+            cohort=cohort, tables=(str(table),), output=str(folder), preset=preset, judge=judge, limit=limit
+        )
+        (written,) = evaluate(options) or [None]
+        scores = json.loads(Path(str(written)).read_text())
+        content["targets"][name] = _targets(disease, scores)
+        if candidate is not None and first:
+            content["candidate"] = is_better(scores)
+    if scans is not None:
+        edit_scans(scans, output / "scans", disease, method=DEFAULT)
+        content["scans"] = "scans/sheet.png"
+    write_json(output / "release_check.json", content)
+    write_text(output / "release_check.md", markdown(content))
+    return content
+
+
+def _targets(disease: str, scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    marks = [f"_{condition}_" for condition in CONDITIONS]
+    figures = {
+        next(row["row"].split(m, 1)[1] for m in marks if m in row["row"]): row["figures"] for row in scores["rows"]
+    }
+    found = (met(target, figures) for target in (*TARGETS[disease], *INDIRECT))
+    return [line for line in found if line is not None]
+
+
+def markdown(content: Mapping[str, Any]) -> str:
+    """The result for people."""
+    text = [f"# Release check: {content['bundle']}", "", str(content["note"]), "", "| weights | bytes | SHA-256 | |"]
+    text += ["|---|---|---|---|"]
+    for entry in content["weights"]:
+        text.append(f"| {entry['file']} | {entry['bytes']} | {entry['sha256'][:12]} | {entry['problem'] or 'loads'} |")
+    for name, lines in content["targets"].items():
+        text += ["", f"## {name}", "", "| figure | measured | wanted | |", "|---|---|---|---|"]
+        for line in lines:
+            value = "not measured" if line["value"] is None else f"{line['value']:.4g}"
+            text.append(f"| {line['column']} | {value} | {line['wanted']} | {'met' if line['met'] else '**missed**'} |")
+    if content["candidate"] is not None:
+        verdict = (
+            "is better than the shipped weights" if content["candidate"]["better"] else "is not shown to be better"
+        )
+        text += ["", f"The candidate {verdict}. Shipped minus candidate, with 95 % intervals:", ""]
+        for name, line in content["candidate"]["shipped_minus_candidate"].items():
+            text.append(f"- {name}: {line['difference']:.4g} ({line['low']:.4g} … {line['high']:.4g})")
+    if content["scans"]:
+        text += ["", f"Look at `{content['scans']}`, and at best, median and worst cases in `*/scores/report.html`."]
+    return "\n".join(text) + "\n"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Command line of the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cohort", required=True, help="folder of mededit simulate, with held-out anatomies")
+    parser.add_argument("--scans", default=None, help="folder of real T1 scans to edit")
+    parser.add_argument("--preset", default="quick", choices=("quick", "full"))
+    parser.add_argument(
+        "--candidate", default=None, help="weights of the default editor to compare with the shipped ones"
+    )
+    parser.add_argument("--judge", default=None, help="folder of a judge; default: the shipped one")
+    parser.add_argument("--limit", type=int, default=None, help="at most so many cases")
+    parser.add_argument("--output_dir", "-o", default="out/release_check")
+    given = parser.parse_args(words)
+    with exit_on_bad_input():
+        content = release_check(
+            given.cohort, given.output_dir, given.scans, given.preset, given.candidate, given.judge, given.limit
+        )
+    print(markdown(content))
+    return 1 if any(entry["problem"] for entry in content["weights"]) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

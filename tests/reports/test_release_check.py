@@ -1,0 +1,97 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Verdicts of the release check on figures made up by hand, and every shipped file loaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mededit_monai.errors import InputError
+from mededit_monai.evaluation.tables import read_table, tables_folder
+from mededit_monai.paths import bundle_root
+from mededit_monai.reports import release_check as check
+
+
+def row(**figures) -> dict:
+    return {name: None if value is None else {"value": value} for name, value in figures.items()}
+
+
+@pytest.mark.parametrize(
+    ("target", "value", "met"),
+    [
+        (check.Target("dice", low=0.6), 0.6, True),
+        (check.Target("dice", low=0.6), 0.59, False),
+        (check.Target("dice", low=0.6), None, False),
+        (check.Target("slope", low=0.8, high=1.2), 1.21, False),
+        (check.Target("zone", below=("no_edit", "mededit")), 0.019, True),
+        (check.Target("zone", below=("no_edit", "mededit")), 0.02, False),  # not below doing nothing
+        (check.Target("zone", below=("no_edit", "sdedit")), 0.01, False),  # one to be beaten was not measured
+    ],
+)
+def test_targets(target, value, met):
+    figures = {
+        "prior": row(**{target.column: value}),
+        "no_edit": row(zone=0.02, dice=0, slope=0),
+        "mededit": row(zone=0.1, dice=0, slope=0),
+        "sdedit": {},
+    }
+    found = check.met(target, figures)
+    assert found["met"] is met and found["value"] == value
+
+
+def test_a_column_that_the_table_does_not_have_is_no_target():
+    assert check.met(check.Target("core_present", low=0.9), {"prior": row(dice=0.7)}) is None
+
+
+@pytest.mark.parametrize(
+    ("zone", "dice", "ventricle", "better"),
+    [
+        ((0.001, 0.003), (-0.02, 0.005), (-0.5, 1.0), True),
+        ((-0.001, 0.003), (-0.02, 0.005), (-0.5, 1.0), False),  # less error is not shown
+        ((0.001, 0.003), (-0.02, 0.03), (-0.5, 1.0), False),  # Dice may be lower
+        ((0.001, 0.003), (-0.02, 0.005), (-1.5, 1.0), False),  # ventricle error may be higher by more than 5 % of 20
+    ],
+)
+def test_a_candidate_must_be_shown_to_be_better(zone, dice, ventricle, better):
+    lines = [
+        {"row": "stroke_mask_prior", "against": "stroke_mask_candidate", "column": name, "difference": 0}
+        | {"low": low, "high": high}
+        for name, (low, high) in {"zone_error": zone, "dice": dice, "ventricle_error": ventricle}.items()
+    ]
+    rows = [{"row": f"stroke_mask_{name}", "figures": row(ventricle_error=20.0)} for name in ("prior", "candidate")]
+    assert check.is_better({"rows": rows, "comparisons": lines})["better"] is better
+
+
+@pytest.mark.parametrize("disease", ["stroke", "tumor"])
+def test_every_shipped_file_loads(disease):
+    found = check.load_all(disease)
+    assert {entry["file"] for entry in found} == {p.name for p in (bundle_root(disease) / "models").glob("*.pt")}
+    assert found and all(entry["problem"] is None and entry["parameters"] > 1e6 for entry in found)
+
+
+@pytest.mark.parametrize("path", sorted(tables_folder().glob("release_*.yaml")), ids=lambda p: p.stem)
+def test_tables_hold_the_rows_that_targets_name(path: Path):
+    table = read_table(path)
+    names = {row.name for row in table.rows}
+    targets = (*check.TARGETS[table.bundle], *check.INDIRECT)
+    assert {check.DEFAULT, *(name for target in targets for name in target.below)} <= names
+    wanted = {target.column for target in targets} - ({"core_present"} if table.condition != "regions" else set())
+    assert wanted <= set(table.columns)
+
+
+def test_candidate_row(tmp_path):
+    table, weights = tables_folder() / "release_stroke.yaml", tmp_path / "new.pt"
+    with pytest.raises(InputError, match="--candidate: .*new.pt not found"):
+        check.with_candidate(table, weights, tmp_path)
+    weights.write_bytes(b"")
+    added = {row.name: row for row in read_table(check.with_candidate(table, weights, tmp_path / "out")).rows}
+    assert added["candidate"].settings == {**added["prior"].settings, "weights": str(weights)}
+
+
+def test_markdown_names_what_was_missed():
+    content = {"bundle": "stroke", "note": "n", "weights": [], "candidate": None, "scans": None}
+    content["targets"] = {"stroke": [{"column": "dice", "value": 0.5, "wanted": "≥ 0.6", "met": False}]}
+    assert "| dice | 0.5 | ≥ 0.6 | **missed** |" in check.markdown(json.loads(json.dumps(content)))
