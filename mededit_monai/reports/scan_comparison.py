@@ -1,0 +1,188 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The same lesion in the same real scans by several methods, side by side, with figures of what was kept.
+
+    python -m mededit_monai.reports.scan_comparison --scans DIR --methods prior mededit sdedit -o out/comparison
+
+Scans as for ``scan_sheet``. A real scan has no true counterfactual: the sheet is for the eye, and the table says what
+stayed as it was. Writes ``sheet.png``, ``comparison.md`` and ``comparison.json``, and every edit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from mededit_monai.errors import exit_on_bad_input
+from mededit_monai.evaluation.write import write_text
+from mededit_monai.metrics.preservation import (
+    edge_gradient,
+    psnr_outside,
+    ssim_outside,
+    surrounding_ring,
+    texture_ratio,
+)
+from mededit_monai.paths import write_json
+from mededit_monai.reports.preview import upright
+from mededit_monai.reports.provenance import DISCLAIMER
+from mededit_monai.reports.scan_sheet import edit_scans
+from mededit_monai.simulation.anatomies import list_anatomies, stem
+from mededit_monai.transforms.nifti import read_volume
+
+#: Figures of a scan's edit: heading of the table, and what 1 or 0 would mean.
+FIGURES = {
+    "psnr_outside_lesion": "PSNR outside p, dB",
+    "ssim_outside_lesion": "SSIM outside p",
+    "changed_share": "share of the brain's pixels that changed",
+    "seam": "gradient across the region's edge, of the scan's",
+    "texture": "texture of M∖p, of the scan's",
+    "nfe": "NFE",
+    "seconds": "seconds",
+}
+
+
+def compare_on_scans(
+    scans: str | Path, output: str | Path, bundle: str, methods: Sequence[str], radius: float = 16.0, **options: Any
+) -> dict[str, list[dict[str, Any]]]:
+    """
+    Edit every scan of a folder with every method.
+
+    Args:
+        output: gets a folder a method, ``sheet.png``, ``comparison.md`` and ``comparison.json``.
+        methods: of ``mededit edit``; radius: of the lesion, mm; options: of the bundle's ``inference.yaml``.
+
+    Returns:
+        method → a dictionary of figures for each scan.
+
+    Raises:
+        InputError: no scans, or one that cannot be edited.
+    """
+    output = Path(output)
+    found: dict[str, list[dict[str, Any]]] = {}
+    pictures: dict[str, dict[str, np.ndarray]] = {}
+    for method in methods:
+        folders = edit_scans(scans, output / method, bundle, radius, method=method, **options)
+        found[method] = []
+        for folder, scan in zip(folders, list_anatomies(scans)):
+            planes, spacing = edited_plane(
+                Path(scan), folder, output / method / "lesions" / f"{stem(Path(scan))}.nii.gz"
+            )
+            cost = json.loads((folder / "provenance.json").read_text())
+            figures = kept(**planes, spacing=spacing) | {key: cost[key] for key in ("nfe", "seconds")}
+            found[method].append({"scan": stem(Path(scan)), **figures})
+            pictures.setdefault(stem(Path(scan)), planes)[method] = planes["edit"]
+    _save_sheet(pictures, list(methods), output / "sheet.png")
+    write_json(output / "comparison.json", {"synthetic": True, "note": DISCLAIMER, "bundle": bundle, "methods": found})
+    write_text(output / "comparison.md", markdown(found, bundle))
+    return found
+
+
+def edited_plane(scan: Path, folder: Path, lesion: Path) -> tuple[dict[str, np.ndarray], tuple[float, float]]:
+    """
+    The axial slice with most lesion, on the scan's own grid: ``prior``, ``edit`` (in units of the scan's 99.5th
+    percentile, 0 to 1), ``pathology`` and ``region``; and the spacing in the plane, mm.
+    """
+    volumes = [read_volume(p) for p in (scan, folder / "edited.nii.gz", lesion, folder / "edit_region.nii.gz")]
+    prior, edit, pathology, region = (volume.data for volume in volumes)
+    z = int((pathology > 0).sum(axis=(0, 1)).argmax())
+    ceiling = float(np.percentile(prior[prior > 0], 99.5))
+    planes = {
+        "prior": np.clip(prior[:, :, z] / ceiling, 0, 1),
+        "edit": np.clip(edit[:, :, z] / ceiling, 0, 1),
+        "pathology": pathology[:, :, z] > 0,
+        "region": region[:, :, z] > 0,
+    }
+    return planes, volumes[0].spacing[:2]
+
+
+def kept(
+    prior: np.ndarray,
+    edit: np.ndarray,
+    pathology: np.ndarray,
+    region: np.ndarray,
+    spacing: tuple[float, float],
+    **_: Any,
+) -> dict[str, float]:
+    """What an edit left of a scan, see :data:`FIGURES`; slices XxY in [0, 1], masks, mm."""
+    brain = prior > 0
+    zone, ring = region & brain & ~pathology, surrounding_ring(region, brain, spacing)
+    textures = [texture_ratio(image, zone, ring, brain, spacing) for image in (edit, prior)]
+    seams = [edge_gradient(image, region, brain) for image in (edit, prior)]
+    return {
+        "psnr_outside_lesion": psnr_outside(edit, prior, pathology, brain),
+        "ssim_outside_lesion": ssim_outside(edit, prior, pathology, brain),
+        "changed_share": float((np.abs(edit - prior) > 1e-6)[brain].mean()),
+        "seam": seams[0] / seams[1] if seams[1] else float("nan"),
+        "texture": textures[0] / textures[1] if textures[1] else float("nan"),
+    }
+
+
+def markdown(found: Mapping[str, Sequence[Mapping[str, Any]]], bundle: str) -> str:
+    """Means over the scans, a row a method."""
+    count = len(next(iter(found.values())))
+    text = [f"# Real scans: {bundle}", "", f"{DISCLAIMER} {count} scans, one drawn lesion in each; means.", ""]
+    text += ["| method | " + " | ".join(FIGURES.values()) + " |", "|---" * (1 + len(FIGURES)) + "|"]
+    for method, rows in found.items():
+        cells = [f"{_mean([row[key] for row in rows]):.3g}" for key in FIGURES]
+        text.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(text) + "\n"
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if value == value]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _save_sheet(pictures: Mapping[str, Mapping[str, np.ndarray]], methods: Sequence[str], path: Path) -> None:
+    """A scan a row: the scan with the lesion's outline, then each method's edit above its signed difference."""
+    figure = Figure(figsize=(2.1 * (1 + len(methods)), 4.5 * len(pictures)), facecolor="black", dpi=90)
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(2 * len(pictures), 1 + len(methods), squeeze=False)
+    figure.subplots_adjust(0, 0.01, 1, 0.99, wspace=0.02, hspace=0.06)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for k, (scan, planes) in enumerate(pictures.items()):
+        top, bottom = grid[2 * k], grid[2 * k + 1]
+        where = np.argwhere(planes["prior"] > 0.02)
+        low, high = where.min(axis=0), where.max(axis=0) + 1
+        cut = slice(low[0], high[0]), slice(low[1], high[1])
+        prior = upright(planes["prior"][cut])
+        top[0].imshow(prior, cmap="gray", vmin=0, vmax=1)
+        top[0].contour(upright(planes["pathology"][cut]).astype(float), [0.5], colors="#ff4040", linewidths=0.9)
+        top[0].set_title(scan, color="white", fontsize=8)
+        for axes, below, method in zip(top[1:], bottom[1:], methods):
+            edit = upright(planes[method][cut])
+            axes.imshow(edit, cmap="gray", vmin=0, vmax=1)
+            axes.set_title(f"{method} (synthetic)", color="white", fontsize=8)
+            below.imshow(edit - prior, cmap="RdBu_r", vmin=-0.6, vmax=0.6)
+    figure.savefig(path, facecolor="black")
+
+
+def main() -> int:
+    """Command line of the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scans", required=True, help="folder of T1 scans")
+    parser.add_argument("--bundle", default="stroke")
+    parser.add_argument("--condition", default="mask")
+    parser.add_argument("--methods", nargs="+", default=["mededit", "naive_repaint", "sdedit"])
+    parser.add_argument("--radius", type=float, default=16.0, help="of the lesion, mm")
+    parser.add_argument("--output_dir", "-o", default="out/scan_comparison")
+    given = parser.parse_args()
+    options = {"condition": given.condition}
+    with exit_on_bad_input():
+        compare_on_scans(given.scans, given.output_dir, given.bundle, given.methods, given.radius, **options)
+    print((Path(given.output_dir) / "comparison.md").read_text())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
