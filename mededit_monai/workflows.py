@@ -87,6 +87,20 @@ def check_ids() -> None:
                 raise InputError(f"--{name}: unknown option (value {value!r}); {hint}")
         for name, component in config.items():
             _check_arguments(name, component)
+    _read_words(parser)
+
+
+#: What words on a shell stand for. MONAI reads Python there (``False``, ``None``), everyone writes YAML, and the text
+#: 'false' would count as true.
+WORDS = {"true": True, "false": False, "null": None}
+
+
+def _read_words(parser: ConfigParser) -> None:
+    """Give top-level options that came as the text 'true', 'false' or 'null' the value that was meant."""
+    for name, value in parser.get().items():
+        if isinstance(value, str) and value in WORDS:
+            parser.get()[name] = WORDS[value]
+            parser.ref_resolver.items[name].update_config(WORDS[value])  # nothing but the imports is resolved yet
 
 
 def check_edit_options(options: Mapping[str, Any]) -> None:

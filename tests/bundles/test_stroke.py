@@ -38,10 +38,13 @@ def test_inference_command(tmp_path):
     done = monai_run(
         *("inference", "inference.yaml", tmp_path),
         *("--scan", str(head.scan), "--pathology", str(head.pathology), "--output_dir", "out"),
-        *("--steps", "3", "--resample", "1", "--progress", "false"),
+        *("--steps", "3", "--resample", "1", "--progress", "false", "--exact", "true", "--start", "null"),
     )
     assert done.returncode == 0, done.stderr[-2000:]
+    assert "denoising" not in done.stderr  # the bar is off, not the text 'false' taken for true
     check_output(tmp_path / "out" / "scan", head)
+    options = json.loads((tmp_path / "out" / "scan" / "provenance.json").read_text())["options"]
+    assert options["exact"] is True and options["start"] is None
 
 
 def check_output(folder: Path, head) -> None:
