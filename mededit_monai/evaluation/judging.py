@@ -117,6 +117,11 @@ def judge_facts(judge: Judge | LesionByNNUNet, disease: str) -> dict[str, Any]:
     return {"name": judge.name, "disease": disease, "ceiling": ceiling, "held_out": held_out}
 
 
+def realism_extractor(disease: str, judge: str | Path | None, features: str | Path | None) -> Extractor:
+    """RadImageNet's features if its weights are given, else the judge's; see :func:`extractors`."""
+    return extractors(disease, judge, features)["" if features is None else "_radimagenet"]
+
+
 def extractors(disease: str, judge: str | Path | None, features: str | Path | None) -> dict[str, Extractor]:
     """
     Feature extractors by the ending of their columns' keys: "" for the embedded judge, "_radimagenet" for RadImageNet.

@@ -11,6 +11,8 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from mededit_monai.datasets.evaluation import group_of
+from mededit_monai.errors import InputError
 from mededit_monai.judges.features import Extractor
 from mededit_monai.metrics.realism import Features, RealismScore, fid, frechet_distance, kid, two_sample_auc
 from mededit_monai.metrics.statistics import bootstrap_draws
@@ -22,6 +24,24 @@ DRAWS = 200
 def plane(path: str | Path) -> np.ndarray:
     """A slice's file as float32 HxW."""
     return np.asarray(nib.load(path).dataobj, dtype=np.float32).squeeze()
+
+
+def reference_features(extractor: Extractor, cases: Sequence[Mapping[str, Any]]) -> Features:
+    """
+    Features of the true pathological images of paired cases, times their brain masks.
+
+    Args:
+        cases: with ``image``, ``brain``, and ``anatomy`` or ``patient`` by which they belong together.
+
+    Raises:
+        InputError: a case without image.
+    """
+    if missing := [case["case_id"] for case in cases if "image" not in case]:
+        raise InputError(
+            f"--realism: case '{missing[0]}' has no 'image' to compare with; it goes with --pairing paired."
+        )
+    images = np.stack([plane(case["image"]).clip(0, 1) * (plane(case["brain"]) > 0) for case in cases])
+    return extractor.features(images, [group_of(case) for case in cases])
 
 
 class RealismJudge:

@@ -59,7 +59,7 @@ class EditMetric(IgniteMetricHandler):
         if not (name or self.name):
             raise InputError(f"the handler of {type(self.metric_fn).__name__} has no name; give it one in the config.")
         super().attach(engine, name or self.name)
-        for table in ("metric_details", "metric_columns"):
+        for table in ("metric_details", "metric_columns", "metric_sets"):
             if not hasattr(engine.state, table):
                 setattr(engine.state, table, {})
 
@@ -91,10 +91,14 @@ class EditMetric(IgniteMetricHandler):
 
     def completed(self, engine: Engine, name: str) -> None:
         """Write figures, and for the table the values of every case."""
-        found = self.metric_fn.aggregate()
         metrics: dict[str, Any] = engine.state.metrics
+        try:
+            found = self.metric_fn.aggregate()
+        except ValueError as error:
+            raise InputError(f"{name}: cannot be measured on these cases: {error}") from error
         if isinstance(self.metric_fn, FeatureSetMetric):
             result = asdict(self.metric_fn.result)  # type: ignore[arg-type]
+            engine.state.metric_sets[name] = result  # type: ignore[attr-defined]
             metrics[name] = found
             metrics |= {f"{name}_{k}": v for k, v in result.items() if k not in ("metric", "value", "extractor")}
             return
@@ -109,7 +113,7 @@ class EditMetric(IgniteMetricHandler):
 class CaseTable:
     """
     One row a case, one named column a figure: ``cases.csv``; and ``summary.json`` with each figure's mean and 95 %
-    interval (bootstrap over groups, then cases) and both counts.
+    interval (bootstrap over groups, then cases) and both counts; measures of the whole set under ``sets``.
 
     MONAI's ``MetricsSaver`` writes a file for every metric, with columns class0, class1, … and file names for cases; it
     can be attached beside this one.
@@ -169,16 +173,20 @@ class CaseTable:
             return
         self.output_dir.mkdir(parents=True, exist_ok=True)
         if self.summary:
-            self._summarise(figures, columns.get(self.group), cases)
+            sets = getattr(engine.state, "metric_sets", {})
+            self._summarise(figures, columns.get(self.group), cases, sets)
         table = {**columns, **{head: [f"{v:.8g}" if v == v else "" for v in vs] for head, vs in figures.items()}}
         self._write("cases.csv", lambda stream: csv.writer(stream).writerows([list(table), *zip(*table.values())]))
 
-    def _summarise(self, figures: Mapping[str, Sequence[float]], groups: Sequence | None, cases: int) -> None:
+    def _summarise(
+        self, figures: Mapping[str, Sequence[float]], groups: Sequence | None, cases: int, sets: Mapping[str, Any]
+    ) -> None:
         summary = {}
         for head, values in figures.items():
             known = any(v == v for v in values)
             summary[head] = asdict(bootstrap(values, groups, seed=self.seed)) if known else None  # type: ignore[arg-type]
-        content = {"group": self.group if groups else None, "seed": self.seed, "cases": cases, "figures": summary}
+        content = {"group": self.group if groups else None, "seed": self.seed, "cases": cases}
+        content |= {"figures": summary, "sets": dict(sets)}
         self._write("summary.json", lambda stream: stream.write(json.dumps(content, indent=1) + "\n"))
 
     def _write(self, name: str, fill: Callable[[Any], Any]) -> None:

@@ -57,6 +57,7 @@ def test_evaluating_command(disease, condition, tmp_path):
     for key, value in NETWORK.items():
         command += [f"--{key}", str(value)]
     command += ["--edits_dir", "edits"]
+    command += ["--registration", str(disease == "tumor").lower()]
     for words in (["--shard", "2/2"], []) if condition == "box" else ([],):
         done = subprocess.run(command + words, cwd=tmp_path, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr[-3000:]
@@ -70,11 +71,14 @@ def test_evaluating_command(disease, condition, tmp_path):
         edit = read_edit(tmp_path / "edits" / f"{row['case_id']}.npz")
         assert edit.nfe == 3 and edit.edit.shape == (128, 128)
         assert float(row["against_truth_lesion_size"]) > 0 and row["tissue_gray_change"]
+        assert ("registration_log_jacobian_ipsilateral" in row) == (disease == "tumor") and row[
+            "sulci_sulcal_ipsilateral"
+        ]
         assert ("boxes_box_dice" in row) == (condition == "box") and ("regions_core_present" in row) == (
             disease == "tumor"
         )
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert summary["cases"] == 2 and summary["figures"]["truth_error_zone"]["n_cases"] == 2
+    assert summary["sets"] == {} and summary["cases"] == 2 and summary["figures"]["truth_error_zone"]["n_cases"] == 2
 
 
 def test_what_it_wants(tmp_path):

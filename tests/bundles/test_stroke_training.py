@@ -117,6 +117,15 @@ def test_small_preset_is_the_default():
     assert small == {key: default[key] for key in small}
 
 
+def test_release_preset_trains_on_a_cpu_too(tmp_path):
+    overlay = REPOSITORY / "configs" / "release.yaml"
+    release = yaml.safe_load(overlay.read_text())
+    assert release["max_epochs"] * 1680 >= 500_000  # samples, with the training split of 2400 cases
+    train(overlays=[overlay], output_dir=tmp_path, **TOY)
+    record = json.loads((tmp_path / "training.json").read_text())["settings"]
+    assert record["amp"] is None and record["ema_decay"] == 0.999 and record["contrast"] == 0.7
+
+
 def test_thesis_preset(tmp_path):
     overlay = REPOSITORY / "configs" / "thesis.yaml"
     thesis = yaml.safe_load(overlay.read_text())

@@ -18,10 +18,13 @@ import yaml
 from evaluation.toy import TABLE, Toy, make_toy, save_toy_weights
 
 from mededit_monai import cli
+from mededit_monai.datasets.evaluation import write_triplets
 from mededit_monai.errors import InputError
 from mededit_monai.evaluation.edits import read_edit
 from mededit_monai.evaluation.evaluate import evaluate
 from mededit_monai.evaluation.realism import plane
+from mededit_monai.evaluation.rows import evaluation_row
+from mededit_monai.evaluation.run_row import Job, run_row
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +72,24 @@ def test_what_is_kept_is_what_is_measured(toy, whole):
         )
         assert float(line["kept_change_outside"]) == 0 and int(line["nfe"]) == edit.nfe == 3  # (2 - 1) * 2 + 1
         assert float(line["lesion_area"]) == pytest.approx(inside.sum() * (233 / 128) ** 2)
+
+
+def test_realism_in_the_bundles_own_workflow(toy, tmp_path):
+    options = {"seed": 0, "judge": str(toy.judge), "device": "cpu", "progress": False, "realism": True}
+    job = Job(tmp_path, toy.bundle, (str(toy.overlay),), options)
+    row = evaluation_row("one", "MedEdit", "mask", {"method": "mededit", "steps": 2, "dilation": 9}, toy.bundle)
+    write_triplets(toy.cohort, job.triplets("paired"), "paired", 6, 0)
+    content = json.loads(job.triplets("paired").read_text())
+    with pytest.raises(InputError, match="kid: cannot be measured on these cases: a set holds 2 patients; wanted at"):
+        run_row(job, row, "paired")
+    for k, case in enumerate(content["testing"]):
+        case["anatomy"] = f"person_{k}"
+    job.triplets("paired").write_text(json.dumps(content))
+    run_row(job, row, "paired")
+    found = json.loads((job.edits(row, "paired") / "summary.json").read_text())["sets"]
+    assert set(found) == {"fid", "kid", "auc"} and found["kid"]["n_edits"] == found["kid"]["n_real"] == 6
+    assert all(score["extractor"].startswith("mededit_judge_stroke_") for score in found.values())
+    assert found["fid"]["value"] > 0 and found["kid"]["low"] < found["kid"]["value"] < found["kid"]["high"]
 
 
 def test_controls_are_what_they_say(whole):
