@@ -63,14 +63,16 @@ def batch_of(cases: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
 def _expected(case: dict[str, np.ndarray]) -> dict[type, list[float]]:
     """Straight from the functions, or by hand where the number is plain."""
     c = case
-    change = m.ventricle_change(c["prior_ventricles"], c["pred_ventricles"], c["pathology"], c["brain"], STEP)
+    outside = {k: np.where(c["pathology"], 0, c[k]) for k in ("prior_ventricles", "pred_ventricles", "ventricles")}
+    pair = outside["prior_ventricles"], outside["pred_ventricles"]
+    change = m.ventricle_change(*pair, c["pathology"], c["brain"], STEP)
     zones = m.zone_errors(c["edit"], c["image"], c["prior"], c["pathology"], c["region"], c["brain"]).values()
     ring = m.surrounding_ring(c["region"], c["brain"], STEP)
     sulcal = m.sulcal_fluid_change(c["prior"], c["edit"], c["pathology"], c["brain"], STEP)
     tissue = m.tissue_change(c["prior_tissue"], c["pred_tissue"], c["pathology"], c["brain"], STEP)
     inner = c["region"] & c["brain"] & ~c["pathology"]
     voxel, count = STEP ** c["brain"].ndim, (1 if c["brain"].ndim == 2 else 18)
-    grown = float(c["ventricles"].astype(int).sum() - c["prior_ventricles"].astype(int).sum()) / 2 * voxel
+    grown = float(outside["ventricles"].astype(int).sum() - outside["prior_ventricles"].astype(int).sum()) / 2 * voxel
     nan = float("nan")
     return {
         m.AdherenceMetric: [2 / 3, 0.5, 1, 1, 1],  # 4 of 6 pixels overlap
@@ -199,6 +201,18 @@ def test_what_is_missing_is_named():
 def _statistics(images: torch.Tensor) -> torch.Tensor:
     """A toy extractor: mean and s.d. of a picture."""
     return torch.stack([images.flatten(1).mean(dim=1), images.flatten(1).std(dim=1)], dim=1)
+
+
+@pytest.mark.parametrize("kind", [m.VentricleMetric, m.MidlineMetric, m.VentricleTruthMetric])
+def test_a_lesion_that_a_judge_takes_for_ventricle_does_not_count(kind):
+    case = case_of(2)
+    mistaken = case | {"pred_ventricles": np.where(case["pathology"], 1, case["pred_ventricles"])}
+    values = []
+    for one in (case, mistaken):
+        metric, batch = kind(STEP), batch_of([one])
+        metric(batch["edit"], batch)
+        values.append(metric.aggregate().tolist())
+    assert values[0] == pytest.approx(values[1], nan_ok=True)
 
 
 @pytest.mark.parametrize("kind, function", [(m.BootstrappedFIDMetric, m.fid), (m.KIDMetric, m.kid)])
