@@ -32,6 +32,22 @@ def require_choice(name: str, value: Any, known: Sequence[Any]) -> None:
         raise InputError(f"--{name}: got '{value}', wanted one of {', '.join(map(str, known))}{hint}")
 
 
+def require_least(options: Any, **least: int) -> None:
+    """
+    Refuse whole numbers that are too small; those that are None were not given.
+
+    Args:
+        options: with the attributes named in ``least``.
+
+    Raises:
+        InputError: names the first one.
+    """
+    for name, wanted in least.items():
+        value = getattr(options, name)
+        if value is not None and value < wanted:
+            raise InputError(f"--{name}: got {value}, wanted a whole number of at least {wanted}.")
+
+
 def find_input_error(error: BaseException | None) -> InputError | None:
     """The :class:`InputError` an exception stems from, if any: MONAI wraps what transforms and configs raise."""
     seen: set[int] = set()

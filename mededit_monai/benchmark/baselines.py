@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from math import sqrt
 from typing import Any
@@ -40,6 +41,34 @@ class _LibraryLoop(Inferer):
         """M, bool, Nx1xHxW."""
         return edit_region(pathology, brain, self.dilation, True)
 
+    @torch.no_grad()
+    def __call__(  # type: ignore[override]
+        self,
+        inputs: torch.Tensor,
+        network: Callable[..., torch.Tensor],
+        brain: torch.Tensor,
+        pathology: torch.Tensor,
+        region: torch.Tensor | None = None,
+        seeds: Sequence[int] = (),
+    ) -> torch.Tensor:
+        """Edit a batch; arguments as for ``ResampledInpaintingInferer``."""
+        self.nfe = 0
+        edit, told = self.region(brain, pathology), torch.cat([brain, pathology], dim=1).to(inputs)
+        edited = self._denoise(inputs, network, told, edit, CaseNoise(seeds, inputs), seeds)
+        return torch.where(edit, edited, inputs).clamp(-1, 1)
+
+    @abstractmethod
+    def _denoise(
+        self,
+        inputs: torch.Tensor,
+        network: Callable[..., torch.Tensor],
+        told: torch.Tensor,
+        edit: torch.Tensor,
+        noise: CaseNoise,
+        seeds: Sequence[int],
+    ) -> torch.Tensor:
+        """The library's own loop from noise to x at t = 0; told: [b, p]; edit: M."""
+
     def _output(self, network: Callable[..., torch.Tensor], x: torch.Tensor, told: torch.Tensor, t: int):
         self.nfe += 1
         timesteps = torch.full((len(x),), t, dtype=torch.long, device=x.device)
@@ -62,19 +91,15 @@ class PlainLoopInferer(_LibraryLoop):
         require_choice("kind", kind, tuple(MONAI_SCHEDULERS))
         self.kind = kind
 
-    @torch.no_grad()
-    def __call__(  # type: ignore[override]
+    def _denoise(
         self,
         inputs: torch.Tensor,
         network: Callable[..., torch.Tensor],
-        brain: torch.Tensor,
-        pathology: torch.Tensor,
-        region: torch.Tensor | None = None,
-        seeds: Sequence[int] = (),
+        told: torch.Tensor,
+        edit: torch.Tensor,
+        noise: CaseNoise,
+        seeds: Sequence[int],
     ) -> torch.Tensor:
-        """Edit a batch; arguments as for ``ResampledInpaintingInferer``."""
-        self.nfe, noise = 0, CaseNoise(seeds, inputs)
-        edit, told = self.region(brain, pathology), torch.cat([brain, pathology], dim=1).to(inputs)
         x = noise()
         loop = MONAI_SCHEDULERS[self.kind](
             num_train_timesteps=self.scheduler.num_train_timesteps,
@@ -93,10 +118,8 @@ class PlainLoopInferer(_LibraryLoop):
             x = torch.cat([loop.step(out, t, x_t, **({"generator": g} if g else {}))[0] for out, x_t, g in cases])
             if below >= 0:
                 known = loop.add_noise(inputs, noise(), torch.full((len(x),), below, device=x.device))
-            else:
-                known = inputs
-            x = torch.where(edit, x, known)
-        return x.clamp(-1, 1)
+                x = torch.where(edit, x, known)
+        return x
 
 
 class DiffusersRePaintInferer(_LibraryLoop):
@@ -124,21 +147,16 @@ class DiffusersRePaintInferer(_LibraryLoop):
         self.loop: Any = RePaintScheduler(total, beta_start=0.0001, beta_end=0.02, beta_schedule="linear")
         self.loop.set_timesteps(steps, jump, resample)
 
-    @torch.no_grad()
-    def __call__(  # type: ignore[override]
+    def _denoise(
         self,
         inputs: torch.Tensor,
         network: Callable[..., torch.Tensor],
-        brain: torch.Tensor,
-        pathology: torch.Tensor,
-        region: torch.Tensor | None = None,
-        seeds: Sequence[int] = (),
+        told: torch.Tensor,
+        edit: torch.Tensor,
+        noise: CaseNoise,
+        seeds: Sequence[int],
     ) -> torch.Tensor:
-        """Edit a batch; arguments as for ``ResampledInpaintingInferer``."""
-        self.nfe, generators = 0, [torch.Generator().manual_seed(seed) for seed in seeds]
-        edit, told = self.region(brain, pathology), torch.cat([brain, pathology], dim=1).to(inputs)
-        keep = (~edit).to(inputs)
-        x = CaseNoise(seeds, inputs)()
+        generators, keep, x = [torch.Generator().manual_seed(seed) for seed in seeds], (~edit).to(inputs), noise()
         last = int(self.loop.timesteps[0]) + 1
         for t in map(int, self.loop.timesteps):
             if t < last:
@@ -147,7 +165,7 @@ class DiffusersRePaintInferer(_LibraryLoop):
             else:
                 x = self.loop.undo_step(x, last, generators)
             last = t
-        return torch.where(edit, x, inputs).clamp(-1, 1)
+        return x
 
     def _epsilon(self, network: Callable[..., torch.Tensor], x: torch.Tensor, told: torch.Tensor, t: int):
         """ε from any prediction type; diffusers' scheduler takes no other."""

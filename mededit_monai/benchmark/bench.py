@@ -12,7 +12,6 @@ from dataclasses import replace as with_changes
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from mededit_monai.benchmark.compare import RowCases, against_reference
@@ -22,14 +21,21 @@ from mededit_monai.benchmark.write import write_bench
 from mededit_monai.datasets.datalist import read_datalist
 from mededit_monai.datasets.evaluation import cohort_facts, group_of, real_images, write_triplets
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError
+from mededit_monai.errors import InputError, require_least
 from mededit_monai.evaluation.columns import table_columns
-from mededit_monai.evaluation.edits import read_edit
 from mededit_monai.evaluation.judging import evaluation_judge, extractors, judge_facts
-from mededit_monai.evaluation.realism import RealismJudge, plane
-from mededit_monai.evaluation.run_row import Job, read_cases, run_row
+from mededit_monai.evaluation.realism import RealismJudge
+from mededit_monai.evaluation.run_row import (
+    Job,
+    lesion_areas,
+    matching_bundle,
+    read_cases,
+    run_row,
+    shared_options,
+    stored_planes,
+)
 from mededit_monai.evaluation.scores import Scorer, SetScores, values_of
-from mededit_monai.paths import bundle_disease, bundle_root, write_json
+from mededit_monai.paths import write_json
 from mededit_monai.reports.provenance import DISCLAIMER, versions
 
 PAIRED = "paired"
@@ -71,6 +77,10 @@ class BenchOptions:
     progress: bool = False
     speed: bool = True
 
+    def check(self) -> None:
+        """Raises InputError for a value that cannot be used."""
+        require_least(self, cases=2, seed=0, batch_size=1)
+
 
 def bench(options: BenchOptions) -> Path:
     """
@@ -85,29 +95,21 @@ def bench(options: BenchOptions) -> Path:
     Raises:
         InputError: bad input, in one sentence.
     """
+    options.check()
     cohort = cohort_facts(options.cohort)
     if not cohort["paired"]:
         raise InputError(
             f"--cohort: {options.cohort} holds no pairs, and without the truth nothing says whether an edit kept the "
             f"patient's anatomy; give a cohort of 'mededit simulate'."
         )
-    root = bundle_root(options.bundle or cohort["disease"])
-    if bundle_disease(root) != cohort["disease"]:
-        raise InputError(f"--bundle: {root.name} is not about '{cohort['disease']}' as the cohort is; leave it out.")
-    gpu = (options.device or ("cuda" if torch.cuda.is_available() else "cpu")).startswith("cuda")
-    plan = read_plan(root, "mask", options.preset, options.cases, options.rows, options.config, all_cases=gpu)
+    root = matching_bundle(options.bundle, cohort["disease"])
+    plan = read_plan(
+        root, "mask", options.preset, options.cases, options.rows, options.config, all_cases=_on_gpu(options.device)
+    )
     judge, known = evaluation_judge(cohort["disease"], options.judge), extractors(
         cohort["disease"], options.judge, None
     )
-    shared = {
-        "seed": options.seed,
-        "judge": options.judge,
-        "eval_batch_size": options.batch_size,
-        "progress": options.progress,
-        "summary": False,
-        **({} if options.device is None else {"device": options.device}),
-    }
-    job = Job(Path(options.output), root, options.configs, shared)
+    job = Job(Path(options.output), root, options.configs, shared_options(options))
     counts = write_triplets(options.cohort, job.triplets(PAIRED), PAIRED, plan.cases, options.seed)
     rows = [row for row in plan.rows if row.row.reason is None]
     lines, times = _edit_and_time(job, rows, DISEASES[cohort["disease"]].pixel_mm)
@@ -144,10 +146,13 @@ def _speed(root: Path, plan: BenchPlan) -> dict[str, Any]:
     }
 
 
+def _on_gpu(device: str | None) -> bool:
+    return (device or ("cuda" if torch.cuda.is_available() else "cpu")).startswith("cuda")
+
+
 def machine(device: str | None = None) -> dict[str, Any]:
     """What the times were taken on; no name of a host."""
-    cuda = (device or ("cuda" if torch.cuda.is_available() else "cpu")).startswith("cuda")
-    name = torch.cuda.get_device_name() if cuda else "CPU"
+    name = torch.cuda.get_device_name() if _on_gpu(device) else "CPU"
     return {"device": name, "threads": torch.get_num_threads(), "torch": torch.__version__}
 
 
@@ -155,7 +160,7 @@ def _edit_and_time(
     job: Job, rows: Sequence[BenchRow], pixel: float
 ) -> tuple[dict[tuple[str, str], list[dict[str, Any]]], dict[str, Timing]]:
     triplets = read_datalist(job.triplets(PAIRED))
-    areas = {case["case_id"]: float((plane(case["pathology"]) > 0).sum()) * pixel**2 for case in triplets}
+    areas = lesion_areas(triplets, pixel)
     lines, place = {}, job.output / "times.json"
     times = _known_times(place, job)
     for number, bench_row in enumerate(rows, start=1):
@@ -197,13 +202,9 @@ def _scored(
     by_name = {row.name: row for row in rows}
 
     def sets(key: str, pairing: str, ending: str) -> SetScores:
-        folder, planes = job.edits(by_name[key].row, PAIRED), []
-        for line in lines[key, PAIRED]:
-            edit = read_edit(folder / f"{line['case_id']}.npz")
-            if edit is None:
-                raise InputError(f"{folder}: the edit of '{line['case_id']}' has gone; run the same command again.")
-            planes.append(edit.edit * (plane(cases[line["case_id"]]["prior_brain"]) > 0))
-        return SetScores(realism, np.stack(planes), [group_of(line) for line in lines[key, PAIRED]])
+        chosen = [cases[line["case_id"]] for line in lines[key, PAIRED]]
+        planes = stored_planes(job.edits(by_name[key].row, PAIRED), chosen)
+        return SetScores(realism, planes, [group_of(line) for line in lines[key, PAIRED]])
 
     scorer = Scorer(lines, sets, seed)
     columns = table_columns(COLUMNS, {"": realism.extractor.name}, (PAIRED,))

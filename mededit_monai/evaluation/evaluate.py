@@ -11,26 +11,31 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mededit_monai.datasets.datalist import read_datalist
 from mededit_monai.datasets.editing import share_of
 from mededit_monai.datasets.evaluation import cohort_facts, group_of, real_images, write_triplets
 from mededit_monai.datasets.pairing import PAIRINGS
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError, require_choice
+from mededit_monai.errors import InputError, require_choice, require_least
 from mededit_monai.evaluation.area import fit_area
-from mededit_monai.evaluation.edits import read_edit
 from mededit_monai.evaluation.judging import evaluation_judge, extractors, judge_facts
 from mededit_monai.evaluation.processes import Processes
-from mededit_monai.evaluation.realism import RealismJudge, plane
+from mededit_monai.evaluation.realism import RealismJudge
 from mededit_monai.evaluation.results import Evaluation, write_results
 from mededit_monai.evaluation.rows import AREA, Row, planned_rows
-from mededit_monai.evaluation.run_row import Job, case_line, read_cases, run_row
+from mededit_monai.evaluation.run_row import (
+    Job,
+    case_line,
+    lesion_areas,
+    matching_bundle,
+    read_cases,
+    run_row,
+    shared_options,
+    stored_planes,
+)
 from mededit_monai.evaluation.scores import Scorer, SetScores
 from mededit_monai.evaluation.tables import PRESETS, Table, chosen_tables
 from mededit_monai.judges.features import Extractor
-from mededit_monai.paths import bundle_disease, bundle_root
 
 
 @dataclass(frozen=True)
@@ -82,10 +87,7 @@ class EvaluationOptions:
         """Raises InputError for a value that cannot be used."""
         require_choice("pairing", self.pairing, (*PAIRINGS, "both"))
         require_choice("preset", self.preset, PRESETS)
-        for name, least in (("limit", 2), ("steps", 1), ("seed", 0), ("batch_size", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"--{name}: got {value}, wanted a whole number of at least {least}.")
+        require_least(self, limit=2, steps=1, seed=0, batch_size=1)
         share_of([], self.shard)
         for path in self.configs:
             if not Path(path).is_file():
@@ -162,20 +164,9 @@ def make_plan(options: EvaluationOptions) -> Plan:
             f"--pairing: got '{options.pairing}', but {options.cohort} holds no pairs (cases with 'prior', 'image' and "
             "the ventricles of both); give --pairing thesis, or a cohort of 'mededit simulate'."
         )
-    root = bundle_root(options.bundle or cohort["disease"])
-    if bundle_disease(root) != cohort["disease"]:
-        about = f"--bundle: {root.name} is about '{bundle_disease(root)}'"
-        raise InputError(f"{about}, wanted one about '{cohort['disease']}' as the cohort is; leave the option out.")
+    root = matching_bundle(options.bundle, cohort["disease"])
     rows = planned_rows(tables, options.preset, root, options.steps)
-    shared = {
-        "seed": options.seed,
-        "judge": options.judge,
-        "eval_batch_size": options.batch_size,
-        "progress": options.progress,
-        "summary": False,  # the tables have the intervals
-        **({} if options.device is None else {"device": options.device}),
-    }
-    job = Job(Path(options.output), root, options.configs, shared)
+    job = Job(Path(options.output), root, options.configs, shared_options(options))
     return Plan(options, cohort, tables, rows, job)
 
 
@@ -203,7 +194,7 @@ def _score(plan: Plan, counts: Mapping[str, Mapping[str, Any]], known: Mapping[s
     options, job = plan.options, plan.job
     triplets = {pairing: read_datalist(job.triplets(pairing)) for pairing in options.pairings}
     pixel = DISEASES[plan.cohort["disease"]].pixel_mm
-    areas = {pairing: _areas(cases, pixel) for pairing, cases in triplets.items()}
+    areas = {pairing: lesion_areas(cases, pixel) for pairing, cases in triplets.items()}
     lines: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for number, (row, pairing) in enumerate(plan.edited, start=1):
         _say(f"[{number}/{len(plan.edited)}] {row.key}, {pairing}: {len(triplets[pairing])} cases")
@@ -242,11 +233,6 @@ def _score(plan: Plan, counts: Mapping[str, Mapping[str, Any]], known: Mapping[s
     return write_results(result)
 
 
-def _areas(cases: Sequence[Mapping[str, Any]], pixel: float) -> dict[str, float]:
-    """Area of each case's lesion in mm²."""
-    return {case["case_id"]: float((plane(case["pathology"]) > 0).sum()) * pixel**2 for case in cases}
-
-
 def _sets(plan: Plan, triplets: Mapping[str, Sequence[Mapping[str, Any]]], judges: Mapping[str, RealismJudge]):
     """Realism of a row by its key, pairing and extractor, from its stored edits."""
     edited = {(row.key, pairing): row for row, pairing in plan.edited}
@@ -254,14 +240,8 @@ def _sets(plan: Plan, triplets: Mapping[str, Sequence[Mapping[str, Any]]], judge
     def sets(key: str, pairing: str, ending: str) -> SetScores | None:
         if (key, pairing) not in edited:
             return None
-        folder = plan.job.edits(edited[key, pairing], pairing)
-        planes = []
-        for case in triplets[pairing]:
-            edit = read_edit(folder / f"{case['case_id']}.npz")
-            if edit is None:
-                raise InputError(f"{folder}: the edit of '{case['case_id']}' has gone; run the same command again.")
-            planes.append(edit.edit * (plane(case["prior_brain"]) > 0))
-        return SetScores(judges[ending], np.stack(planes), [group_of(case) for case in triplets[pairing]])
+        planes = stored_planes(plan.job.edits(edited[key, pairing], pairing), triplets[pairing])
+        return SetScores(judges[ending], planes, [group_of(case) for case in triplets[pairing]])
 
     return sets
 

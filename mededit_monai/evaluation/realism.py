@@ -40,8 +40,13 @@ def reference_features(extractor: Extractor, cases: Sequence[Mapping[str, Any]])
         raise InputError(
             f"--realism: case '{missing[0]}' has no 'image' to compare with; it goes with --pairing paired."
         )
+    return _image_features(extractor, cases, [group_of(case) for case in cases])
+
+
+def _image_features(extractor: Extractor, cases: Sequence[Mapping[str, Any]], groups: Sequence[Hashable]) -> Features:
+    """Of the cases' ``image``, clipped to [0, 1], times ``brain``."""
     images = np.stack([plane(case["image"]).clip(0, 1) * (plane(case["brain"]) > 0) for case in cases])
-    return extractor.features(images, [group_of(case) for case in cases])
+    return extractor.features(images, groups)
 
 
 class RealismJudge:
@@ -56,8 +61,7 @@ class RealismJudge:
 
     def __init__(self, extractor: Extractor, real: Sequence[Mapping[str, Any]], seed: int) -> None:
         self.extractor, self.seed = extractor, seed
-        images = np.stack([(plane(c["image"]).clip(0, 1)) * (plane(c["brain"]) > 0) for c in real])
-        self.real = extractor.features(images, [c["group"] for c in real])
+        self.real = _image_features(extractor, real, [case["group"] for case in real])
 
     def features(self, edits: np.ndarray, groups: Sequence[Hashable]) -> Features:
         """Of edits NxHxW in [0, 1], times their brain masks."""

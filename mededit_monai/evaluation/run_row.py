@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from monai.bundle import ConfigWorkflow
 from monai.data import get_track_meta, set_track_meta
 
-from mededit_monai.errors import raising_bad_input
+from mededit_monai.errors import InputError, raising_bad_input
 from mededit_monai.evaluation.edits import read_edit
+from mededit_monai.evaluation.realism import plane
 from mededit_monai.evaluation.rows import Row
+from mededit_monai.paths import bundle_disease, bundle_root
 
 #: Names of a case in ``cases.csv``; every other column is a figure.
 NAMES = ("case_id", "anatomy", "patient", "stratum")
@@ -103,6 +106,64 @@ def run_row(job: Job, row: Row, pairing: str, shard: str | None = None) -> None:
     """
     with row_workflow(job, row, pairing, shard) as workflow:
         workflow.run()
+
+
+def shared_options(options: Any) -> dict[str, Any]:
+    """
+    What all rows take from the options of ``evaluate`` or ``bench``.
+
+    Args:
+        options: with ``seed judge batch_size progress device``.
+    """
+    return {
+        "seed": options.seed,
+        "judge": options.judge,
+        "eval_batch_size": options.batch_size,
+        "progress": options.progress,
+        "summary": False,  # the tables have the intervals
+        **({} if options.device is None else {"device": options.device}),
+    }
+
+
+def matching_bundle(bundle: str | None, disease: str) -> Path:
+    """
+    Folder of the bundle that a cohort is evaluated with.
+
+    Args:
+        bundle: name or folder; None for that of the cohort's disease.
+
+    Raises:
+        InputError: no such bundle, or one about another disease.
+    """
+    root = bundle_root(bundle or disease)
+    if bundle_disease(root) != disease:
+        about = f"--bundle: {root.name} is about '{bundle_disease(root)}'"
+        raise InputError(f"{about}, wanted one about '{disease}' as the cohort is; leave the option out.")
+    return root
+
+
+def lesion_areas(cases: Sequence[Mapping[str, Any]], pixel: float) -> dict[str, float]:
+    """Area of each case's lesion in mm²; pixel: its side in mm."""
+    return {case["case_id"]: float((plane(case["pathology"]) > 0).sum()) * pixel**2 for case in cases}
+
+
+def stored_planes(folder: Path, cases: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """
+    A row's stored edits times the scans' brain masks, NxHxW in [0, 1].
+
+    Args:
+        folder: of the row's edits; cases: with ``case_id`` and ``prior_brain``.
+
+    Raises:
+        InputError: an edit that is not there any more.
+    """
+    planes = []
+    for case in cases:
+        edit = read_edit(folder / f"{case['case_id']}.npz")
+        if edit is None:
+            raise InputError(f"{folder}: the edit of '{case['case_id']}' has gone; run the same command again.")
+        planes.append(edit.edit * (plane(case["prior_brain"]) > 0))
+    return np.stack(planes)
 
 
 def read_cases(job: Job, row: Row, pairing: str, areas: Mapping[str, float]) -> list[dict[str, Any]]:

@@ -169,12 +169,7 @@ class TextureMetric(_SpacedMetric):
 
 
 def _ventricles(case: Case, name: str) -> np.ndarray:
-    """
-    Ventricle labels without those inside p: a lesion is no ventricle, though a judge may take its dark core for one.
-
-    On the truth of 200 simulated strokes this raises the correlation of the judged with the true change from 0.77 to
-    0.89.
-    """
+    """Ventricle labels without those inside p: a judge may take a lesion's dark core for a ventricle."""
     return np.where(case["pathology"] > 0, 0, case[name])
 
 
