@@ -37,8 +37,9 @@ def told_contrast(priors: np.ndarray, truths: np.ndarray, conditions: np.ndarray
     :func:`lesion_contrast` that a regression reaches which is told as much as the network: what can be asked of it.
 
     A condition may leave open how the lesion looks: a mask does not say where a tumour's core and rim lie, and even a
-    perfect model draws them elsewhere than the truth. For each case, least squares over the pixels of all *other* cases
-    predict the change from the prior's intensity and the depth in the condition, separately by channel.
+    perfect model draws them elsewhere than the truth; a box does not say where in it the lesion lies. For each case,
+    least squares over the pixels inside the conditions of all *other* cases predict the change from the prior's
+    intensity and the depth in the condition, separately by channel; the prediction is scored inside p.
 
     Args:
         priors, truths: NxHxW in [0, 1], N ≥ 2.
@@ -48,19 +49,21 @@ def told_contrast(priors: np.ndarray, truths: np.ndarray, conditions: np.ndarray
     Returns:
         mean over the cases. More flexible predictors may reach more; about 1 if the condition tells it all.
     """
-    features, changes = [], []
+    features, changes, lesions = [], [], []
     for prior, truth, condition, pathology in zip(priors, truths, conditions, pathologies):
-        inside = pathology > 0
-        depth = distance_transform_edt(condition.max(axis=0) > 0)
+        inside = condition.max(axis=0) > 0
+        depth = distance_transform_edt(inside)
         relative = (depth / max(depth.max(), 1))[inside]
         told = [np.ones_like(relative), prior[inside], relative, relative**2, prior[inside] * relative]
         features.append(np.stack([column * channel[inside] for channel in condition for column in told], axis=1))
         changes.append((prior - truth)[inside].astype(np.float64))
+        lesions.append((pathology > 0)[inside])
     moments = [(x.T @ x, x.T @ y) for x, y in zip(features, changes)]
     squares, products = sum(m[0] for m in moments), sum(m[1] for m in moments)
     shares = []
-    for x, y, (square, product) in zip(features, changes, moments):
+    for x, y, lesion, (square, product) in zip(features, changes, lesions, moments):
         weights = np.linalg.pinv(squares - square) @ (products - product)
+        x, y = x[lesion], y[lesion]
         shares.append(float(x @ weights @ y) / float(y @ y) if (y != 0).any() else np.nan)
     return float(np.nanmean(shares))
 

@@ -50,3 +50,13 @@ def test_what_it_leaves_open_cannot_be_asked_for(told):
     assert told_contrast(truths=told["priors"] - 0.3 + 0.3 * signs, **told) == pytest.approx(0.5, abs=0.05)
     regions = np.stack([signs > 0, signs < 0], axis=1) * told["conditions"]
     assert told_contrast(truths=told["priors"] + 0.3 * signs, **{**told, "conditions": regions}) == pytest.approx(1)
+
+
+def test_a_box_does_not_say_where_in_it_the_lesion_lies(told):
+    """A lesion in half of the box, left or right by turns: half of its change is the best guess everywhere."""
+    halves = np.zeros_like(told["pathologies"])
+    halves[::2, 4:12, 4:8] = halves[1::2, 4:12, 8:12] = 1
+    told |= {"priors": np.full_like(told["priors"], 0.7), "pathologies": halves}
+    assert told_contrast(truths=told["priors"] - 0.4 * halves, **told) == pytest.approx(0.5, abs=0.05)
+    sure = {**told, "conditions": halves[:, None]}
+    assert told_contrast(truths=told["priors"] - 0.4 * halves, **sure) == pytest.approx(1, abs=1e-6)
