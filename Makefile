@@ -38,9 +38,13 @@ test-slow: $(VENV)/installed-dev
 # The floor for the shipped weights, on 20 held-out simulated cases each.
 check-weights: $(VENV)/installed
 	$(BIN)/python -m mededit_monai.reports.weight_check --bundle stroke --output_dir out/weight_check/stroke
+	$(BIN)/python -m mededit_monai.reports.weight_check --bundle stroke --condition box \
+		--output_dir out/weight_check/stroke_box
 	$(BIN)/python -m mededit_monai.reports.weight_check --bundle tumor --condition regions \
 		--output_dir out/weight_check/tumor_regions
 	$(BIN)/python -m mededit_monai.reports.weight_check --bundle tumor --output_dir out/weight_check/tumor
+	$(BIN)/python -m mededit_monai.reports.weight_check --bundle tumor --condition box \
+		--output_dir out/weight_check/tumor_box
 
 # Are the weights fit to be shipped? COHORT= (mededit simulate) is needed; SCANS= a folder of real T1 scans, CANDIDATE= other
 # weights of the default editor.
