@@ -32,20 +32,21 @@ def require_choice(name: str, value: Any, known: Sequence[Any]) -> None:
         raise InputError(f"--{name}: got '{value}', wanted one of {', '.join(map(str, known))}{hint}")
 
 
-def require_least(options: Any, **least: int) -> None:
+def require_whole(name: str, value: Any, least: int, optional: bool = False) -> None:
     """
-    Refuse whole numbers that are too small; those that are None were not given.
+    Refuse what is not a whole number of at least ``least``.
 
     Args:
-        options: with the attributes named in ``least``.
+        name: of the option.
+        optional: whether None, not given, will do.
 
     Raises:
-        InputError: names the first one.
+        InputError: names the option, the value found and the least one wanted.
     """
-    for name, wanted in least.items():
-        value = getattr(options, name)
-        if value is not None and value < wanted:
-            raise InputError(f"--{name}: got {value}, wanted a whole number of at least {wanted}.")
+    if optional and value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(f"--{name}: got {value!r}, wanted a whole number of at least {least}.")
 
 
 def find_input_error(error: BaseException | None) -> InputError | None:

@@ -19,7 +19,14 @@ from monai.bundle.properties import InferProperties, MetaProperties, TrainProper
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS
 from monai.data import get_track_meta, set_track_meta
 
-from mededit_monai.errors import InputError, find_input_error, raising_bad_input, reporting_bad_input, require_choice
+from mededit_monai.errors import (
+    InputError,
+    find_input_error,
+    raising_bad_input,
+    reporting_bad_input,
+    require_choice,
+    require_whole,
+)
 from mededit_monai.families import method_family
 from mededit_monai.inferers import METHODS
 from mededit_monai.inferers.repaint import MODES, SAMPLERS
@@ -122,9 +129,7 @@ def check_edit_options(options: Mapping[str, Any]) -> None:
             require_choice(name, options[name], known)
         least_of = {"steps": 1, "resample": 1, "jump": 1, "samples": 1, "dilation": 0, "seed": 0, "batch_size": 1}
         for name, least in least_of.items():
-            value = options[name]
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-                raise InputError(f"--{name}: got {value!r}, wanted a whole number of at least {least}.")
+            require_whole(name, options[name], least, optional=True)
         require_choice("amp", options.get("amp"), (None, *AMP_TYPES))
         if options["steps"] > 1000:
             raise InputError(f"--steps: got {options['steps']}, wanted at most 1000 (the timesteps of the training).")

@@ -21,7 +21,7 @@ from mededit_monai.benchmark.write import write_bench
 from mededit_monai.datasets.datalist import read_datalist
 from mededit_monai.datasets.evaluation import cohort_facts, group_of, real_images, write_triplets
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError, require_least
+from mededit_monai.errors import InputError, require_whole
 from mededit_monai.evaluation.columns import table_columns
 from mededit_monai.evaluation.judging import evaluation_judge, extractors, judge_facts
 from mededit_monai.evaluation.realism import RealismJudge
@@ -79,7 +79,8 @@ class BenchOptions:
 
     def check(self) -> None:
         """Raises InputError for a value that cannot be used."""
-        require_least(self, cases=2, seed=0, batch_size=1)
+        for name, least in {"cases": 2, "seed": 0, "batch_size": 1}.items():
+            require_whole(name, getattr(self, name), least, optional=True)
 
 
 def bench(options: BenchOptions) -> Path:

@@ -17,7 +17,7 @@ from mededit_monai.datasets.datalist import FILE_KEYS, read_datalist
 from mededit_monai.datasets.dataset_facts import NOTE
 from mededit_monai.datasets.splits import seeded
 from mededit_monai.diseases import STRATA
-from mededit_monai.errors import InputError, require_choice
+from mededit_monai.errors import InputError, require_choice, require_whole
 from mededit_monai.paths import write_json
 from mededit_monai.reports.provenance import sha256
 
@@ -55,9 +55,8 @@ def pair_cases(
         InputError: a list or file that is missing, or too few priors.
     """
     require_choice("pairing", pairing, PAIRINGS)
-    if per_mask < 1 or seed < 0:
-        name, value, least = ("per_mask", per_mask, 1) if per_mask < 1 else ("seed", seed, 0)
-        raise InputError(f"--{name}: got {value}, wanted a whole number of at least {least}.")
+    require_whole("per_mask", per_mask, 1)
+    require_whole("seed", seed, 0)
     cases = read_datalist(datalist, "testing")
     for case in cases:
         _require_files(case, ("pathology",), datalist)

@@ -15,7 +15,7 @@ from mededit_monai.datasets.atlas import find_atlas
 from mededit_monai.datasets.brats import find_brats
 from mededit_monai.datasets.folder import find_folder
 from mededit_monai.datasets.sources import Listing
-from mededit_monai.errors import InputError, require_choice
+from mededit_monai.errors import InputError, require_choice, require_whole
 
 #: Where a data set comes from → its disease (None: to be given).
 SOURCES: Mapping[str, str | None] = {"atlas": "stroke", "brats": "tumor", "folder": None}
@@ -74,8 +74,7 @@ class DatasetRecipe:
             raise InputError("--require_core: a stroke has no necrotic core to ask for; leave it out.")
         if not 0 <= self.validation < 1:
             raise InputError(f"--validation: got {self.validation:g}, wanted a share from 0 to below 1.")
-        if self.seed < 0:
-            raise InputError(f"--seed: got {self.seed}, wanted a whole number of at least 0.")
+        require_whole("seed", self.seed, 0)
 
     @property
     def condition(self) -> str | None:

@@ -16,7 +16,7 @@ from mededit_monai.datasets.editing import share_of
 from mededit_monai.datasets.evaluation import cohort_facts, group_of, real_images, write_triplets
 from mededit_monai.datasets.pairing import PAIRINGS
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError, require_choice, require_least
+from mededit_monai.errors import InputError, require_choice, require_whole
 from mededit_monai.evaluation.area import fit_area
 from mededit_monai.evaluation.judging import evaluation_judge, extractors, judge_facts
 from mededit_monai.evaluation.processes import Processes
@@ -87,7 +87,8 @@ class EvaluationOptions:
         """Raises InputError for a value that cannot be used."""
         require_choice("pairing", self.pairing, (*PAIRINGS, "both"))
         require_choice("preset", self.preset, PRESETS)
-        require_least(self, limit=2, steps=1, seed=0, batch_size=1)
+        for name, least in {"limit": 2, "steps": 1, "seed": 0, "batch_size": 1}.items():
+            require_whole(name, getattr(self, name), least, optional=True)
         share_of([], self.shard)
         for path in self.configs:
             if not Path(path).is_file():

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from mededit_monai import __version__
 from mededit_monai.datasets.caching import training_cases
 from mededit_monai.datasets.seeded import EpochBatches
-from mededit_monai.errors import InputError, raising_bad_input
+from mededit_monai.errors import InputError, raising_bad_input, require_whole
 from mededit_monai.handlers.checkpoint import BEST_WEIGHTS, TrainingCheckpoint
 from mededit_monai.handlers.ema import ExponentialMovingAverage
 from mededit_monai.handlers.guards import EpochSetter, FiniteLoss, GradientClipper
@@ -67,8 +67,7 @@ class JudgeOptions:
     def check(self) -> None:
         """Raises InputError for a value that cannot be used."""
         for name in ("max_epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name}: got {getattr(self, name)}, wanted a whole number of at least 1.")
+            require_whole(name, getattr(self, name), 1)
         if not self.learning_rate > 0:
             raise InputError(f"--learning_rate: got {self.learning_rate}, wanted a positive number.")
         if not 0 <= self.ema_decay < 1:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from mededit_monai.datasets.caching import CACHE_MODES
-from mededit_monai.errors import InputError, reporting_bad_input, require_choice
+from mededit_monai.errors import InputError, reporting_bad_input, require_choice, require_whole
 from mededit_monai.families import FAMILIES
 from mededit_monai.training.losses import LOSSES
 from mededit_monai.training.palette_batch import HOLES
@@ -53,9 +53,7 @@ def check_training_options(options: Mapping[str, Any]) -> None:
             "validation_size",
         ]  # noqa: SIM905
         for name in whole:
-            value = options[name]
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise InputError(f"--{name}: got {value!r}, wanted a whole number of at least 1.")
+            require_whole(name, options[name], 1)
         for name, value in options["shares"].items():
             if not isinstance(value, (int, float)) or not 0 <= value <= 1:
                 raise InputError(f"--{name}: got {value!r}, wanted a share between 0 and 1.")
