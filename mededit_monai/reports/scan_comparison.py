@@ -68,7 +68,8 @@ def compare_on_scans(
     """
     output = Path(output)
     found: dict[str, list[dict[str, Any]]] = {}
-    pictures: dict[str, dict[str, np.ndarray]] = {}
+    shown: dict[str, dict[str, np.ndarray]] = {}
+    edits: dict[str, dict[str, np.ndarray]] = {}
     for method in methods:
         folders = edit_scans(scans, output / method, bundle, radius, method=method, **options)
         found[method] = []
@@ -79,8 +80,9 @@ def compare_on_scans(
             cost = json.loads((folder / "provenance.json").read_text())
             figures = kept(**planes, spacing=spacing) | {key: cost[key] for key in ("nfe", "seconds")}
             found[method].append({"scan": stem(Path(scan)), **figures})
-            pictures.setdefault(stem(Path(scan)), planes)[method] = planes["edit"]
-    _save_sheet(pictures, list(methods), output / "sheet.png")
+            shown.setdefault(stem(Path(scan)), planes)
+            edits.setdefault(stem(Path(scan)), {})[method] = planes["edit"]
+    _save_sheet(shown, edits, output / "sheet.png")
     write_json(output / "comparison.json", {"synthetic": True, "note": DISCLAIMER, "bundle": bundle, "methods": found})
     write_text(output / "comparison.md", markdown(found, bundle))
     return found
@@ -142,15 +144,18 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
-def _save_sheet(pictures: Mapping[str, Mapping[str, np.ndarray]], methods: Sequence[str], path: Path) -> None:
+def _save_sheet(
+    shown: Mapping[str, Mapping[str, np.ndarray]], edits: Mapping[str, Mapping[str, np.ndarray]], path: Path
+) -> None:
     """A scan a row: the scan with the lesion's outline, then each method's edit above its signed difference."""
-    figure = Figure(figsize=(2.1 * (1 + len(methods)), 4.5 * len(pictures)), facecolor="black", dpi=90)
+    methods = list(next(iter(edits.values())))
+    figure = Figure(figsize=(2.1 * (1 + len(methods)), 5.0 * len(shown)), facecolor="black", dpi=90)
     FigureCanvasAgg(figure)
-    grid = figure.subplots(2 * len(pictures), 1 + len(methods), squeeze=False)
-    figure.subplots_adjust(0, 0.01, 1, 0.99, wspace=0.02, hspace=0.06)
+    grid = figure.subplots(2 * len(shown), 1 + len(methods), squeeze=False)
+    figure.subplots_adjust(0, 0.005, 1, 1 - 0.1 / len(shown), wspace=0.02, hspace=0.12)
     for axes in grid.flat:
         axes.set_axis_off()
-    for k, (scan, planes) in enumerate(pictures.items()):
+    for k, (scan, planes) in enumerate(shown.items()):
         top, bottom = grid[2 * k], grid[2 * k + 1]
         where = np.argwhere(planes["prior"] > 0.02)
         low, high = where.min(axis=0), where.max(axis=0) + 1
@@ -160,7 +165,7 @@ def _save_sheet(pictures: Mapping[str, Mapping[str, np.ndarray]], methods: Seque
         top[0].contour(upright(planes["pathology"][cut]).astype(float), [0.5], colors="#ff4040", linewidths=0.9)
         top[0].set_title(scan, color="white", fontsize=8)
         for axes, below, method in zip(top[1:], bottom[1:], methods):
-            edit = upright(planes[method][cut])
+            edit = upright(edits[scan][method][cut])
             axes.imshow(edit, cmap="gray", vmin=0, vmax=1)
             axes.set_title(f"{method} (synthetic)", color="white", fontsize=8)
             below.imshow(edit - prior, cmap="RdBu_r", vmin=-0.6, vmax=0.6)
@@ -173,7 +178,7 @@ def main() -> int:
     parser.add_argument("--scans", required=True, help="folder of T1 scans")
     parser.add_argument("--bundle", default="stroke")
     parser.add_argument("--condition", default="mask")
-    parser.add_argument("--methods", nargs="+", default=["mededit", "naive_repaint", "sdedit"])
+    parser.add_argument("--methods", nargs="+", default=["prior", "mededit", "naive_repaint", "sdedit"])
     parser.add_argument("--radius", type=float, default=16.0, help="of the lesion, mm")
     parser.add_argument("--output_dir", "-o", default="out/scan_comparison")
     given = parser.parse_args()
