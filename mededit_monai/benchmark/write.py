@@ -23,9 +23,14 @@ HEADS = ("NFE", "s an edit", "fewer NFE", "faster", "peak MB", "cases a minute")
 PANELS = ("zone_error", "dice", "kid", "ventricle_error", "ventricle_r", "texture")
 
 
+#: Series over ``--start``, panels of its own plot, and the row that starts at T.
+START, START_WHOLE = "start", "mededit_25x2"
+START_PANELS = ("zone_error", "contrast", "dice", "ventricle_error", "ventricle_slope", "texture")
+
+
 def write_bench(folder: Path, content: Mapping[str, Any]) -> Path:
     """
-    Write ``bench.json``, ``bench.csv``, ``bench.md`` and ``bench.png``.
+    Write ``bench.json``, ``bench.csv``, ``bench.md`` and ``bench.png``, and ``bench_start.png`` if a row has a start.
 
     Returns:
         the first.
@@ -34,6 +39,8 @@ def write_bench(folder: Path, content: Mapping[str, Any]) -> Path:
     write_text(folder / "bench.csv", csv_text(bench_cells(content)))
     write_text(folder / "bench.md", bench_markdown(content))
     save_plot(content, folder / "bench.png")
+    if START in _series(content["rows"]):
+        save_start_plot(content, folder / "bench_start.png")
     return folder / "bench.json"
 
 
@@ -154,32 +161,60 @@ def _speed(content: Mapping[str, Any]) -> list[str]:
 
 def save_plot(content: Mapping[str, Any], path: Path) -> None:
     """Figures over the number of evaluations: each series a line, the other rows dots."""
-    panels = [key for key in PANELS if key in figure_keys(content)]
-    series = _series(content["rows"])
+    series = {group: rows for group, rows in _series(content["rows"]).items() if group != START}
+    axes, names = _panels(content, PANELS, path, "network evaluations")
+    for key, panel in axes.items():
+        panel.set_xscale("log")
+        for colour, (group, rows) in zip(COLOURS, series.items()):
+            names[group] = _line(panel, rows, "nfe", key, colour)
+        for row in content["rows"]:
+            if row["value"] is None and row["nfe"] and row["figures"][key]:
+                marked = row["row"] == content["reference"]
+                names["the reference" if marked else "other settings"] = panel.plot(
+                    row["nfe"], row["figures"][key]["value"], "*" if marked else ".", ms=10 if marked else 5, color="k"
+                )[0]
+    _save(axes, names, path)
+
+
+def save_start_plot(content: Mapping[str, Any], path: Path) -> None:
+    """What a later start of the composed method keeps and loses: figures over ``start``."""
+    axes, names = _panels(content, START_PANELS, path, "start, share of T")
+    rows = _series(content["rows"])[START]
+    whole = next((row for row in content["rows"] if row["row"] == START_WHOLE), None)
+    shown = [*rows, *([dict(whole, value=1.0)] if whole else [])]
+    for key, panel in axes.items():
+        names["composed, begun from the noised scan"] = _line(panel, shown, "value", key, COLOURS[0])
+    _save(axes, names, path)
+
+
+def _panels(
+    content: Mapping[str, Any], panels: Sequence[str], path: Path, label: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Axes by figure, with what no edit and the truth reach, and what the legend names."""
     figure = Figure(figsize=(12, 6.4), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(f"{content['bundle']}: simulated pairs, held-out anatomies. Synthetic; research use only.", size=10)
-    names: dict[str, Any] = {}
-    for k, key in enumerate(panels):
-        axes = figure.add_subplot(2, 3, k + 1)
-        axes.set_title(f"{COLUMNS[key].label} ({COLUMNS[key].better} is better)", size=9)
-        axes.set_xscale("log")
-        axes.set_xlabel("network evaluations", size=8)
-        for colour, (group, rows) in zip(COLOURS, series.items()):
-            shown = sorted((row for row in rows if row["figures"][key]), key=lambda row: row["nfe"])
-            values = [row["figures"][key]["value"] for row in shown]
-            (names[group],) = axes.plot([row["nfe"] for row in shown], values, "o-", ms=3, color=colour)
+    names, axes = {}, {}
+    for k, key in enumerate(key for key in panels if key in figure_keys(content)):
+        axes[key] = panel = figure.add_subplot(2, 3, k + 1)
+        panel.set_title(f"{COLUMNS[key].label} ({COLUMNS[key].better} is better)", size=9)
+        panel.set_xlabel(label, size=8)
+        panel.tick_params(labelsize=8)
         for row in content["rows"]:
-            figure_of = row["figures"][key]
-            if row["value"] is None and row["nfe"] and figure_of:
-                marked = row["row"] == content["reference"]
-                names["the reference" if marked else "other settings"] = axes.plot(
-                    row["nfe"], figure_of["value"], "*" if marked else ".", ms=10 if marked else 5, color="black"
-                )[0]
-            elif row["row"] in ("no_edit", "truth") and figure_of:
+            if row["row"] in ("no_edit", "truth") and row["figures"][key]:
                 style = "--" if row["row"] == "no_edit" else ":"
-                names[row["label"]] = axes.axhline(figure_of["value"], ls=style, color=GREY, lw=1)
-        axes.tick_params(labelsize=8)
+                names[row["label"]] = panel.axhline(row["figures"][key]["value"], ls=style, color=GREY, lw=1)
+    return axes, names
+
+
+def _line(panel: Any, rows: Sequence[Mapping[str, Any]], x: str, key: str, colour: str) -> Any:
+    shown = sorted((row for row in rows if row["figures"][key]), key=lambda row: row[x])
+    values = [row["figures"][key]["value"] for row in shown]
+    return panel.plot([row[x] for row in shown], values, "o-", ms=3, color=colour)[0]
+
+
+def _save(axes: Mapping[str, Any], names: Mapping[str, Any], path: Path) -> None:
+    figure = next(iter(axes.values())).figure
     figure.legend(names.values(), names.keys(), loc="outside lower center", ncols=8, fontsize=8, frameon=False)
     unfinished = path.with_name(f".{path.name}")
     figure.savefig(unfinished, dpi=110, format="png", metadata={"Software": None})

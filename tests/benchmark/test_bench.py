@@ -33,7 +33,11 @@ def rows(tmp_path_factory):
     content["rows"]["algorithm_1"] |= {"cases": 3}
     content["rows"]["algorithm_1"]["settings"] |= {"steps": 8, "resample": 2}
     content["rows"]["monai_ddim_50"]["settings"] |= {"steps": 4}
-    content["series"] = {name: content["series"][name] | {"values": [2, 1]} for name in ("composed", "prior")}
+    content["series"] = {
+        name: content["series"][name] | {"values": values}
+        for name, values in {"composed": [2, 1], "prior": [2, 1], "start": [0.5]}.items()
+    }
+    content["series"]["start"]["settings"] |= {"steps": 4, "resample": 1}
     content["default"] = "composed_2"
     place = tmp_path_factory.mktemp("rows") / "bench.yaml"
     place.write_text(yaml.safe_dump(content, sort_keys=False))
@@ -59,10 +63,10 @@ def test_rows_costs_verdicts_and_files(toy, rows, tmp_path):
     place = bench(options(toy, rows, tmp_path / "out"))
     content = json.loads(place.read_text())
     by_name = {row["row"]: row for row in content["rows"]}
-    order = ["no_edit", "truth", "algorithm_1", "monai_ddim_50", "composed_2", "composed_1"]
+    order = ["no_edit", "truth", "algorithm_1", "monai_ddim_50", "composed_2", "composed_1", "start_0.5"]
     assert list(by_name) == order and list(content["left_out"]) == ["prior_2", "prior_1"]
-    assert [by_name[name]["nfe"] for name in order] == [0, 0, 15, 4, 2, 1]
-    assert [by_name[name]["n_cases"] for name in order] == [4, 4, 3, 4, 4, 4]
+    assert [by_name[name]["nfe"] for name in order] == [0, 0, 15, 4, 2, 1, 2]
+    assert [by_name[name]["n_cases"] for name in order] == [4, 4, 3, 4, 4, 4, 4]
     fast, slow = by_name["composed_1"], by_name["algorithm_1"]
     assert fast["fewer_evaluations"] == 15 and fast["faster"] == pytest.approx(slow["seconds"] / fast["seconds"])
     assert slow["against_reference"] is None and fast["against_reference"]["n_cases"] == 3
@@ -73,7 +77,7 @@ def test_rows_costs_verdicts_and_files(toy, rows, tmp_path):
     assert [line["row"] for line in lines] == order and float(lines[3]["seconds"]) > 0
     text = (tmp_path / "out" / "bench.md").read_text()
     assert "## No worse than MedEdit, Algorithm 1" in text and "model_prior.pt missing" in text
-    assert (tmp_path / "out" / "bench.png").stat().st_size > 5000
+    assert all((tmp_path / "out" / name).stat().st_size > 5000 for name in ("bench.png", "bench_start.png"))
     # again: nothing is edited or timed anew
     edits = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.npz")}
     bench(options(toy, rows, tmp_path / "out"))
