@@ -35,16 +35,15 @@ test: $(VENV)/installed-dev
 test-slow: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m slow
 
-# The floor for the shipped weights, on 20 held-out simulated cases each.
+# The floor for the shipped weights, on 20 held-out simulated cases each: bundle:condition:method.
+CHECKED := stroke:mask:prior stroke:mask:mededit stroke:box:mededit stroke:mask:context \
+	tumor:mask:prior tumor:regions:prior tumor:regions:mededit tumor:mask:mededit tumor:box:mededit tumor:mask:context
 check-weights: $(VENV)/installed
-	$(BIN)/python -m mededit_monai.reports.weight_check --bundle stroke --output_dir out/weight_check/stroke
-	$(BIN)/python -m mededit_monai.reports.weight_check --bundle stroke --condition box \
-		--output_dir out/weight_check/stroke_box
-	$(BIN)/python -m mededit_monai.reports.weight_check --bundle tumor --condition regions \
-		--output_dir out/weight_check/tumor_regions
-	$(BIN)/python -m mededit_monai.reports.weight_check --bundle tumor --output_dir out/weight_check/tumor
-	$(BIN)/python -m mededit_monai.reports.weight_check --bundle tumor --condition box \
-		--output_dir out/weight_check/tumor_box
+	status=0; for one in $(CHECKED); do \
+		set -- $$(echo $$one | tr : ' '); echo "$$1, told of the $$2, $$3"; \
+		$(BIN)/python -m mededit_monai.reports.weight_check --bundle $$1 --condition $$2 --method $$3 \
+			--output_dir out/weight_check/$$1_$$2_$$3 || status=1; \
+	done; exit $$status
 
 # Are the weights fit to be shipped? COHORT= (mededit simulate) is needed; SCANS= a folder of real T1 scans, CANDIDATE= other
 # weights of the default editor.

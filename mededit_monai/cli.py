@@ -45,7 +45,7 @@ def _root(
 @app.command(
     "edit",
     context_settings=SETTINGS,
-    epilog="Example: mededit edit --scan T1.nii.gz --pathology lesion.nii.gz --steps 50 --resample 2 -o out",
+    epilog="Example: mededit edit --scan T1.nii.gz --pathology lesion.nii.gz --brain brain.nii.gz -o out",
 )
 def edit_command(
     scan: Annotated[str | None, typer.Option(help="T1 without the lesion, 3-D NIfTI in any orientation.")] = None,
@@ -63,7 +63,7 @@ def edit_command(
     weights: Annotated[str | None, typer.Option(help="Other weights than the bundle's.")] = None,
     method: Annotated[
         str | None,
-        typer.Option(help="mededit, naive_repaint, sdedit, palette, palette_original, context or prior."),
+        typer.Option(help="prior (default), mededit, naive_repaint, sdedit, palette, palette_original or context."),
     ] = None,
     region: Annotated[str | None, typer.Option(help="dilate, auto, brain, pathology or a mask file.")] = None,
     dilation: Annotated[int | None, typer.Option("--dilation", help="Kernel k in model pixels.")] = None,

@@ -67,13 +67,14 @@ METHOD_FAMILY = {
 }
 
 
-#: Method → noise levels of a default edit; 50 for those that are not named.
-METHOD_STEPS = {"prior": 5}
+#: How methods denoise by default: laptop settings of those that compose, and what differs from them.
+COMPOSED_DEFAULTS = {"steps": 50, "sampler": "ddpm", "resample": 2}
+METHOD_DEFAULTS: dict[str, dict[str, int | str]] = {"prior": {"steps": 2, "sampler": "ddim", "resample": 1}}
 
 
-def method_steps(method: str) -> int:
-    """Noise levels of a method's default edit."""
-    return METHOD_STEPS.get(method, 50)
+def method_default(method: str, option: str) -> int | str:
+    """What ``steps``, ``sampler`` or ``resample`` is for a method where it is not given."""
+    return METHOD_DEFAULTS.get(method, {}).get(option, COMPOSED_DEFAULTS[option])
 
 
 def method_family(method: str) -> Family:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from mededit_monai.errors import InputError
-from mededit_monai.families import METHOD_FAMILY, method_family, method_steps, weights_name
+from mededit_monai.families import METHOD_FAMILY, method_default, method_family, weights_name
 
 
 @pytest.mark.parametrize(
@@ -32,5 +32,6 @@ def test_an_unknown_method():
         method_family("mededits")
 
 
-def test_default_levels():
-    assert [method_steps(method) for method in ("mededit", "prior")] == [50, 5]
+@pytest.mark.parametrize("option, of_mededit, of_prior", [("steps", 50, 2), ("sampler", "ddpm", "ddim"), ("resample", 2, 1)])
+def test_defaults_of_methods(option, of_mededit, of_prior):
+    assert (method_default("mededit", option), method_default("prior", option)) == (of_mededit, of_prior)

@@ -67,7 +67,7 @@ class PriorConditionedInferer(ResampledInpaintingInferer):
     def __init__(
         self,
         scheduler: Scheduler,
-        steps: int = 5,
+        steps: int = 2,
         spacing: str = "logsnr",
         condition: str = "mask",
         **settings: Any,

@@ -13,6 +13,7 @@ import torch
 from conftest import REPOSITORY, write_head
 from monai.bundle import ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
 
+from mededit_monai.reports.release_check import DEFAULT
 from mededit_monai.workflows import bundle_content
 
 SCHEMA = Path(os.environ.get("MEDEDIT_META_SCHEMA", REPOSITORY.parent / "shared/zoo/meta_schema_20240725.json"))
@@ -61,7 +62,7 @@ def test_traced_export(bundle, tmp_path):
         input_shape=[1, 3, 128, 128],
     )
     x = torch.rand(1, 3, 128, 128)
-    (network,) = bundle_content(bundle, ("network",))
+    (network,) = bundle_content(bundle, ("network",), method="mededit")
     with torch.no_grad():
         assert torch.allclose(torch.jit.load(str(target))(x), network.eval()(x), atol=1e-4)
 
@@ -88,6 +89,13 @@ def test_what_both_share_exists_once():
     for name in ("inference.yaml", "train.yaml", "multi_gpu_train.yaml", "logging.conf"):
         files = [REPOSITORY / "bundles" / b / "configs" / name for b in ("stroke", "tumor")]
         assert files[1].is_symlink() and files[1].resolve() == files[0].resolve()
+
+
+def test_the_default_editor(bundle):
+    """The one that the release check scores; few evaluations, whatever the disease."""
+    ids = ("method", "steps", "sampler", "resample")
+    assert bundle_content(bundle, ids) == (DEFAULT, 2, "ddim", 1)
+    assert bundle_content(bundle, ids, method="mededit") == ("mededit", 50, "ddpm", 2)
 
 
 def test_defaults_of_each_disease():

@@ -118,6 +118,8 @@ def test_what_training_refuses(tmp_path, overlay, options, words):
         ({"method": "palette", "start": 0.5}, "--start: got 0.5, which palette cannot do"),
         ({"method": "palette_original", "guidance": 2}, "--guidance: got 2, which palette_original cannot do"),
         ({"method": "context", "mode": "paper"}, "--mode: got 'paper', which context cannot do"),
+        ({"method": "prior", "resample": 4}, "--resample: got 4, which prior cannot do"),
+        ({"method": "prior", "start": 0.5}, "--start: got 0.5, which prior cannot do"),
         ({"method": "palet"}, "--method: got 'palet', wanted one of .*palette"),
         ({"method": "palette"}, "palette.pt: weights not found"),
     ],

@@ -53,7 +53,7 @@ def test_from_training_to_an_edited_scan(bundle, conditions, tmp_path):
         options = {**QUICK, "bundle": bundle, "condition": condition, "weights": weights}
         (folder,) = edit(head.scan, head.pathology, tmp_path / condition, **options)
         found = json.loads((folder / "provenance.json").read_text())
-        assert found["nfe"] == found["options"]["steps"] == 5
+        assert found["nfe"] == found["options"]["steps"] == 2
         assert found["options"]["method"] == "prior" and found["options"]["condition"] == condition
         check_region(folder, head)
 

@@ -21,7 +21,7 @@ from mededit_monai.networks import MaskConditionedUNet, load_weights, save_weigh
 
 BUNDLE = REPOSITORY / "bundles" / "stroke"
 CONFIGS = BUNDLE / "configs"
-QUICK = {"steps": 3, "resample": 1, "progress": False}
+QUICK = {"method": "mededit", "steps": 3, "resample": 1, "progress": False}
 
 
 def monai_run(run_id: str, config: str, cwd: Path, *options: str) -> subprocess.CompletedProcess:
