@@ -214,7 +214,7 @@ def _scored(
     slowest = times.get(plan.reference)
     for row in rows:
         timing = times.get(row.name)
-        other = row.name != plan.reference and row.row.control is None and base is not None
+        other = row.name != plan.reference and row.row.control in (None, "truth") and base is not None
         results.append(
             {
                 "row": row.name,

@@ -106,7 +106,7 @@ def _comparison(content: Mapping[str, Any]) -> list[str]:
         f"Paired one-sided 95 % bounds on the cases that both have (bootstrap over anatomies, then cases): Dice at "
         f"most {margins['dice']} lower, KID at most {margins['kid']:.0%} and ventricle error at most "
         f"{margins['ventricle_error']:.0%} higher. Each cell: advantage (bound; allowed). Error in M∖p: share of the "
-        f"reference's.",
+        f"reference's. The truth's line says what any method can reach with so few cases.",
         "",
         "| setting | n | " + " | ".join(margins) + " | no worse | error in M∖p |",
         "|---" * (4 + len(margins)) + "|",

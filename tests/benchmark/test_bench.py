@@ -70,6 +70,8 @@ def test_rows_costs_verdicts_and_files(toy, rows, tmp_path):
     fast, slow = by_name["composed_1"], by_name["algorithm_1"]
     assert fast["fewer_evaluations"] == 15 and fast["faster"] == pytest.approx(slow["seconds"] / fast["seconds"])
     assert slow["against_reference"] is None and fast["against_reference"]["n_cases"] == 3
+    assert by_name["truth"]["against_reference"]["zone_share"] == pytest.approx(0, abs=1e-5)
+    assert by_name["no_edit"]["against_reference"] is None
     assert by_name["truth"]["figures"]["zone_error"]["value"] == pytest.approx(0, abs=1e-7)
     assert by_name["truth"]["figures"]["contrast"]["value"] == pytest.approx(1)
     assert content["synthetic"] is True and str(tmp_path) not in place.read_text()
