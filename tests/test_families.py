@@ -32,6 +32,8 @@ def test_an_unknown_method():
         method_family("mededits")
 
 
-@pytest.mark.parametrize("option, of_mededit, of_prior", [("steps", 50, 2), ("sampler", "ddpm", "ddim"), ("resample", 2, 1)])
+@pytest.mark.parametrize(
+    "option, of_mededit, of_prior", [("steps", 50, 2), ("sampler", "ddpm", "ddim"), ("resample", 2, 1)]
+)
 def test_defaults_of_methods(option, of_mededit, of_prior):
     assert (method_default("mededit", option), method_default("prior", option)) == (of_mededit, of_prior)

@@ -74,7 +74,7 @@ def main() -> int:
     parser.add_argument("--scans", required=True, help="folder of T1 scans")
     parser.add_argument("--bundle", default="stroke")
     parser.add_argument("--condition", default="mask")
-    parser.add_argument("--method", default="mededit")
+    parser.add_argument("--method", default=None, help="default: the bundle's")
     parser.add_argument("--weights", default=None, help="other weights than the bundle's")
     parser.add_argument("--radius", type=float, default=16.0, help="of the lesion, mm")
     parser.add_argument("--output_dir", "-o", default="out/scans")

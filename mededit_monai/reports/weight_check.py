@@ -141,12 +141,13 @@ def main() -> int:
     parser.add_argument("--weights", default=None, help="other weights than the bundle's")
     parser.add_argument("--anatomies", default=None, help="folder of held-out label maps; default: the template")
     parser.add_argument("--cases", type=int, default=20)
-    parser.add_argument("--method", default="mededit", help="any method of the bundle's inference.yaml")
+    parser.add_argument("--method", default=None, help="default: the bundle's")
     parser.add_argument("--steps", type=int, default=None, help="default: the method's")
     parser.add_argument("--output_dir", default="out/weight_check")
     given = parser.parse_args()
-    options = {"method": given.method, "condition": given.condition}
-    options |= {name: getattr(given, name) for name in ("weights", "steps") if getattr(given, name) is not None}
+    options = {"condition": given.condition}
+    given_options = {name: getattr(given, name) for name in ("method", "weights", "steps")}
+    options |= {name: value for name, value in given_options.items() if value is not None}
     result = check_weights(given.bundle, given.cases, anatomies=given.anatomies, **options)
     folder = Path(given.output_dir)
     folder.mkdir(parents=True, exist_ok=True)

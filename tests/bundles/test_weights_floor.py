@@ -11,17 +11,17 @@ from mededit_monai.reports.weight_check import check_weights, missed_floors
 from mededit_monai.transforms.conditions import CONDITION_WEIGHTS
 
 SHIPPED = [
-    (bundle, condition)
+    (bundle, condition, "mededit")
     for bundle in ("stroke", "tumor")
     for condition, name in CONDITION_WEIGHTS.items()
     if (bundle_root(bundle) / "models" / name).is_file()
-]
+] + [("stroke", "mask", "prior")]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("bundle", "condition"), SHIPPED)
-def test_shipped_weights_reach_their_floor(bundle, condition):
-    assert check_weights(bundle, condition=condition)["missed"] == []
+@pytest.mark.parametrize(("bundle", "condition", "method"), SHIPPED)
+def test_shipped_weights_reach_their_floor(bundle, condition, method):
+    assert check_weights(bundle, condition=condition, method=method)["missed"] == []
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,7 @@ def test_methods_beside_one_another(tmp_path):
     (tmp_path / "scans").mkdir()
     shutil.copy(head.scan, tmp_path / "scans" / "a.nii.gz")
     shutil.copy(head.brain, tmp_path / "scans" / "a_brain.nii.gz")
-    found = compare_on_scans(
-        tmp_path / "scans", tmp_path / "out", "stroke", ["naive_repaint", "prior"], steps=2
-    )
+    found = compare_on_scans(tmp_path / "scans", tmp_path / "out", "stroke", ["naive_repaint", "prior"], steps=2)
     pixels = np.asarray(Image.open(tmp_path / "out" / "sheet.png").convert("RGB")).astype(int)
     coloured = np.abs(pixels[..., 0] - pixels[..., 2]) > 40
     columns = [block.sum() for block in np.array_split(coloured, 3, axis=1)]
