@@ -16,6 +16,7 @@ from mededit_monai import cli
 from mededit_monai.benchmark.bench import BenchOptions, bench
 from mededit_monai.benchmark.plan import bench_file
 from mededit_monai.benchmark.timing import PeakMemory, network_sizes
+from mededit_monai.benchmark.write import comparison
 from mededit_monai.errors import InputError
 
 
@@ -86,6 +87,39 @@ def test_rows_costs_verdicts_and_files(toy, rows, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.npz")} == edits
     again = json.loads(place.read_text())["rows"]
     assert [row["seconds"] for row in again] == [row["seconds"] for row in content["rows"]]
+
+
+def verdict_of(row: list[bool], truth: list[bool]) -> str:
+    """The word in the table for a row and the truth that keep or miss the bounds of Dice and KID."""
+    names = ("dice", "kid")
+    held = {"advantage": 0.0, "bound": 0.0, "margin": 0.1}
+    lines = []
+    for name, kept in (("reference", None), ("truth", truth), ("fast", row)):
+        other = None
+        if kept is not None:
+            other = {key: held | {"non_inferior": value} for key, value in zip(names, kept)}
+            other |= {"no_worse": all(kept), "zone_share": 0.5, "n_cases": 8}
+        lines.append({"row": name, "label": name, "against_reference": other})
+    margins = dict.fromkeys((*names, "ventricle_error"), 0.1)
+    other_margin = held | {"non_inferior": True}
+    for line in lines[1:]:
+        line["against_reference"]["ventricle_error"] = other_margin
+    text = comparison({"rows": lines, "reference": "reference", "margins": margins})
+    return next(line for line in text if line.startswith("| fast")).split("|")[-3].strip()
+
+
+@pytest.mark.parametrize(
+    ("row", "truth", "verdict"),
+    [
+        ([True, True], [True, True], "yes"),
+        ([True, False], [True, True], "no"),
+        ([True, False], [True, False], "yes, but kid undecided"),
+        ([False, False], [True, False], "no"),
+        ([True, True], [True, False], "yes"),
+    ],
+)
+def test_what_the_truth_misses_decides_nothing(row, truth, verdict):
+    assert verdict_of(row, truth) == verdict
 
 
 def test_the_command(toy, rows, tmp_path, monkeypatch, capsys):
