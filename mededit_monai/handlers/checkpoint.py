@@ -31,7 +31,8 @@ class TrainingCheckpoint:
     Resume at the start, save after every epoch, keep best and last weights.
 
     Everything random depends on seed, epoch and case (see :mod:`mededit_monai.datasets.seeded`), so what is saved at
-    the end of an epoch is all the state there is. Attach it behind the handlers that act at an epoch's end.
+    the end of an epoch is all the state there is. Saving is the last thing that an epoch does, wherever this stands in
+    the list of handlers: what a checkpoint says is done is written down, also its row of the history.
 
     Files: ``checkpoint.pt`` (everything, full precision), ``model.pt`` (the exported network at its lowest validation
     metric), ``model_last.pt`` (the same after the last epoch); both weight files in half precision.
@@ -62,10 +63,14 @@ class TrainingCheckpoint:
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer."""
-        engine.add_event_handler(Events.STARTED, self.load)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
+        engine.add_event_handler(Events.STARTED, self._start)
         if self.validator is not None:
             self.validator.add_event_handler(Events.EPOCH_COMPLETED, self._note_validation)
+
+    def _start(self, engine: Engine) -> None:
+        self.load(engine)
+        if not engine.has_event_handler(self.save, Events.EPOCH_COMPLETED):
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)  # now, behind those that were attached
 
     def load(self, engine: Engine) -> None:
         """
