@@ -244,15 +244,15 @@ def draw_strip(case_id: str, tiles: Sequence[Tile], words: str = "") -> Strip:
     pen = ImageDraw.Draw(sheet)
     for place, tile in enumerate(tiles):
         left = place * (width + _GAP)
-        pen.text((left + width // 2, _BAND // 2), tile.name, fill=(235, 235, 235), font=_font(13), anchor="mm")
+        pen.text((left + width // 2, _BAND // 2), tile.name, fill=(235, 235, 235), font=heading_font(13), anchor="mm")
         if tile.picture is None:
             middle = (left + width // 2, _BAND + _HEIGHT // 2)
-            pen.text(middle, "not in the folder", fill=(150, 150, 150), font=_font(12), anchor="mm")
+            pen.text(middle, "not in the folder", fill=(150, 150, 150), font=heading_font(12), anchor="mm")
             continue
         levels = np.rint(np.clip(tile.picture, 0, 1) * 255).astype(np.uint8)
         sheet.paste(Image.fromarray(levels).convert("RGB"), (left, _BAND))
     foot = (8, _HEIGHT + _BAND + _BAND // 2)  # at the left: a narrow page shows the left part first
-    pen.text(foot, DISCLAIMER, fill=(190, 190, 190), font=_font(11), anchor="lm")
+    pen.text(foot, DISCLAIMER, fill=(190, 190, 190), font=heading_font(11), anchor="lm")
     stream = io.BytesIO()
     sheet.save(stream, format="JPEG", quality=86, subsampling=0, optimize=True, comment=DISCLAIMER.encode())
     source = "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
@@ -260,6 +260,6 @@ def draw_strip(case_id: str, tiles: Sequence[Tile], words: str = "") -> Strip:
 
 
 @lru_cache(maxsize=4)
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def heading_font(size: int) -> ImageFont.FreeTypeFont:
     """The font that comes with matplotlib, so that no machine needs one of its own."""
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)

@@ -5,9 +5,9 @@ Are weights fit to be shipped? Loads every file, scores the editors on held-out 
 
     python -m mededit_monai.reports.release_check --cohort out/cohort --scans DIR -o out/release
 
-The cohort (``mededit simulate``) says the disease. Writes ``release_check.md`` and ``.json``, ``*/scores/report.html``
-with best, median and worst cases, and ``scans/sheet.png``. Targets that are missed are listed; the exit code is 1 only
-if a file cannot be loaded.
+The cohort (``mededit simulate``) says the disease. Writes ``release_check.md`` and ``.json``, ``*/scores/report.html``,
+``*/cases.png`` and ``*/cases_thesis.png`` with best, median and worst cases, and ``scans/sheet.png``.
+Targets that are missed are listed; the exit code is 1 only if a file cannot be loaded.
 
     … --candidate out/release/model.pt
 
@@ -35,6 +35,7 @@ from mededit_monai.evaluation.tables import tables_folder
 from mededit_monai.evaluation.write import write_text
 from mededit_monai.families import METHOD_FAMILY, weights_name
 from mededit_monai.paths import bundle_root, write_json
+from mededit_monai.reports.cases_picture import save_cases
 from mededit_monai.reports.provenance import DISCLAIMER, sha256, versions
 from mededit_monai.reports.scan_sheet import edit_scans
 from mededit_monai.transforms.conditions import CONDITIONS
@@ -151,7 +152,7 @@ def is_better(table: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         ``better`` and the differences it rests on: ``zone_error``, ``dice``, ``ventricle_error``, each with interval.
     """
-    keys = {row["row"].rsplit("_mask_", 1)[-1]: row["row"] for row in table["rows"]}
+    keys = {_short_name(row["row"]): row["row"] for row in table["rows"]}
     pairs = {
         line["column"]: line
         for line in table["comparisons"]
@@ -202,6 +203,9 @@ def release_check(
         (written,) = evaluate(options) or [None]
         scores = json.loads(Path(str(written)).read_text())
         content["targets"][name] = _targets(disease, scores)
+        (row,) = (line["row"] for line in scores["rows"] if _short_name(line["row"]) == DEFAULT)
+        save_cases(folder, row, output / name / "cases.png")
+        save_cases(folder, row, output / name / "cases_thesis.png", "thesis", each=2, columns=2)
         if candidate is not None and first:
             content["candidate"] = is_better(scores)
     if scans is not None:
@@ -213,12 +217,14 @@ def release_check(
 
 
 def _targets(disease: str, scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    marks = [f"_{condition}_" for condition in CONDITIONS]
-    figures = {
-        next(row["row"].split(m, 1)[1] for m in marks if m in row["row"]): row["figures"] for row in scores["rows"]
-    }
+    figures = {_short_name(row["row"]): row["figures"] for row in scores["rows"]}
     found = (met(target, figures) for target in (*TARGETS[disease], *INDIRECT))
     return [line for line in found if line is not None]
+
+
+def _short_name(row: str) -> str:
+    """A row's name in its table, from its key ``<bundle>_<condition>_<name>``."""
+    return next(row.split(f"_{condition}_", 1)[1] for condition in CONDITIONS if f"_{condition}_" in row)
 
 
 def markdown(content: Mapping[str, Any]) -> str:
@@ -240,7 +246,7 @@ def markdown(content: Mapping[str, Any]) -> str:
         for name, line in content["candidate"]["shipped_minus_candidate"].items():
             text.append(f"- {name}: {line['difference']:.4g} ({line['low']:.4g} … {line['high']:.4g})")
     if content["scans"]:
-        text += ["", f"Look at `{content['scans']}`, and at best, median and worst cases in `*/scores/report.html`."]
+        text += ["", f"Look at `{content['scans']}`, and at best, median and worst cases in `*/cases*.png`."]
     return "\n".join(text) + "\n"
 
 

@@ -1,0 +1,89 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Best, median and worst cases of a row of an evaluation as one PNG.
+
+    python -m mededit_monai.reports.cases_picture --folder out/evaluation --row release_mask_prior -o cases.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, PngImagePlugin
+
+from mededit_monai.errors import InputError, exit_on_bad_input
+from mededit_monai.reports.evaluation_folder import EvaluationFolder
+from mededit_monai.reports.evaluation_sheets import RANKED_BY, Strip, contact_sheet, heading_font
+from mededit_monai.reports.provenance import DISCLAIMER
+
+#: Height of the heading above a strip, and the space between strips, pixels.
+_HEADING, _GAP = 24, 10
+
+
+def save_cases(
+    folder: str | Path, row: str, path: str | Path, pairing: str = "paired", each: int = 1, columns: int = 1
+) -> Path:
+    """
+    Draw a row's best, median and worst cases.
+
+    Args:
+        folder: of ``mededit evaluate``; row: as in ``metrics.csv``.
+        path: of the PNG.
+        pairing: ``paired`` (ranked by the error in M∖p) or ``thesis`` (by Dice).
+        each: cases of each rank; columns: cases side by side.
+
+    Raises:
+        InputError: a folder that is none of an evaluation, or no picture of that row in reach.
+    """
+    strips = contact_sheet(EvaluationFolder(folder), row, pairing, each)
+    if not strips:
+        raise InputError(f"{folder}: holds no edits of the row '{row}' ({pairing}); see its metrics.csv for the rows.")
+    sheet = drawn(strips, columns)
+    note = PngImagePlugin.PngInfo()
+    note.add_text("Description", DISCLAIMER)
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.partial")
+    sheet.save(partial, format="PNG", optimize=True, pnginfo=note)
+    return partial.replace(path)
+
+
+def drawn(strips: Mapping[str, Sequence[Strip]], columns: int = 1) -> Image.Image:
+    """Strips by rank on one picture, each under its rank, figure and name."""
+    flat = [(rank, strip) for rank, members in strips.items() for strip in members]
+    width = max(strip.width for _, strip in flat)
+    height = max(strip.height for _, strip in flat) + _HEADING + _GAP
+    rows = -(-len(flat) // columns)
+    sheet = Image.new("RGB", (columns * (width + _GAP) - _GAP, rows * height - _GAP), "white")
+    pen = ImageDraw.Draw(sheet)
+    for place, (rank, strip) in enumerate(flat):
+        left, top = place % columns * (width + _GAP), place // columns * height
+        words = f"{rank.capitalize()}: {strip.words} · {strip.case_id}"
+        pen.text((left + 2, top + _HEADING // 2), words, fill=(40, 40, 40), font=heading_font(13), anchor="lm")
+        picture = base64.b64decode(strip.source.split(",", 1)[1])
+        sheet.paste(Image.open(io.BytesIO(picture)), (left, top + _HEADING))
+    return sheet
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Command line of the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", required=True, help="of mededit evaluate")
+    parser.add_argument("--row", required=True, help="as in its metrics.csv")
+    parser.add_argument("--pairing", default="paired", choices=sorted(RANKED_BY))
+    parser.add_argument("--each", type=int, default=1, help="cases of each rank")
+    parser.add_argument("--columns", type=int, default=1, help="cases side by side")
+    parser.add_argument("--output", "-o", default="cases.png")
+    given = parser.parse_args(words)
+    with exit_on_bad_input():
+        print(save_cases(given.folder, given.row, given.output, given.pairing, given.each, given.columns))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
