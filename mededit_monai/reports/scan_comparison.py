@@ -6,7 +6,7 @@ The same lesion in the same real scans by several methods, side by side, with fi
     python -m mededit_monai.reports.scan_comparison --scans DIR --methods prior mededit sdedit -o out/comparison
 
 Scans as for ``scan_sheet``. A real scan has no true counterfactual: the sheet is for the eye, and the table says what
-stayed as it was. Writes ``sheet.png``, ``comparison.md`` and ``comparison.json``, and every edit.
+stayed as it was. Writes ``gallery.png``, ``sheet.png`` (with differences), ``comparison.md``, ``.json`` and the edits.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def compare_on_scans(
     Edit every scan of a folder with every method.
 
     Args:
-        output: gets a folder a method, ``sheet.png``, ``comparison.md`` and ``comparison.json``.
+        output: gets a folder a method, ``sheet.png``, ``gallery.png``, ``comparison.md`` and ``comparison.json``.
         methods: of ``mededit edit``; radius: of the lesion, mm; options: of the bundle's ``inference.yaml``.
 
     Returns:
@@ -82,7 +82,8 @@ def compare_on_scans(
             found[method].append({"scan": stem(Path(scan)), **figures})
             shown.setdefault(stem(Path(scan)), planes)
             edits.setdefault(stem(Path(scan)), {})[method] = planes["edit"]
-    _save_sheet(shown, edits, output / "sheet.png")
+    save_sheet(shown, edits, output / "sheet.png")
+    save_sheet(shown, edits, output / "gallery.png", differences=False)
     write_json(output / "comparison.json", {"synthetic": True, "note": DISCLAIMER, "bundle": bundle, "methods": found})
     write_text(output / "comparison.md", markdown(found, bundle))
     return found
@@ -144,32 +145,45 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
-def _save_sheet(
-    shown: Mapping[str, Mapping[str, np.ndarray]], edits: Mapping[str, Mapping[str, np.ndarray]], path: Path
+def save_sheet(
+    shown: Mapping[str, Mapping[str, np.ndarray]],
+    edits: Mapping[str, Mapping[str, np.ndarray]],
+    path: Path,
+    differences: bool = True,
 ) -> None:
-    """A scan a row: the scan with the lesion's outline, then each method's edit above its signed difference."""
-    methods = list(next(iter(edits.values())))
-    figure = Figure(figsize=(2.1 * (1 + len(methods)), 5.0 * len(shown)), facecolor="black", dpi=90)
+    """
+    A scan a row: the scan with the lesion's outline, then each method's edit, above its signed difference if wanted.
+
+    Args:
+        shown: scan → planes of :func:`edited_plane`; edits: scan → method → XxY in [0, 1].
+    """
+    methods, lines = list(next(iter(edits.values()))), 2 if differences else 1
+    height, heading = 2.35, 0.22  # inches of a picture and of the words above it
+    size = 2.0 * (1 + len(methods)), lines * len(shown) * (height + heading)
+    figure = Figure(figsize=size, facecolor="black", dpi=90)
     FigureCanvasAgg(figure)
-    grid = figure.subplots(2 * len(shown), 1 + len(methods), squeeze=False)
-    figure.subplots_adjust(0, 0.005, 1, 1 - 0.1 / len(shown), wspace=0.02, hspace=0.12)
+    grid = figure.subplots(lines * len(shown), 1 + len(methods), squeeze=False)
+    top = 1 - heading / size[1]
+    figure.subplots_adjust(0, 0, 1, top, wspace=0.02, hspace=heading / height)
     for axes in grid.flat:
         axes.set_axis_off()
     for k, (scan, planes) in enumerate(shown.items()):
-        top, bottom = grid[2 * k], grid[2 * k + 1]
+        row = grid[lines * k]
         where = np.argwhere(planes["prior"] > 0.02)
         low, high = where.min(axis=0), where.max(axis=0) + 1
         cut = slice(low[0], high[0]), slice(low[1], high[1])
         prior = upright(planes["prior"][cut])
-        top[0].imshow(prior, cmap="gray", vmin=0, vmax=1)
-        top[0].contour(upright(planes["pathology"][cut]).astype(float), [0.5], colors="#ff4040", linewidths=0.9)
-        top[0].set_title(scan, color="white", fontsize=8)
-        for axes, below, method in zip(top[1:], bottom[1:], methods):
+        row[0].imshow(prior, cmap="gray", vmin=0, vmax=1)
+        row[0].contour(upright(planes["pathology"][cut]).astype(float), [0.5], colors="#ff4040", linewidths=0.9)
+        row[0].set_title(scan, color="white", fontsize=8, pad=3)
+        for column, method in enumerate(methods, start=1):
             edit = upright(edits[scan][method][cut])
-            axes.imshow(edit, cmap="gray", vmin=0, vmax=1)
-            axes.set_title(f"{method} (synthetic)", color="white", fontsize=8)
-            below.imshow(edit - prior, cmap="RdBu_r", vmin=-0.6, vmax=0.6)
-    figure.savefig(path, facecolor="black")
+            row[column].imshow(edit, cmap="gray", vmin=0, vmax=1)
+            row[column].set_title(f"{method} (synthetic)", color="white", fontsize=8, pad=3)
+            if differences:
+                change = np.ma.masked_where((prior <= 0.02) & (np.abs(edit - prior) < 0.02), edit - prior)
+                grid[lines * k + 1][column].imshow(change, cmap="RdBu_r", vmin=-0.6, vmax=0.6)
+    figure.savefig(path, facecolor="black", metadata={"Description": DISCLAIMER})
 
 
 def main() -> int:

@@ -48,4 +48,5 @@ def test_methods_beside_one_another(tmp_path):
     assert 0 < narrow["changed_share"] < wide["changed_share"] and narrow["psnr_outside_lesion"] > 30
     assert json.loads((tmp_path / "out" / "comparison.json").read_text())["synthetic"] is True
     assert "| prior |" in (tmp_path / "out" / "comparison.md").read_text()
-    assert Image.open(tmp_path / "out" / "sheet.png").width > 400
+    with Image.open(tmp_path / "out" / "gallery.png") as gallery, Image.open(tmp_path / "out" / "sheet.png") as sheet:
+        assert gallery.width == sheet.width and 2 * gallery.height == pytest.approx(sheet.height, abs=2)
