@@ -36,7 +36,7 @@ test-slow: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m slow
 
 # The floor for the shipped weights, on 20 held-out simulated cases each: bundle:condition:method.
-CHECKED := stroke:mask:prior stroke:mask:mededit stroke:box:mededit \
+CHECKED := stroke:mask:prior stroke:mask:mededit stroke:box:mededit stroke:mask:context tumor:regions:context \
 	tumor:mask:prior tumor:regions:prior tumor:regions:mededit tumor:mask:mededit tumor:box:mededit
 check-weights: $(VENV)/installed
 	status=0; for one in $(CHECKED); do \
