@@ -49,3 +49,12 @@ def test_what_it_refuses(tmp_path, change, options, message):
     place.write_text(yaml.safe_dump(yaml.safe_load(bench_file().read_text()) | change))
     with pytest.raises(InputError, match=message):
         read_plan(REPOSITORY / "bundles" / "stroke", path=place, **options)
+
+
+def test_rows_of_two_widths_differ_in_the_network_alone():
+    plan = read_plan(bundle_root("stroke"), path=REPOSITORY / "configs" / "bench_sizes.yaml")
+    found = {row.name: row.row.settings for row in plan.rows}
+    assert set(found) == {"no_edit", "shipped", "half"} and plan.reference == "shipped"
+    own = {"weights", "network_def#channels", "network_def#norm_num_groups"}
+    assert {key: value for key, value in found["half"].items() if key not in own} == found["shipped"]
+    assert 2 * found["half"]["network_def#channels"][-1] == 128  # the shipped one's last
