@@ -58,3 +58,12 @@ def test_rows_of_two_widths_differ_in_the_network_alone():
     own = {"weights", "network_def#channels", "network_def#norm_num_groups"}
     assert {key: value for key, value in found["half"].items() if key not in own} == found["shipped"]
     assert 2 * found["half"]["network_def#channels"][-1] == 128  # the shipped one's last
+
+
+def test_the_short_bench_keeps_the_settings_of_the_shipped_rows():
+    root = bundle_root("tumor")
+    short = read_plan(root, path=REPOSITORY / "configs" / "bench_short.yaml")
+    shipped = {row.name: row.row.settings for row in read_plan(root).rows}
+    assert {row.name: row.row.settings for row in short.rows} == {row.name: shipped[row.name] for row in short.rows}
+    assert (short.reference, short.default, short.cases) == ("mededit_250x4", "prior_2", 72)
+    assert all(row.cases is None for row in short.rows)  # the bounds want all cases of the reference
