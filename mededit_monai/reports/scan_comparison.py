@@ -38,6 +38,9 @@ from mededit_monai.reports.scan_sheet import edit_scans
 from mededit_monai.simulation.anatomies import list_anatomies, stem
 from mededit_monai.transforms.nifti import read_volume
 
+#: How scans and edits are drawn: smoothly, since their pixels are larger or smaller than the picture's.
+GRAY = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "bilinear"}
+
 #: Figures of a scan's edit: heading of the table, and what 1 or 0 would mean.
 FIGURES = {
     "psnr_outside_lesion": "PSNR outside p, dB",
@@ -173,12 +176,12 @@ def save_sheet(
         low, high = where.min(axis=0), where.max(axis=0) + 1
         cut = slice(low[0], high[0]), slice(low[1], high[1])
         prior = upright(planes["prior"][cut])
-        row[0].imshow(prior, cmap="gray", vmin=0, vmax=1, interpolation="bilinear")
+        row[0].imshow(prior, **GRAY)
         row[0].contour(upright(planes["pathology"][cut]).astype(float), [0.5], colors="#ff4040", linewidths=0.9)
         row[0].set_title(scan, color="white", fontsize=8, pad=3)
         for column, method in enumerate(methods, start=1):
             edit = upright(edits[scan][method][cut])
-            row[column].imshow(edit, cmap="gray", vmin=0, vmax=1, interpolation="bilinear")
+            row[column].imshow(edit, **GRAY)
             row[column].set_title(f"{method} (synthetic)", color="white", fontsize=8, pad=3)
             if differences:
                 change = np.ma.masked_where((prior <= 0.02) & (np.abs(edit - prior) < 0.02), edit - prior)
