@@ -63,7 +63,7 @@ def _known() -> list[Column]:
         ),
         Column(
             *("dice", "Dice", "higher", thesis, "mean", ("adherence_dice",)),
-            note="The judge's lesion in the edit against the mask; the judge's own Dice on the truth is its ceiling.",
+            note="The judge's lesion in the edit against the mask; the judge's own errors are part of it.",
         ),
         Column(
             *("box_dice", "box Dice", "higher", thesis, "mean", ("boxes_box_dice",)),

@@ -83,8 +83,8 @@ def _judge(judge: Mapping[str, Any]) -> str:
         for name, score in scores.items()
         if score and name not in TISSUES  # no table measures tissue
     ]
-    ceiling = ", ".join(told) or "not known"
-    return f"Judge: {judge['name']}; its Dice on held-out truth, the ceiling of any method: {ceiling}."
+    known = ", ".join(told) or "not known"
+    return f"Judge: {judge['name']}; its Dice on held-out truth (not an upper bound for other cases): {known}."
 
 
 def _controls(found: Evaluation, table: Table) -> list[str]:

@@ -50,9 +50,9 @@ class ResampledInpaintingInferer(Inferer):
         within_brain: whether M is cut to the brain mask.
         clip: range of x̂0, None to switch clipping off.
         guidance: w in ε(p=0) + w (ε(p) - ε(p=0)); 1 needs one evaluation a step, others two.
-        mode: ``corrected``, or ``paper`` for the behaviour of the authors' release: known part at level t instead of
-            s, undo with the β of the level below, start from q(x_T | x0), last known part √ᾱ_0 x0. The result then
-            differs from the prior outside M.
+        mode: ``corrected``, or ``paper`` for four steps of the authors' release: known part at level t instead of s,
+            undo with the β of the level below, start from q(x_T | x0), last known part √ᾱ_0 x0. The result then differs
+            from the prior outside M. The release's channel order and intensity range are not shown to be the same.
         exact: run the network on one case at a time, so that a case's bytes do not depend on its batch.
         progress: show a progress bar.
 

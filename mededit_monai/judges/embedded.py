@@ -3,8 +3,8 @@
 """
 The embedded judge: a small network that ships with the package and finds lesion, tumour regions, ventricles and tissue.
 
-It is an instrument: its error on held-out anatomies comes with it (``judge.ceiling``), and no score that it gives can
-be better than that.
+It is an instrument: its Dice on held-out anatomies comes with it (``judge.ceiling``). That says how far its scores can
+be trusted; it is not an upper bound for the scores of other cases.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Judge:
         network: from :func:`judge_network`.
         name: with the start of the weights' SHA-256, so that results of two trainings cannot be mixed up.
         ceiling: structure → held-out Dice with its interval: ``{"value": …, "low": …, "high": …, "n_groups": …,
-            "n_cases": …}``; None where it was not measured.
+            "n_cases": …}``; None where it was not measured. Not an upper bound for other cases.
         facts: everything that the JSON beside the weights says.
     """
 

@@ -104,7 +104,7 @@ def judge_images(
         images: see :func:`find_images`.
         output: folder; ``NAME_pathology.nii.gz`` and so on are uint8 on the image's grid.
         segment: of a judge.
-        facts: name of the judge, its ceiling, …; written down.
+        facts: name of the judge, its held-out Dice, …; written down.
 
     Returns:
         the content of ``judged.json``.

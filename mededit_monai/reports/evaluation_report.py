@@ -199,7 +199,7 @@ def _cohort_name(source: EvaluationFolder) -> str:
 
 
 def _ceiling(source: EvaluationFolder) -> str:
-    """The judge's Dice on real test images by structure, as words."""
+    """The judge's Dice on held-out truth by structure, as words; not an upper bound for other cases."""
     judge = source.facts.get("judge")
     ceiling = judge.get("ceiling") if isinstance(judge, Mapping) else None
     if is_number(ceiling):
@@ -235,7 +235,8 @@ def _facts(source: EvaluationFolder) -> Iterator[tuple[str, str]]:
     if judge:
         name = judge.get("name", "") if isinstance(judge, Mapping) else judge
         told = _ceiling(source)
-        yield "Judge", f"{name}" + (f"; its ceiling, Dice on held-out images: {told}" if told else "")
+        known = f"; its Dice on held-out images (not an upper bound for other cases): {told}" if told else ""
+        yield "Judge", f"{name}{known}"
     extractors = facts.get("extractors") or []
     extractors = list(extractors.values()) if isinstance(extractors, Mapping) else extractors
     names = [str(e.get("name", e)) if isinstance(e, Mapping) else str(e) for e in extractors]

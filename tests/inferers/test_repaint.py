@@ -162,7 +162,7 @@ def test_start_below_the_top_begins_at_the_noised_prior():
     assert torch.allclose(x[:, :1], expected, atol=1e-5)
 
 
-# --- mode="paper": the behaviour of the authors' release, with its quirks ------------------------------------------
+# --- mode="paper": four steps of the authors' release, with their quirks --------------------------------------------
 
 
 def paper(steps: int, **settings) -> ResampledInpaintingInferer:

@@ -16,7 +16,18 @@ from mededit_monai.reports import release_check as check
 
 
 def row(**figures) -> dict:
-    return {name: None if value is None else {"value": value} for name, value in figures.items()}
+    """Figures without scatter: the interval is the value."""
+    return {k: None if v is None else {"value": v, "low": v, "high": v} for k, v in figures.items()}
+
+
+def paired(figures: dict, column: str, low: float = 0, high: float = 0) -> dict:
+    """The default editor minus each other row, with an interval from ``low`` below to ``high`` above."""
+    found = {}
+    for name, other in figures.items():
+        if figures["prior"][column] and other.get(column):
+            difference = figures["prior"][column]["value"] - other[column]["value"]
+            found[name] = {column: {"difference": difference, "low": difference - low, "high": difference + high}}
+    return found
 
 
 @pytest.mark.parametrize(
@@ -38,12 +49,61 @@ def test_targets(target, value, met):
         "mededit": row(zone=0.1, dice=0, slope=0),
         "sdedit": {},
     }
-    found = check.met(target, figures)
+    found = check.met(target, figures, paired(figures, target.column))
     assert found["met"] is met and found["value"] == value
 
 
+@pytest.mark.parametrize(
+    ("target", "value", "low", "high", "verdict"),
+    [
+        (check.Target("dice", low=0.6), 0.7, 0.61, 0.8, "met"),
+        (check.Target("dice", low=0.6), 0.7, 0.59, 0.8, "not shown"),
+        (check.Target("dice", low=0.6), 0.59, 0.5, 0.7, "missed"),
+        (check.Target("dice", low=0.6), 0.7, None, None, "not shown"),  # a value without an interval shows nothing
+        (check.Target("dice", low=0.6), None, None, None, "not shown"),
+        (check.Target("slope", low=0.8, high=1.2), 1.0, 0.85, 1.15, "met"),
+        (check.Target("slope", low=0.8, high=1.2), 1.0, 0.71, 1.15, "not shown"),
+        (check.Target("slope", low=0.8, high=1.2), 1.0, 0.85, 1.22, "not shown"),
+    ],
+)
+def test_met_needs_the_whole_interval(target, value, low, high, verdict):
+    figures = {"prior": {target.column: {"value": value, "low": low, "high": high}}}
+    found = check.met(target, figures, {})
+    assert (found["verdict"], found["met"]) == (verdict, verdict == "met")
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "verdict"), [(80, 9, "met"), (80, 10, "not shown"), (80, 12, "not shown"), (91, 9, "missed")]
+)
+def test_below_a_row_by_the_paired_difference(value, half, verdict):
+    """Intervals of the two figures themselves say nothing about it: they are wide, the difference's is not."""
+    wide = {"low": 0, "high": 200}
+    figures = {"prior": {"error": {"value": value, **wide}}, "mededit": {"error": {"value": 90, **wide}}}
+    target = check.Target("error", below=("mededit",))
+    assert check.met(target, figures, paired(figures, "error", half, half))["verdict"] == verdict
+    assert check.met(target, figures, {})["met"] is False  # not compared case by case
+
+
+def test_targets_take_the_default_editors_differences():
+    rows = [{"row": f"stroke_mask_{k}", "figures": row(zone_error=v)} for k, v in (("prior", 1), ("no_edit", 2))]
+    rows += [{"row": f"stroke_mask_{k}", "figures": row(zone_error=9)} for k in ("mededit", "sdedit", "prior_p0")]
+    lines = [
+        {"row": f"stroke_mask_{first}", "against": f"stroke_mask_{second}", "column": "zone_error"}
+        | {"difference": -1, "low": -2, "high": high}
+        for first, second, high in (
+            *(("prior", name, -0.5) for name in ("no_edit", "mededit", "sdedit", "prior_p0")),
+            ("mededit", "no_edit", 3),
+        )
+    ]
+    (found,) = check._targets("stroke", {"rows": rows, "comparisons": lines})
+    assert found["verdict"] == "met" and "< no_edit (2; difference -2 … -0.5)" in found["wanted"]
+    lines[0]["high"] = 0.5
+    (found,) = check._targets("stroke", {"rows": rows, "comparisons": lines})
+    assert found["verdict"] == "not shown"
+
+
 def test_a_column_that_the_table_does_not_have_is_no_target():
-    assert check.met(check.Target("core_present", low=0.9), {"prior": row(dice=0.7)}) is None
+    assert check.met(check.Target("core_present", low=0.9), {"prior": row(dice=0.7)}, {}) is None
 
 
 @pytest.mark.parametrize(
@@ -93,5 +153,14 @@ def test_candidate_row(tmp_path):
 
 def test_markdown_names_what_was_missed():
     content = {"bundle": "stroke", "note": "n", "weights": [], "candidate": None, "scans": None}
-    content["targets"] = {"stroke": [{"column": "dice", "value": 0.5, "wanted": "≥ 0.6", "met": False}]}
-    assert "| dice | 0.5 | ≥ 0.6 | **missed** |" in check.markdown(json.loads(json.dumps(content)))
+    plain = {"column": "dice", "value": 0.5, "low": None, "high": None, "wanted": "≥ 0.6"}
+    crossing = {"column": "r", "value": 0.9, "low": 0.7, "high": 0.97, "wanted": "≥ 0.8"}
+    content["targets"] = {
+        "stroke": [
+            {**plain, "verdict": "missed", "met": False},
+            {**crossing, "verdict": "not shown", "met": False},
+        ]
+    }
+    text = check.markdown(json.loads(json.dumps(content)))
+    assert "| dice | 0.5 | ≥ 0.6 | **missed** |" in text
+    assert "| r | 0.9 (0.7 … 0.97) | ≥ 0.8 | not shown |" in text and check.VERDICTS in text
