@@ -1,10 +1,14 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Bad input: one sentence on stderr and exit code 2, from every entry point."""
+"""Bad input, and what the operating system refuses: one sentence on stderr and exit code 2, from every entry point."""
 
 from __future__ import annotations
 
 import difflib
+import errno
+import math
+import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,13 +36,14 @@ def require_choice(name: str, value: Any, known: Sequence[Any]) -> None:
         raise InputError(f"--{name}: got '{value}', wanted one of {', '.join(map(str, known))}{hint}")
 
 
-def require_whole(name: str, value: Any, least: int, optional: bool = False) -> None:
+def require_whole(name: str, value: Any, least: int, optional: bool = False, most: int | None = None) -> None:
     """
     Refuse what is not a whole number of at least ``least``.
 
     Args:
         name: of the option.
         optional: whether None, not given, will do.
+        most: the largest that will do; None: the largest seed, 2^63 - 1.
 
     Raises:
         InputError: names the option, the value found and the least one wanted.
@@ -47,19 +52,117 @@ def require_whole(name: str, value: Any, least: int, optional: bool = False) -> 
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise InputError(f"--{name}: got {value!r}, wanted a whole number of at least {least}.")
+    if value > (2**63 - 1 if most is None else most):
+        raise InputError(f"--{name}: got {value!r}, wanted at most {2**63 - 1 if most is None else most}.")
+
+
+def require_number(name: str, value: Any, low: float, high: float, optional: bool = False) -> None:
+    """
+    Refuse what is not a finite number from ``low`` to ``high``.
+
+    Args:
+        name: of the option.
+        optional: whether None, not given, will do.
+
+    Raises:
+        InputError: names the option, the value found and the range wanted.
+    """
+    if optional and value is None:
+        return
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number or not low <= value <= high:
+        raise InputError(f"--{name}: got {value!r}, wanted a number between {low:g} and {high:g}.")
 
 
 def find_input_error(error: BaseException | None) -> InputError | None:
-    """The :class:`InputError` an exception stems from, if any: MONAI wraps what transforms and configs raise."""
+    """
+    The :class:`InputError` an exception stems from, if any: MONAI wraps what transforms and configs raise.
+
+    What the operating system refuses (a disk that is full, no permission, no memory, a process that was killed) is
+    nobody's fault in the program, so it counts as one too, as a sentence.
+    """
     seen: set[int] = set()
+    direct = True  # whether nothing but wrapping lies between: what failed while another error was handled is a fault
     while error is not None and id(error) not in seen:
         if isinstance(error, InputError):
-            return error
+            return _from_worker(error)
         if type(error).__name__ == "OptionalImportError":  # MONAI's, named so that MONAI is not imported for it
             return InputError(f"{error}; this option needs a package more: pip install 'mededit_monai[all]'.")
+        if direct and (sentence := _system_sentence(error)) is not None:
+            return InputError(sentence)
         seen.add(id(error))
+        direct = direct and error.__cause__ is not None
         error = error.__cause__ or error.__context__
     return None
+
+
+#: How PyTorch's loader passes an exception on from a process of its own: a new one of the same type, whose message is
+#: the traceback there.
+_WORKER = re.compile(r"^Caught (\w+) in (?:DataLoader worker|pin memory thread)", re.MULTILINE)
+
+
+def _from_worker(error: InputError) -> InputError:
+    text = str(error)
+    if _WORKER.match(text) is None:
+        return error
+    return InputError(text.rpartition("InputError: ")[2].strip())
+
+
+#: What to do about what the operating system says.
+_WAYS = {
+    errno.ENOSPC: "free some space, or choose another --output_dir",
+    errno.EDQUOT: "free some space, or choose another --output_dir",
+    errno.EFBIG: "the file system or the shell ('ulimit -f') limits files to less; choose another --output_dir",
+    errno.EACCES: "change its permissions, or choose another place",
+    errno.EPERM: "change its permissions, or choose another place",
+    errno.EROFS: "choose another --output_dir",
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "a file is in the way; choose another path",
+    errno.EISDIR: "wanted a file; choose another path",
+    errno.EEXIST: "something is in the way; choose another path",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EMFILE: "raise the limit with 'ulimit -n', or give fewer --num_workers",
+    errno.ENOMEM: "close other programs, or give a smaller --batch_size or fewer --workers",
+}
+
+#: Runtime errors of libraries that say what the operating system said.
+_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|Cannot allocate memory|bad_alloc", re.I)
+_KILLED = re.compile(r"DataLoader worker .*(killed by signal|exited unexpectedly)|process.* terminated abruptly", re.I)
+_WRITING = re.compile(r"PytorchStreamWriter failed|file write failed|unexpected pos \d+ vs", re.I)
+
+
+def _system_sentence(error: BaseException) -> str | None:
+    """What the operating system refused, and the way out; None for any other error."""
+    text = str(error)
+    if isinstance(error, OSError):
+        return _os_sentence(error, text)
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _MEMORY.search(text)):
+        return "not enough memory; give a smaller --batch_size, fewer --samples or fewer --workers."
+    if type(error).__name__ == "BrokenProcessPool" or (isinstance(error, RuntimeError) and _KILLED.search(text)):
+        return (
+            "a process of this run was killed, as happens when memory runs out; give fewer --workers or --num_workers."
+        )
+    if isinstance(error, RuntimeError) and _WRITING.search(text):
+        return f"a file could not be written ({text.splitlines()[0][:120]}); free some space, or choose another place."
+    if isinstance(error, UnicodeEncodeError) and sys.getfilesystemencoding() == "ascii":
+        return f"{error.object!r}: cannot be a file name in this locale; set PYTHONUTF8=1 or LC_ALL=C.UTF-8."
+    return None
+
+
+def _os_sentence(error: OSError, text: str) -> str:
+    if _WORKER.match(text) is not None:  # the number and the name were lost on the way; the last line has both
+        last = text.strip().splitlines()[-1].partition(": ")[2]
+        return f"{last}; check the path, its permissions and the space that is left."
+    names = [os.fsdecode(n) for n in (error.filename, error.filename2) if isinstance(n, (str, bytes))]
+    what = f"{names[0]}: " if names else ""
+    why = error.strerror or text or type(error).__name__
+    way = _WAYS.get(error.errno or 0, "check the path and the disk")
+    return f"{what}{why[:1].lower() + why[1:]}; {way}."
+
+
+def say(sentence: str) -> None:
+    """One line on stderr, as the program says everything there."""
+    print(f"mededit: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -75,7 +178,7 @@ def exit_on_bad_input() -> Iterator[None]:
         bad_input = find_input_error(error)
         if bad_input is None:
             raise
-        print(f"mededit: {' '.join(str(bad_input).split())}", file=sys.stderr, flush=True)
+        say(str(bad_input))
         raise SystemExit(2) from None
 
 
@@ -95,6 +198,11 @@ def raising_bad_input() -> Iterator[None]:
         raise InputError(" ".join(str(bad_input).split())) from None
     finally:
         _called_from_python.reset(token)
+
+
+def called_from_python() -> bool:
+    """Whether a Python caller waits for the error itself, and not a shell for a sentence and a code."""
+    return _called_from_python.get()
 
 
 @contextmanager

@@ -1,0 +1,52 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Writing a file whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """
+    A path beside ``path`` to write to; renamed to it at the end, removed if anything goes wrong.
+
+    The name is new and ends as that of the file does, for writers that go by the ending.
+    """
+    path = Path(path)
+    unfinished = path.with_name(f".{secrets.token_hex(4)}.unfinished.{path.name}")
+    try:
+        yield unfinished
+        os.replace(unfinished, path)
+    except BaseException:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(content)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write text as UTF-8, line ends as they are, whole or not at all."""
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def write_json(path: str | Path, content: Any, indent: int = 1) -> None:
+    """Write a JSON file whole or not at all."""
+    write_bytes(path, json_bytes(content, indent))
+
+
+def json_bytes(content: Any, indent: int = 1) -> bytes:
+    """What :func:`write_json` writes."""
+    return (json.dumps(content, indent=indent) + "\n").encode("utf-8", "surrogateescape")

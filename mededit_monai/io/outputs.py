@@ -1,0 +1,359 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Whose a file is: every folder that is written to carries ``.mededit.json``, the list of what was written there.
+
+Only listed files are ever replaced or removed. A file that is not listed, or that was changed after it was written, is
+somebody's: it stays, and who would have to replace it says so and stops.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from mededit_monai import __version__
+from mededit_monai.errors import InputError
+from mededit_monai.io.atomic import write_bytes, write_json
+from mededit_monai.io.hashing import sha256
+from mededit_monai.io.whole import is_whole
+
+MARKER = ".mededit.json"
+NOTE = "Written by mededit: the files listed here, and no others, may be replaced or removed by it."
+
+#: Name of a written file, relative to its folder → SHA-256; None where the file goes on changing, as a log does.
+Files = dict[str, str | None]
+
+
+def written_files(folder: str | Path) -> Files | None:
+    """What the folder's marker lists; None where there is no (readable) marker."""
+    return _files(_marker(Path(folder)))
+
+
+def marker_facts(folder: str | Path) -> dict[str, Any]:
+    """What else a marker says, such as which scan a result belongs to."""
+    return {k: v for k, v in (_marker(Path(folder)) or {}).items() if k != "files"}
+
+
+def list_files(folder: str | Path, files: Mapping[str, str | None], **facts: Any) -> None:
+    """Add files to a folder's marker; facts stand beside the list."""
+    folder = Path(folder)
+    found = _marker(folder) or {}
+    kept = {name: digest for name, digest in (_files(found) or {}).items() if os.path.lexists(folder / name)}
+    listed = dict(sorted((kept | dict(files)).items()))
+    if found.get("files") != listed or any(found.get(key) != value for key, value in facts.items()):
+        start = {"program": "mededit_monai", "version": __version__, "note": NOTE}
+        write_json(
+            folder / MARKER, start | {k: v for k, v in found.items() if k not in start} | facts | {"files": listed}
+        )
+
+
+def require_writable(path: str | Path, overwrite: bool = False) -> None:
+    """
+    Refuse to replace a file that mededit did not write, or that was changed since.
+
+    Args:
+        path: a file that is to be written; it need not exist.
+        overwrite: whether a file that mededit wrote may be replaced though it was changed since.
+
+    Raises:
+        InputError: names the file and the way out.
+    """
+    path = Path(path)
+    if not os.path.lexists(path):
+        return
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, wanted the name of a file to write; choose another.")
+    files = written_files(path.parent)
+    if files is None or path.name not in files:
+        raise InputError(
+            f"{path}: is there already and was not written by mededit (no {MARKER} beside it lists it), so it is not "
+            f"replaced; choose another name or move it away."
+        )
+    if not overwrite and _changed(path, files[path.name]):
+        raise InputError(
+            f"{path}: was changed after mededit wrote it, so it is not replaced; choose another name, or give "
+            f"--overwrite."
+        )
+
+
+def write_output(path: str | Path, content: bytes, overwrite: bool = False, inputs: Iterable[str | Path] = ()) -> None:
+    """
+    Write a single file and list it in its folder.
+
+    The same content over the same file is no change; other content replaces a file of ours with ``overwrite`` alone.
+
+    Raises:
+        InputError: a file that is not ours, or an input, is in the way.
+    """
+    path = Path(path)
+    require_apart(path, inputs)
+    if path.is_file() and path.read_bytes() == content and path.name in (written_files(path.parent) or ()):
+        return
+    require_writable(path, overwrite)
+    if path.exists() and not overwrite:
+        raise InputError(f"{path}: is there already, with other content; choose another name, or give --overwrite.")
+    make_folder(path.parent)
+    list_files(path.parent, {path.name: None})
+    write_bytes(path, content)
+    list_files(path.parent, {path.name: sha256(path)})
+
+
+def require_apart(path: str | Path, inputs: Iterable[str | Path]) -> None:
+    """
+    Refuse an output that would land on an input, or in whose place an input lies; links are followed.
+
+    Raises:
+        InputError: names both.
+    """
+    path = Path(path)
+    for given in inputs:
+        other = Path(given)
+        if not other.exists():
+            continue
+        if (path.exists() and path.samefile(other)) or path.resolve() in (other.resolve(), *other.resolve().parents):
+            raise InputError(f"{path}: would be written over the input {other}; choose another place for the result.")
+
+
+class OutputFolder:
+    """
+    A folder that a verb writes many files to, on its own and by other libraries.
+
+    Args:
+        path: of the folder; made when the first names are reserved.
+        inputs: files and folders that nothing may be written over.
+    """
+
+    def __init__(self, path: str | Path, inputs: Iterable[str | Path | None] = ()) -> None:
+        self.path = Path(path)
+        self.inputs = [Path(given) for given in inputs if given]
+
+    def require_free(self, names: Iterable[str]) -> None:
+        """
+        Refuse if a file of these names (relative, ``/`` between folders) is there that mededit did not write.
+
+        Raises:
+            InputError: names the first one.
+        """
+        if os.path.lexists(self.path) and not self.path.is_dir():
+            raise InputError(f"{self.path}: is a file, wanted a folder; choose another with --output_dir.")
+        known = written_files(self.path) or {}
+        for name in names:
+            place = self.path / name
+            if not os.path.lexists(place):
+                continue
+            require_apart(place, self.inputs)
+            if name not in known:  # another process of the same run may have listed it just now
+                known = written_files(self.path) or {}
+            if name not in known:
+                raise InputError(
+                    f"{place}: is there already and was not written by mededit ({self.path / MARKER} does not list "
+                    f"it), so it is not replaced; choose another folder with --output_dir."
+                )
+
+    def reserve(self, names: Iterable[str], **facts: Any) -> None:
+        """List names before they are written, so that a run that was killed knows its own files."""
+        names = list(names)
+        self.require_free(names)
+        make_folder(self.path)
+        known = written_files(self.path) or {}
+        list_files(self.path, known | {name: known.get(name) for name in names}, **facts)
+
+    def require_unchanged(self, names: Iterable[str]) -> None:
+        """
+        Refuse if a listed file of these names was changed after it was written.
+
+        Raises:
+            InputError: names the first one.
+        """
+        known = written_files(self.path) or {}
+        for name in names:
+            if _changed(self.path / name, known.get(name)):
+                raise InputError(
+                    f"{self.path / name}: was changed after mededit wrote it, so it is not replaced; move it away or "
+                    f"choose another folder with --output_dir."
+                )
+
+    def write(self, contents: Mapping[str, bytes]) -> None:
+        """
+        Write files and list them with their bytes; the same bytes are no change.
+
+        Raises:
+            InputError: one of them is not ours to replace.
+        """
+        self.reserve(contents)
+        new = {n: c for n, c in contents.items() if not (self.path / n).is_file() or (self.path / n).read_bytes() != c}
+        if new:
+            list_files(self.path, dict.fromkeys(new))  # while a file is written, its old digest says nothing
+        for name, content in new.items():
+            write_bytes(self.path / name, content)
+        list_files(self.path, {name: sha256(self.path / name) for name in contents})
+
+
+@contextmanager
+def finished_folder(final: str | Path, overwrite: bool = False, **facts: Any) -> Iterator[Path]:
+    """
+    A new folder to write a result to; at the end it takes the place of ``final`` in one go, its files listed.
+
+    If anything goes wrong, it is removed and ``final`` stays as it was.
+
+    Args:
+        overwrite: as in :func:`require_own_folder`.
+        facts: for the marker.
+
+    Raises:
+        InputError: ``final`` is not ours to replace.
+    """
+    final = Path(final)
+    require_own_folder(final, overwrite)
+    make_folder(final.parent)
+    unfinished = final.with_name(f".{final.name}.{secrets.token_hex(4)}.unfinished")
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        files = {name: sha256(unfinished / name) for name in _contents(unfinished)}
+        list_files(unfinished, files, **facts)
+        _put_in_place(unfinished, final, overwrite)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)  # made here, under a name of its own
+        raise
+
+
+def require_own_folder(folder: str | Path, overwrite: bool = False) -> None:
+    """
+    Refuse to replace a folder with anything in it that mededit did not write, or that was changed since.
+
+    Args:
+        overwrite: whether files that mededit wrote may go though they were changed since.
+
+    Raises:
+        InputError: names what is in the way.
+    """
+    folder = Path(folder)
+    if not os.path.lexists(folder):
+        return
+    if folder.is_symlink() or not folder.is_dir():
+        raise InputError(
+            f"{folder}: is in the way of the result and no folder of mededit's; choose another --output_dir."
+        )
+    contents = _contents(folder)
+    if not contents and not (folder / MARKER).exists() and not any(folder.iterdir()):
+        return
+    files = written_files(folder)
+    if files is None:
+        raise InputError(
+            f"{folder}: is a folder that mededit did not write (it has no {MARKER}), so it is not replaced; choose "
+            f"another --output_dir or another case name."
+        )
+    strange = [name for name in contents if name not in files]
+    if strange:
+        raise InputError(
+            f"{folder / strange[0]}: was not written by mededit and would have to go for the new result; move it away "
+            f"or choose another --output_dir."
+        )
+    changed = [] if overwrite else [n for n in contents if _changed(folder / n, files[n])]
+    if changed:
+        raise InputError(
+            f"{folder / changed[0]}: was changed after mededit wrote it, so it is not replaced; move it away, choose "
+            f"another --output_dir, or give --overwrite."
+        )
+
+
+def is_complete(folder: str | Path, wanted: Collection[str] = ()) -> bool:
+    """Whether a finished folder holds every file that its marker lists, with the bytes that were written."""
+    folder = Path(folder)
+    files = written_files(folder)
+    if not files or not set(wanted) <= set(files):
+        return False
+    try:
+        return all(digest is not None and sha256(folder / name) == digest for name, digest in files.items())
+    except OSError:
+        return False
+
+
+def make_folder(folder: str | Path) -> None:
+    """
+    Make a folder and its parents.
+
+    Raises:
+        InputError: a file is in the way.
+        OSError: it cannot be made.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        there = next(p for p in (folder, *folder.parents) if os.path.lexists(p) and not p.is_dir())
+        raise InputError(f"{there}: is a file, wanted a folder to write to; choose another --output_dir.") from error
+
+
+def remove_listed_file(path: str | Path) -> None:
+    """Remove a file if its folder's marker lists it; a marker that lists nothing more goes with it."""
+    path = Path(path)
+    files = written_files(path.parent) or {}
+    if path.name not in files:
+        return
+    path.unlink(missing_ok=True)
+    if set(files) == {path.name}:
+        (path.parent / MARKER).unlink(missing_ok=True)
+    else:
+        list_files(path.parent, {})
+
+
+def remove_listed(folder: str | Path) -> None:
+    """Remove the files that a folder's marker lists, the marker, and the folders that are empty then."""
+    folder = Path(folder)
+    for name in written_files(folder) or {}:
+        with suppress(OSError):
+            (folder / name).unlink()
+    (folder / MARKER).unlink(missing_ok=True)
+    for place in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
+        with suppress(OSError):
+            place.rmdir()
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _put_in_place(unfinished: Path, final: Path, overwrite: bool) -> None:
+    if not os.path.lexists(final):
+        os.rename(unfinished, final)
+        return
+    require_own_folder(final, overwrite)  # once more: computing took a while
+    old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
+    os.rename(final, old)
+    try:
+        os.rename(unfinished, final)
+    except BaseException:
+        os.rename(old, final)
+        raise
+    remove_listed(old)
+
+
+def _contents(folder: Path) -> list[str]:
+    """Everything in a folder that is no folder, relative, without the marker of the folder itself."""
+    found = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_symlink() or not p.is_dir())
+    return sorted(name for name in found if name != MARKER)
+
+
+def _changed(path: Path, digest: str | None) -> bool:
+    """Whether somebody saved another file here: whole, but not the one written. A damaged file is no one's work."""
+    return digest is not None and path.exists() and sha256(path) != digest and is_whole(path)
+
+
+def _marker(folder: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads((folder / MARKER).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and content.get("program") == "mededit_monai" else None
+
+
+def _files(marker: dict[str, Any] | None) -> Files | None:
+    files = None if marker is None else marker.get("files")
+    return dict(files) if isinstance(files, dict) else None
