@@ -62,7 +62,8 @@ metric-pictures: $(VENV)/installed-dev
 
 # The pictures in README.
 pictures: $(VENV)/installed
-	$(BIN)/python -m mededit_monai.demo --output_dir out/pictures --picture docs/images/before_after.png
+	$(BIN)/python -m mededit_monai.demo --output_dir out/pictures --picture out/pictures/before_after.png
+	cp out/pictures/before_after.png docs/images/before_after.png
 
 lint: $(VENV)/installed-dev
 	$(BIN)/python -m black --check -q mededit_monai tests

@@ -13,6 +13,7 @@ import typer
 
 from mededit_monai import __version__, cli_bench, cli_dataset, cli_evaluate, cli_judge, cli_simulate
 from mededit_monai.errors import InputError
+from mededit_monai.program import run_program, use_utf8
 
 # --slice-index is the same as --slice_index; a misspelt option is refused with the nearest known one, exit code 2.
 SETTINGS = {"token_normalize_func": lambda name: name.replace("-", "_"), "help_option_names": ["-h", "--help"]}
@@ -78,8 +79,8 @@ def edit_command(
     ] = None,
     start: Annotated[float | None, typer.Option(help="Fraction of T to begin at.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Lesion strength; 1 = off.")] = None,
-    mode: Annotated[str | None, typer.Option(help="corrected or paper.")] = None,
-    samples: Annotated[int | None, typer.Option(help="Counterfactuals a case.")] = None,
+    mode: Annotated[str | None, typer.Option(help="corrected, or paper: four steps of the authors' release.")] = None,
+    samples: Annotated[int | None, typer.Option(help="Edits a case; their s.d. is no map of uncertainty.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same noise.")] = None,
     slice_index: Annotated[str | None, typer.Option("--slice_index", help="RAS axial: index, auto or all.")] = None,
     restore: Annotated[str | None, typer.Option(help="residual or replace.")] = None,
@@ -88,12 +89,19 @@ def edit_command(
     num_workers: Annotated[int | None, typer.Option("--num_workers", help="Processes that read cases.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU if there is one.")] = None,
     amp: Annotated[str | None, typer.Option(help="fp16 or bf16: half precision, on a GPU.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse what would be done with a warning.")] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep_going", help="A case that fails does not stop the others; see failed.json.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the result of another scan, or one that was changed by hand.")
+    ] = False,
     progress: Annotated[bool, typer.Option("--progress/--no_progress", help="Progress bar.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Add a lesion to a scan: NIfTI in, same-grid NIfTI out. Defaults are the bundle's."""
     options = {k: v for k, v in locals().items() if k != "as_json" and v is not None}
-    if slice_index is not None and slice_index.lstrip("-").isdigit():
+    if slice_index is not None and slice_index.removeprefix("-").isdecimal():
         options["slice_index"] = int(slice_index)
     options["progress"] = progress and sys.stderr.isatty()
     _run(options, as_json)
@@ -133,9 +141,7 @@ def train_command(
     """Train a bundle. Any option of its train.yaml can be given as --name value."""
     import logging
 
-    import yaml
-
-    from mededit_monai.workflows import train
+    from mededit_monai.workflows import PATH_OPTIONS, train
 
     options: dict[str, Any] = {}
     words = list(context.args)
@@ -144,13 +150,28 @@ def train_command(
         if not name.startswith("--") or not words and "=" not in name:
             raise InputError(f"{name}: is not an option with a value; options of train.yaml are given as --name value.")
         name, equals, value = name.removeprefix("--").partition("=")
-        options[name.replace("-", "_")] = yaml.safe_load(value if equals else words.pop(0))
+        name, value = name.replace("-", "_"), value if equals else words.pop(0)
+        if name in options:
+            raise InputError(f"--{name}: was given twice; give it once.")
+        options[name] = value if name in PATH_OPTIONS else _value(name, value)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = train(bundle, config or (), output_dir=output_dir, progress=progress, **options)
     if as_json:
         print(json.dumps({"output_dir": str(folder), "weights": str(folder / "model.pt")}))
     else:
         print(f"{folder}: weights model.pt, curves progress.png, table history.csv")
+
+
+def _value(name: str, text: str) -> Any:
+    """A number, list, word or text as YAML has them."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(
+            f"--{name}: got '{text}', which is no YAML; quote it, or give a number, a word or a list."
+        ) from error
 
 
 @app.command(
@@ -168,12 +189,16 @@ def lesion_command(
     regions: Annotated[
         bool, typer.Option("--regions", help="Labels of a tumour: 1 core, 2 edema, 3 enhancing rim.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another mask that mededit wrote there.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse what would be done with a warning.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Draw an irregular lesion mask on a scan's grid, for a first try."""
     from mededit_monai.simulation.drawing import draw_lesion
 
-    voxels = draw_lesion(scan, output, centre, radius, brain, seed, regions)
+    voxels = draw_lesion(scan, output, centre, radius, brain, seed, regions, overwrite, strict)
     print(json.dumps({"written": output, "voxels": voxels}) if as_json else f"{output}: {voxels} voxels")
 
 
@@ -187,7 +212,7 @@ def info_command(
     from mededit_monai.reports.provenance import sha256
 
     root = bundle_root(bundle)
-    metadata = json.loads((root / "configs" / "metadata.json").read_text())
+    metadata = json.loads((root / "configs" / "metadata.json").read_bytes())
     weights = {p.name: sha256(p) for p in sorted((root / "models").glob("*.pt"))}
     facts = {"bundle": root.name, "version": metadata["version"], "task": metadata["task"], "weights": weights}
     if as_json:
@@ -207,12 +232,27 @@ cli_bench.register(app, SETTINGS)
 
 
 def main() -> None:
-    """Console entry: exit code 2 and one sentence for bad input, 1 and a traceback for a fault of ours."""
+    """Console entry: one sentence and an exit code for whatever ends a verb; see :mod:`mededit_monai.program`."""
+    use_utf8()
+    run_program(_run_verb)
+
+
+INTERRUPTED = 130
+
+
+def _run_verb() -> None:
     try:
-        app()
-    except InputError as error:
-        print(f"mededit: {error}", file=sys.stderr)
-        sys.exit(2)
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except Exception as error:
+        if not hasattr(error, "exit_code") or not hasattr(error, "show"):  # typer brings its own click, or not
+            raise
+        error.show()  # an option that is not offered: click's own sentence
+        sys.exit(error.exit_code)
+    if code == INTERRUPTED:  # typer's way of passing Ctrl-C on
+        raise KeyboardInterrupt
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import Annotated, Any
 
@@ -25,6 +24,8 @@ Validation = Annotated[float, typer.Option(help="Share of the patients not in th
 Seed = Annotated[int, typer.Option(help="Same seed, same splits.")]
 Workers = Annotated[int, typer.Option(help="Processes; 0 takes every core.")]
 SkipBad = Annotated[bool, typer.Option("--skip_bad", help="Leave volumes out that cannot be used.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Volumes with a warning cannot be used either.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace prepared files that were changed by hand.")]
 Progress = Annotated[bool, typer.Option("--progress/--no_progress", help="Progress bar.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DEFAULT_TEST = "0.12"
@@ -60,6 +61,8 @@ def atlas_command(
     seed: Seed = 0,
     workers: Workers = 1,
     skip_bad: SkipBad = False,
+    strict: Strict = False,
+    overwrite: Overwrite = False,
     progress: Progress = True,
     as_json: AsJson = False,
 ) -> None:
@@ -79,6 +82,8 @@ def brats_command(
     seed: Seed = 0,
     workers: Workers = 1,
     skip_bad: SkipBad = False,
+    strict: Strict = False,
+    overwrite: Overwrite = False,
     progress: Progress = True,
     as_json: AsJson = False,
 ) -> None:
@@ -99,6 +104,8 @@ def folder_command(
     seed: Seed = 0,
     workers: Workers = 1,
     skip_bad: SkipBad = False,
+    strict: Strict = False,
+    overwrite: Overwrite = False,
     progress: Progress = True,
     as_json: AsJson = False,
 ) -> None:
@@ -107,17 +114,24 @@ def folder_command(
 
 
 def pairs_command(
+    context: typer.Context,
     datalist: Annotated[str, typer.Option(help="Of a prepared data set or a simulated cohort.")],
     output: Annotated[str, typer.Option("--output", "-o", help="JSON of triplets to write.")],
     pairing: Annotated[str, typer.Option(help="thesis (at random) or paired (simulated, truth known).")] = "thesis",
     per_mask: Annotated[int, typer.Option("--per_mask", help="Scans for every mask.")] = 1,
     seed: Seed = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another list that mededit wrote there.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Triplets for mededit edit --datalist: scan without lesion, its brain, a test pathology mask."""
+    from mededit_monai.cli_options import refuse_unused
     from mededit_monai.datasets.pairing import pair_cases
 
-    facts = pair_cases(datalist, output, pairing, per_mask, seed)
+    if pairing == "paired":
+        refuse_unused(context, ("seed",), "applies to --pairing thesis, where scans are drawn")
+    facts = pair_cases(datalist, output, pairing, per_mask, seed, overwrite)
     if as_json:
         print(json.dumps({"written": output, **facts}))
         return
@@ -130,11 +144,19 @@ def pairs_command(
 def _prepare(source: str, given: dict[str, Any]) -> None:
     from mededit_monai.datasets.prepare_dataset import prepare_dataset
     from mededit_monai.datasets.recipe import DatasetRecipe
+    from mededit_monai.simulation.pool import worker_count
 
-    run = {key: given.pop(key) for key in ("output_dir", "workers", "skip_bad", "progress", "as_json")}
-    progress = run["progress"] and sys.stderr.isatty()
-    workers = run["workers"] or os.cpu_count() or 1
-    done = prepare_dataset(DatasetRecipe(source, **given), run["output_dir"], workers, run["skip_bad"], progress)
+    names = ("output_dir", "workers", "skip_bad", "strict", "overwrite", "progress", "as_json")
+    run = {key: given.pop(key) for key in names}
+    done = prepare_dataset(
+        DatasetRecipe(source, **given),
+        run["output_dir"],
+        worker_count(run["workers"]),
+        run["skip_bad"],
+        run["progress"] and sys.stderr.isatty(),
+        run["strict"],
+        run["overwrite"],
+    )
     facts = done.facts
     if run["as_json"]:
         print(json.dumps({"datalist": str(done.datalist), "made": done.made, "found": done.found, **facts}))

@@ -77,13 +77,14 @@ def evaluate_command(
     if written is None:
         sentence = f"share {shard} is edited; run the command without --shard when all are, to score"
         if shard is not None:
-            print(json.dumps({"output_dir": output_dir, "shard": shard}) if as_json else f"{output_dir}: {sentence}")
+            facts = {"output_dir": options.output, "shard": shard}
+            print(json.dumps(facts) if as_json else f"{options.output}: {sentence}")
         return
-    page = Path(output_dir) / "report.html"
+    page = Path(options.output) / "report.html"
     if as_json:
         facts = {"synthetic": True, "written": [str(path) for path in written]}
         print(json.dumps(facts | ({"report": str(page)} if page.is_file() else {})))
         return
     for path in written:
         print(f"{path.with_suffix('.md')}")
-    print(f"{output_dir}: look at {'report.html' if page.is_file() else 'the tables'}; all edits are synthetic")
+    print(f"{options.output}: look at {'report.html' if page.is_file() else 'the tables'}; all edits are synthetic")

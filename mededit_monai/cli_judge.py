@@ -16,7 +16,7 @@ DiseaseName = Annotated[str | None, typer.Option("--disease", help="stroke or tu
 Trainer = Annotated[str, typer.Option(help="nnunet: short (CPU), thesis (200 epochs, GPU), or one of nnU-Net's own.")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; default: a GPU if there is one.")]
 Workers = Annotated[int, typer.Option(help="nnunet: processes.")]
-Seed = Annotated[int, typer.Option(help="Same seed, same training.")]
+Seed = Annotated[int, typer.Option(help="embedded: same seed, same training.")]
 Progress = Annotated[bool, typer.Option("--progress/--no_progress", help="Progress bar.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 JUDGES = ("embedded", "nnunet")
@@ -39,7 +39,13 @@ def register(app: typer.Typer, settings: dict[str, Any]) -> None:
     app.add_typer(group, name="judge")
 
 
+#: Options of one kind of judge alone.
+EMBEDDED_ONLY = ("batch_size", "learning_rate", "init_weights", "seed", "resume")
+NNUNET_ONLY = ("iterations", "trainer", "workers")
+
+
 def train_command(
+    context: typer.Context,
     cohort: Annotated[str, typer.Option(help="Folder of mededit simulate; nnunet: any folder with datalist.json.")],
     output_dir: Output,
     judge: Kind = "embedded",
@@ -52,7 +58,9 @@ def train_command(
     init_weights: Annotated[
         str | None, typer.Option("--init_weights", help="embedded: weights of a judge of either disease to start from.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume/--no_resume", help="Go on from the last checkpoint.")] = True,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no_resume", help="embedded: go on from the last checkpoint.")
+    ] = True,
     seed: Seed = 0,
     device: Device = None,
     workers: Workers = 1,
@@ -60,23 +68,27 @@ def train_command(
     as_json: AsJson = False,
 ) -> None:
     """Train a judge on a simulated cohort, and measure it on anatomies it has not seen. Run again, it goes on."""
-    from pathlib import Path
-
+    from mededit_monai.cli_options import refuse_unused
     from mededit_monai.errors import require_choice
+    from mededit_monai.paths import user_path
 
     require_choice("judge", judge, JUDGES)
     shown = progress and sys.stderr.isatty()
     if judge == "nnunet":
-        from mededit_monai.judges.nnunet import NNUNetFolder, train_nnunet
+        refuse_unused(context, EMBEDDED_ONLY, "applies to --judge embedded, not to nnunet")
+        if trainer != "short":
+            refuse_unused(context, ("max_epochs", "iterations"), f"applies to --trainer short, not to {trainer}")
+        from mededit_monai.judges.nnunet import NNUNetFolder, train_nnunet, validation_dice
         from mededit_monai.judges.samples import cohort_disease
 
-        folder = NNUNetFolder(Path(output_dir), trainer, max_epochs, iterations, device, workers)
-        model = train_nnunet(Path(cohort) / "datalist.json", folder, cohort_disease(cohort, disease))
-        summary = model / "fold_0" / "validation" / "summary.json"
-        dice = json.loads(summary.read_text())["foreground_mean"]["Dice"]
+        folder = NNUNetFolder(user_path(output_dir), trainer, max_epochs, iterations, device, workers)
+        place = user_path(cohort)
+        model = train_nnunet(place / "datalist.json", folder, cohort_disease(place, disease))
+        summary, dice = validation_dice(model)
         facts = {"model": str(model), "trainer": folder.trainer_class, "epochs": max_epochs, "validation_dice": dice}
         print(json.dumps(facts) if as_json else f"{model}: Dice {dice:.3f} on the validation list ({summary})")
         return
+    refuse_unused(context, NNUNET_ONLY, "applies to --judge nnunet, not to embedded")
     import logging
 
     from mededit_monai.judges.train_judge import JudgeOptions, train_judge
@@ -96,6 +108,7 @@ def train_command(
 
 
 def predict_command(
+    context: typer.Context,
     images: Annotated[str, typer.Option(help="Folder of edits, folder of slices, a NIfTI file, or a datalist.")],
     output_dir: Output,
     judge: Kind = "embedded",
@@ -104,25 +117,32 @@ def predict_command(
         str | None, typer.Option(help="Folder of a training; default: the shipped judge (nnunet: needed).")
     ] = None,
     trainer: Trainer = "short",
-    device: Device = None,
+    device: Annotated[str | None, typer.Option(help="nnunet: cpu or cuda; default: a GPU if there is one.")] = None,
     progress: Progress = True,
     as_json: AsJson = False,
 ) -> None:
     """Find lesion (tumour regions), ventricles and tissue on edited slices: masks, areas and a picture."""
+    from mededit_monai.cli_options import refuse_unused
     from mededit_monai.errors import InputError, require_choice
     from mededit_monai.judges.judge_files import judge_images
+    from mededit_monai.paths import user_path
 
     require_choice("judge", judge, JUDGES)
     if judge == "nnunet":
-        from pathlib import Path
-
         from mededit_monai.judges.nnunet import NNUNetFolder, NNUNetJudge
 
         if weights is None:
             raise InputError("--weights: is missing; give the folder that mededit judge train --judge nnunet wrote.")
-        found: Any = NNUNetJudge(NNUNetFolder(Path(weights), trainer, device=device))
+        found: Any = NNUNetJudge(NNUNetFolder(user_path(weights), trainer, device=device))
+        if disease not in (None, found.disease):
+            raise InputError(
+                f"--disease: got '{disease}', but {weights} is a judge of '{found.disease}'; leave it out."
+            )
         facts = {"judge": found.name, "disease": found.disease}
     else:
+        refuse_unused(context, ("trainer",), "applies to --judge nnunet, not to embedded")
+        if device != "cpu":
+            refuse_unused(context, ("device",), "applies to --judge nnunet; the embedded judge runs on the CPU")
         from mededit_monai.judges.embedded import load_judge
 
         if disease is None:

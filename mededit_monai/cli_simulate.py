@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import Annotated, Any
 
@@ -42,10 +41,11 @@ def simulate_command(
 ) -> None:
     """Simulate pairs of brains with and without a lesion, the true counterfactual known."""
     from mededit_monai.simulation.plan import Recipe
+    from mededit_monai.simulation.pool import worker_count
     from mededit_monai.simulation.simulate import simulate_cohort
 
     recipe = Recipe(disease, cases, anatomies, lesions, seed, slice_, spatial_dims, layout)
-    count = workers or os.cpu_count() or 1
+    count = worker_count(workers)
     written = simulate_cohort(recipe, output_dir, count, progress and sys.stderr.isatty())
     if as_json:
         facts = {"datalist": str(written.datalist), "made": written.made, "found": written.found, **written.splits}

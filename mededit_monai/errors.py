@@ -69,7 +69,8 @@ def require_number(name: str, value: Any, low: float, high: float, optional: boo
     """
     if optional and value is None:
         return
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    is_number = is_number and not isinstance(value, bool)
     if not is_number or not low <= value <= high:
         raise InputError(f"--{name}: got {value!r}, wanted a number between {low:g} and {high:g}.")
 
@@ -88,6 +89,8 @@ def find_input_error(error: BaseException | None) -> InputError | None:
             return _from_worker(error)
         if type(error).__name__ == "OptionalImportError":  # MONAI's, named so that MONAI is not imported for it
             return InputError(f"{error}; this option needs a package more: pip install 'mededit_monai[all]'.")
+        if isinstance(error, RuntimeError) and (wrapped := _wrapped_in_worker(error)) is not None:
+            return wrapped
         if direct and (sentence := _system_sentence(error)) is not None:
             return InputError(sentence)
         seen.add(id(error))
@@ -106,6 +109,23 @@ def _from_worker(error: InputError) -> InputError:
     if _WORKER.match(text) is None:
         return error
     return InputError(text.rpartition("InputError: ")[2].strip())
+
+
+#: In the traceback of such a process: the first cause, which MONAI's transforms wrap in a RuntimeError there.
+_CAUSE = re.compile(
+    r"^(?:[\w.]+\.InputError: (?P<bad>.+?)|\w*Error: (?P<system>\[Errno \d+\] .+?))(?=\n\n|\s*\Z)", re.M | re.S
+)
+
+
+def _wrapped_in_worker(error: BaseException) -> InputError | None:
+    """Bad input, or what the operating system said, in another process and wrapped there; None for anything else."""
+    text = str(error)
+    found = _CAUSE.search(text) if _WORKER.match(text) is not None else None
+    if found is None:
+        return None
+    if found["bad"] is not None:
+        return InputError(" ".join(found["bad"].split()))
+    return InputError(f"{found['system']}; check the path, its permissions and the space that is left.")
 
 
 #: What to do about what the operating system says.

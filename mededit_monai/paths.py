@@ -1,14 +1,12 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where bundles and caches are, and whole files; light, so that a verb that only looks need not import MONAI."""
+"""Where bundles and caches are; light, so that a verb that only looks need not import MONAI."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mededit_monai.diseases import DISEASES
 from mededit_monai.errors import InputError, reporting_bad_input
@@ -23,7 +21,7 @@ def bundle_root(bundle: str | Path) -> Path:
     """
     package = Path(__file__).parent
     homes = [package / "bundles", package.parent / "bundles"]
-    for candidate in [*(home / str(bundle) for home in homes), Path(bundle)]:
+    for candidate in [*(home / str(bundle) for home in homes), user_path(bundle)]:
         if (candidate / "configs" / "inference.yaml").is_file():
             return candidate
     names = sorted({p.parent.parent.name for home in homes for p in home.glob("*/configs/inference.yaml")})
@@ -44,22 +42,20 @@ def bundle_disease(root: str | Path) -> str:
     with reporting_bad_input():
         if not place.is_file():
             raise InputError(f"{place}: not found; give the bundle's folder with --bundle_root.")
-        disease = json.loads(place.read_text()).get("disease")
+        disease = json.loads(place.read_bytes()).get("disease")
         if disease not in DISEASES:
             raise InputError(f"{place}: 'disease' is {disease!r}, wanted one of {', '.join(DISEASES)}.")
     return str(disease)
+
+
+def user_path(given: str | Path) -> Path:
+    """A path as a person gave it, ``~`` expanded; links are left as they are."""
+    return Path(os.path.expanduser(given))
 
 
 def default_cache() -> Path:
     """Where simulated cohorts and prepared anatomies are kept: ``$MEDEDIT_CACHE``, else the user's cache folder."""
     base = os.environ.get("MEDEDIT_CACHE")
     if base:
-        return Path(base)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mededit_monai"
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file whole or not at all."""
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(unfinished, path)
+        return user_path(base)
+    return user_path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mededit_monai"

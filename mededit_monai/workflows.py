@@ -19,41 +19,33 @@ from monai.bundle.properties import InferProperties, MetaProperties, TrainProper
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS
 from monai.data import get_track_meta, set_track_meta
 
+from mededit_monai.edit_inputs import edit_inputs
+from mededit_monai.edit_options import check_edit_options, region_kind
 from mededit_monai.errors import (
     InputError,
+    called_from_python,
     find_input_error,
     raising_bad_input,
     reporting_bad_input,
     require_choice,
-    require_whole,
 )
-from mededit_monai.families import method_family
-from mededit_monai.inferers import METHODS
-from mededit_monai.inferers.repaint import MODES, SAMPLERS
-from mededit_monai.inferers.schedule import SPACINGS
-from mededit_monai.paths import bundle_root
-from mededit_monai.training.options import AMP_TYPES
-from mededit_monai.transforms.conditions import CONDITIONS
-from mededit_monai.transforms.restore import RESTORE_MODES
+from mededit_monai.io.claims import claim
+from mededit_monai.io.finished import clear_up
+from mededit_monai.paths import bundle_root, user_path
+from mededit_monai.plain_values import as_data, path_text, plain_value, require_option_name, shown
+from mededit_monai.program import report_what_ends_this_process
 
-#: Region word (see ``AxialSlicesd``) of the methods that have a region of their own; the others take ``--region``.
-METHOD_REGIONS = {
-    "naive_repaint": "pathology",
-    "sdedit": "image",
-    "palette": "image",
-    "palette_original": "pathology",
-}
-
-#: Methods that can find their edit region themselves.
-AUTO_REGION = ("mededit", "prior")
-
-#: What a method cannot do otherwise: option → the values it takes (None: not given).
-FIXED_OPTIONS: dict[str, dict[str, tuple]] = {
-    "palette": {"start": (None, 1), "guidance": (1,), "mode": ("corrected",)},
-    "palette_original": {"start": (None, 1), "guidance": (1,), "mode": ("corrected",)},
-    "context": {"mode": ("corrected",)},
-    "prior": {"start": (None, 1), "mode": ("corrected",), "resample": (1,), "jump": (1,), "resample_above": (0,)},
-}
+__all__ = [
+    "bundle_content",
+    "check_edit_options",
+    "check_ids",
+    "edit",
+    "given_options",
+    "region_kind",
+    "run_edits",
+    "run_engine",
+    "train",
+]
 
 #: Ids that MONAI itself reads, so that nothing in a config has to refer to them.
 MONAI_IDS = (
@@ -77,10 +69,12 @@ def check_ids() -> None:
     parser = _running_parser()
     if parser is None:
         return
+    if not called_from_python():
+        report_what_ends_this_process()
     config = {k: v for k, v in parser.get().items() if k != "_meta_"}
     text = " ".join(_strings(config))
     # An override inside a component may have cut the last reference to an option of the bundle; it is known still.
-    known = MONAI_IDS | _bundle_ids(config.get("bundle_root")) | {key for key in config if _referred(key, text)}
+    known = MONAI_IDS | _bundle_ids(shown(config.get("bundle_root"))) | {key for key in config if _referred(key, text)}
     candidates = dict(config)
     for section, content in config.items():
         # The members of a plain section (train, validate) are options of their own unless it is used as a whole.
@@ -92,10 +86,32 @@ def check_ids() -> None:
             if name not in known:
                 near = difflib.get_close_matches(name, sorted(known & set(candidates)), n=1)
                 hint = f"did you mean --{near[0]}?" if near else "see the bundle's config for the known ones."
-                raise InputError(f"--{name}: unknown option (value {value!r}); {hint}")
+                raise InputError(f"--{name}: unknown option (value {shown(value)!r}); {hint}")
         for name, component in config.items():
             _check_arguments(name, component)
+        _check_expressions(parser)
     _read_words(parser)
+
+
+def _check_expressions(parser: ConfigParser) -> None:
+    """
+    Refuse names of files that MONAI reads as expressions and cannot evaluate.
+
+    ``python -m monai.bundle`` takes values in the config's language, which is how MONAI has it; `mededit` takes names.
+    """
+    for name in ("scan", "pathology", "brain", "datalist", "dataset_dir", "output_dir"):
+        raw = parser.get(name)
+        if not isinstance(raw, str) or not raw.startswith("$"):
+            continue
+        try:
+            parser.get_parsed_content(name)
+        except Exception as error:
+            if find_input_error(error) is not None:
+                raise
+            raise InputError(
+                f"--{name}: got '{raw}', which a bundle run reads as an expression and cannot evaluate; give a file "
+                f"whose name begins with $ to mededit instead."
+            ) from error
 
 
 #: What words on a shell stand for. MONAI reads Python there (``False``, ``None``), everyone writes YAML, and the text
@@ -109,84 +125,6 @@ def _read_words(parser: ConfigParser) -> None:
         if isinstance(value, str) and value in WORDS:
             parser.get()[name] = WORDS[value]
             parser.ref_resolver.items[name].update_config(WORDS[value])  # nothing but the imports is resolved yet
-
-
-def check_edit_options(options: Mapping[str, Any]) -> None:
-    """
-    Check an edit's options before anything is built, so that a wrong one is one sentence and not a traceback.
-
-    Args:
-        options: the bundle's ``options`` section.
-    """
-    with reporting_bad_input():
-        for name, known in (
-            ("method", tuple(METHODS)),
-            ("condition", CONDITIONS),
-            ("sampler", SAMPLERS),
-            ("spacing", SPACINGS),
-            ("restore", RESTORE_MODES),
-            ("mode", MODES),
-        ):
-            require_choice(name, options[name], known)
-        least_of = {"steps": 1, "resample": 1, "jump": 1, "samples": 1, "dilation": 0, "seed": 0, "batch_size": 1}
-        for name, least in least_of.items():
-            require_whole(name, options[name], least, optional=True)
-        require_choice("amp", options.get("amp"), (None, *AMP_TYPES))
-        if options["steps"] > 1000:
-            raise InputError(f"--steps: got {options['steps']}, wanted at most 1000 (the timesteps of the training).")
-        start = options["start"]
-        if start is not None and not (isinstance(start, (int, float)) and 0 < start <= 1):
-            raise InputError(f"--start: got {start!r}, wanted a fraction of T above 0 and at most 1.")
-        if start is not None and start < 1 and options["steps"] == 1:
-            raise InputError("--start: below 1 needs at least 2 --steps, got 1.")
-        for name, low, high in (
-            ("eta", 0, 1),
-            ("window_mm", 1, 1000),
-            ("percentile", 1, 100),
-            ("resample_above", 0, 1),
-        ):
-            value = options[name]
-            if not isinstance(value, (int, float)) or not low <= value <= high:
-                raise InputError(f"--{name}: got {value!r}, wanted a number between {low} and {high}.")
-        if not isinstance(options["guidance"], (int, float)):
-            raise InputError(f"--guidance: got {options['guidance']!r}, wanted a number (1 = no guidance).")
-        index = options["slice_index"]
-        if index not in ("auto", "all") and (not isinstance(index, int) or isinstance(index, bool)):
-            raise InputError(f"--slice_index: got {index!r}, wanted a whole number (RAS axial), 'auto' or 'all'.")
-        _check_method(options["method"], options)
-        if options["region"] == "auto" and options["method"] not in AUTO_REGION:
-            raise InputError(
-                f"--region: 'auto' is for --method {' and '.join(AUTO_REGION)}, got {options['method']}; wanted "
-                f"dilate, brain, pathology or a mask FILE."
-            )
-        if options["mode"] == "paper" and options["jump"] != 1:
-            raise InputError(f"--jump: got {options['jump']}, but --mode paper goes up one level at a time; wanted 1.")
-
-
-def _check_method(method: str, options: Mapping[str, Any]) -> None:
-    """Refuse options that a method has no use for, where leaving them unused would be a surprise."""
-    if options["region"] is not None and method in METHOD_REGIONS:
-        wanted = ", ".join(name for name in METHODS if name not in METHOD_REGIONS)
-        raise InputError(f"--region: applies to --method {wanted}; {method} has its own, leave the option out.")
-    if method_family(method).pathology == "none" and options["condition"] == "regions":
-        raise InputError(
-            f"--condition: got 'regions', but {method} is not told of regions; wanted mask or box, or another --method."
-        )
-    for name, known in FIXED_OPTIONS.get(method, {}).items():
-        if options[name] not in known:
-            raise InputError(
-                f"--{name}: got {options[name]!r}, which {method} cannot do; leave the option out or choose another "
-                f"--method."
-            )
-
-
-def region_kind(method: str, region: str | None) -> str:
-    """The region word for ``AxialSlicesd``: a method's own, or what ``--region`` asks for."""
-    if method in METHOD_REGIONS:
-        return METHOD_REGIONS[method]
-    if region == "auto" or (method == "prior" and region is None):
-        return "brain"  # the network finds the region; this only limits it
-    return region if region in ("brain", "pathology") else "dilate" if region in (None, "dilate") else "file"
 
 
 def run_engine(name: str) -> None:
@@ -207,6 +145,37 @@ def run_engine(name: str) -> None:
             engine.run()
 
 
+def given_options() -> set[str]:
+    """Names of the options of the bundle run that calls this that differ from the bundle's own inference.yaml."""
+    parser = _running_parser()
+    if parser is None:
+        return set()
+    own = ConfigParser.load_config_file(str(Path(shown(parser.get("bundle_root"))) / "configs" / "inference.yaml"))
+    return {name for name, value in parser.get().items() if name in own and own[name] != value}
+
+
+def run_edits() -> None:
+    """
+    Build and run the evaluator of an editing bundle; while it runs, no other run takes up the same cases.
+
+    Raises:
+        InputError: another run is at the same cases, or, at the end of a run that kept going, some failed.
+    """
+    parser = _running_parser()
+    if parser is None:
+        raise RuntimeError("run_edits works inside a bundle run only.")
+    with reporting_bad_input():
+        cases = parser.get_parsed_content("cases")
+        if not cases:  # every case is done already
+            return
+        out = user_path(parser.get_parsed_content("output_dir"))
+        names = [case["case_id"] for case in cases]
+        with claim(out, names):
+            clear_up(out, names)
+            run_engine("evaluator")
+            parser.get_parsed_content("writer").report_failures()
+
+
 def bundle_content(
     bundle: str | Path, ids: Sequence[str], config: str = "inference.yaml", **overrides: Any
 ) -> tuple[Any, ...]:
@@ -219,7 +188,7 @@ def bundle_content(
     root = bundle_root(bundle)
     parser = ConfigParser()
     parser.read_config(str(root / "configs" / config))
-    parser.update({"bundle_root": str(root), "progress": False, **overrides})
+    parser.update(_overrides({"progress": False, **overrides}) | {"bundle_root": as_data(str(root))})
     try:
         return tuple(parser.get_parsed_content(name) for name in ids)
     except Exception as error:
@@ -230,8 +199,8 @@ def bundle_content(
 
 
 def edit(
-    scan: str | Path | None = None,
-    pathology: str | Path | None = None,
+    scan: Any = None,
+    pathology: Any = None,
     output_dir: str | Path = "out/edits",
     bundle: str | Path = "stroke",
     **options: Any,
@@ -240,11 +209,12 @@ def edit(
     Edit a scan, or the cases of a ``datalist``, with a bundle; the same as ``mededit edit``.
 
     Args:
-        scan: T1 without the lesion, 3-D NIfTI in any orientation.
-        pathology: binary lesion mask on the same grid.
+        scan: T1 without the lesion, 3-D NIfTI in any orientation: a path, or an image of nibabel.
+        pathology: binary lesion mask on the same grid, likewise.
         output_dir: gets a folder per case.
         bundle: ``stroke`` or a bundle's folder.
-        options: any option of the bundle's ``inference.yaml``: ``brain``, ``method``, ``steps``, ``seed``, …
+        options: any option of the bundle's ``inference.yaml``: ``brain``, ``method``, ``steps``, ``seed``, …;
+            ``datalist`` may be a file or a list of cases (``case_id``, ``scan``, ``pathology``, ``brain``).
 
     Returns:
         the folders written, in the order of the cases.
@@ -258,7 +228,7 @@ def edit(
         [PosixPath('out/T1')]
     """
     given = {"scan": scan, "pathology": pathology, "output_dir": output_dir, **options}
-    with _workflow(bundle, ["inference.yaml"], "inference", given) as workflow:
+    with edit_inputs(given) as files, _workflow(bundle, ["inference.yaml"], "inference", files) as workflow:
         written: list[Path] = workflow.parser.get_parsed_content("writer").written
         return written
 
@@ -278,10 +248,7 @@ def train(bundle: str | Path = "stroke", overlays: Sequence[str | Path] = (), **
     Raises:
         InputError: bad input, in one sentence.
     """
-    for path in overlays:
-        if not Path(path).is_file():
-            raise InputError(f"--config: {path} not found; give an existing YAML file.")
-    with _workflow(bundle, ["train.yaml", *overlays], "train", options) as workflow:
+    with _workflow(bundle, ["train.yaml", *checked_overlays(overlays)], "train", options) as workflow:
         return Path(workflow.parser.get_parsed_content("output_dir"))
 
 
@@ -291,17 +258,70 @@ def _workflow(
 ) -> Iterator[ConfigWorkflow]:
     """Run a bundle and hold its workflow open for whoever wants to look at its parts."""
     root = bundle_root(bundle)
-    given = {k: str(v) if isinstance(v, Path) else v for k, v in options.items() if v is not None}
+    given = _overrides(options) | {"bundle_root": as_data(str(root))}
     files = [str(root / "configs" / configs[0]), *map(str, configs[1:])]
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
     tracked = get_track_meta()  # a training switches it off
     with raising_bad_input(), ExitStack() as stack:
         stack.callback(set_track_meta, tracked)
-        workflow = ConfigWorkflow(files, logging_file=False, workflow_type=kind, bundle_root=str(root), **given)
+        workflow = ConfigWorkflow(files, logging_file=False, workflow_type=kind, **given)
         workflow.initialize()
         workflow.run()
         yield workflow
         workflow.finalize()
+
+
+def checked_overlays(paths: Sequence[str | Path]) -> list[str]:
+    """
+    Config files to lay over a bundle's, as paths that MONAI's reader takes for one file each.
+
+    Raises:
+        InputError: one that is not there, or is no YAML or JSON.
+    """
+    found = []
+    for given in paths:
+        path = user_path(given)
+        if not path.is_file():
+            raise InputError(f"--config: {given} not found; give an existing YAML file.")
+        if path.suffix.lower() not in (".yaml", ".yml", ".json"):
+            raise InputError(f"--config: {given} is named neither .yaml nor .json; give a config file.")
+        try:
+            ConfigParser.load_config_file(str(path))
+        except Exception as error:
+            why = " ".join(str(error).split())[:200]
+            raise InputError(f"--config: {given} cannot be read as YAML ({why}); mend it.") from error
+        found.append(str(path))
+    return found
+
+
+#: Options that name files or folders, in any config.
+PATH_OPTIONS = (
+    "scan",
+    "pathology",
+    "brain",
+    "datalist",
+    "dataset_dir",
+    "output_dir",
+    "weights",
+    "init_weights",
+    "cache_dir",
+)
+
+
+def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as overrides of a config, which reach its parser as data (see ``plain_values``)."""
+    given = {}
+    for name, value in options.items():
+        if value is None:
+            continue
+        require_option_name(name)
+        value = plain_value(name, value)
+        if name == "tracking":  # MONAI's own; a file there would be a config
+            require_choice(name, value, ("mlflow",))
+        if name in PATH_OPTIONS and isinstance(value, str):
+            value = path_text(value)
+        given[name] = as_data(value)
+    return given
 
 
 def _running_parser() -> ConfigParser | None:
@@ -318,7 +338,7 @@ def _running_parser() -> ConfigParser | None:
 def _bundle_ids(root: Any) -> set[str]:
     """Top-level ids of a bundle's own configs, and the members of their plain sections."""
     found: set[str] = set()
-    for path in Path(root).glob("configs/*.yaml") if isinstance(root, str) else []:
+    for path in Path(root, "configs").glob("*.yaml") if isinstance(root, str) else []:
         for key, content in ConfigParser.load_config_file(str(path)).items():
             found.add(str(key))
             if isinstance(content, dict) and "_target_" not in content:

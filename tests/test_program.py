@@ -131,7 +131,7 @@ def test_sentences_come_out_of_worker_processes(error, words, capsys):
 
 PROGRAM = """
 import sys, time
-from mededit_monai.io.outputs import finished_folder
+from mededit_monai.io.finished import finished_folder
 from mededit_monai.io.claims import claim
 from mededit_monai.program import run_program
 def main():

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,12 +18,14 @@ import torch
 from mededit_monai.benchmark.compare import RowCases, against_reference
 from mededit_monai.benchmark.plan import BenchPlan, BenchRow, read_plan
 from mededit_monai.benchmark.timing import Timing, network_sizes, start_up, time_row, training_speed
-from mededit_monai.benchmark.write import write_bench
+from mededit_monai.benchmark.write import BENCH_FILES, write_bench
 from mededit_monai.datasets.datalist import read_datalist
 from mededit_monai.datasets.evaluation import cohort_facts, group_of, real_images, write_triplets
+from mededit_monai.devices import require_device
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError, require_whole
+from mededit_monai.errors import InputError
 from mededit_monai.evaluation.columns import table_columns
+from mededit_monai.evaluation.folder import check_limits, path_word, require_outside
 from mededit_monai.evaluation.judging import evaluation_judge, extractors, judge_facts
 from mededit_monai.evaluation.realism import RealismJudge
 from mededit_monai.evaluation.run_row import (
@@ -30,15 +33,22 @@ from mededit_monai.evaluation.run_row import (
     lesion_areas,
     matching_bundle,
     read_cases,
+    require_free_edits,
     run_row,
     shared_options,
     stored_planes,
 )
 from mededit_monai.evaluation.scores import Scorer, SetScores, values_of
-from mededit_monai.paths import write_json
+from mededit_monai.io.atomic import write_json
+from mededit_monai.io.held import held_folder
+from mededit_monai.io.outputs import OutputFolder
+from mededit_monai.judges.features import Extractor
 from mededit_monai.reports.provenance import DISCLAIMER, versions
 
 PAIRED = "paired"
+
+#: What was timed, kept for the next run.
+TIMES_FILE = "times.json"
 
 COLUMNS = (
     *("dice", "combined", "kid", "contrast", "zone_error", "outside_error"),
@@ -77,10 +87,18 @@ class BenchOptions:
     progress: bool = False
     speed: bool = True
 
+    def __post_init__(self) -> None:
+        for name in ("cohort", "output", "config", "judge"):
+            word = {"output": "output_dir", "config": "rows_file"}.get(name, name)
+            object.__setattr__(self, name, path_word(word, getattr(self, name), optional=name in ("config", "judge")))
+        for name in ("rows", "configs"):
+            words = getattr(self, name)
+            object.__setattr__(self, name, (words,) if isinstance(words, (str, os.PathLike)) else tuple(words))
+
     def check(self) -> None:
         """Raises InputError for a value that cannot be used."""
-        for name, least in {"cases": 2, "seed": 0, "batch_size": 1}.items():
-            require_whole(name, getattr(self, name), least, optional=True)
+        check_limits(self, ("cases", "seed", "batch_size"))
+        require_device(self.device)
 
 
 def bench(options: BenchOptions) -> Path:
@@ -96,26 +114,43 @@ def bench(options: BenchOptions) -> Path:
     Raises:
         InputError: bad input, in one sentence.
     """
+    from mededit_monai.workflows import checked_overlays  # it imports what this package builds
+
     options.check()
+    overlays = tuple(checked_overlays(options.configs))
     cohort = cohort_facts(options.cohort)
     if not cohort["paired"]:
         raise InputError(
             f"--cohort: {options.cohort} holds no pairs, and without the truth nothing says whether an edit kept the "
             f"patient's anatomy; give a cohort of 'mededit simulate'."
         )
+    require_outside(options.output, options.cohort)
     root = matching_bundle(options.bundle, cohort["disease"])
     plan = read_plan(
         root, "mask", options.preset, options.cases, options.rows, options.config, all_cases=_on_gpu(options.device)
     )
+    job = Job(Path(options.output), root, overlays, shared_options(options))
+    inputs = [Path(options.cohort) / "datalist.json", options.config, options.judge, *overlays]
+    names = [job.triplets(PAIRED).name, TIMES_FILE, *BENCH_FILES]
+    OutputFolder(job.output, inputs).require_free(names)  # before hours of editing
     judge, known = evaluation_judge(cohort["disease"], options.judge), extractors(
         cohort["disease"], options.judge, None
     )
-    job = Job(Path(options.output), root, options.configs, shared_options(options))
+    with held_folder(job.output, names, inputs):
+        return _run(options, cohort, plan, job, judge, known[""])
+
+
+def _run(
+    options: BenchOptions, cohort: Mapping[str, Any], plan: BenchPlan, job: Job, judge: Any, extractor: Extractor
+) -> Path:
+    root = job.root
     counts = write_triplets(options.cohort, job.triplets(PAIRED), PAIRED, plan.cases, options.seed)
     rows = [row for row in plan.rows if row.row.reason is None]
+    cases = {PAIRED: [case["case_id"] for case in read_datalist(job.triplets(PAIRED))]}
+    require_free_edits(job, [(row.row, PAIRED) for row in rows], cases)
     lines, times = _edit_and_time(job, rows, DISEASES[cohort["disease"]].pixel_mm)
     _say("scoring")
-    realism = RealismJudge(known[""], real_images(options.cohort), options.seed)
+    realism = RealismJudge(extractor, real_images(options.cohort), options.seed)
     results = _scored(job, plan, rows, lines, times, realism, options.seed)
     content = {
         "synthetic": True,
@@ -124,7 +159,7 @@ def bench(options: BenchOptions) -> Path:
         "cohort": {key: cohort[key] for key in ("name", "disease", "simulator_version", "recipe")},
         "cases": counts,
         "judge": judge_facts(judge, cohort["disease"]),
-        "extractor": known[""].name,
+        "extractor": extractor.name,
         "machine": machine(options.device),
         "versions": versions(),
         "seed": options.seed,
@@ -162,7 +197,7 @@ def _edit_and_time(
 ) -> tuple[dict[tuple[str, str], list[dict[str, Any]]], dict[str, Timing]]:
     triplets = read_datalist(job.triplets(PAIRED))
     areas = lesion_areas(triplets, pixel)
-    lines, place = {}, job.output / "times.json"
+    lines, place = {}, job.output / TIMES_FILE
     times = _known_times(place, job)
     for number, bench_row in enumerate(rows, start=1):
         row = bench_row.row
@@ -182,11 +217,11 @@ def _edit_and_time(
 def _known_times(place: Path, job: Job) -> dict[str, tuple[str, Timing]]:
     """Times that were taken before on a machine like this one."""
     try:
-        content = json.loads(place.read_text())
+        content = json.loads(place.read_bytes())
         if content["machine"] != machine((job.options or {}).get("device")):
             return {}
         return {name: (entry.pop("settings"), Timing(**entry)) for name, entry in content["rows"].items()}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 

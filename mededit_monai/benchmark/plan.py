@@ -12,9 +12,11 @@ from typing import Any
 import yaml
 
 from mededit_monai.errors import InputError, require_choice
+from mededit_monai.evaluation.folder import require_folder_name
 from mededit_monai.evaluation.rows import Row, evaluation_row
 from mededit_monai.evaluation.tables import tables_folder
 from mededit_monai.inferers import evaluations, visits
+from mededit_monai.paths import user_path
 
 ENTRIES = ("reference", "default", "margins", "presets", "networks", "rows", "series")
 PRESETS = ("quick", "full")
@@ -91,21 +93,32 @@ def read_plan(
         InputError: a file that cannot be used, or a name that is not in it.
     """
     require_choice("preset", preset, PRESETS)
-    place = bench_file() if path is None else Path(path)
+    place = bench_file() if path is None else user_path(path)
     if not place.is_file():
-        raise InputError(f"--config: {place} not found; give an existing YAML file.")
+        raise InputError(f"--rows_file: {place} not found; give an existing YAML file.")
     try:
-        content = yaml.safe_load(place.read_text())
-    except yaml.YAMLError as error:
+        content = yaml.safe_load(place.read_bytes())
+    except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{place}: is not valid YAML ({str(error).splitlines()[0]}); mend it.") from error
     if not isinstance(content, dict) or set(content) != set(ENTRIES):
         found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise InputError(f"{place}: has the entries {found}; wanted {', '.join(ENTRIES)}.")
-    limits = content["presets"][preset]
-    count = cases or limits["cases"]
-    rows = [_row(root, condition, name, **entry) for name, entry in content["rows"].items()]
-    for name, series in content["series"].items():
-        rows += _series(root, condition, name, **series)
+    try:
+        limits = content["presets"][preset]
+        count = cases or int(limits["cases"])
+        rows = [_row(root, condition, name, **entry) for name, entry in content["rows"].items()]
+        for name, series in content["series"].items():
+            rows += _series(root, condition, name, **series)
+        margins, networks = dict(content["margins"]), dict(content["networks"])
+        missing = {"dice", "kid", "ventricle_error"} - set(margins)
+    except InputError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(f"{place}: is not in the form of configs/bench.yaml ({error}); mend it.") from error
+    if missing:
+        raise InputError(f"{place}: has no margin of {', '.join(sorted(missing))}; add it.")
+    for row in rows:
+        require_folder_name(place, "row", row.name)
     names = {row.name for row in rows}
     for key in ("reference", "default"):
         if content[key] not in names:
@@ -116,11 +129,12 @@ def read_plan(
     if wanted:
         rows = [row for row in rows if row.name in wanted or row.group in wanted]
     elif "most_evaluations" in limits:
-        rows = [row for row in rows if planned_evaluations(row.row.settings) <= limits["most_evaluations"]]
+        try:
+            rows = [row for row in rows if planned_evaluations(row.row.settings) <= limits["most_evaluations"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{place}: a row does not say how many evaluations it takes ({error}); add it.") from error
     limited = [replace(row, cases=None if all_cases or row.cases is None else min(row.cases, count)) for row in rows]
-    return BenchPlan(
-        tuple(limited), content["reference"], content["default"], content["margins"], count, content["networks"]
-    )
+    return BenchPlan(tuple(limited), content["reference"], content["default"], margins, count, networks)
 
 
 def _row(

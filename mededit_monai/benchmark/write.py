@@ -12,9 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mededit_monai.evaluation.columns import COLUMNS
-from mededit_monai.evaluation.write import csv_text, write_text
-from mededit_monai.paths import write_json
+from mededit_monai.evaluation.write import csv_text
+from mededit_monai.io.atomic import replacing, write_json, write_text
 from mededit_monai.reports.evaluation_figures import COLOURS, GREY
+from mededit_monai.reports.plain_text import PLAIN, plain_legend, table_cell
 
 COSTS = ("nfe", "seconds", "fewer_evaluations", "faster", "memory_mb", "per_minute")
 HEADS = ("NFE", "s an edit", "fewer NFE", "faster", "peak MB", "cases a minute")
@@ -26,6 +27,9 @@ PANELS = ("zone_error", "dice", "kid", "ventricle_error", "ventricle_r", "textur
 #: Series over ``--start``, panels of its own plot, and the row that starts at T.
 START, START_WHOLE = "start", "mededit_25x2"
 START_PANELS = ("zone_error", "contrast", "dice", "ventricle_error", "ventricle_slope", "texture")
+
+#: What :func:`write_bench` writes.
+BENCH_FILES = ("bench.json", "bench.csv", "bench.md", "bench.png", "bench_start.png")
 
 
 def write_bench(folder: Path, content: Mapping[str, Any]) -> Path:
@@ -86,7 +90,8 @@ def bench_markdown(content: Mapping[str, Any]) -> str:
         "|---" * (2 + len(HEADS) + len(keys)) + "|",
     ]
     for row in content["rows"]:
-        name = f"**{row['label']}**" if row["row"] in (content["reference"], content["default"]) else row["label"]
+        label = table_cell(row["label"])
+        name = f"**{label}**" if row["row"] in (content["reference"], content["default"]) else label
         costs = [_short(row[cost]) for cost in COSTS]
         figures = [_short((row["figures"][key] or {}).get("value")) for key in keys]
         text.append("| " + " | ".join([name, str(row["n_cases"]), *costs, *figures]) + " |")
@@ -118,7 +123,7 @@ def comparison(content: Mapping[str, Any]) -> list[str]:
         cells = [_bound(other[name]) for name in margins]
         verdict = _verdict(other, undecided)
         text.append(
-            f"| {row['label']} | {other['n_cases']} | " + " | ".join(cells) + f" | {verdict} | "
+            f"| {table_cell(row['label'])} | {other['n_cases']} | " + " | ".join(cells) + f" | {verdict} | "
             f"{_short(other['zone_share'])} |"
         )
     return [*text, ""]
@@ -169,7 +174,7 @@ def _speed(content: Mapping[str, Any]) -> list[str]:
         "| network | parameters | ms an evaluation |",
         "|---|---|---|",
         *(
-            f"| {entry['network']} | {entry['parameters'] / 1e6:.1f} M | {entry['milliseconds']:.0f} |"
+            f"| {table_cell(entry['network'])} | {entry['parameters'] / 1e6:.1f} M | {entry['milliseconds']:.0f} |"
             for entry in content["networks"]
         ),
         "",
@@ -210,7 +215,8 @@ def _panels(
     """Axes by figure, with what no edit and the truth reach, and what the legend names."""
     figure = Figure(figsize=(12, 6.4), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(f"{content['bundle']}: simulated pairs, held-out anatomies. Synthetic; research use only.", size=10)
+    title = f"{content['bundle']}: simulated pairs, held-out anatomies. Synthetic; research use only."
+    figure.suptitle(title, size=10, **PLAIN)
     names, axes = {}, {}
     for k, key in enumerate(key for key in panels if key in figure_keys(content)):
         axes[key] = panel = figure.add_subplot(2, 3, k + 1)
@@ -232,10 +238,10 @@ def _line(panel: Any, rows: Sequence[Mapping[str, Any]], x: str, key: str, colou
 
 def _save(axes: Mapping[str, Any], names: Mapping[str, Any], path: Path) -> None:
     figure = next(iter(axes.values())).figure
-    figure.legend(names.values(), names.keys(), loc="outside lower center", ncols=8, fontsize=8, frameon=False)
-    unfinished = path.with_name(f".{path.name}")
-    figure.savefig(unfinished, dpi=110, format="png", metadata={"Software": None})
-    unfinished.replace(path)
+    handles, words = list(names.values()), list(names)
+    plain_legend(figure, handles, words, loc="outside lower center", ncols=8, fontsize=8, frameon=False)
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, dpi=110, format="png", metadata={"Software": None})
 
 
 def _series(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

@@ -7,9 +7,18 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mededit_monai.datasets.sources import Listing, SourceVolume, beside, find_brain, is_hidden_part, nifti_files
+from mededit_monai.datasets.sources import (
+    NIFTI_END,
+    Listing,
+    SourceVolume,
+    beside,
+    find_brain,
+    is_hidden_part,
+    nifti_files,
+)
+from mededit_monai.paths import user_path
 
-_SCAN = re.compile(r"(?P<start>(?P<patient>sub-r\d+s\d+)_(?P<session>ses-\d+)_space-[A-Za-z0-9]+)_T1w\.nii(\.gz)?")
+_SCAN = re.compile(rf"(?P<start>(?P<patient>sub-r\d+s\d+)_(?P<session>ses-\d+)_space-[A-Za-z0-9]+)_T1w{NIFTI_END}")
 _WANTED = "sub-rXXXsYYY_ses-1_space-MNI152NLin2009aSym_T1w.nii.gz"
 
 
@@ -27,7 +36,7 @@ def find_atlas(root: str | Path, brains: str | None = None) -> Listing:
     Raises:
         InputError: if the folder does not exist or holds no such scan.
     """
-    root, listing = Path(root), Listing()
+    root, listing = user_path(root), Listing()
     for scan in nifti_files(root, "ATLAS"):
         match = _SCAN.fullmatch(scan.name)
         if match is None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import torch
-from monai.data import CacheDataset, Dataset, PersistentDataset
+from monai.data import CacheDataset, Dataset
 
 from mededit_monai.datasets.seeded import SeededCases
 from mededit_monai.errors import InputError
@@ -39,7 +39,7 @@ def cached_cases(
     Args:
         data: cases.
         transform: deterministic preparation.
-        cache: ``memory`` (``CacheDataset``), ``disk`` (``PersistentDataset`` in ``cache_dir``), ``none``, or ``auto``:
+        cache: ``memory`` (``CacheDataset``), ``disk`` (``PreparedCases`` in ``cache_dir``), ``none``, or ``auto``:
             memory if all cases, by the size of the first, fit into half of what is free; else disk.
         num_workers: threads that fill the memory cache.
 
@@ -56,7 +56,9 @@ def cached_cases(
         return CacheDataset(data, transform, num_workers=num_workers or 1, progress=progress and sys.stderr.isatty())
     if cache == "disk":
         folder = Path(cache_dir) if cache_dir is not None else Path("out") / "prepared"
-        return PersistentDataset(data, transform, cache_dir=folder)
+        from mededit_monai.training.prepared import PreparedCases  # that package imports this module
+
+        return PreparedCases(data, transform, folder)
     return Dataset(data, transform)
 
 

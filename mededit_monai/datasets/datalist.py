@@ -5,9 +5,17 @@
 from __future__ import annotations
 
 import json
+import math
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from mededit_monai.datasets.tables import named_path, read_text
 from mededit_monai.errors import InputError
+from mededit_monai.paths import user_path
 
 #: Keys that name a file. Relative paths are taken from the datalist's own folder.
 FILE_KEYS = (
@@ -16,54 +24,88 @@ FILE_KEYS = (
 )
 
 
-def read_datalist(path: str | Path, section: str | None = None) -> list[dict]:
+def read_datalist(
+    datalist: str | Path | Sequence[Mapping[str, Any]] | Mapping[str, Any], section: str | None = None
+) -> list[dict]:
     """
-    Cases of a datalist, with file paths made absolute.
+    Cases of a datalist, with file paths made absolute; links are kept as they are named.
 
     Args:
-        path: JSON file: either a list of cases or an object with named lists (``training``, ``validation``, …).
+        datalist: JSON file, or the same content in memory: either a list of cases or an object with named lists
+            (``training``, ``validation``, …). In memory, relative paths are taken from the current folder; paths and
+            NumPy's numbers and texts will do too. The caller's cases are not changed.
         section: the named list wanted; None takes every list in the file, one after the other.
 
     Raises:
         InputError: missing file, no JSON, no such list, an empty list, or a case without ``case_id``.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: datalist not found; give an existing JSON file with --datalist.")
-    try:
-        content = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is not valid JSON ({error}); write it with a JSON library.") from error
-    if isinstance(content, list):
-        lists = {"cases": content}
-    elif isinstance(content, dict):
-        lists = {k: v for k, v in content.items() if isinstance(v, list) and any(isinstance(c, dict) for c in v)}
+    if isinstance(datalist, (str, os.PathLike)):
+        path = user_path(os.fspath(datalist))
+        place, content, folder = str(path), _read_json(path), path.parent
     else:
-        lists = {}
+        place, content, folder = "datalist", datalist, Path()
+    if isinstance(content, Mapping):
+        lists = {k: v for k, v in content.items() if _is_list(v) and any(isinstance(c, Mapping) for c in v)}
+    else:
+        lists = {"cases": content} if _is_list(content) else {}
     if section is not None and section not in lists:
-        raise InputError(f"{path}: has no cases under '{section}' (found: {', '.join(lists) or 'none'}).")
+        raise InputError(f"{place}: has no cases under '{section}' (found: {', '.join(lists) or 'none'}).")
     cases = lists[section] if section else [case for one in lists.values() for case in one]
     if not cases:
-        raise InputError(f"{path}: holds no cases; list at least one object with 'case_id' and file names.")
+        raise InputError(f"{place}: holds no cases; list at least one object with 'case_id' and file names.")
     seen: set[str] = set()
+    checked = []
     for number, case in enumerate(cases):
-        if not isinstance(case, dict):
+        if not isinstance(case, Mapping):
             raise InputError(
-                f"{path}: case number {number} is {case!r}, wanted an object with 'case_id' and file names."
+                f"{place}: case number {number} is {case!r}, wanted an object with 'case_id' and file names."
             )
-        if case.get("case_id") in (None, "") or not isinstance(case["case_id"], (str, int)):
-            raise InputError(f"{path}: case number {number} has no 'case_id'; every case needs a name of its own.")
-        name = case["case_id"] = str(case["case_id"])
-        if name.startswith(".") or set(name) & set("/\\"):
-            raise InputError(f"{path}: case_id '{name}' names a folder; wanted no slash and no leading dot.")
+        case = {key: _plain(value) for key, value in case.items()}
+        name = case["case_id"] = _case_id(case.get("case_id"), place, number)
         if name in seen:
-            raise InputError(f"{path}: case_id '{name}' occurs twice; every case needs a name of its own.")
+            raise InputError(f"{place}: case_id '{name}' occurs twice; every case needs a name of its own.")
         seen.add(name)
         for key in FILE_KEYS:
-            if case.get(key) is not None and not isinstance(case[key], str):
-                raise InputError(f"{path}: case '{name}' has {key} = {case[key]!r}, wanted a file name.")
-    return [_absolute(case, path.parent) for case in cases]
+            if case.get(key) is None:
+                continue
+            if not isinstance(case[key], (str, os.PathLike)):
+                raise InputError(f"{place}: case '{name}' has {key} = {case[key]!r}, wanted a file name.")
+            if case[key] != "":
+                case[key] = str(named_path(case[key], folder))
+        checked.append(case)
+    return checked
 
 
-def _absolute(case: dict, folder: Path) -> dict:
-    return {k: str((folder / v).resolve()) if k in FILE_KEYS and v else v for k, v in case.items()}
+def _read_json(path: Path) -> Any:
+    if not os.path.isfile(path):
+        raise InputError(f"{path}: datalist not found; give an existing JSON file with --datalist.")
+    text = read_text(path, "valid JSON", "write it with a JSON library")
+    try:
+        # NaN is no JSON, but pandas and Python write it for what is missing.
+        return json.loads(text, parse_constant=lambda name: None)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: is not valid JSON ({error}); write it with a JSON library.") from error
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers and texts as Python's own; NaN, which pandas has for what is missing, as None."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _case_id(value: Any, place: str, number: int) -> str:
+    if value is None or value == "":
+        raise InputError(f"{place}: case number {number} has no 'case_id'; every case needs a name of its own.")
+    if not isinstance(value, (str, int)):
+        raise InputError(
+            f"{place}: case number {number} has case_id = {value!r}, wanted a text or a whole number; every case needs "
+            f"a name of its own."
+        )
+    name = str(value)
+    if name.startswith(".") or set(name) & set("/\\"):
+        raise InputError(f"{place}: case_id '{name}' names a folder; wanted no slash and no leading dot.")
+    return name

@@ -99,6 +99,7 @@ def dataset_facts(
     splits: Splits,
     problems: Mapping[str, list[str]],
     ignored: Mapping[str, str],
+    warnings: Mapping[str, list[str]] | None = None,
 ) -> dict[str, Any]:
     """
     Content of ``dataset.json``: everything that was counted, nothing that a second run would count otherwise.
@@ -106,6 +107,7 @@ def dataset_facts(
     Args:
         problems: volumes left out because they cannot be used → sentences.
         ignored: volumes that do not belong → why.
+        warnings: volumes that were used though something about them is odd → sentences.
     """
     reasons: dict[str, list[str]] = {}
     for record in records:
@@ -134,6 +136,7 @@ def dataset_facts(
             },
             "left_out": dict(problems),
             "not_part_of_it": dict(sorted(ignored.items())),
+            **({"warnings": dict(warnings)} if warnings else {}),
         },
         "patients": len({r["patient"] for r in records}),
         "cases": {

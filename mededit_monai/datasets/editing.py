@@ -10,24 +10,34 @@ from typing import Any
 
 import torch
 
+from mededit_monai.datasets.case_names import case_name, name_of, other_scan, owner_of
 from mededit_monai.datasets.datalist import read_datalist
 from mededit_monai.errors import InputError
-from mededit_monai.reports.provenance import is_done, sha256
+from mededit_monai.io.finished import require_own_folder
+from mededit_monai.io.hashing import sha256
+from mededit_monai.io.outputs import require_apart
+from mededit_monai.paths import user_path
+from mededit_monai.reports.provenance import is_finished
 
 #: Model-space tensors of a case, Sx1x128x128 (``condition`` SxKx128x128), joined over the cases of a batch.
 TENSOR_KEYS = ("image", "brain", "pathology", "condition", "region")
 
+#: What names a file in a case.
+_FILES = ("scan", "pathology", "brain", "region_file")
+
 
 def editing_cases(
-    scan: str | None,
-    pathology: str | None,
-    brain: str | None,
-    datalist: str | None,
-    dataset_dir: str | None,
-    region: str | None,
+    scan: Any,
+    pathology: Any,
+    brain: Any,
+    datalist: Any,
+    dataset_dir: Any,
+    region: Any,
     shard: str | None,
-    output_dir: str,
+    output_dir: Any,
     options: Mapping[str, Any],
+    keep_going: bool = False,
+    overwrite: bool = False,
 ) -> list[dict]:
     """
     The cases to edit: one from ``scan`` and ``pathology``, or those of a datalist.
@@ -38,46 +48,106 @@ def editing_cases(
     goes on where it stopped.
 
     Args:
+        datalist: JSON file, or its content.
         shard: ``i/n`` with i from 1: every n-th case beginning with the i-th.
         options: everything that decides the result, written to each case's provenance.
+        keep_going: whether a case with a fault is kept, with the sentence under ``failed``, instead of ending the run.
+        overwrite: whether the result of another scan may be replaced.
 
     Raises:
-        InputError: too little or too much given, or a file that does not exist.
+        InputError: too little, too much or nothing usable given, a file that does not exist, a result folder that is
+            not ours or another scan's.
     """
+    out = user_path(_text("output_dir", output_dir))
     if datalist is None and dataset_dir is not None:
-        datalist = str(Path(dataset_dir) / "datalist.json")
+        datalist = str(user_path(_text("dataset_dir", dataset_dir)) / "datalist.json")
+    elif dataset_dir is not None:
+        raise InputError("--dataset_dir: was given together with --datalist; give one or the other.")
     if datalist is not None:
         if scan is not None or pathology is not None:
             raise InputError("--datalist: was given together with --scan or --pathology; give one or the other.")
-        cases = [_from_datalist(case, datalist, options.get("condition", "mask")) for case in read_datalist(datalist)]
+        if brain is not None:
+            raise InputError("--brain: goes with --scan; in a datalist every case names its own, under 'brain'.")
+        source = datalist if not isinstance(datalist, (str, Path)) else str(user_path(datalist))
+        name = source if isinstance(source, str) else "datalist"
+        cases = [_from_datalist(case, name, options.get("condition", "mask")) for case in read_datalist(source)]
     else:
-        for name, value in (("scan", scan), ("pathology", pathology)):
-            if not value:
+        if shard is not None:
+            raise InputError(f"--shard: got '{shard}' with a single scan; it goes with --datalist, leave it out.")
+        files = {"scan": scan, "pathology": pathology, "brain": brain}
+        for name in ("scan", "pathology"):
+            if not files[name]:
                 raise InputError(f"--{name}: is missing; give a NIfTI file, or --datalist for many cases.")
-        cases = [{"case_id": _stem(str(scan)), "scan": str(scan), "pathology": str(pathology), "brain": brain}]
-    for case in cases:
-        case["region_file"] = region if region and region not in ("auto", "dilate", "brain", "pathology") else None
-        for key in ("scan", "pathology", "brain", "region_file"):
-            if case.get(key) and not Path(case[key]).is_file():
-                option = "region" if key == "region_file" else key
-                raise InputError(f"{case[key]}: not found (--{option}, case '{case['case_id']}'); check the path.")
+        files = {k: None if v is None else str(user_path(_text(k, v))) for k, v in files.items()}
+        cases = [{"case_id": None, **files}]
+    own_region = region if region and region not in ("auto", "dilate", "brain", "pathology") else None
     pending = []
     for case in share_of(cases, shard):
-        files = {key: case[key] for key in ("scan", "pathology", "brain", "region_file") if case.get(key)}
-        case["files"] = {key: str(value) for key, value in files.items()}
-        case["request"] = {"options": dict(options), "inputs": {k: sha256(v) for k, v in files.items()}}
-        if is_done(Path(output_dir) / case["case_id"], case["request"]):
-            print(f"mededit: {case['case_id']} is done with these options, skipped ({output_dir}/{case['case_id']})")
-        else:
-            pending.append(case)
+        case["region_file"] = None if own_region is None else str(user_path(_text("region", own_region)))
+        try:
+            if _is_pending(case, out, options, overwrite):
+                pending.append(case)
+        except (InputError, OSError) as error:
+            if not keep_going:
+                raise
+            pending.append(case | {"case_id": case["case_id"] or name_of(case["scan"]), "failed": str(error)})
     return pending
 
 
+def _is_pending(case: dict[str, Any], out: Path, options: Mapping[str, Any], overwrite: bool) -> bool:
+    """Check a case's files, name its result and fill in what goes with it; False if the result is there."""
+    for key in _FILES:
+        if case.get(key) and not Path(case[key]).is_file():
+            option = "region" if key == "region_file" else key
+            kind = "is a folder, wanted a file" if Path(case[key]).is_dir() else "not found"
+            about = f"--{option}, case '{case['case_id'] or name_of(case['scan'])}'"
+            raise InputError(f"{case[key]}: {kind} ({about}); check the path.")
+    files = {key: str(case[key]) for key in _FILES if case.get(key)}
+    request = {"options": dict(options), "inputs": {k: sha256(v) for k, v in files.items()}}
+    single = case["case_id"] is None
+    if single:
+        name = name_of(case["scan"])
+        case["case_id"] = case_name(out, case["scan"], overwrite)
+        case |= {} if case["case_id"] == name else {"noise_name": name}  # same seed, same noise, whatever was there
+    case |= {"files": files, "request": request, "owner": owner_of(case["scan"])}
+    final = out / case["case_id"]
+    if is_finished(final, request):
+        print(f"mededit: {case['case_id']} is done with these options, skipped ({final})")
+        return False
+    if not single:
+        _require_same_scan(final, case, overwrite)
+    require_own_folder(final, overwrite)
+    require_apart(final, files.values())
+    return True
+
+
+def _require_same_scan(final: Path, case: Mapping[str, Any], overwrite: bool) -> None:
+    """Refuse to put a case's result in the place of another scan's."""
+    other = other_scan(final, case["scan"])
+    if other is not None and not overwrite:
+        raise InputError(
+            f"{final}: holds the result of another scan ({other}); choose another --output_dir, or give --overwrite to "
+            f"replace it."
+        )
+
+
 def collate_cases(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Join the slices of several cases into one batch; everything else travels in the list ``cases``."""
-    batch: dict[str, Any] = {key: torch.cat([case[key] for case in cases]) for key in TENSOR_KEYS}
-    batch["cases"] = [{k: v for k, v in case.items() if k not in TENSOR_KEYS} for case in cases]
-    return batch
+    """
+    Join the slices of several cases into one batch; everything else travels in the list ``cases``.
+
+    Cases that failed (``failed`` among their keys) are set apart in the list ``failed``.
+    """
+    failed = [{"case_id": case["case_id"], "failed": case["failed"]} for case in cases if case.get("failed")]
+    good = [case for case in cases if not case.get("failed")]
+    batch: dict[str, Any] = {key: torch.cat([case[key] for case in good]) for key in TENSOR_KEYS if good}
+    batch["cases"] = [{k: v for k, v in case.items() if k not in TENSOR_KEYS} for case in good]
+    return batch | ({"failed": failed} if failed else {})
+
+
+def _text(name: str, value: Any) -> str | Path:
+    if not isinstance(value, (str, Path)) or not str(value).strip():
+        raise InputError(f"--{name}: got {value!r}, wanted the path of a file; give a text or a pathlib.Path.")
+    return value
 
 
 def _from_datalist(case: Mapping[str, Any], datalist: str, condition: str) -> dict:
@@ -102,10 +172,3 @@ def share_of(cases: list[dict], shard: str | None) -> list[dict]:
     if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
         raise InputError(f"--shard: got '{shard}', wanted i/n with 1 <= i <= n, for example 1/4.")
     return cases[int(part) - 1 :: int(parts)]
-
-
-def _stem(path: str) -> str:
-    name = Path(path).name
-    for suffix in (".nii.gz", ".nii"):
-        name = name.removesuffix(suffix)
-    return name

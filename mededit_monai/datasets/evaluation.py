@@ -5,18 +5,18 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mededit_monai.datasets.datalist import read_datalist
-from mededit_monai.datasets.pairing import PAIRINGS, pair_cases
+from mededit_monai.datasets.pairing import PAIRINGS, triplets_of
 from mededit_monai.datasets.splits import seeded
 from mededit_monai.diseases import DISEASES, STRATA
 from mededit_monai.errors import InputError, require_choice
-from mededit_monai.paths import write_json
+from mededit_monai.io.atomic import write_json
+from mededit_monai.io.outputs import make_folder
+from mededit_monai.paths import user_path
 
 #: What a case with known truth must hold; ``ventricles`` and ``prior_ventricles`` too, where they are measured.
 PAIRED_KEYS = ("prior", "image", "brain", "pathology", "prior_ventricles", "ventricles")
@@ -55,7 +55,7 @@ def evaluation_cases(
         raise InputError(
             "--datalist: is missing; give the list of a paired cohort, for example what 'mededit simulate' writes."
         )
-    place = datalist if datalist is not None else Path(str(dataset_dir)) / "datalist.json"
+    place = datalist if datalist is not None else user_path(str(dataset_dir)) / "datalist.json"
     cases = read_datalist(place, split)[:limit]
     keys = PAIRED_KEYS if pairing == "paired" else TRIPLET_KEYS
     keys = (*keys, *(["regions"] if condition == "regions" or "regions" in cases[0] else []))
@@ -82,19 +82,20 @@ def cohort_facts(cohort: str | Path) -> dict[str, Any]:
     Raises:
         InputError: no datalist, no test list, or a recipe that names no disease.
     """
-    place = Path(cohort) / "datalist.json"
+    place = user_path(cohort) / "datalist.json"
     if not place.is_file():
         raise InputError(
             f"{place}: not found; give the folder of a cohort that 'mededit simulate' or 'mededit dataset' wrote."
         )
     cases = read_datalist(place, "testing")
-    content = json.loads(place.read_text())
-    recipe = content.get("recipe") or {} if isinstance(content, dict) else {}
+    content = json.loads(place.read_bytes())
+    recipe = content.get("recipe") if isinstance(content, dict) else None
+    recipe = recipe if isinstance(recipe, dict) else {}
     disease = recipe.get("disease")
-    if disease not in DISEASES:
+    if not isinstance(disease, str) or disease not in DISEASES:
         raise InputError(f"{place}: its recipe names the disease {disease!r}, wanted one of {', '.join(DISEASES)}.")
     return {
-        "name": str(content.get("name") or Path(cohort).resolve().name),
+        "name": str(content.get("name") or user_path(cohort).resolve().name),
         "disease": disease,
         "recipe": recipe,
         "simulator_version": content.get("simulator_version"),
@@ -125,7 +126,7 @@ def write_triplets(cohort: str | Path, output: Path, pairing: str, cases: int | 
 
     Args:
         cohort: folder with ``datalist.json``.
-        output: JSON to write, in the form of :func:`~mededit_monai.datasets.pairing.pair_cases`.
+        output: JSON to write, in the form of :func:`~mededit_monai.datasets.pairing.triplets_of`.
         cases: how many masks; None, or more than there are, for all.
         seed: of the draws of scans and masks.
 
@@ -136,15 +137,8 @@ def write_triplets(cohort: str | Path, output: Path, pairing: str, cases: int | 
     Raises:
         InputError: a list or file that is missing, or too few scans.
     """
-    datalist = Path(cohort) / "datalist.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(prefix=f".{output.stem}_", suffix=".json", dir=output.parent)
-    os.close(handle)  # a name of its own: several shards may start at once
-    try:
-        pair_cases(datalist, scratch, pairing, seed=seed)
-        content = json.loads(Path(scratch).read_text())
-    finally:
-        os.unlink(scratch)
+    datalist = user_path(cohort) / "datalist.json"
+    content = triplets_of(datalist, output.parent, pairing, seed=seed)
     known = {case["case_id"]: case for case in read_datalist(datalist)}
     order = representative_order(read_datalist(datalist, "testing"), seed)[:cases]
     by_mask = {triplet["mask_case"]: triplet for triplet in content["testing"]}
@@ -160,9 +154,8 @@ def write_triplets(cohort: str | Path, output: Path, pairing: str, cases: int | 
         "partly_outside": sum(t["outside_share"] > 0 for t in triplets),
     }
     content |= {"counts": counts, "testing": triplets}
-    unfinished = output.with_name(f".{os.getpid()}_{output.name}")
-    write_json(unfinished, content)
-    os.replace(unfinished, output)
+    make_folder(output.parent)
+    write_json(output, content)  # in one go: several shards may start at once
     return counts
 
 
@@ -178,7 +171,7 @@ def real_images(cohort: str | Path) -> list[dict[str, Any]]:
     Raises:
         InputError: a test case without image or brain mask.
     """
-    place = Path(cohort) / "datalist.json"
+    place = user_path(cohort) / "datalist.json"
     found = []
     for case in read_datalist(place, "testing"):
         for key in ("image", "brain"):

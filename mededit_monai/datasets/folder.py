@@ -4,38 +4,21 @@
 
 from __future__ import annotations
 
-import csv
-import re
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from mededit_monai.datasets.bids import BidsFile, nearest_scans, owners, parse_name
 from mededit_monai.datasets.sources import Listing, SourceVolume, find_brain, nifti_files
+from mededit_monai.datasets.tables import read_table
 from mededit_monai.errors import InputError
+from mededit_monai.paths import user_path
 
 COLUMNS = ("case_id", "patient", "image", "pathology")
+_MASK_COLUMNS = ("pathology", "brain")
 
-_NAME = re.compile(r"(?P<entities>sub-[A-Za-z0-9]+_(?:[a-z]+-[A-Za-z0-9]+_)*)(?P<suffix>T1w|mask|dseg|roi)\.nii(\.gz)?")
-
-#: Entities that tell one scan of a subject from another; a mask may leave some out.
-_MATCHED = ("sub", "ses", "acq", "run", "space")
-
-
-@dataclass(frozen=True)
-class _File:
-    path: Path
-    entities: dict[str, str]
-    suffix: str
-
-    @property
-    def desc(self) -> str:
-        return self.entities.get("desc", "")
-
-    @property
-    def key(self) -> tuple[str | None, ...]:
-        return tuple(self.entities.get(name) for name in _MATCHED)
-
-    def goes_with(self, scan: _File) -> bool:
-        return all(mine is None or mine == its for mine, its in zip(self.key, scan.key))
+#: Endings of tables; a workbook is refused with a word.
+_TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".xls", ".ods")
 
 
 def find_folder(root: str | Path, brains: str | None = None, disease: str = "stroke") -> Listing:
@@ -45,8 +28,9 @@ def find_folder(root: str | Path, brains: str | None = None, disease: str = "str
     A table is a CSV file with the columns ``case_id``, ``patient``, ``image``, ``pathology`` and perhaps ``brain``;
     paths are relative to it. An empty ``pathology`` says that the scan shows no lesion. In a folder, ``cases.csv`` is
     that table; else scans are ``sub-…_T1w`` (``…_ce-gadolinium_T1w`` first for tumours), lesions ``…_label-L_…_mask``,
-    ``…_desc-lesion_mask`` or such (for tumours a ``_dseg`` with regions first), brain masks ``…_desc-brain_mask``.
-    ``…_desc-lesionfree_T1w``, as ``mededit simulate`` writes it, is a scan without lesion.
+    ``…_T1w_label-lesion_roi`` or such (for tumours a ``_dseg`` with regions first), brain masks ``…_desc-brain_mask``;
+    see :mod:`~mededit_monai.datasets.bids`. ``…_desc-lesionfree_T1w``, as ``mededit simulate`` writes it, is a scan
+    without lesion.
 
     Args:
         root: CSV file or folder.
@@ -54,11 +38,12 @@ def find_folder(root: str | Path, brains: str | None = None, disease: str = "str
         disease: stroke or tumor.
 
     Raises:
-        InputError: if there is no such table or folder, the table lacks a column, or nothing is found.
+        InputError: if there is no such table or folder, the table cannot be read or lacks a column, or none is found.
     """
-    root = Path(root)
-    table = root if root.suffix.lower() == ".csv" else root / "cases.csv"
-    if table.is_file() or table == root:
+    root = user_path(root)
+    is_table = root.is_file() or (root.suffix.lower() in _TABLES and not root.is_dir())
+    table = root if is_table else root / "cases.csv"
+    if is_table or table.is_file():
         return _table(table, brains)
     return _derivatives(root, brains, disease)
 
@@ -66,24 +51,22 @@ def find_folder(root: str | Path, brains: str | None = None, disease: str = "str
 def _table(path: Path, brains: str | None) -> Listing:
     if not path.is_file():
         raise InputError(f"{path}: not found; give a CSV file with the columns {', '.join(COLUMNS)} with --root.")
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-        if missing:
-            found = ", ".join(reader.fieldnames or ()) or "none"
-            raise InputError(
-                f"{path}: lacks the columns {', '.join(missing)} (found: {found}); name them in the first line."
-            )
-        rows = list(reader)
+    table = read_table(path)
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing:
+        found = ", ".join(table.columns) or "none"
+        raise InputError(
+            f"{path}: lacks the columns {', '.join(missing)} (found: {found}); name them in the first line."
+        )
     listing, patients = Listing(), {}
-    for number, row in enumerate(rows, start=2):
-        name = (row["case_id"] or "").strip()
+    for number, row in table.rows:
+        name = row["case_id"]
         if not name or name.startswith(".") or set(name) & set("/\\"):
             raise InputError(f"{path}: line {number} has case_id '{name}', wanted a name without slash or leading dot.")
         if not row["patient"] or not row["image"]:
             raise InputError(f"{path}: line {number} ('{name}') has no patient or no image; fill in both.")
-        files = {k: path.parent / row[k] if row.get(k) else None for k in ("image", "pathology", "brain")}
-        absent = [str(file) for file in files.values() if file is not None and not file.is_file()]
+        files = {k: path.parent / user_path(row[k]) if row.get(k) else None for k in ("image", *_MASK_COLUMNS)}
+        absent = [str(file) for file in files.values() if file is not None and not os.path.isfile(file)]
         if absent:
             listing.add_problem(name, f"{absent[0]}: not found (line {number} of {path}); correct the path.")
             continue
@@ -105,53 +88,107 @@ def _brain_by_name(scan: Path, root: Path, brains: str | None) -> Path | None:
 
 
 def _derivatives(root: Path, brains: str | None, disease: str) -> Listing:
-    files = [
-        _File(path, *_parsed(match)) for path in nifti_files(root, "scans") if (match := _NAME.fullmatch(path.name))
-    ]
-    masks = [file for file in files if file.suffix != "T1w"]
-    of_subject: dict[str, list[_File]] = {}
-    for mask in masks:
-        of_subject.setdefault(mask.entities["sub"], []).append(mask)
+    of_subject: dict[str, list[BidsFile]] = {}
+    for path in nifti_files(root, "scans"):
+        file = parse_name(path)
+        if file is not None:
+            of_subject.setdefault(file.entities["sub"], []).append(file)
     listing = Listing()
-    for scan in _scans([file for file in files if file.suffix == "T1w"], disease):
-        free = scan.desc.startswith("lesionfree")
-        name = "_".join(f"{k}-{v}" for k, v in scan.entities.items() if k != "ce")
-        own = [mask for mask in of_subject.get(scan.entities["sub"], ()) if mask.goes_with(scan)]
-        brain = [m for m in own if m.suffix == "mask" and m.desc == ("lesionfreebrain" if free else "brain")]
-        brain_path = brain[0].path if brain else find_brain(scan.path, root, brains)
-        patient = f"sub-{scan.entities['sub']}"
-        if free:
-            listing.volumes.append(SourceVolume(name, patient, scan.path, None, False, brain_path))
-            continue
-        lesions = [mask for mask in own if _is_lesion(mask)]
-        regions = [mask for mask in lesions if mask.suffix == "dseg"] if disease == "tumor" else []
-        lesions = regions or [mask for mask in lesions if mask.suffix != "dseg"]
-        if len(lesions) == 1:
-            labelled = True if regions else None if disease == "tumor" else False
-            listing.volumes.append(SourceVolume(name, patient, scan.path, lesions[0].path, labelled, brain_path))
-        elif lesions:
-            found = ", ".join(mask.path.name for mask in lesions)
-            listing.add_problem(
-                name,
-                f"{scan.path}: has {len(lesions)} lesion masks ({found}), wanted one; name the right one in a CSV.",
-            )
-        else:
-            listing.add_problem(
-                name,
-                f"{scan.path}: has no lesion mask, wanted {patient}_…_label-L_mask.nii.gz; list scans without lesion "
-                f"in a CSV, with an empty pathology.",
-            )
+    for files in of_subject.values():
+        scans = _scans([file for file in files if file.is_scan], disease)
+        brain_masks = [file for file in files if file.is_brain]
+        for free in (scan for scan in scans if scan.is_free):
+            brain = _brain(free, scans, brain_masks, root, brains)
+            listing.volumes.append(SourceVolume(_name(free), _patient(free), free.path, None, False, brain))
+        sick = [scan for scan in scans if not scan.is_free]
+        lesions = [file for file in files if file.is_lesion and (disease == "tumor" or file.suffix != "dseg")]
+        own = _lesions_of(sick, lesions, listing)
+        for scan in (scan for scan in sick if scan.path in own):
+            brain = _brain(scan, scans, brain_masks, root, brains)
+            _list_scan(listing, scan, own, sick, brain, disease)
     return listing.settle(root, "sub-…_T1w.nii.gz, and no cases.csv")
 
 
-def _parsed(match: re.Match) -> tuple[dict[str, str], str]:
-    pairs = (part.split("-", 1) for part in match["entities"].rstrip("_").split("_"))
-    return {key: value for key, value in pairs}, match["suffix"]
+def _lesions_of(scans: Sequence[BidsFile], lesions: Sequence[BidsFile], listing: Listing) -> dict[Path, list[BidsFile]]:
+    """Masks of every scan, perhaps none; scans that share a mask and cannot be told apart are noted and left out."""
+    own: dict[Path, list[BidsFile]] = {scan.path: [] for scan in scans}
+    unclear: set[Path] = set()
+    for mask in lesions:
+        found = owners(mask, scans)
+        if len({scan.path.name for scan in found}) < 2:
+            for scan in found:
+                own[scan.path].append(mask)
+            continue
+        unclear |= {scan.path for scan in found}
+        names = " or ".join(sorted((scan.path.name for scan in found), key=len))
+        listing.add_problem(
+            min((_name(scan) for scan in found), key=len),
+            f"{mask.path}: can belong to {names}, wanted one scan; name the right one in a CSV.",
+        )
+    return {path: masks for path, masks in own.items() if path not in unclear}
 
 
-def _scans(scans: list[_File], disease: str) -> list[_File]:
+def _list_scan(
+    listing: Listing,
+    scan: BidsFile,
+    own: dict[Path, list[BidsFile]],
+    scans: Sequence[BidsFile],
+    brain: Path | None,
+    disease: str,
+) -> None:
+    """Note a scan with its lesion mask, or why it cannot be used."""
+    name, patient = _name(scan), _patient(scan)
+    left_out = [max(mask.left_out(scan), 0) for mask in own[scan.path]]
+    lesions = [mask for mask, missing in zip(own[scan.path], left_out) if missing == min(left_out)]
+    lesions = [mask for mask in lesions if mask.names_lesion] or lesions
+    regions = [mask for mask in lesions if mask.suffix == "dseg"] if disease == "tumor" else []
+    lesions = regions or lesions
+    others = (other for other in scans if other is not scan and own.get(other.path) != [])
+    other = next((s for s in others if scan.is_version_of(s) or s.is_version_of(scan)), None)
+    if len(lesions) == 1:
+        labelled = True if regions else None if disease == "tumor" else False
+        listing.volumes.append(SourceVolume(name, patient, scan.path, lesions[0].path, labelled, brain))
+    elif lesions:
+        found = ", ".join(mask.path.name for mask in lesions)
+        listing.add_problem(
+            name,
+            f"{scan.path}: has {len(lesions)} lesion masks ({found}), wanted one; name the right one in a CSV.",
+        )
+    elif other is not None:
+        listing.ignored[name] = f"is another version of {other.path.name}, to which the lesion mask belongs"
+    else:
+        listing.add_problem(
+            name,
+            f"{scan.path}: has no lesion mask, wanted {patient}_…_label-L_mask.nii.gz; list scans without lesion "
+            f"in a CSV, with an empty pathology.",
+        )
+
+
+def _brain(
+    scan: BidsFile, scans: Sequence[BidsFile], masks: Sequence[BidsFile], root: Path, brains: str | None
+) -> Path | None:
+    """The brain mask that names the scan most closely; of several the one in its folder, then BIDS's own name."""
+    alike = [other for other in scans if other.is_free == scan.is_free]
+    own = [mask for mask in masks if mask.is_free == scan.is_free and scan in nearest_scans(mask, alike)]
+    if not own:
+        return find_brain(scan.path, root, brains)
+    return min(
+        (max(mask.left_out(scan), 0), mask.path.parent != scan.path.parent, not mask.desc.endswith("brain"), mask.path)
+        for mask in own
+    )[-1]
+
+
+def _name(scan: BidsFile) -> str:
+    return "_".join(f"{key}-{value}" for key, value in scan.entities.items() if key != "ce")
+
+
+def _patient(scan: BidsFile) -> str:
+    return f"sub-{scan.entities['sub']}"
+
+
+def _scans(scans: Sequence[BidsFile], disease: str) -> list[BidsFile]:
     """Of scans with and without contrast agent of the same session: those that fit the disease."""
-    groups: dict[tuple, list[_File]] = {}
+    groups: dict[tuple, list[BidsFile]] = {}
     for scan in scans:
         groups.setdefault((*scan.key, scan.desc), []).append(scan)
     chosen = []
@@ -159,11 +196,3 @@ def _scans(scans: list[_File], disease: str) -> list[_File]:
         fitting = [scan for scan in group if ("ce" in scan.entities) == (disease == "tumor")]
         chosen += fitting or group
     return chosen
-
-
-def _is_lesion(mask: _File) -> bool:
-    desc, label = mask.desc.lower(), mask.entities.get("label", "").lower()
-    if "brain" in desc or "ventricle" in desc or desc.startswith("lesionfree"):
-        return False
-    named = any(word in desc or word in label for word in ("lesion", "tumor", "tumour", "stroke", "infarct"))
-    return named or label == "l" or mask.suffix == "roi"

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mededit_monai.datasets.brats_labels import ambiguous_label_4, refuse_other_labels
 from mededit_monai.datasets.sources import SourceVolume
 from mededit_monai.errors import InputError
 from mededit_monai.transforms.brain import brain_from_background
@@ -21,6 +22,7 @@ from mededit_monai.transforms.nifti import (
     is_marked_synthetic,
     read_volume,
     require_same_grid,
+    whole_values,
 )
 
 BRAIN_MASKS_PAGE = "docs/how_to/brain_masks.md"
@@ -45,7 +47,8 @@ class LoadedVolume:
         marked: bool, the whole pathology mask, also where it lies outside the brain.
         labels: uint8, 1 to 3 for tumour regions; None where the mask is binary.
         facts: ``brain_source``, ``outside_share`` (of the pathology, outside the brain), ``label_4`` (whether it was
-            mapped to 3), ``synthetic`` (whether the scan's header says so).
+            mapped to 3), ``synthetic`` (whether the scan's header says so); ``warnings``, sentences, where there are
+            any.
     """
 
     scan: Volume
@@ -75,10 +78,10 @@ def load_source(source: SourceVolume, disease: str) -> tuple[LoadedVolume | None
     scan = _attempt(problems, _scan, source)
     mask = _attempt(problems, _mask, source, disease) if source.pathology else None
     brain_file = _attempt(problems, _brain_file, source) if source.brain else None
-    if scan is not None:
-        for volume in (mask and mask[0], brain_file and brain_file[0]):
-            if volume:
-                _attempt(problems, require_same_grid, volume, scan)
+    warnings = list(scan.warnings) if scan is not None else []
+    for volume in (mask and mask[0], brain_file and brain_file[0]):
+        if volume and scan is not None:
+            warnings += [*volume.warnings, _attempt(problems, require_same_grid, volume, scan)]
     if scan is None or problems:
         return None, problems
     if brain_file is not None:
@@ -99,6 +102,10 @@ def load_source(source: SourceVolume, disease: str) -> tuple[LoadedVolume | None
         "label_4": bool(mask and mask[2]),
         "synthetic": is_marked_synthetic(source.scan),
     }
+    doubt = ambiguous_label_4([4], source.pathology) if mask and mask[2] else None
+    warnings += [f"{mask[0].path.name}: {doubt}"] if doubt else []
+    if any(warnings):
+        facts["warnings"] = [sentence for sentence in warnings if sentence]
     labels = mask[1] if mask and mask[3] else None
     return LoadedVolume(scan, brain, marked, labels, facts), []
 
@@ -140,23 +147,20 @@ def _scan(source: SourceVolume) -> Volume:
 def _mask(source: SourceVolume, disease: str) -> tuple[Volume, np.ndarray, bool, bool]:
     """Volume, uint8 labels 0 to 3 (0 and 1 for a binary mask), whether label 4 was mapped, whether it holds regions."""
     volume = read_volume(source.pathology)
-    values = set(np.unique(volume.data).tolist())
+    data = whole_values(volume)
+    values = set(np.unique(data).tolist())
     binary = disease == "stroke" or (source.labelled is None and any(values <= set(b) for b in BINARY))
     if values == {0}:
-        return volume, np.zeros(volume.data.shape, np.uint8), False, source.labelled is True
+        return volume, np.zeros(data.shape, np.uint8), False, source.labelled is True
     if binary:
         return volume, binary_mask(volume, BINARY).astype(np.uint8), False, False
-    if {3, 4} <= values:
-        raise InputError(
-            f"{volume.path}: holds label 4 beside label 3, wanted {{0, 1, 2, 3}} or {{0, 1, 2, 4}}; both mean "
-            f"enhancing tumour, so find out which release it comes from."
-        )
+    refuse_other_labels(volume.path, values, regions=True)
     if not any(values <= set(allowed) for allowed in TUMOR_LABELS):
         shown = ", ".join(f"{v:g}" for v in sorted(values)[:8]) + (", …" if len(values) > 8 else "")
         raise InputError(
             f"{volume.path}: holds the values {shown}, wanted {{0, 1, 2, 3}} or {{0, 1, 2, 4}}; give BraTS's regions."
         )
-    labels = volume.data.astype(np.uint8)
+    labels = data.astype(np.uint8)
     labels[labels == 4] = 3
     return volume, labels, 4 in values, True
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 
 from mededit_monai import __version__
@@ -18,8 +17,11 @@ from mededit_monai.datasets.dataset_facts import NOTE
 from mededit_monai.datasets.splits import seeded
 from mededit_monai.diseases import STRATA
 from mededit_monai.errors import InputError, require_choice, require_whole
-from mededit_monai.paths import write_json
-from mededit_monai.reports.provenance import sha256
+from mededit_monai.io.atomic import json_bytes
+from mededit_monai.io.hashing import sha256
+from mededit_monai.io.outputs import require_apart, require_writable, write_output
+from mededit_monai.paths import user_path
+from mededit_monai.transforms.nifti import read_array
 
 PAIRINGS = ("thesis", "paired")
 
@@ -32,10 +34,40 @@ _TRUTH_KEYS = ("image", "brain", "ventricles", "prior_ventricles", "tissue", "pr
 
 
 def pair_cases(
-    datalist: str | Path, output: str | Path, pairing: str = "thesis", per_mask: int = 1, seed: int = 0
+    datalist: str | Path,
+    output: str | Path,
+    pairing: str = "thesis",
+    per_mask: int = 1,
+    seed: int = 0,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """
-    Write triplets as a datalist for editing.
+    Write triplets as a datalist for editing, see :func:`triplets_of`.
+
+    Args:
+        output: JSON to write; its paths are relative to it.
+        overwrite: whether another list that mededit wrote there may be replaced.
+
+    Returns:
+        what was counted: ``triplets``, ``strata``, ``priors_used``, ``warnings`` (mask more than 10 % outside the
+        brain), ``partly_outside`` and ``largest_outside_share``.
+
+    Raises:
+        InputError: as :func:`triplets_of`, or a file that is an input or not ours in the output's place.
+    """
+    datalist, output = user_path(datalist), user_path(output)
+    _require_place(datalist, output)
+    content = triplets_of(datalist, output.parent, pairing, per_mask, seed)
+    write_output(output, json_bytes(content), overwrite)
+    counts: dict[str, Any] = content["counts"]
+    return counts
+
+
+def triplets_of(
+    datalist: str | Path, folder: str | Path, pairing: str = "thesis", per_mask: int = 1, seed: int = 0
+) -> dict[str, Any]:
+    """
+    Triplets as the content of a datalist for editing.
 
     ``thesis``: every mask of the list ``testing`` goes with ``per_mask`` scans without lesion of other patients, drawn
     at random from ``lesion_free_testing`` or, where there is no such list, from the priors of ``testing``. A scan is
@@ -44,15 +76,11 @@ def pair_cases(
 
     Args:
         datalist: of a prepared data set or a simulated cohort.
-        output: JSON to write; its paths are relative to it.
+        folder: that the list will lie in; paths are relative to it.
         seed: of the draws.
 
-    Returns:
-        what was counted: ``triplets``, ``strata``, ``priors_used``, ``warnings`` (mask more than 10 % outside the
-        brain), ``partly_outside`` and ``largest_outside_share``.
-
     Raises:
-        InputError: a list or file that is missing, or too few priors.
+        InputError: a list or file that is missing or damaged, or too few priors.
     """
     require_choice("pairing", pairing, PAIRINGS)
     require_whole("per_mask", per_mask, 1)
@@ -67,9 +95,7 @@ def pair_cases(
         triplets = [_same_case(case, datalist) for case in cases]
     else:
         triplets = _drawn(masks, _priors(datalist), per_mask, seed, datalist)
-    target = Path(output)
-    facts = _counts(triplets)
-    content = {
+    return {
         "name": f"triplets ({pairing})",
         "description": f"Prior scan, its brain mask, a test pathology mask. mededit_monai {__version__}. {NOTE}",
         "pairing": pairing,
@@ -77,12 +103,17 @@ def pair_cases(
         "seed": seed,
         "datalist": Path(datalist).name,
         "datalist_sha256": sha256(datalist),
-        "counts": facts,
-        "testing": [_relative(triplet, target.parent) for triplet in triplets],
+        "counts": _counts(triplets),
+        "testing": [_relative(triplet, Path(folder)) for triplet in triplets],
     }
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_json(target, content)
-    return facts
+
+
+def _require_place(datalist: Path, output: Path) -> None:
+    """Refuse a place that cannot be written to, before anything is computed."""
+    if output.exists():  # what is not there yet is no input
+        files = {case[key] for case in read_datalist(datalist) for key in FILE_KEYS if case.get(key)}
+        require_apart(output, [datalist, *files])
+    require_writable(output, overwrite=True)  # whether our own list may be replaced, its content decides
 
 
 def outside_share(pathology: np.ndarray, brain: np.ndarray) -> float:
@@ -125,16 +156,14 @@ def _drawn(
     triplets = []
     for mask in masks:
         deck, chosen = decks[_stratum(mask)], 0
-        pathology = _array(mask["pathology"])
+        pathology = _mask(mask["pathology"])
         for prior in deck.by_turn(mask):
             if chosen == per_mask:
                 break
-            brain = brains.setdefault(prior["prior_brain"], _array(prior["prior_brain"]))
-            if brain.shape != pathology.shape:
-                raise InputError(
-                    f"{mask['pathology']}: has shape {pathology.shape}, but {prior['prior_brain']} has {brain.shape}; "
-                    f"prepare both with the same options."
-                )
+            if prior["prior_brain"] not in brains:
+                brains[prior["prior_brain"]] = read_array(prior["prior_brain"])
+            brain = brains[prior["prior_brain"]]
+            _require_same_shape(mask["pathology"], pathology, prior["prior_brain"], brain)
             share = outside_share(pathology, brain)
             if share == 1:  # the editor would refuse it
                 continue
@@ -166,7 +195,9 @@ def _triplet(mask: Mapping[str, Any], prior: Mapping[str, Any], share: float) ->
 
 def _same_case(case: Mapping[str, Any], datalist: str | Path) -> dict[str, Any]:
     _require_files(case, ("prior", "prior_brain", "image"), datalist)
-    share = outside_share(_array(case["pathology"]), _array(case["prior_brain"]))
+    pathology, brain = _mask(case["pathology"]), read_array(case["prior_brain"])
+    _require_same_shape(case["pathology"], pathology, case["prior_brain"], brain)
+    share = outside_share(pathology, brain)
     triplet = _triplet(case, case, share) | {"case_id": case["case_id"]}
     return triplet | {key: case[key] for key in _TRUTH_KEYS if case.get(key)}
 
@@ -207,10 +238,19 @@ def _stratum(case: Mapping[str, Any]) -> str:
 
 
 def _relative(triplet: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    return {
-        k: Path(os.path.relpath(v, folder.resolve())).as_posix() if k in FILE_KEYS else v for k, v in triplet.items()
-    }
+    return {k: Path(os.path.relpath(v, folder)).as_posix() if k in FILE_KEYS else v for k, v in triplet.items()}
 
 
-def _array(path: str) -> np.ndarray:
-    return np.asarray(nib.load(path).dataobj)
+def _mask(path: str) -> np.ndarray:
+    mask = read_array(path)
+    if not (mask > 0).any():
+        raise InputError(f"{path}: is empty (every voxel is 0), wanted a lesion; take the case out of the list.")
+    return mask
+
+
+def _require_same_shape(path: str, pathology: np.ndarray, brain_path: str, brain: np.ndarray) -> None:
+    if brain.shape != pathology.shape:
+        raise InputError(
+            f"{path}: has shape {pathology.shape}, but {brain_path} has {brain.shape}; prepare both with the same "
+            f"options."
+        )

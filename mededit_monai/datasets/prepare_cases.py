@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,12 @@ from mededit_monai.datasets.recipe import DatasetRecipe, chosen_slices
 from mededit_monai.datasets.sources import SourceVolume
 from mededit_monai.diseases import DISEASES
 from mededit_monai.errors import InputError
-from mededit_monai.paths import write_json
-from mededit_monai.reports.provenance import sha256
+from mededit_monai.io.atomic import write_json
+from mededit_monai.io.finished import finished_folder, is_complete, require_own_folder
+from mededit_monai.io.hashing import sha256
+from mededit_monai.io.outputs import make_folder
 from mededit_monai.transforms.conditions import REGION_LABELS
-from mededit_monai.transforms.nifti import PREPARED_NOTE, SYNTHETIC_NOTE, replace_folder, save_image
+from mededit_monai.transforms.nifti import PREPARED_NOTE, SYNTHETIC_NOTE, save_image
 from mededit_monai.transforms.slices import AxialSlicesd
 from mededit_monai.transforms.volumes import ModelBlock, model_image
 
@@ -30,27 +31,46 @@ OUTSIDE = "pathology outside the brain only"
 NO_CORE = "pathology without necrotic core"
 
 
-def check_volume(source: SourceVolume, recipe: DatasetRecipe) -> list[Problem]:
-    """Read a volume as :func:`make_volume` will, and say what is wrong with it."""
+def check_volume(source: SourceVolume, recipe: DatasetRecipe, strict: bool = False) -> list[Problem]:
+    """
+    Read a volume as :func:`make_volume` will, and say what is wrong with it.
+
+    Args:
+        strict: whether a warning is a problem too.
+    """
     loaded, problems = load_source(source, recipe.condition or "")
     if loaded is not None:
         try:
             _check_use(source, loaded, recipe)
         except InputError as error:
             problems = [Problem(str(error))]
+        if strict and not problems:
+            problems = warnings_as_problems(loaded.facts)
     return problems
 
 
-def make_volume(root: Path, source: SourceVolume, recipe: DatasetRecipe) -> dict[str, Any]:
+def warnings_as_problems(record: Mapping[str, Any]) -> list[Problem]:
+    """What ``--strict`` makes of a volume's ``warnings``."""
+    return [
+        Problem(f"{sentence.removesuffix('.')}; refused, since --strict was given.")
+        for sentence in record.get("warnings", ())
+    ]
+
+
+def make_volume(root: Path, source: SourceVolume, recipe: DatasetRecipe, overwrite: bool = False) -> dict[str, Any]:
     """
     Make the cases of a volume that :func:`check_volume` finds nothing wrong with.
 
     Args:
         root: the prepared data set; gets ``cases/<case_id>/*.nii[.gz]`` and, when these are there,
             ``volumes/<volume_id>.json``.
+        overwrite: whether files of a case that were changed by hand may be replaced.
 
     Returns:
         the content of that JSON file.
+
+    Raises:
+        InputError: a volume that cannot be used, a case's folder with something in it that is not ours to replace.
     """
     loaded, problems = load_source(source, recipe.condition or "")
     if loaded is None:
@@ -61,7 +81,7 @@ def make_volume(root: Path, source: SourceVolume, recipe: DatasetRecipe) -> dict
         if arrays is None:
             left_out[facts["case_id"]] = facts["reason"]
             continue
-        files = _write_case(root, facts["case_id"], arrays, recipe, loaded.facts["synthetic"])
+        files = _write_case(root, facts["case_id"], arrays, recipe, loaded.facts["synthetic"], overwrite)
         cases.append(facts | {"files": files})
     record = {
         "volume_id": source.volume_id,
@@ -73,32 +93,50 @@ def make_volume(root: Path, source: SourceVolume, recipe: DatasetRecipe) -> dict
         "cases": cases,
         "left_out": left_out,
     }
-    place = _record_path(root, source)
-    place.parent.mkdir(parents=True, exist_ok=True)
+    place = root / record_name(source)
+    make_folder(place.parent)
     write_json(place, record)
     return record
 
 
 def finished_volume(root: Path, source: SourceVolume) -> dict[str, Any] | None:
-    """What :func:`make_volume` wrote, if the input files have not changed since and no file is missing; else None."""
+    """What :func:`make_volume` wrote, if the input files have not changed since and every file is whole; else None."""
     try:
-        record = json.loads(_record_path(root, source).read_text())
-    except (OSError, ValueError):
+        record: dict[str, Any] = json.loads((root / record_name(source)).read_bytes())
+        inputs = {role: entry["sha256"] for role, entry in record["inputs"].items()}
+        cases = {case["case_id"]: [Path(name).name for name in case["files"].values()] for case in record["cases"]}
+        patient = record["patient"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # absent, or not as it was written
         return None
-    inputs = {role: entry["sha256"] for role, entry in record["inputs"].items()}
     if inputs != {role: sha256(path) for role, path in source.files().items() if path.is_file()}:
         return None
-    there = all((root / name).is_file() for case in record["cases"] for name in case["files"].values())
-    return record if there and record["patient"] == source.patient else None
+    whole = all(is_complete(root / "cases" / case_id, files) for case_id, files in cases.items())
+    return record if whole and patient == source.patient else None
 
 
-def _record_path(root: Path, source: SourceVolume) -> Path:
-    return root / "volumes" / f"{source.volume_id}.json"
+def require_own_cases(root: Path, source: SourceVolume, overwrite: bool) -> None:
+    """
+    Before a volume is made again: see that its cases are ours to replace.
+
+    Raises:
+        InputError: something in a case's folder is somebody's.
+    """
+    try:
+        cases = [str(case["case_id"]) for case in json.loads((root / record_name(source)).read_bytes())["cases"]]
+    except (OSError, ValueError, KeyError, TypeError):  # nothing known of it; each folder is looked at when it is made
+        return
+    for case_id in cases:
+        require_own_folder(root / "cases" / case_id, overwrite)
+
+
+def record_name(source: SourceVolume) -> str:
+    """The JSON file of a volume, relative to the prepared data set."""
+    return f"volumes/{source.volume_id}.json"
 
 
 def _check_use(source: SourceVolume, loaded: LoadedVolume, recipe: DatasetRecipe) -> None:
     if recipe.spatial_dims == 2:
-        chosen_slices(recipe, loaded.pathology, source.scan)
+        chosen_slices(recipe, loaded.pathology, loaded.brain, source.scan)
     if recipe.require_core and loaded.labels is None and loaded.marked.any():
         raise InputError(
             f"{source.pathology}: holds a binary mask, but --require_core asks for label 1 (necrotic core); give a map "
@@ -111,7 +149,7 @@ def _slices(
 ) -> Iterator[tuple[dict, dict[str, np.ndarray] | None]]:
     """Facts and arrays of every slice asked for; no arrays, but a reason, for one that yields no case."""
     disease, inside = DISEASES[recipe.condition or ""], loaded.pathology
-    for z in chosen_slices(recipe, inside, source.scan):
+    for z in chosen_slices(recipe, inside, loaded.brain, source.scan):
         facts: dict[str, Any] = {"case_id": f"{source.volume_id}_z{z:03d}", "slice_index": int(z)}
         if not loaded.brain[:, :, z].any():
             yield facts | {"reason": NO_BRAIN}, None
@@ -178,22 +216,26 @@ def _regions_3d(block: ModelBlock, labels: np.ndarray, pathology: np.ndarray) ->
 
 
 def _write_case(
-    root: Path, case_id: str, arrays: Mapping[str, np.ndarray], recipe: DatasetRecipe, synthetic: bool
+    root: Path,
+    case_id: str,
+    arrays: Mapping[str, np.ndarray],
+    recipe: DatasetRecipe,
+    synthetic: bool,
+    overwrite: bool,
 ) -> dict[str, str]:
-    """Write a case's folder and rename it when it is whole; returns key → path relative to ``root``."""
+    """Write a case's folder, which appears when it is whole; returns key → path relative to ``root``."""
     from mededit_monai.simulation.files import model_affine
 
     ending = "nii" if recipe.spatial_dims == 2 else "nii.gz"
     # Every case gets the same affine, that of the window: masks of one patient are laid over another's scan.
     affine = model_affine(DISEASES[recipe.condition or ""].pixel_mm, recipe.spatial_dims)
-    final, unfinished = root / "cases" / case_id, root / "cases" / f".{case_id}"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    for key, array in arrays.items():
-        data = np.asarray(array, dtype=np.float32 if key in ("image", "prior") else np.uint8)
-        data = data[..., None] if data.ndim == 2 else data
-        save_image(data, affine, unfinished / f"{key}.{ending}", SYNTHETIC_NOTE if synthetic else PREPARED_NOTE)
-    replace_folder(unfinished, final)
+    with finished_folder(root / "cases" / case_id, overwrite, clear=False) as unfinished:
+        for key, array in arrays.items():
+            data = np.asarray(array, dtype=np.float32 if key in ("image", "prior") else np.uint8)
+            if not np.isfinite(data).all():
+                raise InputError(f"{case_id}: its {key} would hold NaN or infinite values; leave the volume out.")
+            data = data[..., None] if data.ndim == 2 else data
+            save_image(data, affine, unfinished / f"{key}.{ending}", SYNTHETIC_NOTE if synthetic else PREPARED_NOTE)
     return {key: f"cases/{case_id}/{key}.{ending}" for key in arrays}
 
 

@@ -5,28 +5,43 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from mededit_monai.datasets.dataset_facts import datalist_of, dataset_facts, strata_and_splits
 from mededit_monai.datasets.integrity import Problem, complaint
-from mededit_monai.datasets.prepare_cases import check_volume, finished_volume, make_volume
+from mededit_monai.datasets.prepare_cases import (
+    check_volume,
+    finished_volume,
+    make_volume,
+    record_name,
+    require_own_cases,
+    warnings_as_problems,
+)
 from mededit_monai.datasets.recipe import DatasetRecipe
-from mededit_monai.datasets.sources import SourceVolume
-from mededit_monai.errors import InputError
-from mededit_monai.paths import write_json
+from mededit_monai.datasets.sources import Listing, SourceVolume
+from mededit_monai.errors import InputError, require_whole, say
+from mededit_monai.io.atomic import json_bytes, remove_unfinished
+from mededit_monai.io.claims import RUNS, claim
+from mededit_monai.io.finished import remove_listed
+from mededit_monai.io.outputs import MARKER, OutputFolder, list_files, require_apart, written_files
+from mededit_monai.paths import user_path
+from mededit_monai.simulation.pool import MOST_WORKERS, one_thread, results
 
 #: Raise it whenever the same recipe and the same files give other bytes.
 PREPARATION_VERSION = 1
+
+#: Files of a prepared data set that are about all of it.
+SET_FILES = ("recipe.json", "datalist.json", "dataset.json", "report.html")
+
+#: Warnings that are said one by one at the end of a run.
+MOST_WARNINGS = 10
 
 
 @dataclass
@@ -40,7 +55,13 @@ class Prepared:
 
 
 def prepare_dataset(
-    recipe: DatasetRecipe, output: str | Path, workers: int = 1, skip_bad: bool = False, progress: bool = True
+    recipe: DatasetRecipe,
+    output: str | Path,
+    workers: int = 1,
+    skip_bad: bool = False,
+    progress: bool = True,
+    strict: bool = False,
+    overwrite: bool = False,
 ) -> Prepared:
     """
     Prepare a data set, or the part of it that an earlier run did not finish.
@@ -52,22 +73,51 @@ def prepare_dataset(
         workers: processes; the bytes written do not depend on their number.
         skip_bad: leave volumes out that cannot be used, and record them, instead of refusing.
         progress: bars on stderr.
+        strict: whether a volume with a warning counts as one that cannot be used.
+        overwrite: whether prepared files that were changed by hand may be replaced.
 
     Raises:
         InputError: an option that cannot be used, all that is wrong with the volumes, a folder that holds something
-            else, or data in which no slice shows pathology.
+            else or lies among the inputs, or data in which no slice shows pathology.
     """
     recipe.check()
-    if workers < 1:
-        raise InputError(f"--workers: got {workers}, wanted at least 1.")
-    root = Path(output)
-    _require_free(root, recipe)
+    require_whole("workers", workers, 1, most=MOST_WORKERS)
+    recipe = replace(
+        recipe,
+        root=str(user_path(recipe.root)),
+        brains=None if recipe.brains is None else str(user_path(recipe.brains)),
+    )
+    root = user_path(output)
+    _require_outside(root, recipe)
+    _require_free(root, recipe, overwrite)
     listing = recipe.find()
+    require_apart(root, _inputs(recipe, listing))
+    with claim(root):
+        _require_free(root, recipe, overwrite)  # once more: another run may just have ended
+        return _prepare(root, recipe, listing, workers, skip_bad, progress, strict, overwrite)
+
+
+def _prepare(
+    root: Path,
+    recipe: DatasetRecipe,
+    listing: Listing,
+    workers: int,
+    skip_bad: bool,
+    progress: bool,
+    strict: bool,
+    overwrite: bool,
+) -> Prepared:
     records = {v.volume_id: record for v in listing.volumes if (record := finished_volume(root, v))}
     todo = [volume for volume in listing.volumes if volume.volume_id not in records]
+    for volume in todo:
+        require_own_cases(root, volume, overwrite)
     problems = {name: [Problem(s) for s in sentences] for name, sentences in listing.problems.items()}
-    checks = list(_each(partial(check_volume, recipe=recipe), todo, workers, "checking", progress))
-    problems |= {volume.volume_id: found for volume, found in zip(todo, checks) if found}
+    check = partial(check_volume, recipe=recipe, strict=strict)
+    with closing(_each(check, todo, workers, "checking", progress)) as checks:
+        problems |= {volume.volume_id: found for volume, found in zip(todo, checks) if found}
+    if strict:
+        problems |= {name: found for name, record in records.items() if (found := warnings_as_problems(record))}
+        records = {name: record for name, record in records.items() if name not in problems}
     total = len(listing.volumes) + len(listing.problems)
     if problems and not skip_bad:
         raise InputError(complaint(problems, total, recipe.root))
@@ -75,57 +125,124 @@ def prepare_dataset(
     if not todo and not records:
         raise InputError(f"{recipe.root}: none of its {total + len(listing.ignored)} volumes can be used; see --root.")
 
-    root.mkdir(parents=True, exist_ok=True)
-    write_json(root / "recipe.json", _identity(recipe))
-    make = partial(_make, root=root, recipe=recipe)
-    records |= {r["volume_id"]: r for r in _each(make, todo, workers, "preparing", progress)}
-    used = [records[v.volume_id] for v in listing.volumes if v.volume_id in records]
+    folder = OutputFolder(root)
+    made = [record_name(volume) for volume in todo]
+    folder.reserve([*SET_FILES, *made])
+    folder.write({"recipe.json": json_bytes(_identity(recipe))})
+    if made:
+        list_files(root, dict.fromkeys(made))  # while they are made again, their old digests say nothing
+    make = partial(_make, root=root, recipe=recipe, overwrite=overwrite)
+    with _swept(root), closing(_each(make, todo, workers, "preparing", progress)) as new:
+        records |= {r["volume_id"]: r for r in new}
+    used = [records[v.volume_id] for v in _used(listing, records)]
     splits = strata_and_splits(recipe, used)
     left_out = {name: [p.sentence for p in found] for name, found in problems.items()}
-    facts = _identity(recipe) | dataset_facts(recipe, used, splits, _without_paths(left_out, recipe), listing.ignored)
+    warnings = _without_paths({r["volume_id"]: r["warnings"] for r in used if r.get("warnings")}, recipe)
+    left_out = _without_paths(left_out, recipe)
+    facts = _identity(recipe) | dataset_facts(recipe, used, splits, left_out, listing.ignored, warnings)
     facts["skip_bad"] = skip_bad
-    write_json(root / "datalist.json", datalist_of(recipe, used, splits, facts))
-    write_json(root / "dataset.json", facts)
-    from mededit_monai.reports.dataset_report import write_report
+    from mededit_monai.reports.dataset_report import report_page
 
-    write_report(root, facts, splits.cases)
+    contents = {
+        "datalist.json": json_bytes(datalist_of(recipe, used, splits, facts)),
+        "dataset.json": json_bytes(facts),
+        "report.html": report_page(root, facts, splits.cases).encode("utf-8", "surrogateescape"),
+    }
+    folder.write(contents | {name: (root / name).read_bytes() for name in map(record_name, _used(listing, records))})
+    _say_warnings(warnings)
     return Prepared(root / "datalist.json", len(todo), len(used) - len(todo), facts)
+
+
+@contextmanager
+def _swept(root: Path) -> Iterator[None]:
+    """What a process that was killed left half-written goes, now and if this run ends early."""
+    folders = (root, root / "cases", root / "volumes")
+    for folder in folders:
+        remove_unfinished(folder)
+    for old in (root / "cases").glob(".*.old"):  # a case that was just being replaced; it is made again
+        remove_listed(old)
+    try:
+        yield
+    except BaseException:
+        for folder in folders:
+            remove_unfinished(folder)
+        raise
+
+
+def _used(listing: Listing, records: Mapping[str, Any]) -> list[SourceVolume]:
+    return [volume for volume in listing.volumes if volume.volume_id in records]
+
+
+def _say_warnings(warnings: Mapping[str, Sequence[str]]) -> None:
+    lines = [f"{name}: warning: {sentence}" for name, found in warnings.items() for sentence in found]
+    for line in lines[:MOST_WARNINGS]:
+        say(line)
+    if len(lines) > MOST_WARNINGS:
+        say(f"… and {len(lines) - MOST_WARNINGS} more warnings, see dataset.json")
+
+
+def _inputs(recipe: DatasetRecipe, listing: Listing) -> list[Path]:
+    """Everything that is read."""
+    brains = [Path(recipe.brains)] if recipe.brains is not None and Path(recipe.brains).is_dir() else []
+    return [Path(recipe.root), *brains, *(path for volume in listing.volumes for path in volume.files().values())]
+
+
+def _require_outside(root: Path, recipe: DatasetRecipe) -> None:
+    """Refuse an output in a folder that is searched for data, where a later run would take it for some."""
+    data = Path(recipe.root)
+    if not data.is_dir() or (recipe.source == "folder" and (data / "cases.csv").is_file()):
+        return  # a table names its files
+    require_apart(root, [data])
+    if data.resolve() in root.resolve().parents:
+        raise InputError(
+            f"{root}: lies inside the data set {data}, so the next run would take what is written there for data; "
+            f"choose a folder outside it with -o."
+        )
 
 
 def _identity(recipe: DatasetRecipe) -> dict[str, Any]:
     return {"recipe": recipe.as_json(), "preparation_version": PREPARATION_VERSION}
 
 
-def _require_free(root: Path, recipe: DatasetRecipe) -> None:
-    """A folder is ours if it holds the same recipe, and free if it is empty or not there."""
+def _require_free(root: Path, recipe: DatasetRecipe, overwrite: bool) -> None:
+    """A folder is ours if it holds the same recipe and nothing of it was changed, and free if it is empty or absent."""
     place, wanted = root / "recipe.json", _identity(recipe)
     if root.exists() and not root.is_dir():
         raise InputError(f"{root}: is a file, wanted a folder; choose another with -o.")
     if not place.is_file():
-        if root.is_dir() and any(root.iterdir()):
+        if root.is_dir() and any(p.name not in (MARKER, RUNS) for p in root.iterdir()):
             raise InputError(f"{root}: is not empty and holds no prepared data set; choose another folder with -o.")
         return
     try:
-        found = json.loads(place.read_text())
+        found = json.loads(place.read_bytes())
     except ValueError as error:
         raise InputError(
             f"{place}: is not valid JSON ({error}); remove the folder or choose another with -o."
         ) from error
+    found = found if isinstance(found, dict) and isinstance(found.get("recipe"), dict) else {"recipe": {}}
     for key, value in wanted["recipe"].items():
-        if found.get("recipe", {}).get(key) != value:
+        if found["recipe"].get(key) != value:
             raise InputError(
-                f"{root}: holds another data set ({key} {found.get('recipe', {}).get(key)}, wanted {value}); choose "
-                f"another folder with -o or remove it."
+                f"{root}: holds another data set ({key} {found['recipe'].get(key)}, wanted {value}); choose another "
+                f"folder with -o or remove it."
             )
     if found.get("preparation_version") != PREPARATION_VERSION:
         raise InputError(
             f"{root}: was prepared by another version ({found.get('preparation_version')}, this is "
             f"{PREPARATION_VERSION}); choose another folder with -o or remove it."
         )
+    files = written_files(root)
+    if files is None:
+        raise InputError(
+            f"{root}: was prepared by an older version, which did not list its files ({MARKER} is missing), so it is "
+            f"neither finished nor replaced; choose another folder with -o or remove it."
+        )
+    if not overwrite:
+        OutputFolder(root).require_unchanged(files)
 
 
-def _make(source: SourceVolume, root: Path, recipe: DatasetRecipe) -> dict[str, Any]:
-    return make_volume(root, source, recipe)
+def _make(source: SourceVolume, root: Path, recipe: DatasetRecipe, overwrite: bool) -> dict[str, Any]:
+    return make_volume(root, source, recipe, overwrite)
 
 
 def _each(
@@ -134,32 +251,19 @@ def _each(
     """Results in the order of the items, computed here or by several processes."""
     with tqdm(total=len(items), desc=f"{what} volumes", disable=not progress or not items) as bar:
         if workers == 1 or len(items) < 2:
-            before = torch.get_num_threads()
-            torch.set_num_threads(1)  # small images: more threads cost more than they give
-            try:
+            with one_thread():
                 for item in items:
                     yield function(item)
                     bar.update()
-            finally:
-                torch.set_num_threads(before)
             return
-        # fork, as PyTorch's own loader does on Linux: a fresh interpreter would import MONAI for ten seconds.
-        method = "fork" if sys.platform.startswith("linux") else "spawn"
-        with ProcessPoolExecutor(
-            workers, mp_context=get_context(method), initializer=torch.set_num_threads, initargs=(1,)
-        ) as pool:
-            pending = [pool.submit(function, item) for item in items]
-            try:
-                for future in pending:
-                    yield future.result()
-                    bar.update()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        with closing(results(function, [(item,) for item in items], workers)) as found:
+            for result in found:
+                yield result
+                bar.update()
 
 
-def _without_paths(sentences: dict[str, list[str]], recipe: DatasetRecipe) -> dict[str, list[str]]:
+def _without_paths(sentences: Mapping[str, list[str]], recipe: DatasetRecipe) -> dict[str, list[str]]:
     """Sentences as they are kept: file names relative to the root, for files must not hold a machine's paths."""
     root = Path(recipe.root)
-    folder = f"{root.parent if root.suffix.lower() == '.csv' else root}/"
+    folder = f"{root if root.is_dir() else root.parent}/"
     return {name: [text.replace(folder, "") for text in found] for name, found in sorted(sentences.items())}

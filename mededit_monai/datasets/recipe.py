@@ -36,8 +36,9 @@ class DatasetRecipe:
         root: folder of the download, or a CSV file.
         disease: stroke or tumor; None for what the source says.
         spatial_dims: 2 (slices) or 3 (volumes).
-        slice_index: RAS axial, from 0: an index, ``60:120`` (60 to 119), ``all``, or ``auto`` (largest lesion area);
-            None for the thesis's slice (95 atlas, 90 brats) or, for folder, ``auto``.
+        slice_index: RAS axial, from 0: an index, ``60:120`` (60 to 119), ``all``, or ``auto`` (largest lesion area, or
+            most brain where there is no lesion); None for the thesis's slice (95 atlas, 90 brats) or, for folder,
+            ``auto``.
         brains: folder or pattern of brain masks.
         require_core: of slices with pathology keep those alone that show a necrotic core.
         test: share (0.12) or number (54) of the slices with pathology, or ``thesis``.
@@ -139,23 +140,22 @@ class DatasetRecipe:
         return options
 
 
-def chosen_slices(recipe: DatasetRecipe, pathology: np.ndarray, name: object) -> Sequence[int]:
+def chosen_slices(recipe: DatasetRecipe, pathology: np.ndarray, brain: np.ndarray, name: object) -> Sequence[int]:
     """
     Axial slices to cut from a volume.
 
     Args:
-        pathology: bool, XxYxZ, RAS order.
+        pathology: bool, XxYxZ, RAS order; may be empty.
+        brain: the same; ``auto`` takes the slice with most of it where there is no pathology.
         name: of the scan, for the message.
 
     Raises:
-        InputError: if there is no such slice, or ``auto`` finds no lesion.
+        InputError: if there is no such slice.
     """
     depth = pathology.shape[2]
     wanted = recipe.slices(depth)
     if wanted == "auto":
-        area = pathology.sum(axis=(0, 1))
-        if depth > 1 and not area.any():
-            raise InputError(f"{name}: shows no pathology, so no slice can be chosen by it; give --slice_index.")
+        area = (pathology if pathology.any() else brain).sum(axis=(0, 1))
         return [int(area.argmax())]
     if not wanted or wanted[-1] >= depth:
         asked = THESIS_SLICE[recipe.source] if recipe.slice_index is None else recipe.slice_index

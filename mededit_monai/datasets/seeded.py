@@ -16,7 +16,7 @@ import torch
 from monai.transforms import Randomizable
 from torch.utils.data import Dataset, Sampler
 
-from mededit_monai.errors import InputError
+from mededit_monai.errors import InputError, require_whole
 from mededit_monai.inferers.noise import case_seed
 
 
@@ -64,12 +64,13 @@ class EpochBatches(Sampler):
         rank, world_size: of the process; None for those of ``torch.distributed``, or 0 and 1.
 
     Raises:
-        InputError: if not even one batch can be filled.
+        InputError: if the size cannot be, or not even one batch can be filled.
     """
 
     def __init__(
         self, length: int, batch_size: int, seed: int = 0, rank: int | None = None, world_size: int | None = None
     ) -> None:
+        require_whole("batch_size", batch_size, 1)
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         self.rank = rank if rank is not None else torch.distributed.get_rank() if distributed else 0
         self.world_size = world_size or (torch.distributed.get_world_size() if distributed else 1)

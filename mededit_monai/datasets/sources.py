@@ -4,15 +4,20 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mededit_monai.errors import InputError
+from mededit_monai.paths import user_path
 
 #: Folders of challenge releases whose lesion masks are not published.
 _HIDDEN = re.compile(r"testing|.*validation_?data", re.IGNORECASE)
+
+#: How a NIfTI file's name ends, to be put into patterns; Windows programs write it in capitals too.
+NIFTI_END = r"(?i:\.nii(?:\.gz)?)"
 
 #: What brain extraction programs append to the name of the scan.
 _BRAIN_TAILS = ("_desc-brain_mask", "_brain_mask", "_mask", "_bet_mask", "_bet", "")
@@ -94,20 +99,41 @@ def nifti_files(root: Path, reads: str) -> Iterator[Path]:
     """
     if not root.is_dir():
         raise InputError(f"{root}: is not a folder; give the folder that holds {reads} with --root.")
-    for path in sorted(root.rglob("*.nii*")):
+    for path in sorted(path for path in root.rglob("*") if is_nifti(path)):
         parts = path.relative_to(root).parts
-        if path.name.endswith((".nii", ".nii.gz")) and not any(p.startswith(".") or p == "__MACOSX" for p in parts):
+        # Some archives have folders that are named as the file inside them.
+        if not any(p.startswith(".") or p == "__MACOSX" for p in parts) and not path.is_dir():
             yield path
 
 
+def is_nifti(path: Path) -> bool:
+    """Whether a name ends as NIfTI files do, in lower or upper case."""
+    return path.name.lower().endswith((".nii", ".nii.gz"))
+
+
 def stem(path: Path) -> str:
-    """File name without ``.nii`` or ``.nii.gz``."""
-    return path.name.removesuffix(".gz").removesuffix(".nii")
+    """File name without ``.nii`` or ``.nii.gz``, in lower or upper case."""
+    return re.sub(rf"{NIFTI_END}\Z", "", path.name)
 
 
 def beside(scan: Path, name: str) -> Path | None:
-    """A file in the scan's folder by its name without ending, compressed or not."""
-    return next((path for end in (".nii.gz", ".nii") if (path := scan.with_name(name + end)).is_file()), None)
+    """A NIfTI file in the scan's folder by its name without ending, compressed or not."""
+    return next(_files_named(scan.parent, [name]), None)
+
+
+def _files_named(folder: Path, names: Sequence[str]) -> Iterator[Path]:
+    """Files of a folder by names without ending, in their order; ``.nii.gz`` first, lower case before upper case."""
+    try:
+        there = [Path(name) for name in os.listdir(folder)]
+    except OSError:
+        return
+    of_stem: dict[str, list[Path]] = {}
+    for path in filter(is_nifti, there):
+        of_stem.setdefault(stem(path), []).append(folder / path)
+    for name in names:
+        found = of_stem.get(name, ())
+        found = sorted(found, key=lambda path: (path.suffix.lower() == ".nii", not path.suffix.islower(), path))
+        yield from filter(Path.is_file, found)
 
 
 def is_hidden_part(scan: Path, root: Path) -> bool:
@@ -133,13 +159,12 @@ def find_brain(scan: Path, root: Path, brains: str | None) -> Path | None:
     if name.endswith("_T1w"):  # BIDS writes the mask's suffix in place of the scan's
         names.insert(0, name.removesuffix("_T1w") + "_desc-brain_mask")
     if brains is None:
-        return next((path for n in names[:2] if (path := beside(scan, n))), None)
-    folder = scan.parent.relative_to(root)
+        return next(_files_named(scan.parent, names[:2]), None)
+    folder, brains = scan.parent.relative_to(root), str(user_path(brains))
     if "{name}" in brains:
         path = root / brains.replace("{name}", name).replace("{folder}", str(folder))
         return path if path.is_file() else None
     if not Path(brains).is_dir():
         raise InputError(f"--brains: '{brains}' is neither a folder nor a pattern with {{name}}; give one of the two.")
-    places = (Path(brains) / folder, Path(brains))
-    found = (path for place in places for n in names if (path := beside(place / scan.name, n)))
+    found = (path for place in (Path(brains) / folder, Path(brains)) for path in _files_named(place, names))
     return next((path for path in found if path.resolve() != scan.resolve()), None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mededit_monai.datasets.datalist import read_datalist
 from mededit_monai.errors import InputError
-from mededit_monai.paths import default_cache
+from mededit_monai.paths import default_cache, user_path
 from mededit_monai.training.distributed import main_process_first
 
 
@@ -36,7 +36,7 @@ def training_source(
         InputError: if a list is missing or a case lacks image, brain mask or pathology mask.
     """
     if datalist is None and dataset_dir is not None:
-        datalist = Path(dataset_dir) / "datalist.json"
+        datalist = user_path(dataset_dir) / "datalist.json"
     if datalist is None:
         from mededit_monai.simulation.embedded import write_embedded_cohort
 

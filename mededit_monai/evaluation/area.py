@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 
 from mededit_monai.datasets.datalist import read_datalist
 from mededit_monai.errors import InputError
 from mededit_monai.metrics.indirect import lesion_side, midline_shift_from_ventricles, ventricle_sizes
+from mededit_monai.transforms.nifti import read_array
 
 #: What a case must hold to be fitted.
 KEYS = ("pathology", "brain", "prior_ventricles", "ventricles")
@@ -58,7 +58,7 @@ class AreaRegression:
 
 def true_changes(case: Mapping[str, Any], spacing: float) -> tuple[float, float, float]:
     """Lesion's area (mm²), the ventricles' true change (mm²) and the true midline shift away from the lesion (mm)."""
-    pathology, brain, before, after = (np.asarray(nib.load(case[key]).dataobj).squeeze() for key in KEYS)
+    pathology, brain, before, after = (read_array(case[key]).squeeze() for key in KEYS)
     area = float((pathology > 0).sum()) * spacing**2
     change = sum(ventricle_sizes(after, spacing)) - sum(ventricle_sizes(before, spacing))
     if not (pathology > 0).any():

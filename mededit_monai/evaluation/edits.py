@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
 import sys
 import time
 import zipfile
@@ -25,8 +25,12 @@ from tqdm import tqdm
 from mededit_monai.datasets.editing import share_of
 from mededit_monai.errors import InputError
 from mededit_monai.inferers import CohortPrepareBatch
-from mededit_monai.paths import write_json
-from mededit_monai.reports.provenance import DISCLAIMER, sha256
+from mededit_monai.io.atomic import replacing, write_json
+from mededit_monai.io.hashing import sha256
+from mededit_monai.io.held import reserve_together
+from mededit_monai.io.outputs import OutputFolder, written_files
+from mededit_monai.paths import user_path
+from mededit_monai.reports.provenance import DISCLAIMER
 from mededit_monai.transforms.intensity import to_model_range, to_unit_range
 from mededit_monai.transforms.masks import edit_region
 
@@ -44,30 +48,37 @@ class StoredEdit:
 
 def read_edit(path: Path, request: str | None = None) -> StoredEdit | None:
     """
-    A stored edit; None where there is no whole file, or one of another request.
+    A stored edit; None where there is no whole file (by its checksums), or one of another request.
 
     Args:
         request: SHA-256 of what decides the edit; None: whatever there is.
+
+    Raises:
+        OSError: a file that is there and cannot be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        content = path.read_bytes()
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if archive.testzip() is not None:
+                return None
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             if request is not None and str(stored["request"]) != request:
                 return None
             edit = np.asarray(stored["edit"], dtype=np.float32)
-            return StoredEdit(edit, int(stored["nfe"]), float(stored["seconds"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):  # absent, cut short, not ours
+            return StoredEdit(edit, int(stored["nfe"]), float(stored["seconds"])) if np.isfinite(edit).all() else None
+    except FileNotFoundError:
         return None
+    except (ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+        return None  # cut short, damaged, not ours
 
 
 def write_edit(path: Path, edit: StoredEdit, request: str) -> None:
     """Store an edit, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{os.getpid()}_{path.name}")
-    with open(unfinished, "wb") as stream:
+    with replacing(path) as unfinished, open(unfinished, "wb") as stream:
         np.savez_compressed(
             stream, edit=edit.edit, nfe=edit.nfe, seconds=edit.seconds, request=request, synthetic=True, note=DISCLAIMER
         )
-    os.replace(unfinished, path)
 
 
 def with_requests(cases: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -94,14 +105,15 @@ def pending_cases(
         settings: written to ``settings.json`` there; if other ones stand there, a sentence on stderr says so.
 
     Raises:
-        InputError: a shard that is none, or one without ``edits_dir``.
+        InputError: a shard that is none, or one without ``edits_dir``; a file in the way that mededit did not write.
     """
     if edits_dir is None:
         if shard is not None:
             raise InputError(f"--shard: got '{shard}' without --edits_dir; give the folder that all shards share.")
         return []
-    folder = Path(edits_dir)
+    folder = user_path(edits_dir)
     own = share_of(list(cases), shard)
+    reserve_together(OutputFolder(folder), [SETTINGS_FILE, *(f"{case['case_id']}.npz" for case in cases)])
     _note_settings(folder, json.loads(json.dumps(settings, default=str)))
     return [case for case in own if read_edit(folder / f"{case['case_id']}.npz", case["request"]) is None]
 
@@ -109,8 +121,9 @@ def pending_cases(
 def _note_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     place = folder / SETTINGS_FILE
     try:
-        found = json.loads(place.read_text())["settings"]
-    except (OSError, ValueError, KeyError, TypeError):
+        found = json.loads(place.read_bytes())["settings"]
+        found = found if isinstance(found, dict) else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         found = None
     if found == settings:
         return
@@ -121,10 +134,7 @@ def _note_settings(folder: Path, settings: Mapping[str, Any]) -> None:
             if found.get(key) != settings.get(key)
         ]
         print(f"mededit: {folder}: was made with {'; '.join(other)}; its edits are made again.", file=sys.stderr)
-    folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f".{os.getpid()}_{SETTINGS_FILE}"  # several shards may start at once
-    write_json(unfinished, {"note": DISCLAIMER, "synthetic": True, "settings": settings})
-    os.replace(unfinished, place)
+    write_json(place, {"note": DISCLAIMER, "synthetic": True, "settings": settings})
 
 
 class StoredEdits(Inferer):
@@ -136,15 +146,24 @@ class StoredEdits(Inferer):
     Args:
         inferer: that edits.
         folder: of ``CASE.npz``; None: nothing is kept, and the inferer's own result comes out.
+
+    Raises:
+        InputError: when called, an edit with NaN or infinite values, or a file in its place that mededit did not write.
     """
 
     def __init__(self, inferer: Any, folder: str | Path | None) -> None:
         super().__init__()
-        self.inferer, self.folder = inferer, None if folder is None else Path(folder)
+        self.inferer, self.folder = inferer, None if folder is None else user_path(folder)
 
     def region(self, brain: torch.Tensor, pathology: torch.Tensor) -> torch.Tensor:
         """The inferer's own edit region M."""
         return self.inferer.region(brain, pathology)
+
+    def _reserve(self, names: Sequence[str]) -> None:
+        """Names that :func:`pending_cases` listed are on the list already."""
+        folder = self.folder
+        if folder is not None and not set(names) <= set(written_files(folder) or ()):
+            reserve_together(OutputFolder(folder), names)
 
     def __call__(  # type: ignore[override]
         self,
@@ -165,21 +184,35 @@ class StoredEdits(Inferer):
             counterfactuals in [-1, 1], Nx1xHxW.
         """
         if self.folder is None:
-            return self.inferer(inputs, network, seeds=seeds, **tensors)
+            made = self.inferer(inputs, network, seeds=seeds, **tensors)
+            _require_finite(made, cases)
+            return made
         places = [self.folder / f"{case}.npz" for case in cases]
         found = [read_edit(place, request) for place, request in zip(places, requests)]
         missing = [k for k, edit in enumerate(found) if edit is None]
         if missing:
+            self._reserve([places[k].name for k in missing])
             started = time.perf_counter()
             parts = {name: tensor[missing] for name, tensor in tensors.items()}
             made = self.inferer(inputs[missing], network, seeds=[seeds[k] for k in missing], **parts)
             planes = to_unit_range(made)[:, 0].clamp(0, 1).float().cpu().numpy()
             seconds = (time.perf_counter() - started) / len(missing)
+            _require_finite(made, [cases[k] for k in missing])
             for k, plane in zip(missing, planes):
                 found[k] = StoredEdit(plane, int(self.inferer.nfe), seconds)
                 write_edit(places[k], found[k], requests[k])  # type: ignore[arg-type]
         stack = np.stack([edit.edit for edit in found])[:, None]  # type: ignore[union-attr]
         return to_model_range(torch.from_numpy(stack)).to(inputs)
+
+
+def _require_finite(edits: torch.Tensor, cases: Sequence[str]) -> None:
+    for edit, case in zip(edits, cases):
+        bad = float((~torch.isfinite(edit)).float().mean())
+        if bad:
+            raise InputError(
+                f"{case}: the network gave NaN or infinite values in {bad:.0%} of the edit, so it was not kept; check "
+                "the weights, and options such as --guidance."
+            )
 
 
 class EvaluationPrepareBatch(CohortPrepareBatch):

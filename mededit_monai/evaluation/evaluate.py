@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,15 @@ from mededit_monai.datasets.datalist import read_datalist
 from mededit_monai.datasets.editing import share_of
 from mededit_monai.datasets.evaluation import cohort_facts, group_of, real_images, write_triplets
 from mededit_monai.datasets.pairing import PAIRINGS
+from mededit_monai.devices import require_device
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError, require_choice, require_whole
+from mededit_monai.errors import InputError, require_choice
 from mededit_monai.evaluation.area import fit_area
+from mededit_monai.evaluation.folder import check_limits, path_word, require_outside
 from mededit_monai.evaluation.judging import evaluation_judge, extractors, judge_facts
 from mededit_monai.evaluation.processes import Processes
 from mededit_monai.evaluation.realism import RealismJudge
-from mededit_monai.evaluation.results import Evaluation, write_results
+from mededit_monai.evaluation.results import Evaluation, result_names, write_results
 from mededit_monai.evaluation.rows import AREA, Row, planned_rows
 from mededit_monai.evaluation.run_row import (
     Job,
@@ -29,12 +32,16 @@ from mededit_monai.evaluation.run_row import (
     lesion_areas,
     matching_bundle,
     read_cases,
+    require_free_edits,
     run_row,
     shared_options,
     stored_planes,
 )
 from mededit_monai.evaluation.scores import Scorer, SetScores
 from mededit_monai.evaluation.tables import PRESETS, Table, chosen_tables
+from mededit_monai.io.claims import ALL
+from mededit_monai.io.held import held_folder
+from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.judges.features import Extractor
 
 
@@ -78,6 +85,14 @@ class EvaluationOptions:
     progress: bool = False
     report: bool = True
 
+    def __post_init__(self) -> None:
+        for name in ("cohort", "output", "judge", "features"):
+            word = "output_dir" if name == "output" else name
+            object.__setattr__(self, name, path_word(word, getattr(self, name), optional=name in ("judge", "features")))
+        for name in ("tables", "configs"):
+            words = getattr(self, name)
+            object.__setattr__(self, name, (words,) if isinstance(words, (str, os.PathLike)) else tuple(words))
+
     @property
     def pairings(self) -> tuple[str, ...]:
         """The pairings asked for."""
@@ -87,12 +102,9 @@ class EvaluationOptions:
         """Raises InputError for a value that cannot be used."""
         require_choice("pairing", self.pairing, (*PAIRINGS, "both"))
         require_choice("preset", self.preset, PRESETS)
-        for name, least in {"limit": 2, "steps": 1, "seed": 0, "batch_size": 1}.items():
-            require_whole(name, getattr(self, name), least, optional=True)
+        check_limits(self, ("limit", "steps", "seed", "batch_size"))
+        require_device(self.device)
         share_of([], self.shard)
-        for path in self.configs:
-            if not Path(path).is_file():
-                raise InputError(f"--config: {path} not found; give an existing YAML file.")
 
 
 @dataclass(frozen=True)
@@ -104,6 +116,13 @@ class Plan:
     tables: list[Table]
     rows: dict[str, Row]
     job: Job
+
+    @property
+    def folder(self) -> OutputFolder:
+        """Where everything is written, and what must not be written over."""
+        o = self.options
+        inputs = [o.judge, o.features, *o.configs, *(t for t in o.tables if Path(t).is_file())]
+        return OutputFolder(o.output, [Path(o.cohort) / "datalist.json", *inputs])
 
     @property
     def edited(self) -> list[tuple[Row, str]]:
@@ -131,23 +150,37 @@ def evaluate(options: EvaluationOptions) -> list[Path] | None:
     """
     plan = make_plan(options)
     known = {}
-    if options.shard is None:  # before hours of editing
+    plan.folder.require_free(_names(plan))  # before hours of editing
+    if options.shard is None:
         evaluation_judge(plan.cohort["disease"], options.judge)
         known = extractors(plan.cohort["disease"], options.judge, options.features)
-    with Processes() as processes:
+    with Processes() as processes, ExitStack() as held:
         if processes.count > 1 and options.shard is not None:
             raise InputError(
                 f"--shard: got '{options.shard}' under torchrun, which deals the cases itself; leave it out."
             )
-        counts = _write_triplets(plan) if processes.rank == 0 else {}
+        counts = {}
+        if processes.rank == 0:  # the others work in its name
+            claimed = [ALL if options.shard is None else f"shard {options.shard}"]
+            held.enter_context(held_folder(options.output, _names(plan), plan.folder.inputs, claimed))
+            counts = _write_triplets(plan)
+            cases = {p: [case["case_id"] for case in read_datalist(plan.job.triplets(p))] for p in options.pairings}
+            require_free_edits(plan.job, plan.edited, cases)
         processes.wait()
         shard = options.shard or processes.shard
         if shard is not None:
             _edit_share(plan, shard, processes.device)
         processes.wait()
-    if options.shard is not None or processes.rank > 0:
-        return None
-    return _score(plan, counts, known)
+        processes.leave()  # metrics would wait for processes that measure nothing
+        if options.shard is not None or processes.rank > 0:
+            return None
+        return _score(plan, counts, known)
+
+
+def _names(plan: Plan) -> list[str]:
+    """Files that a run writes at the top of its folder; a share writes triplets alone."""
+    triplets = [plan.job.triplets(pairing).name for pairing in plan.options.pairings]
+    return triplets if plan.options.shard is not None else [*triplets, *result_names(plan.tables, plan.options.report)]
 
 
 def make_plan(options: EvaluationOptions) -> Plan:
@@ -157,8 +190,12 @@ def make_plan(options: EvaluationOptions) -> Plan:
     Raises:
         InputError: an option, table, cohort or bundle that does not fit.
     """
+    from mededit_monai.workflows import checked_overlays  # it imports what this package builds
+
     options.check()
+    overlays = tuple(checked_overlays(options.configs))
     cohort = cohort_facts(options.cohort)
+    require_outside(options.output, options.cohort)
     tables = chosen_tables(options.tables, cohort["disease"])
     if "paired" in options.pairings and not cohort["paired"]:
         raise InputError(
@@ -167,7 +204,7 @@ def make_plan(options: EvaluationOptions) -> Plan:
         )
     root = matching_bundle(options.bundle, cohort["disease"])
     rows = planned_rows(tables, options.preset, root, options.steps)
-    job = Job(Path(options.output), root, options.configs, shared_options(options))
+    job = Job(Path(options.output), root, overlays, shared_options(options))
     return Plan(options, cohort, tables, rows, job)
 
 

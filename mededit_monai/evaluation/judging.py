@@ -15,11 +15,10 @@ import torch
 from mededit_monai.errors import InputError
 from mededit_monai.judges.embedded import Judge, judge_files, load_judge
 from mededit_monai.judges.features import Extractor, embedded_extractor, radimagenet_extractor
+from mededit_monai.judges.nnunet import IDENTITY_FILE as NNUNET_FILE
 from mededit_monai.judges.nnunet import NNUNetFolder, NNUNetJudge
 from mededit_monai.judges.structures import STRUCTURES, TISSUES, pathology_structures
-
-#: What tells the folder of an nnU-Net from that of an embedded judge.
-NNUNET_FILE = "mededit_nnunet.json"
+from mededit_monai.paths import user_path
 
 
 class LesionByNNUNet:
@@ -49,8 +48,8 @@ class LesionByNNUNet:
         pathology = pathology_structures(self.ventricles.disease)
         found = {k: v for k, v in self.ventricles.ceiling.items() if k not in pathology}
         try:
-            return {"lesion": {"value": float(json.loads(place.read_text())["foreground_mean"]["Dice"])}, **found}
-        except (OSError, ValueError, KeyError):
+            return {"lesion": {"value": float(json.loads(place.read_bytes())["foreground_mean"]["Dice"])}, **found}
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return {"lesion": None, **found}
 
     def segment(self, images: np.ndarray | torch.Tensor) -> dict[str, np.ndarray]:
@@ -78,15 +77,16 @@ def evaluation_judge(disease: str, folder: str | Path | None = None) -> Judge | 
     Raises:
         InputError: no judge there, or one of another disease.
     """
-    if folder is not None and (Path(folder) / NNUNET_FILE).is_file():
-        place = Path(folder) / "results"
+    folder = None if folder is None else user_path(folder)
+    if folder is not None and (folder / NNUNET_FILE).is_file():
+        place = folder / "results"
         trained = sorted(place.glob("*/*/fold_0/checkpoint_final.pth"))
         if not trained:
             raise InputError(
                 f"--judge: {place} holds no trained nnU-Net; run 'mededit judge train --judge nnunet' again."
             )
         trainer = trained[0].parents[1].name.split("__")[0]
-        lesion = NNUNetJudge(NNUNetFolder(Path(folder), trainer))
+        lesion = NNUNetJudge(NNUNetFolder(folder, trainer))
         if lesion.disease != disease:
             raise InputError(f"--judge: {folder} is a judge of '{lesion.disease}', wanted one of '{disease}'.")
         return LesionByNNUNet(lesion, _embedded(disease, None))
@@ -133,11 +133,11 @@ def extractors(disease: str, judge: str | Path | None, features: str | Path | No
     Raises:
         InputError: weights that are missing or of another network.
     """
-    folder = None if judge is not None and (Path(judge) / NNUNET_FILE).is_file() else judge
+    folder = None if judge is not None and (user_path(judge) / NNUNET_FILE).is_file() else judge
     _embedded(disease, folder)
     found = {"": embedded_extractor(disease, folder)}
     if features is not None:
-        if not Path(features).exists():
+        if not user_path(features).exists():
             raise InputError(f"--features: {features} not found; give a weight file of RadImageNet's ResNet50.")
         found["_radimagenet"] = radimagenet_extractor(features)
     return found

@@ -10,6 +10,8 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
+from mededit_monai.training.distributed import join_processes
+
 #: How long a process waits for the others' edits: those of the thesis's size take hours.
 PATIENCE = timedelta(days=7)
 
@@ -28,7 +30,7 @@ class Processes:
 
     def __enter__(self) -> Processes:
         if self.count > 1 and not dist.is_initialized():
-            dist.init_process_group("gloo", timeout=PATIENCE)  # nothing but waiting goes through it
+            join_processes("gloo", timeout=PATIENCE)  # nothing but waiting goes through it
             self._joined = True
         return self
 

@@ -8,7 +8,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 
 from mededit_monai.datasets.evaluation import group_of
@@ -16,14 +15,15 @@ from mededit_monai.errors import InputError
 from mededit_monai.judges.features import Extractor
 from mededit_monai.metrics.realism import Features, RealismScore, fid, frechet_distance, kid, two_sample_auc
 from mededit_monai.metrics.statistics import bootstrap_draws
+from mededit_monai.transforms.nifti import read_array
 
 #: Resamples of edits and real slices for the combined figure: each takes a FID.
 DRAWS = 200
 
 
 def plane(path: str | Path) -> np.ndarray:
-    """A slice's file as float32 HxW."""
-    return np.asarray(nib.load(path).dataobj, dtype=np.float32).squeeze()
+    """A slice's file, read to its checksum, as float32 HxW; InputError for one that is damaged or not finite."""
+    return read_array(path).astype(np.float32, copy=False).squeeze()
 
 
 def reference_features(extractor: Extractor, cases: Sequence[Mapping[str, Any]]) -> Features:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mededit_monai.errors import InputError
 from mededit_monai.evaluation.columns import Column, table_columns
 from mededit_monai.evaluation.comparisons import comparisons
 from mededit_monai.evaluation.notes import table_notes
@@ -20,11 +22,16 @@ from mededit_monai.evaluation.rows import Row
 from mededit_monai.evaluation.scores import Scorer
 from mededit_monai.evaluation.tables import Table, TableRow
 from mededit_monai.evaluation.write import write_metrics, write_table
-from mededit_monai.paths import write_json
-from mededit_monai.reports.provenance import DISCLAIMER, sha256, versions
+from mededit_monai.io.atomic import write_json
+from mededit_monai.io.hashing import sha256
+from mededit_monai.io.outputs import OutputFolder, remove_listed_file
+from mededit_monai.reports.provenance import DISCLAIMER, versions
 
 if TYPE_CHECKING:
     from mededit_monai.evaluation.evaluate import EvaluationOptions
+
+#: Kinds of a table's file.
+ENDINGS = ("json", "csv", "md")
 
 
 @dataclass(frozen=True)
@@ -91,9 +98,24 @@ class Evaluation:
         return " ".join([*words, *(f"--config {Path(c).name}" for c in o.configs), f"-o {Path(o.output).name}"])
 
 
+def result_names(tables: Sequence[Table], report: bool = True) -> list[str]:
+    """Names of the files that :func:`write_results` writes."""
+    names = [f"{table.stem}.{ending}" for table in tables for ending in ENDINGS]
+    return ["metrics.csv", "evaluation.json", *names, *(["report.html"] if report else [])]
+
+
 def write_results(found: Evaluation) -> list[Path]:
-    """Write ``metrics.csv``, every table, ``evaluation.json`` and the report; returns the tables' JSON files."""
+    """
+    Write ``metrics.csv``, every table, ``evaluation.json`` and the report.
+
+    Returns:
+        the tables' JSON files.
+
+    Raises:
+        InputError: a file of these names that mededit did not write, or an evaluation before this one that is damaged.
+    """
     folder = Path(found.options.output)
+    OutputFolder(folder).reserve(result_names(found.tables, found.options.report))
     kept_rows, kept_lines, kept_tables = _kept(folder, found)
     lines = [line for (_, lines) in found.lines.items() for line in lines]
     write_metrics(folder / "metrics.csv", [*lines, *kept_lines])
@@ -170,11 +192,8 @@ def _kept(folder: Path, found: Evaluation) -> tuple[dict[str, Any], list[dict[st
 
     They go with it if what was asked is the same, and no row of both has other settings or weights.
     """
-    try:
-        before = json.loads((folder / "evaluation.json").read_text())
-        with open(folder / "metrics.csv", newline="") as stream:
-            lines = list(csv.DictReader(stream))
-    except (OSError, ValueError):
+    before, lines = _before(folder)
+    if before is None:
         return {}, [], []
     wanted = json.loads(json.dumps(found.request, default=str))
     rows = {key: json.loads(json.dumps(row.facts(), default=str)) for key, row in found.rows.items()}
@@ -185,11 +204,33 @@ def _kept(folder: Path, found: Evaluation) -> tuple[dict[str, Any], list[dict[st
     others = [str(number) for number in before.get("tables", []) if str(number) not in own]
     if not fits:
         for number in others:
-            for ending in ("json", "csv", "md"):
-                (folder / f"table_{number.replace('.', '_')}.{ending}").unlink(missing_ok=True)
+            for ending in ENDINGS:
+                remove_listed_file(folder / f"table_{number.replace('.', '_')}.{ending}")
         return {}, [], []
     kept = {key: row for key, row in old.items() if key not in rows}
     return kept, [dict(line) for line in lines if line["row"] in kept], others
+
+
+def _before(folder: Path) -> tuple[dict[str, Any] | None, list[dict[str, str]]]:
+    """``evaluation.json`` and the lines of ``metrics.csv`` that are there already; None and nothing without."""
+    places = (folder / "evaluation.json", folder / "metrics.csv")
+    if not all(place.is_file() for place in places):
+        return None, []
+    place = places[0]
+    try:
+        before = json.loads(place.read_bytes())
+        if not isinstance(before, dict) or not isinstance(before.get("rows", {}), dict):
+            raise ValueError("no object")
+        place = places[1]
+        lines = list(csv.DictReader(io.StringIO(place.read_bytes().decode("utf-8"), newline="")))
+        if any("row" not in line for line in lines):
+            raise ValueError("no column 'row'")
+    except (ValueError, csv.Error) as error:
+        raise InputError(
+            f"{place}: is there and cannot be read as that of an evaluation ({str(error)[:80]}); move it away, or "
+            f"choose another --output_dir."
+        ) from error
+    return before, lines
 
 
 def _deciding(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,8 +238,6 @@ def _deciding(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _report(folder: Path) -> None:
-    try:
-        from mededit_monai.reports.evaluation_report import write_report
-    except ImportError:  # the tables stand alone
-        return
+    from mededit_monai.reports.evaluation_report import write_report  # it draws, which takes long to import
+
     write_report(folder)

@@ -14,7 +14,8 @@ from mededit_monai.evaluation.controls import CONTROLS
 from mededit_monai.evaluation.tables import Table
 from mededit_monai.families import METHOD_FAMILY, weights_name
 from mededit_monai.inferers import METHODS
-from mededit_monai.reports.provenance import sha256
+from mededit_monai.io.hashing import sha256
+from mededit_monai.paths import user_path
 
 #: The control that edits nothing: the ventricles' change by a regression on the lesion's area.
 AREA = "area_regression"
@@ -94,9 +95,9 @@ def evaluation_row(key: str, label: str, condition: str, settings: dict[str, Any
     control = settings.get("control")
     if control == AREA or not CONTROLS.get(str(control), True):
         return Row(key, label, condition, settings, None)
-    method = settings["method"]
+    method = settings.get("method")
     if method not in METHOD_FAMILY or method not in METHODS:
         return Row(key, label, condition, settings, None, f"not measured (method {method} is not in this version)")
-    weights = Path(settings.get("weights") or root / "models" / weights_name(method, condition))
+    weights = user_path(settings.get("weights") or root / "models" / weights_name(method, condition))
     reason = None if weights.is_file() else f"not measured (weights {weights.name} missing)"
     return Row(key, label, condition, settings, weights, reason)

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,12 @@ from monai.bundle import ConfigWorkflow
 from monai.data import get_track_meta, set_track_meta
 
 from mededit_monai.errors import InputError, raising_bad_input
-from mededit_monai.evaluation.edits import read_edit
+from mededit_monai.evaluation.edits import SETTINGS_FILE, read_edit
 from mededit_monai.evaluation.realism import plane
 from mededit_monai.evaluation.rows import Row
+from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.paths import bundle_disease, bundle_root
+from mededit_monai.plain_values import as_data
 
 #: Names of a case in ``cases.csv``; every other column is a figure.
 NAMES = ("case_id", "anatomy", "patient", "stratum")
@@ -57,21 +60,28 @@ def row_workflow(job: Job, row: Row, pairing: str, shard: str | None = None) -> 
     The bundle's ``evaluating`` workflow with a row's settings, initialised; MONAI's own settings are put back at the
     end.
 
+    All values reach the config as data; a part that is to be built (with ``_target_``) comes from a file of rows alone.
+
     Raises:
         InputError: bad input, in one sentence, also of what is run inside.
     """
+    from mededit_monai.workflows import _overrides  # it imports what this package builds
+
     folder = job.edits(row, pairing)
-    given = {
-        **(job.options or {}),
-        **{key: value for key, value in row.settings.items() if value is not None},
-        "condition": row.condition,
-        "pairing": pairing,
-        "datalist": str(job.triplets(pairing).resolve()),
-        "edits_dir": str(folder),
-        "output_dir": str(folder),
-        "row": row.key,
-        **({} if shard is None else {"shard": shard}),
-    }
+    given = _overrides(
+        {
+            **(job.options or {}),
+            **{key: value for key, value in row.settings.items() if not _is_component(value)},
+            "condition": row.condition,
+            "pairing": pairing,
+            "datalist": str(job.triplets(pairing).resolve()),
+            "edits_dir": str(folder),
+            "output_dir": str(folder),
+            "row": row.key,
+            "shard": shard,
+        }
+    )
+    given |= {key: value for key, value in row.settings.items() if _is_component(value)}
     files = [str(job.root / "configs" / name) for name in ("train.yaml", "evaluate.yaml")]
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
     tracked = get_track_meta()
@@ -82,7 +92,7 @@ def row_workflow(job: Job, row: Row, pairing: str, shard: str | None = None) -> 
                 logging_file=False,
                 workflow_type="train",
                 run_id="evaluating",
-                bundle_root=str(job.root),
+                bundle_root=as_data(str(job.root)),
                 **given,
             )
             workflow.initialize()
@@ -90,6 +100,25 @@ def row_workflow(job: Job, row: Row, pairing: str, shard: str | None = None) -> 
             workflow.finalize()
     finally:
         set_track_meta(tracked)
+
+
+def require_free_edits(job: Job, edited: Iterable[tuple[Row, str]], cases: Mapping[str, Sequence[str]]) -> None:
+    """
+    Before hours of editing: refuse files in the rows' folders that are in the way and not ours.
+
+    Args:
+        edited: rows and the pairings on which they are edited; cases: names of the triplets by pairing.
+
+    Raises:
+        InputError: names the first one.
+    """
+    for row, pairing in edited:
+        names = (*(f"{case}.npz" for case in cases[pairing]), SETTINGS_FILE, "cases.csv")
+        OutputFolder(job.edits(row, pairing)).require_free(names)
+
+
+def _is_component(value: Any) -> bool:
+    return isinstance(value, Mapping) and "_target_" in value
 
 
 def run_row(job: Job, row: Row, pairing: str, shard: str | None = None) -> None:
@@ -174,8 +203,7 @@ def read_cases(job: Job, row: Row, pairing: str, areas: Mapping[str, float]) -> 
         areas: lesion's area by case, mm².
     """
     folder = job.edits(row, pairing)
-    with open(folder / "cases.csv", newline="") as stream:
-        lines = list(csv.DictReader(stream))
+    lines = list(csv.DictReader(io.StringIO((folder / "cases.csv").read_bytes().decode("utf-8"), newline="")))
     found = []
     for line in lines:
         edit = read_edit(folder / f"{line['case_id']}.npz")

@@ -14,6 +14,8 @@ import yaml
 from mededit_monai.diseases import DISEASES
 from mededit_monai.errors import InputError, require_choice
 from mededit_monai.evaluation.columns import COLUMNS
+from mededit_monai.evaluation.folder import require_folder_name
+from mededit_monai.paths import user_path
 
 KINDS = ("methods", "kernel", "resampling")
 PRESETS = ("quick", "full")
@@ -115,10 +117,11 @@ def chosen_tables(wanted: Sequence[str], disease: str) -> list[Table]:
         if word == "all":
             tables += [t for t in map(read_table, known.values()) if t.bundle == disease]
             continue
+        word = str(word)
         own = word.endswith((".yaml", ".yml"))
         if not own:
             require_choice("table", word, (*known, "all"))
-        table = read_table(Path(word) if own else known[word])
+        table = read_table(user_path(word) if own else known[word])
         if table.bundle != disease:
             raise InputError(
                 f"--table: {table.table} is about '{table.bundle}', the cohort is about '{disease}'; choose another "
@@ -138,28 +141,47 @@ def read_table(path: Path) -> Table:
     if not path.is_file():
         raise InputError(f"--table: {path} not found; wanted one of {', '.join(known_tables())} or a YAML file.")
     try:
-        content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+        content = yaml.safe_load(path.read_bytes())
+    except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{path}: is not valid YAML ({str(error).splitlines()[0]}); mend it.") from error
     wanted = ("table", "title", "bundle", "condition", "kind", "columns", "presets", "rows")
     if not isinstance(content, dict) or set(content) != set(wanted):
-        found = ", ".join(content) if isinstance(content, dict) else type(content).__name__
+        found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise InputError(f"{path}: has the entries {found}; wanted {', '.join(wanted)}.")
     _require(path, "bundle", content["bundle"], tuple(DISEASES))
     _require(path, "condition", content["condition"], ("mask", "box", "regions"))
     _require(path, "kind", content["kind"], KINDS)
+    for entry, kind, word in (("columns", list, "list"), ("presets", dict, "mapping"), ("rows", dict, "mapping")):
+        if not isinstance(content[entry], kind) or not content[entry]:
+            raise InputError(f"{path}: its {entry} are {content[entry]!r}; wanted a {word} that is not empty.")
+    require_folder_name(path, "table", str(content["table"]))
     for key in content["columns"]:
         _require(path, "columns", key, tuple(COLUMNS))
     for preset in PRESETS:
-        if "cases" not in content["presets"].get(preset, {}):
-            raise InputError(f"{path}: its preset '{preset}' does not say how many 'cases'; add it.")
-    rows = []
-    for name, row in content["rows"].items():
-        if unknown := set(row) - {"label", "settings", "presets", "published"}:
-            raise InputError(f"{path}: row '{name}' has the entry '{min(unknown)}'; wanted label, settings, …")
-        rows.append(TableRow(name, **row))
-    content |= {"rows": tuple(rows), "columns": tuple(content["columns"]), "table": str(content["table"])}
-    return Table(**content)
+        _require_preset(path, preset, content["presets"].get(preset))
+    rows = [_row(path, name, row) for name, row in content["rows"].items()]
+    content |= {"rows": tuple(rows), "columns": tuple(content["columns"])}
+    return Table(**content | {"table": str(content["table"]), "title": str(content["title"])})
+
+
+def _require_preset(path: Path, preset: str, found: Any) -> None:
+    cases = found.get("cases") if isinstance(found, dict) else None
+    if not isinstance(cases, int) or isinstance(cases, bool) or cases < 1:
+        raise InputError(f"{path}: its preset '{preset}' does not say how many 'cases'; add it, a whole number.")
+
+
+def _row(path: Path, name: Any, row: Any) -> TableRow:
+    require_folder_name(path, "row", name)
+    if not isinstance(row, dict):
+        raise InputError(f"{path}: row '{name}' is {row!r}; wanted a mapping with label and settings.")
+    if unknown := set(map(str, row)) - {"label", "settings", "presets", "published"}:
+        raise InputError(f"{path}: row '{name}' has the entry '{min(unknown)}'; wanted label, settings, …")
+    if not {"label", "settings"} <= set(row) or not isinstance(row["settings"], dict):
+        raise InputError(f"{path}: row '{name}' has no label and settings; add them.")
+    for part in ("presets", "published"):
+        if not isinstance(row.get(part, {}), dict):
+            raise InputError(f"{path}: row '{name}' has {part} {row[part]!r}; wanted a mapping.")
+    return TableRow(name, **row | {"label": str(row["label"])})
 
 
 def _require(path: Path, entry: str, value: Any, known: Sequence[str]) -> None:

@@ -6,24 +6,17 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mededit_monai.evaluation.columns import COLUMNS
-from mededit_monai.paths import write_json
+from mededit_monai.io.atomic import write_json, write_text
+from mededit_monai.reports.plain_text import table_cell
 from mededit_monai.reports.provenance import DISCLAIMER
 
 #: Costs of a row: columns of their own beside the figures.
 COSTS = ("nfe", "seconds")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text(text, encoding="utf-8", newline="")
-    os.replace(unfinished, path)
 
 
 def write_metrics(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
@@ -172,7 +165,7 @@ def number(value: Any) -> str:
 
 
 def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in [heads, *rows]]
+    cells = [[table_cell(cell) for cell in row] for row in [heads, *rows]]
     rule = "|" + "---|" * len(heads)
     lines = ["| " + " | ".join(row) + " |" for row in cells]
     return [lines[0], rule, *lines[1:]]

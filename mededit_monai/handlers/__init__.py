@@ -6,6 +6,7 @@ from mededit_monai.handlers.changed_region import ChangedRegion
 from mededit_monai.handlers.checkpoint import TrainingCheckpoint
 from mededit_monai.handlers.edit_writer import EditWriter
 from mededit_monai.handlers.ema import ExponentialMovingAverage
+from mededit_monai.handlers.evaluator import EditEvaluator
 from mededit_monai.handlers.guards import EpochSetter, FiniteLoss, GradientClipper
 from mededit_monai.handlers.judging import JudgeEdits
 from mededit_monai.handlers.metrics import CaseTable, EditMetric
@@ -16,6 +17,7 @@ from mededit_monai.handlers.training_log import TrainingLog
 __all__ = [
     "ChangedRegion",
     "CaseTable",
+    "EditEvaluator",
     "EditMetric",
     "EditWriter",
     "EpochSetter",

@@ -18,10 +18,16 @@ import torch
 from ignite.engine import Engine, Events
 
 from mededit_monai.errors import InputError
-from mededit_monai.networks.weights import save_atomically, save_weights
+from mededit_monai.io.outputs import OutputFolder
+from mededit_monai.networks.weights import read_archive, save_atomically, save_weights
+from mededit_monai.paths import user_path
 from mededit_monai.training.distributed import is_main_process
+from mededit_monai.training.folder import BEST_WEIGHTS, CHECKPOINT_FILE, LAST_WEIGHTS
 
-CHECKPOINT_FILE, BEST_WEIGHTS, LAST_WEIGHTS = "checkpoint.pt", "model.pt", "model_last.pt"
+__all__ = ["BEST_WEIGHTS", "CHECKPOINT_FILE", "LAST_WEIGHTS", "TrainingCheckpoint"]
+
+#: What a checkpoint holds.
+PARTS = {"epoch": int, "iteration": int, "objects": dict, "scaler": dict, "best": dict, "settings": dict}
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +50,9 @@ class TrainingCheckpoint:
         validator: its key metric decides which epoch was best, lower is better; None: the last is the best.
         settings: plain values that a resumed training must share.
         resume: False starts anew and overwrites.
+
+    Raises:
+        InputError: when the training starts, a file of these names that mededit did not write.
     """
 
     def __init__(
@@ -55,7 +64,7 @@ class TrainingCheckpoint:
         settings: Mapping[str, Any] | None = None,
         resume: bool = True,
     ) -> None:
-        self.folder, self.objects, self.exported = Path(output_dir), dict(objects), exported
+        self.folder, self.objects, self.exported = user_path(output_dir), dict(objects), exported
         self.validator, self.resume = validator, resume
         self.settings = json.loads(json.dumps(dict(settings or {}), default=str))
         self.best: dict[str, float] = {"value": float("inf"), "epoch": 0}
@@ -68,6 +77,8 @@ class TrainingCheckpoint:
             self.validator.add_event_handler(Events.EPOCH_COMPLETED, self._note_validation)
 
     def _start(self, engine: Engine) -> None:
+        if is_main_process():
+            OutputFolder(self.folder).reserve((CHECKPOINT_FILE, BEST_WEIGHTS, LAST_WEIGHTS))
         self.load(engine)
         if not engine.has_event_handler(self.save, Events.EPOCH_COMPLETED):
             engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)  # now, behind those that were attached
@@ -77,16 +88,16 @@ class TrainingCheckpoint:
         Restore trainer and objects if the folder holds a checkpoint.
 
         Raises:
-            InputError: a checkpoint of other settings or another network, or of more epochs than wanted.
+            InputError: a damaged checkpoint, one of other settings or another network, or of more epochs than wanted.
         """
         path = self.folder / CHECKPOINT_FILE
-        if not self.resume or not path.is_file():
+        if not self.resume or not path.exists():
             return
         way_out = "choose another --output_dir, or --resume false to start anew"
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise InputError(f"{path}: cannot be read as a checkpoint; {way_out}.") from error
+        content = read_archive(path, "a checkpoint", way_out)
+        parts = content if isinstance(content, dict) else {}
+        if odd := [name for name, kind in PARTS.items() if not isinstance(parts.get(name), kind)]:
+            raise InputError(f"{path}: cannot be read as a checkpoint (no '{odd[0]}' in it); {way_out}.")
         for name, value in self.settings.items():
             found = content["settings"].get(name)
             if found != value:
@@ -98,7 +109,7 @@ class TrainingCheckpoint:
         try:
             for name, item in self.objects.items():
                 item.load_state_dict(content["objects"][name])
-        except (RuntimeError, KeyError, ValueError) as error:
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: is of another network or optimizer; {way_out}.") from error
         scaler = getattr(engine, "scaler", None)
         if scaler is not None and content["scaler"]:

@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 import csv
-import json
-import os
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,9 +18,12 @@ from monai.handlers import IgniteMetricHandler
 from monai.utils import CommonKeys, string_list_all_gather
 
 from mededit_monai.errors import InputError
+from mededit_monai.io.atomic import write_json, write_text
+from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.metrics.case_metric import CaseMetric
 from mededit_monai.metrics.set_metrics import FeatureSetMetric
 from mededit_monai.metrics.statistics import bootstrap
+from mededit_monai.paths import user_path
 
 
 class EditMetric(IgniteMetricHandler):
@@ -124,6 +126,9 @@ class CaseTable:
         group: which of them says who belongs together; cases are independent if the batch does not hold it.
         seed: of the bootstrap.
         summary: whether ``summary.json`` is written; its intervals take a second or two.
+
+    Raises:
+        InputError: when the run starts, a file of these names that mededit did not write.
     """
 
     def __init__(
@@ -134,15 +139,20 @@ class CaseTable:
         seed: int = 0,
         summary: bool = True,
     ) -> None:
-        self.output_dir, self.ids = Path(output_dir), tuple(ids)
+        self.output_dir, self.ids = user_path(output_dir), tuple(ids)
         self.group, self.seed, self.summary = group, seed, summary
         self._rows: dict[str, list[str]] = {}
 
     def attach(self, engine: Engine) -> None:
         """Attach to a ``SupervisedEvaluator``; the place in the list of handlers does not matter."""
-        engine.add_event_handler(Events.STARTED, lambda _: self._rows.clear())
+        engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._keep)
         engine.add_event_handler(Events.COMPLETED, self)  # when every metric has written its values
+
+    def _start(self, engine: Engine) -> None:
+        self._rows.clear()
+        if idist.get_rank() == 0:
+            OutputFolder(self.output_dir).reserve(["cases.csv", *(["summary.json"] if self.summary else [])])
 
     def _keep(self, engine: Engine) -> None:
         batch = engine.state.batch
@@ -171,12 +181,13 @@ class CaseTable:
             figures |= dict(zip(heads, values.T.tolist()))
         if idist.get_rank() > 0:
             return
-        self.output_dir.mkdir(parents=True, exist_ok=True)
         if self.summary:
             sets = getattr(engine.state, "metric_sets", {})
             self._summarise(figures, columns.get(self.group), cases, sets)
         table = {**columns, **{head: [f"{v:.8g}" if v == v else "" for v in vs] for head, vs in figures.items()}}
-        self._write("cases.csv", lambda stream: csv.writer(stream).writerows([list(table), *zip(*table.values())]))
+        stream = io.StringIO(newline="")
+        csv.writer(stream).writerows([list(table), *zip(*table.values())])
+        write_text(self.output_dir / "cases.csv", stream.getvalue())
 
     def _summarise(
         self, figures: Mapping[str, Sequence[float]], groups: Sequence | None, cases: int, sets: Mapping[str, Any]
@@ -187,10 +198,4 @@ class CaseTable:
             summary[head] = asdict(bootstrap(values, groups, seed=self.seed)) if known else None  # type: ignore[arg-type]
         content = {"group": self.group if groups else None, "seed": self.seed, "cases": cases}
         content |= {"figures": summary, "sets": dict(sets)}
-        self._write("summary.json", lambda stream: stream.write(json.dumps(content, indent=1) + "\n"))
-
-    def _write(self, name: str, fill: Callable[[Any], Any]) -> None:
-        unfinished = self.output_dir / f".{name}"
-        with open(unfinished, "w", newline="") as stream:
-            fill(stream)
-        os.replace(unfinished, self.output_dir / name)
+        write_json(self.output_dir / "summary.json", content)

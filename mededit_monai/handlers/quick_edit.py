@@ -13,9 +13,11 @@ from ignite.engine import Engine, Events
 from monai.networks.schedulers import Scheduler
 
 from mededit_monai.inferers import build_inferer, case_seed
+from mededit_monai.io.outputs import OutputFolder, make_folder
 from mededit_monai.metrics import edge_gradient
 from mededit_monai.metrics.contrast import lesion_contrast
 from mededit_monai.metrics.truth import zone_errors
+from mededit_monai.paths import user_path
 from mededit_monai.reports.sheet import save_sheet
 from mededit_monai.training.distributed import is_main_process
 from mededit_monai.transforms.conditions import condition_channels
@@ -42,6 +44,10 @@ class QuickEdit:
         cases: how many.
         interval: epochs between two edits; 0 for none.
         condition, family: of the training.
+        listed_in: a folder above whose marker lists the pictures as written by mededit; None: that of the pictures.
+
+    Raises:
+        InputError: a picture in the way that mededit did not write.
     """
 
     def __init__(
@@ -53,9 +59,11 @@ class QuickEdit:
         interval: int = 1,
         condition: str = "mask",
         family: str = "composed",
+        listed_in: str | Path | None = None,
     ) -> None:
         self.condition = condition
-        self.network, self.path, self.cases, self.interval = network, Path(path), cases, interval
+        self.network, self.path, self.cases, self.interval = network, user_path(path), cases, interval
+        self.listed_in = self.path if listed_in is None else user_path(listed_in)
         method = "mededit" if family == "composed" else family
         steps = 5 if family == "prior" else 20
         self.inferer = build_inferer(method, scheduler, condition, resample=1, steps=steps, spacing="logsnr")
@@ -91,12 +99,10 @@ class QuickEdit:
         stacks["zone"] = edit_region(pathology, brain, ZONE)
         planes = {k: v[:, 0].cpu().numpy() for k, v in stacks.items()}
         engine.state.metrics |= edit_scores(planes, paired="prior" in self._batch)
-        self.path.mkdir(parents=True, exist_ok=True)
-        save_sheet(
-            {k: planes[k] for k in ("prior", "truth", "edit")},
-            self.path / f"epoch_{engine.state.epoch:04d}.png",
-            f"epoch {engine.state.epoch}",
-        )
+        picture = self.path / f"epoch_{engine.state.epoch:04d}.png"
+        OutputFolder(self.listed_in).reserve([picture.relative_to(self.listed_in).as_posix()])
+        make_folder(self.path)
+        save_sheet({k: planes[k] for k in ("prior", "truth", "edit")}, picture, f"epoch {engine.state.epoch}")
 
 
 def edit_scores(planes: Mapping[str, np.ndarray], paired: bool) -> dict[str, float]:

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import logging
 import math
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -18,9 +18,13 @@ from typing import Any
 from ignite.engine import Engine, Events
 from tqdm import tqdm
 
-from mededit_monai.reports.curves import save_curves
+from mededit_monai.io.atomic import write_json, write_text
+from mededit_monai.io.outputs import OutputFolder
+from mededit_monai.paths import user_path
+from mededit_monai.reports.curves import read_history, save_curves
 from mededit_monai.reports.provenance import DISCLAIMER, versions
 from mededit_monai.training.distributed import is_main_process
+from mededit_monai.training.folder import LOG_FILES
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +39,9 @@ class TrainingLog:
         settings: written down as they are.
         validator: its metrics go into the row of the epoch.
         progress: False switches the bar off.
+
+    Raises:
+        InputError: when the training starts, a file of these names that mededit did not write, or a damaged table.
     """
 
     def __init__(
@@ -44,7 +51,7 @@ class TrainingLog:
         validator: Engine | None = None,
         progress: bool = True,
     ) -> None:
-        self.folder, self.settings, self.validator = Path(output_dir), dict(settings or {}), validator
+        self.folder, self.settings, self.validator = user_path(output_dir), dict(settings or {}), validator
         self.progress = progress and sys.stderr.isatty()
         self.rows: list[dict[str, Any]] = []
         self._losses: list[float] = []
@@ -66,13 +73,12 @@ class TrainingLog:
 
     def _start(self, engine: Engine) -> None:
         self._first_epoch, self._run_started = engine.state.epoch, time.perf_counter()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        record = {"note": DISCLAIMER, "settings": self.settings, "versions": versions()}
-        (self.folder / "training.json").write_text(json.dumps(record, indent=2, default=str) + "\n")
+        OutputFolder(self.folder).reserve(LOG_FILES)
         table = self.folder / "history.csv"
         if self._first_epoch and table.is_file():
-            with open(table, newline="") as stream:
-                self.rows = [row for row in csv.DictReader(stream) if int(row["epoch"]) <= self._first_epoch]
+            self.rows = [row for row in read_history(table) if int(row["epoch"]) <= self._first_epoch]
+        record = {"note": DISCLAIMER, "settings": self.settings, "versions": versions()}
+        write_json(self.folder / "training.json", json.loads(json.dumps(record, default=str)), indent=2)
         if self.progress:
             length = engine.state.epoch_length
             self._bar = tqdm(total=engine.state.max_epochs * length, initial=engine.state.iteration, desc="training")
@@ -116,12 +122,11 @@ class TrainingLog:
 
     def _write(self) -> None:
         fields = list(dict.fromkeys(key for row in self.rows for key in row))
-        unfinished = self.folder / "history.csv.tmp"
-        with open(unfinished, "w", newline="") as stream:
-            writer = csv.DictWriter(stream, fields)
-            writer.writeheader()
-            writer.writerows(self.rows)
-        os.replace(unfinished, self.folder / "history.csv")
+        stream = io.StringIO(newline="")
+        writer = csv.DictWriter(stream, fields)
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.folder / "history.csv", stream.getvalue())
         save_curves(self.rows, self.folder / "progress.png")
 
     def _close(self, engine: Engine, error: BaseException | None = None) -> None:

@@ -46,7 +46,7 @@ class EditPrepareBatch(PrepareBatch):
             count = len(case["slices"])
             for sample in range(self.samples):
                 rows += range(first, first + count)
-                seeds += [case_seed(self.seed, case["case_id"], sample)] * count
+                seeds += [case_seed(self.seed, case.get("noise_name", case["case_id"]), sample)] * count
             first += count
         tensors = {
             key: batchdata[name][rows].to(device=device, non_blocking=non_blocking)

@@ -6,11 +6,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+#: Names of what is being written: files as below, folders as in ``outputs.finished_folder``.
+_UNFINISHED = re.compile(r"\.[0-9a-f]{8}\.unfinished\..+|\..+\.[0-9a-f]{8}\.unfinished")
 
 
 @contextmanager
@@ -50,3 +55,15 @@ def write_json(path: str | Path, content: Any, indent: int = 1) -> None:
 def json_bytes(content: Any, indent: int = 1) -> bytes:
     """What :func:`write_json` writes."""
     return (json.dumps(content, indent=indent) + "\n").encode("utf-8", "surrogateescape")
+
+
+def remove_unfinished(folder: str | Path) -> None:
+    """Remove what processes that were killed left half-written in a folder; for who holds the claim on all of it."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for place in Path(folder).iterdir():
+            if _UNFINISHED.fullmatch(place.name) is None:
+                continue
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place, ignore_errors=True)
+            else:
+                place.unlink(missing_ok=True)

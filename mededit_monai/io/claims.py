@@ -82,12 +82,12 @@ def _registry(runs: Path) -> Iterator[None]:
     for attempt in range(100):
         lock = FileLock(runs / "registry.lock", timeout=60)
         try:
-            runs.mkdir(exist_ok=True)
+            make_folder(runs)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # file systems without locks get the next best thing
                 lock.acquire()
             break
-        except FileNotFoundError:  # the last run was just taking the folder away
+        except (FileNotFoundError, FileExistsError):  # the last run was just taking the folder away
             if attempt == 99:
                 raise
             time.sleep(0.02)

@@ -11,10 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +46,8 @@ def list_files(folder: str | Path, files: Mapping[str, str | None], **facts: Any
     listed = dict(sorted((kept | dict(files)).items()))
     if found.get("files") != listed or any(found.get(key) != value for key, value in facts.items()):
         start = {"program": "mededit_monai", "version": __version__, "note": NOTE}
-        write_json(
-            folder / MARKER, start | {k: v for k, v in found.items() if k not in start} | facts | {"files": listed}
-        )
+        facts = {k: v for k, v in ({k: v for k, v in found.items() if k not in start} | facts).items() if v is not None}
+        write_json(folder / MARKER, start | facts | {"files": listed})
 
 
 def require_writable(path: str | Path, overwrite: bool = False) -> None:
@@ -76,7 +72,7 @@ def require_writable(path: str | Path, overwrite: bool = False) -> None:
             f"{path}: is there already and was not written by mededit (no {MARKER} beside it lists it), so it is not "
             f"replaced; choose another name or move it away."
         )
-    if not overwrite and _changed(path, files[path.name]):
+    if not overwrite and was_changed(path, files[path.name]):
         raise InputError(
             f"{path}: was changed after mededit wrote it, so it is not replaced; choose another name, or give "
             f"--overwrite."
@@ -99,10 +95,13 @@ def write_output(path: str | Path, content: bytes, overwrite: bool = False, inpu
     require_writable(path, overwrite)
     if path.exists() and not overwrite:
         raise InputError(f"{path}: is there already, with other content; choose another name, or give --overwrite.")
+    from mededit_monai.io.claims import exclusive  # which makes its folder by a function of ours
+
     make_folder(path.parent)
-    list_files(path.parent, {path.name: None})
-    write_bytes(path, content)
-    list_files(path.parent, {path.name: sha256(path)})
+    with exclusive(path.parent):  # others may be adding to the same list
+        list_files(path.parent, {path.name: None})
+        write_bytes(path, content)
+        list_files(path.parent, {path.name: sha256(path)})
 
 
 def require_apart(path: str | Path, inputs: Iterable[str | Path]) -> None:
@@ -174,7 +173,7 @@ class OutputFolder:
         """
         known = written_files(self.path) or {}
         for name in names:
-            if _changed(self.path / name, known.get(name)):
+            if was_changed(self.path / name, known.get(name)):
                 raise InputError(
                     f"{self.path / name}: was changed after mededit wrote it, so it is not replaced; move it away or "
                     f"choose another folder with --output_dir."
@@ -196,87 +195,6 @@ class OutputFolder:
         list_files(self.path, {name: sha256(self.path / name) for name in contents})
 
 
-@contextmanager
-def finished_folder(final: str | Path, overwrite: bool = False, **facts: Any) -> Iterator[Path]:
-    """
-    A new folder to write a result to; at the end it takes the place of ``final`` in one go, its files listed.
-
-    If anything goes wrong, it is removed and ``final`` stays as it was.
-
-    Args:
-        overwrite: as in :func:`require_own_folder`.
-        facts: for the marker.
-
-    Raises:
-        InputError: ``final`` is not ours to replace.
-    """
-    final = Path(final)
-    require_own_folder(final, overwrite)
-    make_folder(final.parent)
-    unfinished = final.with_name(f".{final.name}.{secrets.token_hex(4)}.unfinished")
-    unfinished.mkdir()
-    try:
-        yield unfinished
-        files = {name: sha256(unfinished / name) for name in _contents(unfinished)}
-        list_files(unfinished, files, **facts)
-        _put_in_place(unfinished, final, overwrite)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)  # made here, under a name of its own
-        raise
-
-
-def require_own_folder(folder: str | Path, overwrite: bool = False) -> None:
-    """
-    Refuse to replace a folder with anything in it that mededit did not write, or that was changed since.
-
-    Args:
-        overwrite: whether files that mededit wrote may go though they were changed since.
-
-    Raises:
-        InputError: names what is in the way.
-    """
-    folder = Path(folder)
-    if not os.path.lexists(folder):
-        return
-    if folder.is_symlink() or not folder.is_dir():
-        raise InputError(
-            f"{folder}: is in the way of the result and no folder of mededit's; choose another --output_dir."
-        )
-    contents = _contents(folder)
-    if not contents and not (folder / MARKER).exists() and not any(folder.iterdir()):
-        return
-    files = written_files(folder)
-    if files is None:
-        raise InputError(
-            f"{folder}: is a folder that mededit did not write (it has no {MARKER}), so it is not replaced; choose "
-            f"another --output_dir or another case name."
-        )
-    strange = [name for name in contents if name not in files]
-    if strange:
-        raise InputError(
-            f"{folder / strange[0]}: was not written by mededit and would have to go for the new result; move it away "
-            f"or choose another --output_dir."
-        )
-    changed = [] if overwrite else [n for n in contents if _changed(folder / n, files[n])]
-    if changed:
-        raise InputError(
-            f"{folder / changed[0]}: was changed after mededit wrote it, so it is not replaced; move it away, choose "
-            f"another --output_dir, or give --overwrite."
-        )
-
-
-def is_complete(folder: str | Path, wanted: Collection[str] = ()) -> bool:
-    """Whether a finished folder holds every file that its marker lists, with the bytes that were written."""
-    folder = Path(folder)
-    files = written_files(folder)
-    if not files or not set(wanted) <= set(files):
-        return False
-    try:
-        return all(digest is not None and sha256(folder / name) == digest for name, digest in files.items())
-    except OSError:
-        return False
-
-
 def make_folder(folder: str | Path) -> None:
     """
     Make a folder and its parents.
@@ -286,11 +204,18 @@ def make_folder(folder: str | Path) -> None:
         OSError: it cannot be made.
     """
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        there = next(p for p in (folder, *folder.parents) if os.path.lexists(p) and not p.is_dir())
-        raise InputError(f"{there}: is a file, wanted a folder to write to; choose another --output_dir.") from error
+    for _ in range(10):  # another run may just be taking away a folder that it had made for nothing
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return
+        except (FileExistsError, NotADirectoryError) as error:
+            there = next((p for p in (folder, *folder.parents) if os.path.lexists(p) and not p.is_dir()), None)
+            if there is not None:
+                sentence = f"{there}: is a file, wanted a folder to write to; choose another --output_dir."
+                raise InputError(sentence) from error
+        except FileNotFoundError:
+            pass
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def remove_listed_file(path: str | Path) -> None:
@@ -306,42 +231,7 @@ def remove_listed_file(path: str | Path) -> None:
         list_files(path.parent, {})
 
 
-def remove_listed(folder: str | Path) -> None:
-    """Remove the files that a folder's marker lists, the marker, and the folders that are empty then."""
-    folder = Path(folder)
-    for name in written_files(folder) or {}:
-        with suppress(OSError):
-            (folder / name).unlink()
-    (folder / MARKER).unlink(missing_ok=True)
-    for place in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
-        with suppress(OSError):
-            place.rmdir()
-    with suppress(OSError):
-        folder.rmdir()
-
-
-def _put_in_place(unfinished: Path, final: Path, overwrite: bool) -> None:
-    if not os.path.lexists(final):
-        os.rename(unfinished, final)
-        return
-    require_own_folder(final, overwrite)  # once more: computing took a while
-    old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
-    os.rename(final, old)
-    try:
-        os.rename(unfinished, final)
-    except BaseException:
-        os.rename(old, final)
-        raise
-    remove_listed(old)
-
-
-def _contents(folder: Path) -> list[str]:
-    """Everything in a folder that is no folder, relative, without the marker of the folder itself."""
-    found = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_symlink() or not p.is_dir())
-    return sorted(name for name in found if name != MARKER)
-
-
-def _changed(path: Path, digest: str | None) -> bool:
+def was_changed(path: Path, digest: str | None) -> bool:
     """Whether somebody saved another file here: whole, but not the one written. A damaged file is no one's work."""
     return digest is not None and path.exists() and sha256(path) != digest and is_whole(path)
 

@@ -23,6 +23,7 @@ from mededit_monai.diseases import DISEASES
 from mededit_monai.errors import InputError, require_choice
 from mededit_monai.judges.structures import STRUCTURES, as_masks, without_tissue
 from mededit_monai.networks.weights import load_weights, weights_sha256
+from mededit_monai.paths import user_path
 
 #: Where the shipped weights are.
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
@@ -157,7 +158,7 @@ def checked_images(images: np.ndarray | torch.Tensor) -> torch.Tensor:
 
 def judge_files(disease: str, folder: str | Path | None = None) -> tuple[Path, Path]:
     """Weights and facts of a disease's judge in a folder; None for the shipped ones."""
-    place = WEIGHTS_FOLDER if folder is None else Path(folder)
+    place = WEIGHTS_FOLDER if folder is None else user_path(folder)
     return place / f"judge_{disease}.pt", place / f"judge_{disease}.json"
 
 
@@ -181,10 +182,12 @@ def load_judge(disease: str, folder: str | Path | None = None) -> Judge:
             f"--weights."
         )
     try:
-        facts = json.loads(place.read_text())
-    except ValueError as error:
+        facts = json.loads(place.read_bytes())
+        found = tuple(facts.get("structures", ()))
+        if not isinstance(facts.get("ceiling", {}), dict):
+            raise TypeError("'ceiling' is no object")
+    except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{place}: is not valid JSON ({error}); copy it again from where it was trained.") from error
-    found = tuple(facts.get("structures", ()))
     if found not in (STRUCTURES[disease], without_tissue(disease)):
         raise InputError(
             f"{place}: has the structures {list(found)}, wanted {list(STRUCTURES[disease])}; train the judge again."

@@ -21,6 +21,7 @@ from mededit_monai.errors import InputError
 from mededit_monai.judges.embedded import checked_images, load_judge
 from mededit_monai.metrics.realism import Features
 from mededit_monai.networks.weights import read_weights, weights_sha256
+from mededit_monai.paths import user_path
 
 HUB_REPOSITORY, HUB_MODEL = "Warvito/radimagenet-models", "radimagenet_resnet50"
 
@@ -85,11 +86,12 @@ def radimagenet_extractor(source: str | Path | None = None) -> Extractor:
     Raises:
         InputError: a missing file, one that holds something else, or a hub that cannot be reached.
     """
-    if source is None or Path(source).is_dir():
+    source = None if source is None else user_path(source)
+    if source is None or source.is_dir():
         network = _from_hub(source)
         name = f"{HUB_MODEL}/hub"
     else:
-        network = _from_file(Path(source))
+        network = _from_file(source)
         name = f"{HUB_MODEL}/{weights_sha256(source)[:8]}"
     network.eval()
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,11 +14,13 @@ import numpy as np
 import torch
 
 from mededit_monai.diseases import STRATA
+from mededit_monai.io.atomic import replacing, write_json, write_text
 from mededit_monai.judges.embedded import BATCH, Judge
 from mededit_monai.judges.samples import LoadSample
 from mededit_monai.judges.structures import STRUCTURES, TISSUES, one_structure, pathology_structures, unpack
 from mededit_monai.metrics.adherence import dice
 from mededit_monai.metrics.statistics import bootstrap
+from mededit_monai.reports.plain_text import table_cell
 
 #: Images in the picture.
 SHOWN = 12
@@ -124,11 +125,15 @@ def _false_alarms(disease: str, table: dict[str, list], areas: dict[str, list]) 
     }
 
 
+#: What :func:`write_held_out` writes.
+HELD_OUT_FILES = ("held_out.json", "held_out.md", "held_out.png")
+
+
 def write_held_out(found: dict[str, Any], folder: Path) -> None:
     """Write ``held_out.json``, ``held_out.md`` and ``held_out.png``; takes the pictures out of ``found``."""
     pictures = found.pop("_pictures", [])
-    (folder / "held_out.json").write_text(json.dumps(found, indent=1) + "\n")
-    (folder / "held_out.md").write_text(_markdown(found))
+    write_json(folder / "held_out.json", found)
+    write_text(folder / "held_out.md", _markdown(found))
     if pictures:
         _sheet(pictures, found["disease"], folder / "held_out.png")
 
@@ -157,7 +162,7 @@ def _markdown(found: Mapping[str, Any]) -> str:
         )
         kind = row["shown"].replace("_", "-")
         shown_bias = "–" if bias is None else f"{bias:+.1%}"
-        lines.append(f"| {row['structure']} | {kind} | {row['stratum']} | {score} | {shown_bias} |")
+        lines.append(f"| {row['structure']} | {kind} | {table_cell(row['stratum'])} | {score} | {shown_bias} |")
     alarms = found["false_alarms"]
     lines += [
         "",
@@ -183,4 +188,5 @@ def _sheet(pictures: list, disease: str, path: Path) -> None:
         axes.set_axis_off()
     legend = ", ".join(f"{name}: colour {k}" for k, name in enumerate(names))
     figure.suptitle(f"truth dashed, judge solid ({legend}); synthetic, research use only", fontsize=9)
-    figure.savefig(path, dpi=80)
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, dpi=80)

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Callable, Mapping, Sequence
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,23 @@ from tqdm import tqdm
 
 from mededit_monai.datasets.datalist import read_datalist
 from mededit_monai.errors import InputError
+from mededit_monai.io.atomic import replacing, write_json, write_text
+from mededit_monai.io.hashing import sha256
+from mededit_monai.io.held import held_folder
+from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.judges.structures import TISSUES, VENTRICLES, pathology_structures
-from mededit_monai.reports.provenance import DISCLAIMER, sha256, versions
+from mededit_monai.paths import user_path
+from mededit_monai.reports.plain_text import PLAIN
+from mededit_monai.reports.provenance import DISCLAIMER, versions
 from mededit_monai.simulation.anatomies import stem
 from mededit_monai.transforms.nifti import read_volume, save_synthetic
 
 #: Images in the picture.
 SHOWN = 12
+
+#: Masks that a judge may give for an image, and the files about all of them.
+MASKS = ("pathology", "ventricles", "tissue", "regions")
+SUMMARY_FILES = ("judged.json", "areas.csv", "preview.png")
 
 #: Colours of fluid, gray and white matter.
 TINTS = ListedColormap(["tab:blue", "tab:green", "gold"])
@@ -54,18 +64,31 @@ def find_images(given: str | Path) -> dict[str, Path]:
     Raises:
         InputError: nothing found.
     """
-    path = Path(given)
+    path = user_path(given)
     if path.is_dir():
         edits = sorted(path.rglob("edited_slice.nii*"))
         if edits:
-            return {"_".join(p.parent.relative_to(path).parts) or path.name: p for p in edits}
-        found = {stem(p): p for p in sorted(path.iterdir()) if p.name.endswith((".nii", ".nii.gz"))}
+            return _by_name(("_".join(p.parent.relative_to(path).parts) or path.resolve().name, p) for p in edits)
+        found = _by_name((stem(p), p) for p in sorted(path.iterdir()) if p.name.endswith((".nii", ".nii.gz")))
         if found:
             return found
         raise InputError(f"{path}: holds neither edits (edited_slice.nii.gz) nor NIfTI files; give another folder.")
     if path.suffix == ".json":
-        return {case["case_id"]: Path(case["image"]) for case in read_datalist(path) if case.get("image")}
+        found = {case["case_id"]: Path(case["image"]) for case in read_datalist(path) if case.get("image")}
+        if not found:
+            raise InputError(f"{path}: none of its cases has an 'image'; give a datalist of images, or a folder.")
+        return found
     return {stem(path): path}
+
+
+def _by_name(pairs: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+    """InputError where two files would have one name in the output."""
+    found: dict[str, Path] = {}
+    for name, path in pairs:
+        if name in found:
+            raise InputError(f"{path}: its masks would be called '{name}' as those of {found[name]}; rename one.")
+        found[name] = path
+    return found
 
 
 def read_image(name: str, path: Path) -> JudgedImage:
@@ -110,14 +133,26 @@ def judge_images(
         the content of ``judged.json``.
 
     Raises:
-        InputError: nothing to judge, or a file that cannot be judged (nothing is written then).
+        InputError: nothing to judge, a file that cannot be judged, or one in the output folder that mededit did not
+            write (nothing is written then).
     """
     judged = [read_image(name, path) for name, path in find_images(images).items()]
-    folder = Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = user_path(output)
+    names = [f"{image.name}_{key}.nii.gz" for image in judged for key in MASKS]
+    own = OutputFolder(folder, [user_path(images), *(image.path for image in judged)])
+    own.require_free([*names, *SUMMARY_FILES])
+    with held_folder(folder, SUMMARY_FILES, own.inputs):
+        return _write_judged(judged, own, segment, facts, progress)
+
+
+def _write_judged(
+    judged: Sequence[JudgedImage], own: OutputFolder, segment: Segment, facts: Mapping[str, Any], progress: bool
+) -> dict[str, Any]:
+    folder = own.path
     rows, pictures = [], []
     for image in tqdm(judged, desc="judging", disable=not progress):
         masks = segment(image.slices)
+        own.reserve(f"{image.name}_{key}.nii.gz" for key in masks)
         for key, mask in masks.items():
             volume = np.moveaxis(np.asarray(mask), 0, 2).astype(np.uint8)
             save_synthetic(volume, image.affine, folder / f"{image.name}_{key}.nii.gz")
@@ -130,11 +165,12 @@ def judge_images(
         "areas_mm2": rows,
         "versions": versions(),
     }
-    (folder / "judged.json").write_text(json.dumps(content, indent=1) + "\n")
-    with open(folder / "areas.csv", "w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in rows for key in row)))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_json(folder / "judged.json", content)
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in rows for key in row)))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / "areas.csv", stream.getvalue())
     _picture(pictures[:SHOWN], folder / "preview.png")
     return content
 
@@ -156,7 +192,7 @@ def _picture(pictures: Sequence[tuple[JudgedImage, Mapping[str, np.ndarray]]], p
     columns = min(4, len(pictures))
     rows = -(-len(pictures) // columns)
     figure = Figure(figsize=(3 * columns, 3.2 * rows + 0.4), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).flat
+    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in grid:
         axes.set_axis_off()
     for axes, (image, masks) in zip(grid, pictures):
@@ -168,12 +204,13 @@ def _picture(pictures: Sequence[tuple[JudgedImage, Mapping[str, np.ndarray]]], p
         for key, colour in (("pathology", "tab:red"), ("ventricles", "tab:cyan")):
             if key in masks and masks[key][middle].any():
                 axes.contour((masks[key][middle] > 0).T, levels=[0.5], colors=colour, linewidths=0.9)
-        axes.set_title(image.name, fontsize=8)
+        axes.set_title(image.name, fontsize=8, **PLAIN)
     shown = "lesion red, ventricles cyan" + (
         "; fluid blue, gray green, white yellow" if any("tissue" in m for _, m in pictures) else ""
     )
     figure.suptitle(f"judged: {shown}; research use only", fontsize=9)
-    figure.savefig(path, dpi=80)
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, dpi=80)
 
 
 def nifti_slice(plane: np.ndarray, affine: np.ndarray, path: Path) -> None:

@@ -14,7 +14,7 @@ import hashlib
 import importlib.util
 import json
 import os
-import shutil
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,16 +28,27 @@ import numpy as np
 import torch
 
 from mededit_monai.datasets.datalist import read_datalist
+from mededit_monai.devices import require_device
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError, require_choice
+from mededit_monai.errors import InputError, require_choice, require_whole
+from mededit_monai.io.atomic import replacing, write_bytes, write_json
+from mededit_monai.io.held import held_folder
+from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.judges.judge_files import nifti_slice
-from mededit_monai.transforms.nifti import TUMOR_LABELS, binary_mask, label_mask, read_volume
+from mededit_monai.transforms.nifti import TUMOR_LABELS, binary_mask, label_mask, read_array, read_volume
 
 #: nnU-Net wants a number and a name.
 DATASET_ID, DATASET = 801, "Dataset801_MedEdit"
 
 #: Trainers by what they are for: the thesis's 200 epochs of 250 iterations (a GPU), and a short one for a CPU.
 TRAINERS = {"thesis": "MedEditTrainerThesis", "short": "MedEditTrainerShort"}
+
+#: What tells the folder of an nnU-Net from that of an embedded judge: which data set it is about.
+IDENTITY_FILE = "mededit_nnunet.json"
+
+#: What nnU-Net itself fills, as names of the root's marker, and the logs of its programs.
+NNUNET_PLACES = tuple(f"{part}/{DATASET}" for part in ("raw", "preprocessed", "results"))
+NNUNET_NAMES = (IDENTITY_FILE, *NNUNET_PLACES, "plan.log", "train.log", "predict.log")
 
 CHANNEL_NAMES = {"stroke": "T1", "tumor": "T1Gd"}
 LABELS = {
@@ -75,6 +86,24 @@ class NNUNetFolder:
     device: str | None = None
     workers: int = 1
 
+    def check(self) -> None:
+        """Raises InputError for a value that cannot be used."""
+        require_whole("max_epochs", self.max_epochs, 1, most=10**6)
+        require_whole("iterations", self.iterations, 1, most=10**6)
+        require_whole("workers", self.workers, 1, most=256)
+        if re.fullmatch(r"[A-Za-z_]\w*", self.trainer) is None:
+            raise InputError(f"--trainer: got {self.trainer!r}, wanted {', '.join(TRAINERS)} or a class of nnU-Net's.")
+        require_device(self.device)
+
+    def reserve(self) -> None:
+        """
+        Know the folder's files as ours before anything is written.
+
+        Raises:
+            InputError: another data set or model of nnU-Net's in the way, or a file that is not ours.
+        """
+        OutputFolder(self.root).reserve(NNUNET_NAMES)
+
     @property
     def trainer_class(self) -> str:
         """Class name of the trainer."""
@@ -107,13 +136,14 @@ class NNUNetFolder:
             InputError: it failed; names the log and its last line.
         """
         require_nnunet()
+        OutputFolder(self.root).reserve([f"{verb}.log"])
         log = self.root / f"{verb}.log"
         command = [sys.executable, "-m", "mededit_monai.judges.nnunet_run", verb, *words]
         env = self.environment(verb)
-        with open(log, "w") as stream:
+        with open(log, "wb") as stream:
             code = subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT, env=env).returncode
         if code:
-            last = [line for line in log.read_text().splitlines() if line.strip()][-1:]
+            last = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()][-1:]
             raise InputError(f"nnU-Net's {verb} ended with code {code} ({' '.join(last)[:200]}); read {log}.")
 
 
@@ -133,15 +163,16 @@ def export_datalist(datalist: str | Path, folder: NNUNetFolder, disease: str) ->
     require_choice("disease", disease, tuple(DISEASES))
     source = {name: read_datalist(datalist, name) for name in ("training", "validation")}
     identity = {"disease": disease, "datalist": hashlib.sha256(Path(datalist).read_bytes()).hexdigest()}
-    place, raw = folder.root / "mededit_nnunet.json", folder.root / "raw" / DATASET
+    place, raw = folder.root / IDENTITY_FILE, folder.root / "raw" / DATASET
     if place.is_file():
-        found = json.loads(place.read_text())
+        found = read_identity(folder.root)
         if found != identity:
             raise InputError(
                 f"{place}: is about another datalist or disease ({found['disease']}, {found['datalist'][:12]}, wanted "
                 f"{disease}, {identity['datalist'][:12]}); choose another folder with -o."
             )
         return raw
+    folder.reserve()
     for part in ("imagesTr", "labelsTr"):
         (raw / part).mkdir(parents=True, exist_ok=True)
     for case in (case for cases in source.values() for case in cases):
@@ -152,11 +183,28 @@ def export_datalist(datalist: str | Path, folder: NNUNetFolder, disease: str) ->
         "numTraining": sum(map(len, source.values())),
         "file_ending": ".nii.gz",
     }
-    (raw / "dataset.json").write_text(json.dumps(content, indent=1) + "\n")
+    write_json(raw / "dataset.json", content)
     split = {key: [c["case_id"] for c in source[name]] for key, name in (("train", "training"), ("val", "validation"))}
-    (raw / "splits_final.json").write_text(json.dumps([split], indent=1) + "\n")
-    place.write_text(json.dumps(identity, indent=1) + "\n")
+    write_json(raw / "splits_final.json", [split])
+    write_json(place, identity)
     return raw
+
+
+def read_identity(root: Path) -> dict[str, str]:
+    """
+    ``disease`` and ``datalist`` (SHA-256) of the data set in a folder.
+
+    Raises:
+        InputError: none there, or a file that cannot be read.
+    """
+    place = root / IDENTITY_FILE
+    if not place.is_file():
+        raise InputError(f"{place}: not found; give the folder that 'mededit judge train --judge nnunet' wrote.")
+    try:
+        found = json.loads(place.read_bytes())
+        return {key: str(found[key]) for key in ("disease", "datalist")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{place}: is damaged; train the judge again in another folder.") from error
 
 
 def _export_case(case: Mapping[str, Any], raw: Path, disease: str, datalist: str | Path) -> None:
@@ -176,7 +224,8 @@ def _export_case(case: Mapping[str, Any], raw: Path, disease: str, datalist: str
         (image.data, raw / "imagesTr" / f"{case['case_id']}_0000.nii.gz"),
         (labels, raw / "labelsTr" / f"{case['case_id']}.nii.gz"),
     ):
-        nib.save(nib.Nifti1Image(np.ascontiguousarray(data), affine), place)
+        with replacing(place) as unfinished:
+            nib.save(nib.Nifti1Image(np.ascontiguousarray(data), affine), unfinished)
 
 
 def slice_affine(affine: np.ndarray) -> np.ndarray:
@@ -199,8 +248,8 @@ def plan_and_preprocess(folder: NNUNetFolder) -> None:
         return
     np_ = str(max(1, folder.workers))
     folder.run("plan", "-d", str(DATASET_ID), "-c", "2d", "-np", np_, "-npfp", np_, "--no_pbar")
-    shutil.copyfile(folder.root / "raw" / DATASET / "splits_final.json", prepared / "splits_final.json")
-    done.write_text("")
+    write_bytes(prepared / "splits_final.json", (folder.root / "raw" / DATASET / "splits_final.json").read_bytes())
+    write_bytes(done, b"")
 
 
 def train_nnunet(datalist: str | Path, folder: NNUNetFolder, disease: str) -> Path:
@@ -214,15 +263,30 @@ def train_nnunet(datalist: str | Path, folder: NNUNetFolder, disease: str) -> Pa
         InputError: nnU-Net is missing or failed, or the folder holds another data set.
     """
     require_nnunet()
-    folder.root.mkdir(parents=True, exist_ok=True)
-    export_datalist(datalist, folder, disease)
-    plan_and_preprocess(folder)
-    fold = folder.results / "fold_0"
-    if not (fold / "validation" / "summary.json").is_file():
-        words = [str(DATASET_ID), "2d", "0", "-tr", folder.trainer_class, "-device", _device(folder)]
-        resumable = any((fold / f"checkpoint_{name}.pth").is_file() for name in ("latest", "final"))
-        folder.run("train", *words, *(["--c"] if resumable else []))
+    folder.check()
+    with held_folder(folder.root, NNUNET_NAMES):
+        export_datalist(datalist, folder, disease)
+        plan_and_preprocess(folder)
+        fold = folder.results / "fold_0"
+        if not (fold / "validation" / "summary.json").is_file():
+            words = [str(DATASET_ID), "2d", "0", "-tr", folder.trainer_class, "-device", _device(folder)]
+            resumable = any((fold / f"checkpoint_{name}.pth").is_file() for name in ("latest", "final"))
+            folder.run("train", *words, *(["--c"] if resumable else []))
     return folder.results
+
+
+def validation_dice(model: Path) -> tuple[Path, float]:
+    """
+    nnU-Net's own summary of its validation list, and the mean Dice in it.
+
+    Raises:
+        InputError: the file is not there, or damaged.
+    """
+    place = model / "fold_0" / "validation" / "summary.json"
+    try:
+        return place, float(json.loads(place.read_bytes())["foreground_mean"]["Dice"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{place}: is damaged; remove it, and run the same command again.") from error
 
 
 def predict_nnunet(images: Path, output: Path, folder: NNUNetFolder) -> None:
@@ -236,6 +300,7 @@ def predict_nnunet(images: Path, output: Path, folder: NNUNetFolder) -> None:
         raise InputError(
             f"{folder.results}: holds no trained model; run 'mededit judge train --judge nnunet' with -o {folder.root}."
         )
+    folder.check()
     output.mkdir(parents=True, exist_ok=True)
     words = ["-i", str(images.resolve()), "-o", str(output.resolve()), "-d", str(DATASET_ID), "-c", "2d", "-f", "0"]
     words += ["-tr", folder.trainer_class, "-device", _device(folder), "-npp", "0", "-nps", "0"]
@@ -255,16 +320,12 @@ class NNUNetJudge:
     @property
     def disease(self) -> str:
         """Of the data set it was trained on."""
-        place = self.folder.root / "mededit_nnunet.json"
-        if not place.is_file():
-            raise InputError(f"{place}: not found; give the folder that 'mededit judge train --judge nnunet' wrote.")
-        return json.loads(place.read_text())["disease"]
+        return read_identity(self.folder.root)["disease"]
 
     @property
     def name(self) -> str:
         """Trainer and data set's hash."""
-        identity = json.loads((self.folder.root / "mededit_nnunet.json").read_text())
-        return f"nnunet_2d_{self.folder.trainer_class}_{identity['datalist'][:8]}"
+        return f"nnunet_2d_{self.folder.trainer_class}_{read_identity(self.folder.root)['datalist'][:8]}"
 
     def segment(self, images: np.ndarray | torch.Tensor, pixel_mm: float | None = None) -> dict[str, np.ndarray]:
         """
@@ -294,7 +355,7 @@ class NNUNetJudge:
 
 def _read_labels(folder: Path, count: int) -> np.ndarray:
     paths: Sequence[Path] = [folder / f"case{k:05d}.nii.gz" for k in range(count)]
-    planes = [np.asarray(nib.load(path).dataobj)[:, :, 0] for path in paths]
+    planes = [read_array(path)[:, :, 0] for path in paths]
     values = set(np.unique(planes).tolist())
     if not values <= set(TUMOR_LABELS[0]):
         raise RuntimeError(f"nnU-Net gave the labels {sorted(values)}; wanted 0 … 3.")

@@ -29,6 +29,7 @@ from mededit_monai.datasets.datalist import read_datalist
 from mededit_monai.diseases import DISEASES
 from mededit_monai.errors import InputError
 from mededit_monai.judges.structures import STRUCTURES, mirrored, pack, pathology_structures
+from mededit_monai.paths import user_path
 from mededit_monai.transforms.nifti import read_volume
 
 #: Sides of an image must be multiples of this: the network halves its grid four times.
@@ -45,17 +46,34 @@ def cohort_disease(cohort: str | Path, disease: str | None = None) -> str:
     Raises:
         InputError: no datalist, or a disease that neither says.
     """
-    place = Path(cohort) / "datalist.json"
-    if not place.is_file():
-        raise InputError(f"{place}: not found; give the folder of a cohort that 'mededit simulate' wrote.")
-    found = json.loads(place.read_text())
-    recipe = found.get("recipe", {}) if isinstance(found, dict) else {}
+    place = user_path(cohort) / "datalist.json"
+    found = cohort_content(cohort)
+    recipe = found.get("recipe") or {}
+    if not isinstance(recipe, dict):
+        raise InputError(f"{place}: its recipe is {recipe!r}, wanted an object; give a cohort of 'mededit simulate'.")
     name = recipe.get("disease", disease)
     if name not in DISEASES or (disease is not None and disease != name):
         raise InputError(
             f"{place}: is about '{name}', --disease is '{disease}'; wanted one of {', '.join(DISEASES)}, and the same."
         )
     return name
+
+
+def cohort_content(cohort: str | Path) -> dict[str, Any]:
+    """
+    What a cohort's ``datalist.json`` says.
+
+    Raises:
+        InputError: not there, or no JSON.
+    """
+    place = user_path(cohort) / "datalist.json"
+    if not place.is_file():
+        raise InputError(f"{place}: not found; give the folder of a cohort that 'mededit simulate' wrote.")
+    try:
+        found = json.loads(place.read_bytes())
+    except ValueError as error:
+        raise InputError(f"{place}: is not valid JSON ({error}); make the cohort again.") from error
+    return found if isinstance(found, dict) else {}
 
 
 def cohort_samples(cohort: str | Path, split: str, disease: str) -> list[dict[str, Any]]:
@@ -69,7 +87,7 @@ def cohort_samples(cohort: str | Path, split: str, disease: str) -> list[dict[st
     Raises:
         InputError: a missing list, or a case without one of the keys.
     """
-    place = Path(cohort) / "datalist.json"
+    place = user_path(cohort) / "datalist.json"
     key = "regions" if disease == "tumor" else "pathology"
     samples = []
     for case in read_datalist(place, split):

@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,19 +21,23 @@ from torch.utils.data import DataLoader
 from mededit_monai import __version__
 from mededit_monai.datasets.caching import training_cases
 from mededit_monai.datasets.seeded import EpochBatches
+from mededit_monai.devices import require_device
 from mededit_monai.errors import InputError, raising_bad_input, require_whole
+from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.handlers.checkpoint import BEST_WEIGHTS, TrainingCheckpoint
 from mededit_monai.handlers.ema import ExponentialMovingAverage
 from mededit_monai.handlers.guards import EpochSetter, FiniteLoss, GradientClipper
 from mededit_monai.handlers.training_log import TrainingLog
+from mededit_monai.io.atomic import write_bytes, write_json
 from mededit_monai.judges.embedded import CHANNELS, Judge, judge_files, judge_name, judge_network, load_judge
-from mededit_monai.judges.held_out import measure_held_out, write_held_out
-from mededit_monai.judges.samples import LoadSample, augmentation, cohort_disease, cohort_samples
+from mededit_monai.judges.held_out import HELD_OUT_FILES, measure_held_out, write_held_out
+from mededit_monai.judges.samples import LoadSample, augmentation, cohort_content, cohort_disease, cohort_samples
 from mededit_monai.judges.structures import STRUCTURES, unpack, without_tissue
 from mededit_monai.networks.weights import read_weights, weights_sha256
-from mededit_monai.paths import write_json
+from mededit_monai.paths import user_path
 from mededit_monai.reports.provenance import versions
-from mededit_monai.training.options import learning_rate_factor
+from mededit_monai.training.folder import TRAINING_FILES, training_folder
+from mededit_monai.training.options import WHOLE, learning_rate_factor, require_ema_decay, require_rate
 
 #: What differs between judges of other structures: one row of each tensor a structure.
 LAST_LAYER = ("unet.final_conv.weight", "unet.final_conv.bias")
@@ -66,12 +68,10 @@ class JudgeOptions:
 
     def check(self) -> None:
         """Raises InputError for a value that cannot be used."""
-        for name in ("max_epochs", "batch_size"):
-            require_whole(name, getattr(self, name), 1)
-        if not self.learning_rate > 0:
-            raise InputError(f"--learning_rate: got {self.learning_rate}, wanted a positive number.")
-        if not 0 <= self.ema_decay < 1:
-            raise InputError(f"--ema_decay: got {self.ema_decay}, wanted at least 0 and below 1.")
+        for name in ("max_epochs", "batch_size", "warmup_iterations", "seed"):
+            require_whole(name, getattr(self, name), WHOLE[name][0], most=WHOLE[name][1])
+        require_rate(self.learning_rate)
+        require_ema_decay(self.ema_decay)
 
 
 def train_judge(
@@ -89,7 +89,7 @@ def train_judge(
 
     Args:
         cohort: folder of ``mededit simulate`` (2-D, layout datalist).
-        output: gets ``judge_<disease>.pt`` (half precision) and ``.json`` (facts, ceiling), ``held_out.json``,
+        output: gets ``judge_<disease>.pt`` (half precision) and ``.json`` (facts, held-out Dice), ``held_out.json``,
             ``held_out.md``, ``held_out.png``, ``history.csv``, ``progress.png``, ``checkpoint.pt``.
         resume: go on from ``checkpoint.pt``; False starts anew.
         device: ``cpu``, ``cuda``, …; None: a GPU if there is one.
@@ -103,27 +103,34 @@ def train_judge(
     """
     options = options or JudgeOptions()
     options.check()
+    require_device(device)
+    cohort, output = user_path(cohort), user_path(output)
+    require_outside(output, cohort)
     disease = cohort_disease(cohort, disease)
     samples = {split: cohort_samples(cohort, split, disease) for split in ("training", "validation", "testing")}
-    output = Path(output)
     settings = {"disease": disease, "cohort": _cohort_facts(cohort), "channels": list(CHANNELS), **asdict(options)}
     settings.pop("max_epochs")  # a training may be prolonged
     settings["init_weights_sha256"] = None if init_weights is None else weights_sha256(init_weights)
+    names = (*TRAINING_FILES, *HELD_OUT_FILES, *(place.name for place in judge_files(disease, output)))
+    inputs = [] if init_weights is None else [user_path(init_weights)]
     tracked = get_track_meta()
-    set_track_meta(False)  # nothing here reads it, and it costs more than the augmentation
-    torch.manual_seed(options.seed)
-    try:
-        with raising_bad_input():
-            trainer = _trainer(samples, output, options, disease, settings, resume, progress, device, init_weights)
-            trainer.run()
-    finally:
-        set_track_meta(tracked)
-    return _finish(samples["testing"], output, disease, settings | {"max_epochs": options.max_epochs})
+    with training_folder(output, names, inputs):
+        set_track_meta(False)  # nothing here reads it, and it costs more than the augmentation
+        torch.manual_seed(options.seed)
+        try:
+            with raising_bad_input():
+                trainer = _trainer(samples, output, options, disease, settings, resume, progress, device, init_weights)
+                # Ignite announces every exception it passes on; the sentence comes once and at the end.
+                trainer.logger.addFilter(lambda record: "terminating due to exception" not in record.getMessage())
+                trainer.run()
+        finally:
+            set_track_meta(tracked)
+        return _finish(samples["testing"], output, disease, settings | {"max_epochs": options.max_epochs})
 
 
 def _cohort_facts(cohort: str | Path) -> dict[str, Any]:
     """What the cohort is, without paths of this machine."""
-    content = json.loads((Path(cohort) / "datalist.json").read_text())
+    content = cohort_content(cohort)
     return {key: content.get(key) for key in ("recipe", "simulator_version", "anatomies")}
 
 
@@ -247,7 +254,7 @@ def _binarised(output: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.
 def _finish(testing: list[dict], output: Path, disease: str, settings: dict[str, Any]) -> Judge:
     """Put weights and facts where :func:`load_judge` finds them, and measure."""
     weights, place = judge_files(disease, output)
-    shutil.copyfile(output / BEST_WEIGHTS, weights)
+    write_bytes(weights, (output / BEST_WEIGHTS).read_bytes())
     digest = weights_sha256(weights)
     facts = {
         "name": judge_name(disease, digest),

@@ -19,6 +19,8 @@ from nibabel.processing import conform
 from torch import nn
 
 from mededit_monai.errors import InputError
+from mededit_monai.io.whole import read_whole
+from mededit_monai.paths import user_path
 
 #: Side of the network's input in voxels of 1 mm, and its orientation.
 SIDE, ORIENTATION = 256, "LIA"
@@ -46,11 +48,11 @@ def load_meshnet(folder: str | Path) -> nn.Sequential:
         InputError: missing files, layers other than 3-D convolutions and activations in a chain, or weights that do not
             fit.
     """
-    place = Path(folder) / "model.json"
+    place = user_path(folder) / "model.json"
     if not place.is_file():
         raise InputError(f"{place}: not found; give the folder of a brainchop model (model.json, model.bin).")
     try:
-        content = json.loads(place.read_text())
+        content = json.loads(place.read_bytes())
         layers = content["modelTopology"]["model_config"]["config"]["layers"]
         weights = _weights(place.parent, content["weightsManifest"])
     except (ValueError, KeyError, TypeError) as error:
@@ -85,6 +87,8 @@ def _weights(folder: Path, manifest: list[dict]) -> dict[str, np.ndarray]:
         for entry in group["weights"]:
             count = int(np.prod(entry["shape"]))
             found[entry["name"]] = values[start : start + count].reshape(entry["shape"])
+            if not np.isfinite(found[entry["name"]]).all():
+                raise InputError(f"{folder}: weights '{entry['name']}' are not finite; copy the model again.")
             start += count
     return found
 
@@ -109,8 +113,11 @@ def _convolution(config: dict, weights: dict[str, np.ndarray], place: Path) -> n
 
 def lateral_classes(folder: str | Path) -> tuple[int, ...]:
     """Numbers of the classes that are lateral ventricles, from ``colormap.json`` where there is one."""
-    place = Path(folder) / "colormap.json"
-    names = json.loads(place.read_text()).get("labels", []) if place.is_file() else []
+    place = user_path(folder) / "colormap.json"
+    try:
+        names = json.loads(place.read_bytes()).get("labels", []) if place.is_file() else []
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{place}: is not valid JSON ({error}); copy it again.") from error
     found = tuple(k for k, name in enumerate(names) if name in LATERAL)
     return found or LATERAL_CLASSES
 
@@ -159,7 +166,11 @@ def segment_scan(network: nn.Module, scan: str | Path) -> tuple[np.ndarray, np.n
 
     Returns:
         uint8 on the scan's grid as stored, and the scan's affine.
+
+    Raises:
+        InputError: a file that is not there or is damaged.
     """
+    read_whole(scan)  # nibabel stops before the checksum
     image = nib.load(scan)
     image = nib.Nifti1Image(np.asarray(image.dataobj, np.float32).reshape(image.shape[:3]), image.affine)
     conformed = conform(image, (SIDE,) * 3, (1.0,) * 3, order=1, orientation=ORIENTATION)

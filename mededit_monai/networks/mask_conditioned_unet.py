@@ -5,11 +5,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from monai.networks.nets import DiffusionModelUNet
 from monai.networks.utils import pixelshuffle, pixelunshuffle
 from torch import nn
+
+from mededit_monai.errors import InputError, require_whole
+
+#: Levels that a U-Net may have, and channels of one: far beyond what fits into any memory.
+MOST_LEVELS, MOST_CHANNELS = 10, 2**16
 
 
 class MaskConditionedUNet(nn.Module):
@@ -30,6 +36,9 @@ class MaskConditionedUNet(nn.Module):
         norm_num_groups: groups of each group normalisation; divides every entry of ``channels``.
         patch: side of the space-to-depth cell, 1 to switch it off.
 
+    Raises:
+        InputError: sizes that do not go together.
+
     Example:
         >>> network = MaskConditionedUNet(channels=(16, 32), attention_levels=(False, True))
         >>> network(torch.zeros(1, 3, 32, 32), timesteps=torch.tensor([10])).shape
@@ -49,8 +58,7 @@ class MaskConditionedUNet(nn.Module):
         patch: int = 2,
     ) -> None:
         super().__init__()
-        if patch < 1:
-            raise ValueError(f"patch must be at least 1, got {patch}.")
+        _check_sizes(channels, attention_levels, num_res_blocks, num_head_channels, norm_num_groups, patch)
         self.patch = patch
         self.in_channels = in_channels
         self.out_channels = out_channels
@@ -91,3 +99,42 @@ class MaskConditionedUNet(nn.Module):
         spatial_dims = x.ndim - 2
         folded = pixelunshuffle(x, spatial_dims=spatial_dims, scale_factor=self.patch)
         return pixelshuffle(self.unet(folded, timesteps=timesteps), spatial_dims, self.patch)
+
+
+def _check_sizes(channels: Any, attention: Any, blocks: Any, head: Any, groups: Any, patch: Any) -> None:
+    """Refuse sizes of which MONAI's U-Net would say something about itself, or that no memory holds."""
+    if not isinstance(patch, int) or isinstance(patch, bool) or not 1 <= patch <= 64:
+        raise InputError(f"--patch: wanted a whole number of at least 1, got {patch!r}; 2 is the default, 64 the most.")
+    for name, value, most in (
+        ("num_res_blocks", blocks, 64),
+        ("num_head_channels", head, MOST_CHANNELS),
+        ("norm_num_groups", groups, MOST_CHANNELS),
+    ):
+        require_whole(name, value, 1, most=most)
+    if not _is_list(channels) or not 1 <= len(channels) <= MOST_LEVELS:
+        raise InputError(
+            f"--channels: got {channels!r}, wanted a list of 1 to {MOST_LEVELS} whole numbers, such as [32, 64]."
+        )
+    for width in channels:
+        require_whole("channels", width, 1, most=MOST_CHANNELS)
+        if width % groups:
+            raise InputError(
+                f"--channels: got {width}, wanted a multiple of --norm_num_groups, {groups}; change one of them."
+            )
+    known = _is_list(attention) and all(level in (True, False) for level in attention)
+    if not known or len(attention) != len(channels):
+        raise InputError(
+            f"--attention_levels: got {attention!r}, wanted {len(channels)} times true or false, one for each of "
+            f"--channels."
+        )
+    attending = [width for width, attends in zip(channels, attention) if attends]
+    for width in [*attending, channels[-1]]:  # the middle of the U-Net always attends
+        if width % head:
+            raise InputError(
+                f"--channels: got {width} where there is attention, wanted a multiple of --num_head_channels, {head}; "
+                f"change one of them."
+            )
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)

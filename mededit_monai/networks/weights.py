@@ -1,18 +1,21 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Plain half-precision weight files: written whole or not at all, loaded with nothing but tensors in them."""
+"""Plain half-precision weight files: written whole or not at all, loaded with nothing but finite tensors in them."""
 
 from __future__ import annotations
 
 import os
 import zipfile
-from contextlib import suppress
+import zlib
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from mededit_monai.errors import InputError
-from mededit_monai.reports.provenance import sha256
+from mededit_monai.io.atomic import replacing
+from mededit_monai.io.hashing import sha256
+from mededit_monai.paths import user_path
 
 
 def save_atomically(content: object, path: str | Path) -> None:
@@ -23,17 +26,13 @@ def save_atomically(content: object, path: str | Path) -> None:
         InputError: if it cannot be written (disk full, no permission).
     """
     path = Path(path)
-    unfinished = path.with_name(path.name + ".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(unfinished, "wb") as stream:
+        with replacing(path) as unfinished, open(unfinished, "wb") as stream:
             torch.save(content, stream)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(unfinished, path)
     except (OSError, RuntimeError) as error:
-        with suppress(OSError):
-            unfinished.unlink()
         # torch hides the stream's own error behind one about its archive
         cause = error if isinstance(error, OSError) else find_os_error(error) or error
         raise InputError(
@@ -64,23 +63,53 @@ def save_weights(network: torch.nn.Module, path: str | Path) -> None:
 
 def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
     """
-    The tensors of a weight file.
+    The tensors of a weight file, read to the file's own checksums.
 
     Raises:
-        InputError: missing file, or not a plain state dict.
+        InputError: missing or damaged file, not a plain state dict, or a tensor with NaN or infinite values.
     """
-    path = Path(path)
+    path = user_path(path)
     _require(path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        broken = "is truncated" if not zipfile.is_zipfile(path) else "holds more than tensors"
-        raise InputError(f"{path}: cannot be read as a weight file ({broken}); save a plain state dict.") from error
+    state = read_archive(path, "a weight file", "save a plain state dict")
     if not isinstance(state, dict) or not all(
         isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
     ):
         raise InputError(f"{path}: holds no plain state dict; save network.state_dict() alone.")
+    for name, tensor in state.items():
+        if not torch.isfinite(tensor).all():
+            raise InputError(
+                f"{path}: '{name}' holds NaN or infinite values, wanted finite numbers; give weights of a training "
+                "that did not diverge, or copy the file again."
+            )
     return state
+
+
+def read_archive(path: Path, kind: str, way_out: str) -> Any:
+    """
+    What ``torch.save`` wrote, plain types and tensors alone; torch does not look at the archive's checksums itself.
+
+    Args:
+        kind: what the file shall be; way_out: what to do if it is not, both for the sentence.
+
+    Raises:
+        InputError: damaged, or with more than tensors in it.
+        OSError: it cannot be read at all.
+    """
+    try:
+        with open(path, "rb") as stream:
+            if zipfile.is_zipfile(stream):
+                with zipfile.ZipFile(stream) as archive:
+                    damaged = archive.testzip()
+                if damaged is not None:
+                    raise InputError(f"{path}: is damaged (checksum of '{damaged}'); copy it again.")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (InputError, OSError):
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise InputError(f"{path}: cannot be read as {kind} (is truncated); {way_out}.") from error
+    except Exception as error:
+        broken = "is truncated" if not zipfile.is_zipfile(path) else "holds more than tensors"
+        raise InputError(f"{path}: cannot be read as {kind} ({broken}); {way_out}.") from error
 
 
 def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
@@ -112,10 +141,13 @@ def weights_sha256(path: str | Path) -> str:
     Raises:
         InputError: if there is no such file.
     """
+    path = user_path(path)
     _require(path)
     return sha256(path)
 
 
-def _require(path: str | Path) -> None:
-    if not Path(path).is_file():
+def _require(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, wanted a weight file; give the file in it, such as model.pt.")
+    if not path.is_file():
         raise InputError(f"{path}: weights not found; train the bundle or give another file with --weights.")

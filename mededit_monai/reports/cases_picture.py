@@ -17,7 +17,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, PngImagePlugin
 
-from mededit_monai.errors import InputError, exit_on_bad_input
+from mededit_monai.errors import InputError, exit_on_bad_input, require_whole
+from mededit_monai.io.outputs import write_output
+from mededit_monai.paths import user_path
+from mededit_monai.program import run_program
 from mededit_monai.reports.evaluation_folder import EvaluationFolder
 from mededit_monai.reports.evaluation_sheets import RANKED_BY, Strip, contact_sheet, heading_font
 from mededit_monai.reports.provenance import DISCLAIMER
@@ -27,7 +30,13 @@ _HEADING, _GAP = 24, 10
 
 
 def save_cases(
-    folder: str | Path, row: str, path: str | Path, pairing: str = "paired", each: int = 1, columns: int = 1
+    folder: str | Path,
+    row: str,
+    path: str | Path,
+    pairing: str = "paired",
+    each: int = 1,
+    columns: int = 1,
+    overwrite: bool = False,
 ) -> Path:
     """
     Draw a row's best, median and worst cases.
@@ -37,20 +46,24 @@ def save_cases(
         path: of the PNG.
         pairing: ``paired`` (ranked by the error in M∖p) or ``thesis`` (by Dice).
         each: cases of each rank; columns: cases side by side.
+        overwrite: whether another picture of ours may be replaced.
 
     Raises:
-        InputError: a folder that is none of an evaluation, or no picture of that row in reach.
+        InputError: a folder that is none of an evaluation, no picture of that row in reach, or a file in the way.
     """
+    require_whole("each", each, 1, most=1000)
+    require_whole("columns", columns, 1, most=1000)
+    path = user_path(path)
     strips = contact_sheet(EvaluationFolder(folder), row, pairing, each)
     if not strips:
         raise InputError(f"{folder}: holds no edits of the row '{row}' ({pairing}); see its metrics.csv for the rows.")
     sheet = drawn(strips, columns)
     note = PngImagePlugin.PngInfo()
     note.add_text("Description", DISCLAIMER)
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
-    sheet.save(partial, format="PNG", optimize=True, pnginfo=note)
-    return partial.replace(path)
+    stream = io.BytesIO()
+    sheet.save(stream, format="PNG", optimize=True, pnginfo=note)
+    write_output(path, stream.getvalue(), overwrite)
+    return path
 
 
 def drawn(strips: Mapping[str, Sequence[Strip]], columns: int = 1) -> Image.Image:
@@ -63,7 +76,7 @@ def drawn(strips: Mapping[str, Sequence[Strip]], columns: int = 1) -> Image.Imag
     pen = ImageDraw.Draw(sheet)
     for place, (rank, strip) in enumerate(flat):
         left, top = place % columns * (width + _GAP), place // columns * height
-        words = f"{rank.capitalize()}: {strip.words} · {strip.case_id}"
+        words = " ".join(f"{rank.capitalize()}: {strip.words} · {strip.case_id}".split())  # a picture has no lines
         pen.text((left + 2, top + _HEADING // 2), words, fill=(40, 40, 40), font=heading_font(13), anchor="lm")
         picture = base64.b64decode(strip.source.split(",", 1)[1])
         sheet.paste(Image.open(io.BytesIO(picture)), (left, top + _HEADING))
@@ -79,11 +92,13 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--each", type=int, default=1, help="cases of each rank")
     parser.add_argument("--columns", type=int, default=1, help="cases side by side")
     parser.add_argument("--output", "-o", default="cases.png")
+    parser.add_argument("--overwrite", action="store_true", help="replace a picture that this program wrote")
     given = parser.parse_args(words)
     with exit_on_bad_input():
-        print(save_cases(given.folder, given.row, given.output, given.pairing, given.each, given.columns))
+        wanted = (given.pairing, given.each, given.columns, given.overwrite)
+        print(save_cases(given.folder, given.row, given.output, *wanted))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(lambda: sys.exit(main()))

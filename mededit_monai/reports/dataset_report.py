@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from jinja2 import Environment, PackageLoader
 from PIL import Image, ImageDraw
@@ -19,6 +18,7 @@ from scipy import ndimage
 from mededit_monai.datasets.splits import SPLITS, seeded
 from mededit_monai.diseases import STRATA
 from mededit_monai.reports.preview import upright
+from mededit_monai.transforms.nifti import read_array
 
 #: Cases shown of every stratum and of those without lesion.
 ACROSS = 8
@@ -26,9 +26,9 @@ ACROSS = 8
 _OUTLINE = np.array([255, 64, 64], dtype=np.uint8)
 
 
-def write_report(root: Path, facts: Mapping[str, Any], cases: Sequence[Mapping[str, Any]]) -> None:
+def report_page(root: Path, facts: Mapping[str, Any], cases: Sequence[Mapping[str, Any]]) -> str:
     """
-    Write ``report.html``: one page that needs no other file.
+    ``report.html``: one page that needs no other file.
 
     Args:
         root: the prepared data set.
@@ -39,12 +39,9 @@ def write_report(root: Path, facts: Mapping[str, Any], cases: Sequence[Mapping[s
         loader=PackageLoader("mededit_monai.reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     picture = base64.b64encode(montage(root, cases, facts["recipe"]["seed"])).decode()
-    page = environment.get_template("dataset.html").render(
+    return environment.get_template("dataset.html").render(
         facts=facts, picture=picture, strata=STRATA, splits=SPLITS, options=facts["recipe"]
     )
-    unfinished = root / ".report.html"
-    unfinished.write_text(page, encoding="utf-8")
-    unfinished.replace(root / "report.html")
 
 
 def montage(root: Path, cases: Sequence[Mapping[str, Any]], seed: int) -> bytes:
@@ -72,8 +69,8 @@ def montage(root: Path, cases: Sequence[Mapping[str, Any]], seed: int) -> bytes:
 
 def _tile(root: Path, case: Mapping[str, Any]) -> np.ndarray:
     """A case as HxWx3 uint8."""
-    image = _array(root / case.get("image", case.get("prior")))
-    lesion = _array(root / case["pathology"]) > 0 if "pathology" in case else np.zeros(image.shape, dtype=bool)
+    image = read_array(root / case.get("image", case.get("prior")))
+    lesion = read_array(root / case["pathology"]) > 0 if "pathology" in case else np.zeros(image.shape, dtype=bool)
     area = lesion.sum(axis=(0, 1))
     z = int(area.argmax()) if area.any() else image.shape[2] // 2
     grey = np.rint(np.clip(upright(image[:, :, z]), 0, 1) * 255).astype(np.uint8)
@@ -81,7 +78,3 @@ def _tile(root: Path, case: Mapping[str, Any]) -> np.ndarray:
     mask = upright(lesion[:, :, z])
     colour[ndimage.binary_dilation(mask) & ~mask] = _OUTLINE
     return colour
-
-
-def _array(path: Path) -> np.ndarray:
-    return np.asarray(nib.load(path).dataobj)

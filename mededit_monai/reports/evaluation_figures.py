@@ -23,6 +23,7 @@ from mededit_monai.metrics.statistics import bootstrap
 from mededit_monai.metrics.truth import Agreement, change_agreement
 from mededit_monai.reports.evaluation_folder import Case, EvaluationFolder, distance_columns, in_order
 from mededit_monai.reports.evaluation_tables import ARROWS, control, is_number, number
+from mededit_monai.reports.plain_text import PLAIN, plain_legend
 
 #: Okabe and Ito's colours (safe for colour-blind readers), the thesis's method in the first of them.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c564b", "#444444")
@@ -123,7 +124,7 @@ def _ablation(
     lower.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     lower.set_xlabel(axis, fontsize=8.5)
     label = f"{column.get('label', column['key'])} {ARROWS.get(column.get('better', 'none'), '')}".strip()
-    upper.set_title(label, fontsize=9.5, loc="left", color=INK)
+    upper.set_title(label, fontsize=9.5, loc="left", color=INK, **PLAIN)
     _calm(upper)
     told = ", ".join(f"{place:g}: {number(value, 3)}" for place, value in zip(x, values))
     return _panel(figure, f"{label} against {axis}: {told}")
@@ -224,21 +225,23 @@ def _distance(
             place, 0.98, f"edge of M\n(k = {reach[0]})", transform=panel.get_xaxis_transform(), fontsize=7.5,
             color=GREY, ha="center", va="top",
         )  # fmt: skip
+    drawn, names = [], list(curves)
     for label, points in curves.items():
         x, value, low, high = (np.array(part) for part in zip(*points))
         if label not in colours:  # a control
-            panel.plot(x, value, ":", color=GREY, linewidth=1.5, label=label)
+            drawn += panel.plot(x, value, ":", color=GREY, linewidth=1.5)
             continue
         panel.fill_between(x, low, high, color=colours[label], alpha=0.12, linewidth=0)
-        panel.plot(x, value, "o-", color=colours[label], markersize=3.5, linewidth=1.5, label=label)
+        drawn += panel.plot(x, value, "o-", color=colours[label], markersize=3.5, linewidth=1.5)
     if truth:
-        panel.plot(*zip(*truth), "--", color="black", linewidth=1.3, label="true counterfactual")
+        drawn += panel.plot(*zip(*truth), "--", color="black", linewidth=1.3)
+        names.append("true counterfactual")
     panel.set_xlim(0, None)
     panel.set_ylim(0, None)
     panel.set_xlabel("distance from p, mm (last point: all beyond)", fontsize=8.5)
     panel.set_ylabel("mean |edit − prior|", fontsize=8.5)
     _calm(panel)
-    panel.legend(fontsize=7.5, frameon=False)
+    plain_legend(panel, drawn, names, fontsize=7.5, frameon=False)
     return _panel(figure, f"change against distance from p for {', '.join(curves)}")
 
 
@@ -305,7 +308,7 @@ def _scatter(
         words = f"slope {_short(agreement.slope)}\nr {r}\nn = {len(cases)}"
     panel.set_xlim(*across)
     panel.set_ylim(*upward)
-    panel.set_title(label, fontsize=9.5, loc="left", color=INK, pad=34)
+    panel.set_title(label, fontsize=9.5, loc="left", color=INK, pad=34, **PLAIN)
     panel.text(0.0, 1.02, words, transform=panel.transAxes, fontsize=8, color=INK, va="bottom", linespacing=1.25)
     panel.set_xlabel("true change, mm²", fontsize=8.5)
     panel.set_ylabel("predicted change, mm²", fontsize=8.5)

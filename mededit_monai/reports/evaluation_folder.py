@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections import Counter
@@ -13,15 +14,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
-import nibabel as nib
 import numpy as np
 
 from mededit_monai.datasets.datalist import read_datalist
 from mededit_monai.datasets.pairing import PAIRINGS
 from mededit_monai.diseases import DISEASES, Disease
 from mededit_monai.errors import InputError
+from mededit_monai.evaluation.edits import read_edit
+from mededit_monai.paths import user_path
+from mededit_monai.transforms.nifti import read_array
 
 #: What a table's kind varies → the setting that holds it, and the ending of a row's key that tells it too.
 VARIED = {"kernel": ("dilation", re.compile(r"_k(\d+)$")), "resampling": ("resample", re.compile(r"_u(\d+)$"))}
@@ -59,7 +61,7 @@ class EvaluationFolder:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = user_path(folder)
         self.facts = _read_json(self.folder / "evaluation.json")
         places = sorted(self.folder.glob("table_*.json"), key=_natural)
         if not places:
@@ -104,23 +106,22 @@ class EvaluationFolder:
 
     def edit(self, row: str, pairing: str, case_id: str) -> np.ndarray | None:
         """An edit, XxY in [0, 1]; None where the folder has no whole file of it."""
-        place = self.folder / "edits" / row / pairing / f"{case_id}.npz"
-        try:
-            with np.load(place, allow_pickle=False) as stored:
-                return np.asarray(stored["edit"], dtype=np.float32).squeeze()
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-            return None
+        found = read_edit(self.folder / "edits" / row / pairing / f"{case_id}.npz")
+        return None if found is None else found.edit.squeeze()
 
     def plane(self, pairing: str, case_id: str, key: str) -> np.ndarray | None:
-        """A slice of a triplet (``prior``, ``pathology``, ``image`` …), XxY; None where its file is not there."""
+        """
+        A slice of a triplet (``prior``, ``pathology``, ``image`` …), XxY; None where its file is not there.
+
+        Raises:
+            InputError: a file that is damaged.
+        """
         place = self.triplets.get(pairing, {}).get(case_id, {}).get(key)
         if not place:
             return None
         if place not in self._arrays:
-            try:
-                self._arrays[place] = np.asarray(nib.load(place).dataobj, dtype=np.float32).squeeze()
-            except (OSError, nib.filebasedimages.ImageFileError):
-                self._arrays[place] = None
+            known = Path(place).is_file()
+            self._arrays[place] = read_array(place).astype(np.float32, copy=False).squeeze() if known else None
         return self._arrays[place]
 
 
@@ -158,16 +159,21 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: not found; give the output folder of 'mededit evaluate'.")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_bytes())
     except ValueError as error:
         raise InputError(f"{path}: is not valid JSON ({error}); run 'mededit evaluate' again.") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: holds no object; run 'mededit evaluate' again.")
+    return found
 
 
 def _read_cases(path: Path) -> list[Case]:
     if not path.is_file():
         return []
-    with open(path, newline="", encoding="utf-8") as stream:
-        lines = list(csv.DictReader(stream))
+    try:
+        lines = list(csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8"), newline="")))
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as a table ({error}); run 'mededit evaluate' again.") from error
     for name in ("row", "pairing", "case_id"):
         if lines and name not in lines[0]:
             raise InputError(f"{path}: has no column '{name}'; run 'mededit evaluate' again.")

@@ -21,6 +21,9 @@ from jinja2 import Environment, PackageLoader
 
 from mededit_monai.diseases import STRATA
 from mededit_monai.errors import exit_on_bad_input
+from mededit_monai.io.atomic import write_text
+from mededit_monai.io.outputs import OutputFolder
+from mededit_monai.program import run_program
 from mededit_monai.reports.evaluation_figures import (
     ablation_panels,
     distance_panels,
@@ -57,16 +60,16 @@ def write_report(folder: str | Path) -> Path:
         the page.
 
     Raises:
-        InputError: no evaluation in the folder, or a file of it that cannot be read.
+        InputError: no evaluation in the folder, a file of it that cannot be read, or a page that mededit did not write.
     """
     source = EvaluationFolder(folder)
     environment = Environment(
         loader=PackageLoader("mededit_monai.reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     page = environment.get_template("evaluation.html").render(report_view(source))
-    unfinished = source.folder / ".report.html"
-    unfinished.write_text(page, encoding="utf-8")
-    return unfinished.replace(source.folder / "report.html")
+    OutputFolder(source.folder).reserve(["report.html"])
+    write_text(source.folder / "report.html", page)
+    return source.folder / "report.html"
 
 
 def report_view(source: EvaluationFolder) -> dict[str, Any]:
@@ -266,4 +269,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(lambda: sys.exit(main()))

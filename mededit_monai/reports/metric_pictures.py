@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,10 +22,13 @@ from PIL import Image
 from scipy import ndimage
 
 from mededit_monai import metrics
-from mededit_monai.errors import exit_on_bad_input
+from mededit_monai.errors import exit_on_bad_input, require_whole
+from mededit_monai.io.atomic import replacing
 from mededit_monai.metrics.arrays import STROKE_PIXEL_MM, TUMOR_PIXEL_MM
 from mededit_monai.metrics.indirect import brain_midline, septum, surface_band, tissue_means
 from mededit_monai.metrics.preservation import DISTANCE_EDGES
+from mededit_monai.paths import user_path
+from mededit_monai.program import run_program
 from mededit_monai.reports.metric_plots import adherence, agreement, growth, realism, sheet
 from mededit_monai.reports.preview import upright
 from mededit_monai.simulation.anatomies import load_anatomy
@@ -295,17 +297,16 @@ def save_pictures(output_dir: str | Path, cases: int = 60) -> list[Path]:
         output_dir: made if missing; gets one PNG each, whole or not at all.
         cases: simulated pairs of each disease to choose from.
     """
-    folder = Path(output_dir)
+    folder = user_path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     stroke, tumor = (simulated_pairs(disease, cases) for disease in ("stroke", "tumor"))
     written = []
     for name, draw in PICTURES.items():
         buffer = io.BytesIO()
         draw(stroke, tumor).savefig(buffer, format="png")
-        unfinished = folder / f".{name}.png"
-        Image.open(buffer).convert("RGB").save(unfinished, format="png", optimize=True)
         written.append(folder / f"{name}.png")
-        os.replace(unfinished, written[-1])
+        with replacing(written[-1]) as unfinished:
+            Image.open(buffer).convert("RGB").save(unfinished, format="png", optimize=True)
     return written
 
 
@@ -316,9 +317,10 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=60, help="simulated pairs of each disease to choose from")
     options = parser.parse_args()
     with exit_on_bad_input():
+        require_whole("cases", options.cases, 2, most=10**5)
         for path in save_pictures(options.output_dir, options.cases):
             print(f"{path}  {path.stat().st_size // 1024} KB")
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mededit_monai.io.atomic import replacing
+from mededit_monai.reports.plain_text import PLAIN
 from mededit_monai.reports.provenance import DISCLAIMER
 
 #: Width of a panel in inches.
@@ -25,7 +27,7 @@ def edit_preview(
     Args:
         prior, edit: slices in [0, 1], XxY in RAS order.
         pathology, region: masks, XxY.
-        path: PNG to write.
+        path: PNG to write, whole or not at all.
         title: small line above the panels.
     """
     shown = _shown_part(prior)
@@ -52,8 +54,9 @@ def edit_preview(
         panel.set_axis_off()
     bar = figure.add_axes(((4 * PANEL + 0.05) / size[0], 1.5 * line / size[1], 0.1 / size[0], 1 - 3 * line / size[1]))
     figure.colorbar(signed, cax=bar).ax.tick_params(colors="white", labelsize=7)
-    figure.text(0.5, 0.08 / size[1], f"{title}   {DISCLAIMER}", color="#b0b0b0", fontsize=7.5, ha="center")
-    figure.savefig(path, facecolor="black")
+    figure.text(0.5, 0.08 / size[1], f"{title}   {DISCLAIMER}", color="#b0b0b0", fontsize=7.5, ha="center", **PLAIN)
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, facecolor="black")
 
 
 def _shown_part(prior: np.ndarray) -> tuple[slice, slice]:

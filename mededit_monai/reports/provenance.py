@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from collections.abc import Mapping
@@ -12,17 +11,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from mededit_monai.io.atomic import write_json
+from mededit_monai.io.finished import is_complete
+from mededit_monai.io.hashing import sha256
+
+__all__ = ["DISCLAIMER", "PROVENANCE_FILE", "is_done", "is_finished", "sha256", "versions", "write_provenance"]
+
 PROVENANCE_FILE = "provenance.json"
 DISCLAIMER = "Synthetic image. Research use only, not a medical device."
-
-
-def sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def versions() -> dict[str, str]:
@@ -45,13 +41,18 @@ def write_provenance(folder: Path, request: Mapping[str, Any], facts: Mapping[st
         facts: seed, nfe, seconds, warnings and whatever else the run found out.
     """
     content = {"synthetic": True, "note": DISCLAIMER, **request, **facts, "versions": versions()}
-    (folder / PROVENANCE_FILE).write_text(json.dumps(content, indent=2, default=str) + "\n")
+    write_json(folder / PROVENANCE_FILE, json.loads(json.dumps(content, default=str)), indent=2)
+
+
+def is_finished(folder: Path, request: Mapping[str, Any]) -> bool:
+    """Whether a folder holds the whole result of a request: every file that was written, with the bytes it had."""
+    return is_done(folder, request) and is_complete(folder, (PROVENANCE_FILE,))
 
 
 def is_done(folder: Path, request: Mapping[str, Any]) -> bool:
-    """Whether a finished output folder was made by the same request (options and input bytes)."""
+    """Whether what a folder holds was made by the same request (options and input bytes)."""
     try:
-        found = json.loads((folder / PROVENANCE_FILE).read_text())
+        found = json.loads((folder / PROVENANCE_FILE).read_bytes())
     except (OSError, ValueError):  # absent, not JSON, not even text
         return False
     wanted = json.loads(json.dumps(request, default=str))

@@ -7,7 +7,8 @@ Are weights fit to be shipped? Loads every file, scores the editors on held-out 
 
 The cohort (``mededit simulate``) says the disease. Writes ``release_check.md`` and ``.json``, ``*/scores/report.html``,
 ``*/cases.png`` and ``*/cases_thesis.png`` with best, median and worst cases, and ``scans/sheet.png``.
-Targets that are missed are listed; the exit code is 1 only if a file cannot be loaded.
+A target is met only where the whole 95 % interval lies on the right side of its bound; the exit code is 1 only if a
+file cannot be loaded.
 
     … --candidate out/release/model.pt
 
@@ -31,12 +32,17 @@ import yaml
 from mededit_monai.datasets.evaluation import cohort_facts
 from mededit_monai.errors import InputError, exit_on_bad_input
 from mededit_monai.evaluation.evaluate import EvaluationOptions, evaluate
+from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.evaluation.tables import tables_folder
-from mededit_monai.evaluation.write import write_text
 from mededit_monai.families import METHOD_FAMILY, weights_name
-from mededit_monai.paths import bundle_root, write_json
+from mededit_monai.io.atomic import write_json, write_text
+from mededit_monai.io.hashing import sha256
+from mededit_monai.io.outputs import OutputFolder, write_output
+from mededit_monai.paths import bundle_root, user_path
+from mededit_monai.program import run_program
 from mededit_monai.reports.cases_picture import save_cases
-from mededit_monai.reports.provenance import DISCLAIMER, sha256, versions
+from mededit_monai.reports.plain_text import table_cell
+from mededit_monai.reports.provenance import DISCLAIMER, versions
 from mededit_monai.reports.scan_sheet import edit_scans
 from mededit_monai.transforms.conditions import CONDITIONS
 from mededit_monai.workflows import bundle_content
@@ -44,8 +50,18 @@ from mededit_monai.workflows import bundle_content
 #: The editor that a bundle's edits use by default.
 DEFAULT = "prior"
 
+#: What is written beside the scores.
+FILES = ("release_check.json", "release_check.md")
+
 #: A weight file that is shipped may have so many bytes.
 LARGEST = 16 * 2**20
+
+#: What the last column of the targets means.
+VERDICTS = (
+    "met: the whole 95 % interval lies on the right side of the bound; where another row is to be beaten, that of the "
+    "paired difference. missed: the value lies on the wrong side. not shown: the interval crosses the bound, or there "
+    "is none."
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +71,7 @@ class Target:
 
     Args:
         column: of the table; low, high: within; None: no end.
-        below: rows whose figure in that column it must be below.
+        below: rows whose figure in that column it must be below, by the paired difference on the same cases.
     """
 
     column: str
@@ -109,39 +125,60 @@ def load_all(disease: str) -> list[dict[str, Any]]:
     return found
 
 
-def met(target: Target, figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+def met(
+    target: Target,
+    figures: Mapping[str, Mapping[str, Any]],
+    differences: Mapping[str, Mapping[str, Mapping[str, Any]]],
+) -> dict[str, Any] | None:
     """
     A target against a table's rows.
 
     Args:
         figures: row → column → figure.
+        differences: row → column → paired difference (the default editor minus that row), with its interval.
 
     Returns:
-        ``column value wanted met``; None where the table has no such column.
+        ``column value low high wanted verdict met``; None where the table has no such column. ``verdict``: ``met`` (the
+        whole interval lies on the right side), ``missed`` (the value lies on the wrong side) or ``not shown`` (the
+        interval crosses the bound, or there is none).
     """
     if not any(target.column in row for row in figures.values()):
         return None
-    value = (figures[DEFAULT].get(target.column) or {}).get("value")
-    limits = {name: figures[name][target.column] for name in target.below if figures.get(name, {}).get(target.column)}
-    wanted = [f"≥ {target.low:g}"] if target.low is not None else []
-    wanted += [f"≤ {target.high:g}"] if target.high is not None else []
-    wanted += [f"< {name} ({figure['value']:.4g})" for name, figure in limits.items()]
-    passed = value is not None and (target.low is None or value >= target.low)
-    passed = passed and (target.high is None or value <= target.high)
-    passed = passed and len(limits) == len(target.below) and all(value < f["value"] for f in limits.values())
-    return {"column": target.column, "value": value, "wanted": ", ".join(wanted), "met": bool(passed)}
+    figure = figures[DEFAULT].get(target.column) or {}
+    value, low, high = (figure.get(part) for part in ("value", "low", "high"))
+    wanted, checks = [], []  # of each bound: is the value on the right side, is all of the interval?
+    if target.low is not None:
+        wanted.append(f"≥ {target.low:g}")
+        checks.append((value is None or value >= target.low, low is not None and low >= target.low))
+    if target.high is not None:
+        wanted.append(f"≤ {target.high:g}")
+        checks.append((value is None or value <= target.high, high is not None and high <= target.high))
+    for name in target.below:
+        other = (figures.get(name, {}).get(target.column) or {}).get("value")
+        pair = differences.get(name, {}).get(target.column) or {}
+        least, most = pair.get("low"), pair.get("high")
+        shown = "not measured" if other is None else f"{other:.4g}"
+        interval = "" if least is None or most is None else f"; difference {least:.4g} … {most:.4g}"
+        wanted.append(f"< {name} ({shown}{interval})")
+        checks.append((value is None or other is None or value < other, most is not None and most < 0))
+    if not all(right for right, _ in checks):
+        verdict = "missed"
+    else:
+        verdict = "met" if value is not None and all(whole for _, whole in checks) else "not shown"
+    found = {"column": target.column, "value": value, "low": low, "high": high, "wanted": ", ".join(wanted)}
+    return {**found, "verdict": verdict, "met": verdict == "met"}
 
 
 def with_candidate(table: Path, candidate: Path, output: Path) -> Path:
     """A copy of a table with the row ``candidate``: the default editor with other weights."""
     if not candidate.is_file():
         raise InputError(f"--candidate: {candidate} not found; give a weight file of the default editor.")
-    content = yaml.safe_load(table.read_text())
+    content = yaml.safe_load(table.read_bytes())
     settings = {**content["rows"][DEFAULT]["settings"], "weights": str(candidate.resolve())}
     content["rows"]["candidate"] = {"label": "candidate", "settings": settings}
-    output.mkdir(parents=True, exist_ok=True)
     place = output / table.name
-    place.write_text(yaml.safe_dump(content, sort_keys=False))
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    write_output(place, text.encode("utf-8", "surrogateescape"), overwrite=True, inputs=[candidate, table])
     return place
 
 
@@ -188,29 +225,33 @@ def release_check(
     Raises:
         InputError: a cohort, judge, scan or weight file that cannot be used.
     """
-    output, disease = Path(output), cohort_facts(cohort)["disease"]
-    output.mkdir(parents=True, exist_ok=True)
+    cohort, output = str(user_path(cohort)), user_path(output)
+    disease = cohort_facts(cohort)["disease"]
+    require_outside(output, cohort)
+    own = OutputFolder(output, [Path(cohort) / "datalist.json", candidate and user_path(candidate)])
+    own.require_free(FILES)
     content: dict[str, Any] = {"synthetic": True, "note": DISCLAIMER, "bundle": disease, "versions": versions()}
     content |= {"weights": load_all(disease), "targets": {}, "candidate": None, "scans": None}
     for name in ("stroke",) if disease == "stroke" else ("tumor", "tumor_regions"):
         table, folder = tables_folder() / f"release_{name}.yaml", output / name / "scores"
         first = name == disease
         if candidate is not None and first:
-            table = with_candidate(table, Path(candidate), output / name)
+            table = with_candidate(table, user_path(candidate), output / name)
         options = EvaluationOptions(
             cohort=cohort, tables=(str(table),), output=str(folder), preset=preset, judge=judge, limit=limit
         )
         (written,) = evaluate(options) or [None]
-        scores = json.loads(Path(str(written)).read_text())
+        scores = json.loads(Path(str(written)).read_bytes())
         content["targets"][name] = _targets(disease, scores)
         (row,) = (line["row"] for line in scores["rows"] if _short_name(line["row"]) == DEFAULT)
-        save_cases(folder, row, output / name / "cases.png")
-        save_cases(folder, row, output / name / "cases_thesis.png", "thesis", each=2, columns=2)
+        save_cases(folder, row, output / name / "cases.png", overwrite=True)
+        save_cases(folder, row, output / name / "cases_thesis.png", "thesis", each=2, columns=2, overwrite=True)
         if candidate is not None and first:
             content["candidate"] = is_better(scores)
     if scans is not None:
         edit_scans(scans, output / "scans", disease, method=DEFAULT)
         content["scans"] = "scans/sheet.png"
+    own.reserve(FILES)
     write_json(output / "release_check.json", content)
     write_text(output / "release_check.md", markdown(content))
     return content
@@ -218,7 +259,11 @@ def release_check(
 
 def _targets(disease: str, scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     figures = {_short_name(row["row"]): row["figures"] for row in scores["rows"]}
-    found = (met(target, figures) for target in (*TARGETS[disease], *INDIRECT))
+    differences: dict[str, dict[str, Any]] = {}
+    for line in scores["comparisons"]:
+        if _short_name(line["row"]) == DEFAULT:
+            differences.setdefault(_short_name(line["against"]), {})[line["column"]] = line
+    found = (met(target, figures, differences) for target in (*TARGETS[disease], *INDIRECT))
     return [line for line in found if line is not None]
 
 
@@ -232,17 +277,21 @@ def markdown(content: Mapping[str, Any]) -> str:
     text = [f"# Release check: {content['bundle']}", "", str(content["note"]), "", "| weights | bytes | SHA-256 | |"]
     text += ["|---|---|---|---|"]
     for entry in content["weights"]:
-        text.append(f"| {entry['file']} | {entry['bytes']} | {entry['sha256'][:12]} | {entry['problem'] or 'loads'} |")
+        state = table_cell(entry["problem"] or "loads")
+        text.append(f"| {table_cell(entry['file'])} | {entry['bytes']} | {entry['sha256'][:12]} | {state} |")
     for name, lines in content["targets"].items():
         text += ["", f"## {name}", "", "| figure | measured | wanted | |", "|---|---|---|---|"]
         for line in lines:
             value = "not measured" if line["value"] is None else f"{line['value']:.4g}"
-            text.append(f"| {line['column']} | {value} | {line['wanted']} | {'met' if line['met'] else '**missed**'} |")
+            if line["low"] is not None and line["high"] is not None:
+                value += f" ({line['low']:.4g} … {line['high']:.4g})"
+            verdict = "**missed**" if line["verdict"] == "missed" else line["verdict"]
+            text.append(f"| {line['column']} | {value} | {line['wanted']} | {verdict} |")
+    if content["targets"]:
+        text += ["", VERDICTS]
     if content["candidate"] is not None:
-        verdict = (
-            "is better than the shipped weights" if content["candidate"]["better"] else "is not shown to be better"
-        )
-        text += ["", f"The candidate {verdict}. Shipped minus candidate, with 95 % intervals:", ""]
+        better = "is better than the shipped weights" if content["candidate"]["better"] else "is not shown to be better"
+        text += ["", f"The candidate {better}. Shipped minus candidate, with 95 % intervals:", ""]
         for name, line in content["candidate"]["shipped_minus_candidate"].items():
             text.append(f"- {name}: {line['difference']:.4g} ({line['low']:.4g} … {line['high']:.4g})")
     if content["scans"]:
@@ -272,4 +321,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(lambda: sys.exit(main()))

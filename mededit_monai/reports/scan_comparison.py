@@ -22,8 +22,10 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mededit_monai.errors import exit_on_bad_input
-from mededit_monai.evaluation.write import write_text
+from mededit_monai.errors import exit_on_bad_input, require_choice
+from mededit_monai.inferers import METHODS
+from mededit_monai.io.atomic import replacing, write_json, write_text
+from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.metrics.preservation import (
     edge_gradient,
     psnr_outside,
@@ -31,7 +33,9 @@ from mededit_monai.metrics.preservation import (
     surrounding_ring,
     texture_ratio,
 )
-from mededit_monai.paths import write_json
+from mededit_monai.paths import user_path
+from mededit_monai.program import run_program
+from mededit_monai.reports.plain_text import PLAIN
 from mededit_monai.reports.preview import upright
 from mededit_monai.reports.provenance import DISCLAIMER
 from mededit_monai.reports.scan_sheet import edit_scans
@@ -40,6 +44,9 @@ from mededit_monai.transforms.nifti import read_volume
 
 #: How scans and edits are drawn: smoothly, since their pixels are larger or smaller than the picture's.
 GRAY = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "bilinear"}
+
+#: Files that are written beside the methods' folders.
+FILES = ("sheet.png", "gallery.png", "comparison.json", "comparison.md")
 
 #: Figures of a scan's edit: heading of the table, and what 1 or 0 would mean.
 FIGURES = {
@@ -69,7 +76,10 @@ def compare_on_scans(
     Raises:
         InputError: no scans, or one that cannot be edited.
     """
-    output = Path(output)
+    for method in methods:
+        require_choice("methods", method, tuple(METHODS))
+    scans, output = user_path(scans), user_path(output)
+    OutputFolder(output).require_free(FILES)
     found: dict[str, list[dict[str, Any]]] = {}
     shown: dict[str, dict[str, np.ndarray]] = {}
     edits: dict[str, dict[str, np.ndarray]] = {}
@@ -80,11 +90,12 @@ def compare_on_scans(
             planes, spacing = edited_plane(
                 Path(scan), folder, output / method / "lesions" / f"{stem(Path(scan))}.nii.gz"
             )
-            cost = json.loads((folder / "provenance.json").read_text())
+            cost = json.loads((folder / "provenance.json").read_bytes())
             figures = kept(**planes, spacing=spacing) | {key: cost[key] for key in ("nfe", "seconds")}
             found[method].append({"scan": stem(Path(scan)), **figures})
             shown.setdefault(stem(Path(scan)), planes)
             edits.setdefault(stem(Path(scan)), {})[method] = planes["edit"]
+    OutputFolder(output).reserve(FILES)
     save_sheet(shown, edits, output / "sheet.png")
     save_sheet(shown, edits, output / "gallery.png", differences=False)
     write_json(output / "comparison.json", {"synthetic": True, "note": DISCLAIMER, "bundle": bundle, "methods": found})
@@ -178,15 +189,16 @@ def save_sheet(
         prior = upright(planes["prior"][cut])
         row[0].imshow(prior, **GRAY)
         row[0].contour(upright(planes["pathology"][cut]).astype(float), [0.5], colors="#ff4040", linewidths=0.9)
-        row[0].set_title(scan, color="white", fontsize=8, pad=3)
+        row[0].set_title(scan, color="white", fontsize=8, pad=3, **PLAIN)
         for column, method in enumerate(methods, start=1):
             edit = upright(edits[scan][method][cut])
             row[column].imshow(edit, **GRAY)
-            row[column].set_title(f"{method} (synthetic)", color="white", fontsize=8, pad=3)
+            row[column].set_title(f"{method} (synthetic)", color="white", fontsize=8, pad=3, **PLAIN)
             if differences:
                 change = np.ma.masked_where((prior <= 0.02) & (np.abs(edit - prior) < 0.02), edit - prior)
                 grid[lines * k + 1][column].imshow(change, cmap="RdBu_r", vmin=-0.6, vmax=0.6)
-    figure.savefig(path, facecolor="black", metadata={"Description": DISCLAIMER})
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, facecolor="black", metadata={"Description": DISCLAIMER})
 
 
 def main() -> int:
@@ -202,9 +214,9 @@ def main() -> int:
     options = {"condition": given.condition}
     with exit_on_bad_input():
         compare_on_scans(given.scans, given.output_dir, given.bundle, given.methods, given.radius, **options)
-    print((Path(given.output_dir) / "comparison.md").read_text())
+    print((user_path(given.output_dir) / "comparison.md").read_text(encoding="utf-8"))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(lambda: sys.exit(main()))

@@ -20,7 +20,11 @@ from PIL import Image
 
 from mededit_monai.diseases import DISEASES
 from mededit_monai.errors import InputError, exit_on_bad_input
-from mededit_monai.paths import bundle_disease, bundle_root
+from mededit_monai.evaluation.folder import require_outside
+from mededit_monai.io.atomic import replacing
+from mededit_monai.io.outputs import OutputFolder
+from mededit_monai.paths import bundle_disease, bundle_root, user_path
+from mededit_monai.program import run_program
 from mededit_monai.simulation.anatomies import list_anatomies, stem
 from mededit_monai.simulation.drawing import draw_lesion
 from mededit_monai.workflows import edit
@@ -41,8 +45,9 @@ def edit_scans(scans: str | Path, output: str | Path, bundle: str, radius: float
     Raises:
         InputError: no scans, or one that cannot be edited.
     """
-    output, labels = Path(output), DISEASES[bundle_disease(bundle_root(bundle))].labels
-    (output / "lesions").mkdir(parents=True, exist_ok=True)
+    scans, output, labels = user_path(scans), user_path(output), DISEASES[bundle_disease(bundle_root(bundle))].labels
+    require_outside(output, scans, "the scans")
+    OutputFolder(output).require_free(["sheet.png"])
     folders = []
     for name in list_anatomies(scans):
         scan, mask = Path(name), Path(name).with_name(f"{stem(Path(name))}_brain.nii.gz")
@@ -51,6 +56,7 @@ def edit_scans(scans: str | Path, output: str | Path, bundle: str, radius: float
         draw_lesion(scan, lesion, radius=radius, brain=brain, regions=labels)
         edit(scan, lesion, output, bundle=bundle, brain=brain, progress=False, **options)
         folders.append(output / stem(scan))
+    OutputFolder(output).reserve(["sheet.png"])
     save_sheet_of_previews([folder / "preview.png" for folder in folders], output / "sheet.png")
     return folders
 
@@ -65,7 +71,8 @@ def save_sheet_of_previews(previews: list[Path], path: Path) -> None:
     for picture in pictures:
         sheet.paste(picture, (0, top))
         top += picture.height
-    sheet.save(path, optimize=True)
+    with replacing(path) as unfinished:
+        sheet.save(unfinished, format="PNG", optimize=True)
 
 
 def main() -> int:
@@ -87,4 +94,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(lambda: sys.exit(main()))

@@ -11,6 +11,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mededit_monai.io.atomic import replacing
+from mededit_monai.reports.plain_text import PLAIN
 from mededit_monai.reports.preview import upright
 from mededit_monai.reports.provenance import DISCLAIMER
 
@@ -21,7 +23,7 @@ def save_sheet(stacks: Mapping[str, np.ndarray], path: str | Path, title: str = 
 
     Args:
         stacks: name → NxXxY in [0, 1], RAS order, all with the same N.
-        path: PNG to write.
+        path: PNG to write, whole or not at all.
     """
     count = len(next(iter(stacks.values())))
     across = min(cases_across, count)
@@ -36,7 +38,8 @@ def save_sheet(stacks: Mapping[str, np.ndarray], path: str | Path, title: str = 
             panel = panels[case // across, (case % across) * len(stacks) + number]
             panel.imshow(upright(stack[case]), cmap="gray", vmin=0, vmax=1)
             if case < across:
-                panel.set_title(name, color="white", fontsize=8)
+                panel.set_title(name, color="white", fontsize=8, **PLAIN)
     figure.subplots_adjust(left=0.01, right=0.99, top=0.93, bottom=0.05, wspace=0.02, hspace=0.04)
-    figure.text(0.5, 0.01, f"{title}   {DISCLAIMER}", color="#b0b0b0", fontsize=8, ha="center")
-    figure.savefig(path, facecolor="black")
+    figure.text(0.5, 0.01, f"{title}   {DISCLAIMER}", color="#b0b0b0", fontsize=8, ha="center", **PLAIN)
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, facecolor="black")

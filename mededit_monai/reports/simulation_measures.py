@@ -7,13 +7,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
 from mededit_monai.diseases import STRATA, Disease
 from mededit_monai.simulation.anatomies import TEMPLATE, list_anatomies, load_anatomy
 from mededit_monai.simulation.tissues import TISSUES
+from mededit_monai.transforms.nifti import read_array
 
 #: Model pixels by which the drawn lesion's soft edge may exceed its mask: 2.5 mm, and the resizing filter.
 SOFT_EDGE = 3
@@ -30,12 +30,12 @@ def measure_case(case: dict, disease: Disease) -> tuple[dict, dict]:
         figures, and the pictures ``prior``, ``image``, ``regions`` for a montage.
     """
     names = ("image", "prior", "brain", "pathology", "ventricles", "prior_ventricles", "displacement")
-    at = {key: np.squeeze(np.asarray(nib.load(case[key]).dataobj)) for key in names}
+    at = {key: np.squeeze(read_array(case[key])) for key in names}
     lesion = ndimage.binary_dilation(at["pathology"] > 0, np.ones((3, 3)), iterations=SOFT_EDGE)
     reached = lesion | (at["displacement"] != 0).any(axis=-1)
     same = at["image"] == at["prior"]
     before, after = at["prior_ventricles"], at["ventricles"]
-    parameters = json.loads(Path(case["image"]).with_name("parameters.json").read_text())
+    parameters = json.loads(Path(case["image"]).with_name("parameters.json").read_bytes())
     shown = bool((before > 0).any())
     row = {
         "identical": bool(same[~reached].all()),

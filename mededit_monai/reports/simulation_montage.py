@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from mededit_monai.io.atomic import replacing
 from mededit_monai.reports.preview import upright
 from mededit_monai.reports.provenance import DISCLAIMER
 
@@ -19,7 +20,7 @@ def save_montage(cases: list[dict], path: str | Path, title: str, across: int = 
 
     Args:
         cases: each with ``prior``, ``image`` (128x128 in [0, 1]) and ``pathology`` (bool).
-        path: 8-bit grey PNG.
+        path: 8-bit grey PNG, written whole or not at all.
         across: slices in a row, even.
     """
     tiles = []
@@ -34,4 +35,5 @@ def save_montage(cases: list[dict], path: str | Path, title: str, across: int = 
         sheet.paste(Image.fromarray(pixels), ((number % across) * side, (number // across) * side))
     note = f"{title}: pairs without (left) and with the lesion (right), simulated. {DISCLAIMER}"
     ImageDraw.Draw(sheet).text((6, rows * side + 3), note, fill=170)
-    sheet.quantize(64).save(path, optimize=True)
+    with replacing(path) as unfinished:
+        sheet.quantize(64).save(unfinished, format="PNG", optimize=True)

@@ -21,7 +21,10 @@ import numpy as np
 from scipy import ndimage
 
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError, exit_on_bad_input
+from mededit_monai.errors import InputError, exit_on_bad_input, require_whole
+from mededit_monai.io.outputs import require_writable, write_output
+from mededit_monai.paths import user_path
+from mededit_monai.program import run_program
 from mededit_monai.simulation.anatomies import list_anatomies, stem
 from mededit_monai.simulation.diseases import drawn_lesion
 from mededit_monai.simulation.plan import case_rng
@@ -181,19 +184,26 @@ def main() -> int:
     parser.add_argument("--per_anatomy", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", default=None, help="JSON to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that this program wrote")
     arguments = parser.parse_args()
+    output = None if arguments.output is None else user_path(arguments.output)
     with exit_on_bad_input():
-        scans = [Path(p) for p in list_anatomies(arguments.scans)]
+        for name, least in (("per_scan", 1), ("per_anatomy", 1), ("seed", 0)):
+            require_whole(name, getattr(arguments, name), least, most=10**6)
+        if output is not None:
+            require_writable(output, arguments.overwrite)
+        scans = [Path(p) for p in list_anatomies(user_path(arguments.scans))]
         if len(scans) < 2:
             raise InputError(f"{arguments.scans}: holds {len(scans)} scan, wanted at least 2 to leave one out.")
         found = measure(
             scans, list_anatomies(arguments.anatomies), arguments.per_scan, arguments.per_anatomy, arguments.seed
         )
-    print(json.dumps(found, indent=1))
-    if arguments.output:
-        Path(arguments.output).write_text(json.dumps(found, indent=1) + "\n")
+        text = json.dumps(found, indent=1)
+        if output is not None:
+            write_output(output, f"{text}\n".encode(), arguments.overwrite, scans)
+    print(text)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(lambda: sys.exit(main()))

@@ -12,7 +12,6 @@ folders the embedded template and drawn lesions are measured. Exit code 1 if a p
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -23,8 +22,10 @@ import torch
 
 from mededit_monai.datasets.datalist import read_datalist
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import exit_on_bad_input
-from mededit_monai.paths import default_cache
+from mededit_monai.errors import exit_on_bad_input, require_whole
+from mededit_monai.io.atomic import write_json, write_text
+from mededit_monai.paths import default_cache, user_path
+from mededit_monai.program import run_program
 from mededit_monai.reports.provenance import DISCLAIMER, versions
 from mededit_monai.reports.simulation_measures import measure_case, summarise, ventricle_areas
 from mededit_monai.reports.simulation_montage import save_montage
@@ -163,10 +164,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--docs", default="docs", help="gets results/simulation.{md,json} and images/simulation_*.png")
     arguments = parser.parse_args()
-    docs, found = Path(arguments.docs), {}
-    for folder in ("results", "images"):
-        (docs / folder).mkdir(parents=True, exist_ok=True)
+    docs, found = user_path(arguments.docs), {}
     with exit_on_bad_input():
+        for name, least, most in (("cases", 1, 10**7), ("workers", 1, 256), ("seed", 0, 2**63 - 1)):
+            require_whole(name, getattr(arguments, name), least, most=most)
+        for folder in ("results", "images"):
+            (docs / folder).mkdir(parents=True, exist_ok=True)
         for disease in DISEASES:
             lesions = arguments.lesions if disease == "stroke" else None  # stroke masks have a stroke's shapes
             found[disease] = report(
@@ -175,9 +178,9 @@ def main() -> int:
             save_montage(found[disease].pop("montage"), docs / "images" / f"simulation_{disease}.png", disease)
         real = ventricle_areas(arguments.anatomies)
     markdown = text(found, real)
-    (docs / "results" / "simulation.md").write_text(markdown)
+    write_text(docs / "results" / "simulation.md", markdown)
     content = {**found, "label_maps_ventricles_mm2": real, "versions": versions(), "synthetic": True}
-    (docs / "results" / "simulation.json").write_text(json.dumps(content, indent=1) + "\n")
+    write_json(docs / "results" / "simulation.json", content)
     print(markdown)
     holds = all(
         f["identical"] == f["cases"] == f["jacobian_positive"] and f["ventricle_sign_right"] >= 0.95
@@ -187,4 +190,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(lambda: sys.exit(main()))

@@ -13,7 +13,6 @@ geometry. Areas are compared slice by slice, in mm².
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from dataclasses import asdict
@@ -26,15 +25,25 @@ from tqdm import tqdm
 
 from mededit_monai.diseases import DISEASES
 from mededit_monai.errors import InputError, exit_on_bad_input
+from mededit_monai.evaluation.folder import require_outside
+from mededit_monai.io.atomic import replacing, write_json, write_text
+from mededit_monai.io.held import held_folder
+from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.judges.embedded import Judge, load_judge
 from mededit_monai.judges.ventricles_meshnet import lateral_classes, load_meshnet, segment_scan
 from mededit_monai.metrics.adherence import dice
 from mededit_monai.metrics.statistics import bootstrap
+from mededit_monai.paths import user_path
+from mededit_monai.program import run_program
+from mededit_monai.reports.plain_text import plain_legend
 from mededit_monai.simulation.anatomies import stem
 from mededit_monai.transforms.brain import brain_from_background
 from mededit_monai.transforms.geometry import ModelGrid
 from mededit_monai.transforms.intensity import intensity_ceiling, to_unit
 from mededit_monai.transforms.nifti import Volume, binary_mask, read_volume, require_same_grid
+
+#: What is written.
+FILES = ("agreement.json", "agreement.md", "agreement.png")
 
 #: Slices nearer than this to each other say the same; mm.
 STEP_MM = 3.0
@@ -119,6 +128,12 @@ def report(scans: Path, meshnet: Path, output: Path, disease: str, weights: str 
     Raises:
         InputError: no scan that can be used, or model files that cannot.
     """
+    scans, meshnet, output = user_path(scans), user_path(meshnet), user_path(output)
+    if not scans.is_dir():
+        raise InputError(f"--scans: {scans} is no folder; give one of T1 scans.")
+    for folder, what in ((scans, "the scans"), (meshnet, "the model")):
+        require_outside(output, folder, what)
+    OutputFolder(output).require_free(FILES)
     judge, network = load_judge(disease, weights), load_meshnet(meshnet)
     files = {stem(p): p for p in sorted(scans.glob("*.nii*"))}
     # X_brain is a mask where X is there too; alone it is a scan of that name.
@@ -138,10 +153,10 @@ def report(scans: Path, meshnet: Path, output: Path, disease: str, weights: str 
             f"X_brain.nii.gz beside X.nii.gz."
         )
     found = {"judge": judge.name, **agreement(rows), "seconds": seconds, "left_out": left_out, "rows": rows}
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "agreement.json").write_text(json.dumps(found, indent=1) + "\n")
-    (output / "agreement.md").write_text(_markdown(found))
-    _scatter(rows, output / "agreement.png")
+    with held_folder(output, FILES):
+        write_json(output / "agreement.json", found)
+        write_text(output / "agreement.md", _markdown(found))
+        _scatter(rows, output / "agreement.png")
     return found
 
 
@@ -180,14 +195,16 @@ def _scatter(rows: list[dict[str, Any]], path: Path) -> None:
 
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.subplots()
-    for scan in dict.fromkeys(row["scan"] for row in rows):
+    dots, names = [], list(dict.fromkeys(row["scan"] for row in rows))
+    for scan in names:
         chosen = [row for row in rows if row["scan"] == scan]
-        axes.plot([r["meshnet_mm2"] for r in chosen], [r["judge_mm2"] for r in chosen], "o", ms=3, label=scan)
+        dots += axes.plot([r["meshnet_mm2"] for r in chosen], [r["judge_mm2"] for r in chosen], "o", ms=3)
     limit = max(max(row["meshnet_mm2"], row["judge_mm2"]) for row in rows)
     axes.plot([0, limit], [0, limit], color="grey", lw=0.8)
     axes.set(xlabel="MeshNet, mm² a slice", ylabel="embedded judge, mm² a slice", title="lateral ventricles")
-    axes.legend(fontsize=7)
-    figure.savefig(path, dpi=100)
+    plain_legend(axes, dots, names, fontsize=7)
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, dpi=100)
 
 
 def main(words: list[str] | None = None) -> None:
@@ -207,4 +224,4 @@ def main(words: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

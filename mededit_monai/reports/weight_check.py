@@ -16,17 +16,21 @@ picture; exit code 1 if missed.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from mededit_monai.errors import InputError, exit_on_bad_input, require_whole
 from mededit_monai.inferers import case_seed
+from mededit_monai.io.atomic import write_json
+from mededit_monai.io.held import held_folder
+from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.metrics import edge_gradient
 from mededit_monai.metrics.contrast import core_contrast, lesion_contrast, told_contrast
+from mededit_monai.paths import user_path
+from mededit_monai.program import run_program
 from mededit_monai.reports.sheet import save_sheet
 from mededit_monai.simulation.anatomies import list_anatomies, load_anatomy
 from mededit_monai.simulation.draw_case import LesionPool, draw_case
@@ -69,6 +73,9 @@ def check_weights(bundle: str, cases: int = 20, seed: int = 0, anatomies: str | 
         ``contrast``, ``told_contrast`` (of a regression), ``gradient_ratio``, ``core_present`` (None without cores),
         ``missed`` (the floors that were), per-case figures under ``cases``, and the stacks ``prior``, ``truth``,
         ``edit`` (NxHxW in [0, 1]).
+
+    Raises:
+        InputError: bad input, or edits that are not finite.
     """
     disease, condition, network, inferer = bundle_content(
         bundle, ("disease", "condition", "network", "inferer"), **options
@@ -84,6 +91,8 @@ def check_weights(bundle: str, cases: int = 20, seed: int = 0, anatomies: str | 
     edited = inferer(to_model_range(batch["prior"]), network.eval(), batch["brain"], pathology, seeds=seeds)
     seconds = (time.perf_counter() - started) / cases
     region = region if getattr(inferer, "edit_region", None) is None else inferer.edit_region
+    if not torch.isfinite(edited).all():
+        raise InputError("the network gave NaN or infinite values in its edits; check --weights and --steps.")
     edit = to_unit_range(edited)[:, 0].numpy()
     rows = []
     for k in range(cases):
@@ -148,12 +157,17 @@ def main() -> int:
     options = {"condition": given.condition}
     given_options = {name: getattr(given, name) for name in ("method", "weights", "steps")}
     options |= {name: value for name, value in given_options.items() if value is not None}
-    result = check_weights(given.bundle, given.cases, anatomies=given.anatomies, **options)
-    folder = Path(given.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    stacks = {name: result.pop(name) for name in ("prior", "truth", "edit")}
-    save_sheet(stacks, folder / "sheet.png", "held-out simulated cases")
-    (folder / "weight_check.json").write_text(json.dumps(result, indent=2) + "\n")
+    folder = user_path(given.output_dir)
+    with exit_on_bad_input():
+        require_whole("cases", given.cases, 1, most=10**5)
+        own = OutputFolder(folder, [given.weights and user_path(given.weights)])
+        names = ("sheet.png", "weight_check.json")
+        own.require_free(names)
+        result = check_weights(given.bundle, given.cases, anatomies=given.anatomies, **options)
+        with held_folder(folder, names, own.inputs):
+            stacks = {name: result.pop(name) for name in ("prior", "truth", "edit")}
+            save_sheet(stacks, folder / "sheet.png", "held-out simulated cases")
+            write_json(folder / "weight_check.json", result, indent=2)
     core = result["core_present"]
     told = result["told_contrast"]
     print(
@@ -171,4 +185,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(lambda: sys.exit(main()))

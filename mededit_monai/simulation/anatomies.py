@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import numpy as np
 from scipy import ndimage
 from scipy.cluster.vq import kmeans
 
-from mededit_monai.errors import InputError
-from mededit_monai.paths import default_cache
+from mededit_monai.datasets.sources import beside, is_nifti, stem
+from mededit_monai.errors import InputError, say
+from mededit_monai.paths import default_cache, user_path
 from mededit_monai.simulation.anatomy_cache import cache_path, recall, store
 from mededit_monai.simulation.prepared import PreparedAnatomy, bounding_box, brain_of_classes, prepare, soft_classes
 from mededit_monai.simulation.tissues import LABELS, LARGEST_LABEL, REQUIRED, TISSUES, class_table
 from mededit_monai.transforms.brain import brain_from_background
-from mededit_monai.transforms.nifti import Volume, binary_mask, read_volume, require_same_grid
+from mededit_monai.transforms.nifti import Volume, binary_mask, read_volume, require_same_grid, whole_values
 
 #: Name of the embedded anatomy, given in place of a folder.
 TEMPLATE = "icbm152"
@@ -33,23 +35,40 @@ def list_anatomies(folder: str | Path | None) -> list[str]:
     Anatomies of a folder in the order of their names, as strings for :func:`load_anatomy`; the template for None.
 
     Raises:
-        InputError: no such folder, or one without NIfTI files.
+        InputError: no such folder, one without NIfTI files, or two files of one name.
     """
     if folder is None or str(folder) == TEMPLATE:
         return [TEMPLATE]
-    folder = Path(folder)
+    folder = user_path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give a folder of label maps or T1 scans with --anatomies.")
-    files = [p for p in sorted(folder.iterdir()) if p.name.endswith((".nii", ".nii.gz"))]
+    files = [p for p in sorted(folder.iterdir()) if is_nifti(p) and not p.is_dir()]
     stems = {stem(p) for p in files}
-    beside = {name + suffix for name in stems for suffix in _SUFFIXES}  # a mask is one only beside its scan
-    files = [p for p in files if stem(p) not in beside and not p.name.startswith(".")]
+    masks = {name + suffix for name in stems for suffix in _SUFFIXES}  # a mask is one only beside its scan
+    files = [p for p in files if stem(p) not in masks and not p.name.startswith(".")]
     if not files:
         raise InputError(
             f"{folder}: holds no NIfTI files (.nii, .nii.gz); --anatomies wants a folder of FreeSurfer label maps or "
             f"T1 scans, or leave it out for the embedded template."
         )
+    require_distinct(files, stem)
     return [str(p) for p in files]
+
+
+def require_distinct(files: list[Path], name_of: Callable[[Path], str]) -> None:
+    """
+    Refuse files that have one name without their endings: which one is meant cannot be known.
+
+    Raises:
+        InputError: names the first two.
+    """
+    found: dict[str, Path] = {}
+    for path in files:
+        other = found.setdefault(name_of(path), path)
+        if other is not path:
+            raise InputError(
+                f"{path}: has the same name as {other.name}, wanted one file a name; move one of them away."
+            )
 
 
 @lru_cache(maxsize=1)
@@ -66,20 +85,17 @@ def load_anatomy(name: str) -> PreparedAnatomy:
     if name == TEMPLATE:
         return _template()
     path = Path(name)
-    mask, ventricles = _beside(path, "_brain"), _beside(path, "_ventricles")
+    mask, ventricles = (beside(path, stem(path) + suffix) for suffix in ("_brain", "_ventricles"))
     kept = cache_path(default_cache(), [p for p in (path, mask, ventricles) if p is not None and p.is_file()])
     anatomy = recall(kept)
     if anatomy is None:
         volume = read_volume(path)
+        for warning in volume.warnings:
+            say(f"warning: {warning}")
         labels = mask is None and is_label_map(volume.data)
         anatomy = _from_labels(volume) if labels else _from_scan(volume, mask, ventricles)
         store(anatomy, kept)
     return anatomy
-
-
-def stem(path: Path) -> str:
-    """File name without ``.nii`` or ``.nii.gz``."""
-    return path.name.removesuffix(".gz").removesuffix(".nii")
 
 
 def is_label_map(data: np.ndarray) -> bool:
@@ -96,7 +112,14 @@ def is_label_map(data: np.ndarray) -> bool:
 
 
 def _from_labels(volume: Volume) -> PreparedAnatomy:
-    labels = volume.data.astype(np.int32)
+    whole = whole_values(volume)
+    odd = whole[(whole != np.rint(whole)) | (whole < 0) | (whole > LARGEST_LABEL)]
+    if odd.size:
+        raise InputError(
+            f"{volume.path}: holds the value {float(odd[0]):g} among labels, wanted whole numbers from 0 to "
+            f"{LARGEST_LABEL}; resample it with nearest-neighbour interpolation, or repair it."
+        )
+    labels = whole.astype(np.int32)
     present = set(np.flatnonzero(np.bincount(labels.ravel())).tolist())
     for what, sides in REQUIRED.items():
         for side, numbers in zip(("left", "right"), sides):
@@ -116,9 +139,7 @@ def _from_labels(volume: Volume) -> PreparedAnatomy:
 
 def _from_scan(volume: Volume, mask: Path | None, ventricles: Path | None) -> PreparedAnatomy:
     if mask is not None:
-        given = read_volume(mask)
-        require_same_grid(given, volume)
-        brain = binary_mask(given)
+        brain = binary_mask(_read_beside(mask, volume))
     else:
         try:
             brain = brain_from_background(volume)
@@ -129,13 +150,12 @@ def _from_scan(volume: Volume, mask: Path | None, ventricles: Path | None) -> Pr
             ) from error
     lateral = None
     if ventricles is not None:
-        given = read_volume(ventricles)
-        require_same_grid(given, volume)
-        lateral = _to_millimetres(_around(given.data, brain), volume.spacing).astype(np.uint8)
-        if not lateral.any() or lateral.max() > 2:
+        whole = whole_values(_read_beside(ventricles, volume))
+        lateral = _to_millimetres(_around(whole, brain), volume.spacing).astype(np.uint8)
+        if not np.isin(whole, (0, 1, 2)).all() or not lateral.any():
             raise InputError(
-                f"{ventricles}: holds values {np.unique(lateral)[:8].tolist()}, wanted 0, 1 (left) and 2 (right "
-                f"lateral ventricle), or 0 and 1 for both."
+                f"{ventricles}: holds values {np.unique(whole)[:8].tolist()}, wanted 0, 1 (left) and 2 (right "
+                f"lateral ventricle), or 0 and 1 for both, in the brain; correct it or take it away."
             )
     intensity = _to_millimetres(_around(volume.data, brain), volume.spacing, order=1)
     brain = _to_millimetres(_around(brain, brain).astype(np.uint8), volume.spacing) > 0
@@ -230,9 +250,10 @@ def _around(data: np.ndarray, mask: np.ndarray, margin: int = 16) -> np.ndarray:
     return data[tuple(slice(max(0, a - margin), b + 1 + margin) for a, b in bounding_box(mask))]
 
 
-def _beside(path: Path, suffix: str) -> Path | None:
-    for ending in (".nii.gz", ".nii"):
-        candidate = path.with_name(stem(path) + suffix + ending)
-        if candidate.is_file():
-            return candidate
-    return None
+def _read_beside(path: Path, scan: Volume) -> Volume:
+    """A mask of a scan's, on its grid; what is odd about it is said."""
+    volume = read_volume(path)
+    for warning in (*volume.warnings, require_same_grid(volume, scan)):
+        if warning:
+            say(f"warning: {warning}")
+    return volume

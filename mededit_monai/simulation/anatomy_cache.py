@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
+import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from mededit_monai.io.atomic import replacing
 from mededit_monai.simulation.prepared import PreparedAnatomy
 
 #: Raise it whenever preparation changes.
@@ -27,26 +29,25 @@ def cache_path(folder: Path, files: list[Path]) -> Path:
 
 def store(anatomy: PreparedAnatomy, path: Path) -> None:
     """Write an anatomy, losslessly compressed; a reader never sees half a file. A full disk is no reason to stop."""
-    unfinished = path.with_name(f".{os.getpid()}_{path.name}")
-    try:
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with (
+            replacing(path) as unfinished,
+            zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        ):
             for name in (*_ARRAYS, "name", "kind"):
                 value = getattr(anatomy, name)
                 if value is not None:
                     with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
                         np.lib.format.write_array(stream, np.asarray(value))
-        os.replace(unfinished, path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
 
 
 def recall(path: Path) -> PreparedAnatomy | None:
-    """Read an anatomy back; None if it is not there or damaged."""
+    """Read an anatomy back; None if it is not there or damaged: then it is prepared again."""
     try:
         with np.load(path) as archive:
             found = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError):
+        found["name"], found["kind"] = str(found["name"]), str(found["kind"])
+        return PreparedAnatomy(**found)
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, AttributeError):
         return None
-    found["name"], found["kind"] = str(found["name"]), str(found["kind"])
-    return PreparedAnatomy(**found)

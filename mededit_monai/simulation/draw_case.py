@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mededit_monai.diseases import DISEASES, STRATA, Disease
+from mededit_monai.errors import InputError
 from mededit_monai.simulation.canvas import Canvas
 from mededit_monai.simulation.diseases import Lesion, drawn_lesion, given_lesion
 from mededit_monai.simulation.fields import blur
@@ -62,7 +63,7 @@ def draw_case(recipe: Recipe, case: Case, anatomy: PreparedAnatomy, pool: Lesion
         the pair of :func:`simulate_pair`; ``lesion_id``, ``patient``, ``stratum``, ``case_id`` among its parameters.
 
     Raises:
-        RuntimeError: if no draw gave a lesion inside the brain (an anatomy that holds nearly no tissue).
+        InputError: if no draw gave a lesion inside the brain (an anatomy that holds nearly no tissue).
     """
     disease, rng = DISEASES[recipe.disease], case_rng(recipe.seed, case.split, case.index)
     stratum = STRATA[int(rng.choice(3, p=STRATUM_SHARES))]
@@ -76,7 +77,10 @@ def draw_case(recipe: Recipe, case: Case, anatomy: PreparedAnatomy, pool: Lesion
         found |= {"case_id": case.case_id, "split": case.split, "seed": recipe.seed, "lesion_id": lesion_id}
         found |= {"patient": f"{anatomy.name}__{case.case_id}", "draws": number + 1, "synthetic": True}
         return pair
-    raise RuntimeError(f"{anatomy.name}: {MOST_DRAWS} draws gave no lesion inside the brain; use another anatomy.")
+    raise InputError(
+        f"{anatomy.name}: {MOST_DRAWS} draws gave no lesion inside the brain ({case.case_id}), wanted one; leave this "
+        f"anatomy out of --anatomies."
+    )
 
 
 def _draw_lesion(

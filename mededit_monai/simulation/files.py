@@ -5,13 +5,17 @@
 from __future__ import annotations
 
 import json
-import os
 from functools import lru_cache
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
+from mededit_monai.datasets.sources import stem
+from mededit_monai.errors import InputError
+from mededit_monai.io.atomic import write_bytes, write_text
+from mededit_monai.io.outputs import make_folder
+from mededit_monai.io.whole import has_all_voxels, is_whole
 from mededit_monai.simulation.pair import VOLUME_SHAPE
 from mededit_monai.simulation.plan import Case, Recipe
 from mededit_monai.transforms.nifti import SYNTHETIC_NOTE, save_synthetic
@@ -63,34 +67,54 @@ def file_names(recipe: Recipe, case: Case) -> dict[str, str]:
 
 
 def write_case(root: Path, recipe: Recipe, case: Case, pair: dict, pixel_mm: float) -> None:
-    """Write one case; an interrupted one leaves no parameters file and is made again."""
+    """
+    Write one case; an interrupted one leaves no parameters file and is made again.
+
+    Of a case that was finished once, only files that are gone or damaged are written: the others may be somebody's.
+
+    Raises:
+        InputError: NaN or infinite values.
+    """
     names = file_names(recipe, case)
     affine = model_affine(pixel_mm, recipe.spatial_dims)
     if recipe.layout == "nnunet" and recipe.spatial_dims == 2:
         affine[2, 2] = (
             999  # nnU-Net plans a 2-D network across the axis with the largest spacing; its own word for none
         )
-    for folder in {(root / name).parent for name in names.values()}:
-        folder.mkdir(parents=True, exist_ok=True)
+    parameters = names.pop("parameters")
+    again = is_whole(root / parameters)
+    for folder in {(root / name).parent for name in (*names.values(), parameters)}:
+        make_folder(folder)
     for key, name in names.items():
-        if key == "parameters":
-            continue
         path = root / name
+        if again and file_is_whole(path):
+            continue
         data = np.asarray(pair[key], dtype=np.float32 if key in FLOATS else np.uint8)
+        if key in FLOATS and not np.isfinite(data).all():
+            raise InputError(
+                f"{path}: would hold NaN or infinite values, so it was not written; choose another --seed, or leave "
+                f"out the anatomy {stem(Path(case.anatomy))}."
+            )
         if recipe.spatial_dims == 2:
             data = data[..., None]
         if key == "displacement":  # NIfTI keeps vectors on the fifth axis
             data = np.moveaxis(data, 0, -1)[..., None, :]
-        unfinished = path.with_name(f".{path.name}")
         if ending_is_plain(name):
-            unfinished.write_bytes(_head(data.shape, data.dtype.str, pixel_mm, recipe.spatial_dims) + data.tobytes("F"))
+            write_bytes(path, _head(data.shape, data.dtype.str, pixel_mm, recipe.spatial_dims) + data.tobytes("F"))
         else:
-            save_synthetic(data, affine, unfinished)
-        os.replace(unfinished, path)
-    path = root / names["parameters"]
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text(json.dumps(pair["parameters"], indent=1, default=float) + "\n")
-    os.replace(unfinished, path)
+            save_synthetic(data, affine, path)
+    if not again:
+        write_text(root / parameters, json.dumps(pair["parameters"], indent=1, default=float) + "\n")
+
+
+def is_written(root: Path, recipe: Recipe, case: Case) -> bool:
+    """Whether every file of a case is there and whole."""
+    return all(file_is_whole(root / name) for name in file_names(recipe, case).values())
+
+
+def file_is_whole(path: Path) -> bool:
+    """Whether a file is there with all that its header promises; a compressed one is read to its checksum."""
+    return has_all_voxels(path) if ending_is_plain(path.name) else is_whole(path)
 
 
 def ending_is_plain(name: str) -> bool:
@@ -116,10 +140,19 @@ def model_affine(pixel_mm: float, spatial_dims: int) -> np.ndarray:
     return affine
 
 
-def entry(recipe: Recipe, case: Case, parameters: dict) -> dict:
-    """The case's object in the datalist."""
+def entry(recipe: Recipe, case: Case, root: Path) -> dict:
+    """
+    The case's object in the datalist, from its parameters file.
+
+    Raises:
+        InputError: somebody took out what the list needs.
+    """
     names = file_names(recipe, case)
-    facts = {key: parameters[key] for key in ("case_id", "patient", "lesion_id", "split", "stratum")}
-    facts["anatomy"] = parameters["anatomy"]
+    place = root / names["parameters"]
+    parameters = json.loads(place.read_bytes())
+    wanted = ("case_id", "patient", "lesion_id", "split", "stratum", "anatomy")
+    missing = [key for key in wanted if not isinstance(parameters, dict) or key not in parameters]
+    if missing:
+        raise InputError(f"{place}: lacks '{missing[0]}', which mededit wrote; remove it, and the case is made again.")
     files = {key: names[key] for key in KEYS if key in names}
-    return {**facts, **files, "parameters": names["parameters"]}
+    return {**{key: parameters[key] for key in wanted}, **files, "parameters": names["parameters"]}

@@ -4,23 +4,27 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 from mededit_monai import __version__
+from mededit_monai.io.atomic import json_bytes
 from mededit_monai.reports.provenance import DISCLAIMER
 from mededit_monai.simulation.plan import Recipe
 
+#: Layout → files of a cohort that are about all its cases.
+COHORT_FILES = {
+    "datalist": ("cohort.json", "datalist.json"),
+    "bids": ("cohort.json", "datalist.json", "dataset_description.json", "README", "participants.tsv"),
+    "nnunet": ("cohort.json", "dataset.json", "splits_final.json"),
+}
 
-def write_layout_files(root: Path, recipe: Recipe, listed: dict[str, list[dict]]) -> None:
-    """Write ``dataset_description.json`` and ``participants.tsv`` (BIDS) or ``dataset.json`` (nnU-Net v2)."""
+
+def layout_files(recipe: Recipe, listed: dict[str, list[dict]]) -> dict[str, bytes]:
+    """``dataset_description.json``, ``README`` and ``participants.tsv`` (BIDS) or nnU-Net's lists: name → content."""
     if recipe.layout == "bids":
-        _bids(root, recipe, listed)
-    elif recipe.layout == "nnunet":
-        _nnunet(root, recipe, listed)
+        return _bids(recipe, listed)
+    return _nnunet(recipe, listed) if recipe.layout == "nnunet" else {}
 
 
-def _bids(root: Path, recipe: Recipe, listed: dict[str, list[dict]]) -> None:
+def _bids(recipe: Recipe, listed: dict[str, list[dict]]) -> dict[str, bytes]:
     description = {
         "Name": f"Simulated {recipe.disease} cohort",
         "BIDSVersion": "1.9.0",
@@ -28,17 +32,20 @@ def _bids(root: Path, recipe: Recipe, listed: dict[str, list[dict]]) -> None:
         "GeneratedBy": [{"Name": "mededit_monai", "Version": __version__, "Description": "mededit simulate"}],
         "Acknowledgements": DISCLAIMER,
     }
-    (root / "dataset_description.json").write_text(json.dumps(description, indent=1) + "\n")
-    (root / "README").write_text(f"Simulated pairs with and without the lesion. {DISCLAIMER}\n")
     rows = ["participant_id\tsplit\tstratum\tanatomy\tlesion_id"]
     for cases in listed.values():
         for case in cases:
             subject = f"sub-{case['case_id'].replace('_', '')}"
             rows.append("\t".join([subject, case["split"], case["stratum"], case["anatomy"], case["lesion_id"]]))
-    (root / "participants.tsv").write_text("\n".join(rows) + "\n")
+    readme = f"Simulated pairs with and without the lesion. {DISCLAIMER}\n"
+    return {
+        "dataset_description.json": json_bytes(description),
+        "README": readme.encode(),
+        "participants.tsv": ("\n".join(rows) + "\n").encode("utf-8", "surrogateescape"),
+    }
 
 
-def _nnunet(root: Path, recipe: Recipe, listed: dict[str, list[dict]]) -> None:
+def _nnunet(recipe: Recipe, listed: dict[str, list[dict]]) -> dict[str, bytes]:
     """Training and validation cases are one pool there; ``splits_final.json`` keeps them apart."""
     stroke = recipe.disease == "stroke"
     labels = (
@@ -51,8 +58,7 @@ def _nnunet(root: Path, recipe: Recipe, listed: dict[str, list[dict]]) -> None:
         "file_ending": ".nii.gz",
         "description": DISCLAIMER,
     }
-    (root / "dataset.json").write_text(json.dumps(content, indent=1) + "\n")
     split = {
         key: [case["case_id"] for case in listed[name]] for key, name in (("train", "training"), ("val", "validation"))
     }
-    (root / "splits_final.json").write_text(json.dumps([split], indent=1) + "\n")
+    return {"dataset.json": json_bytes(content), "splits_final.json": json_bytes([split])}

@@ -7,16 +7,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 
+from mededit_monai.datasets.sources import is_nifti, stem
 from mededit_monai.errors import InputError
-from mededit_monai.simulation.anatomies import stem
+from mededit_monai.io.atomic import replacing, write_text
+from mededit_monai.io.outputs import make_folder
+from mededit_monai.io.whole import read_whole
+from mededit_monai.paths import user_path
+from mededit_monai.simulation.anatomies import require_distinct
 from mededit_monai.transforms.nifti import BINARY, TUMOR_LABELS, binary_mask, label_mask, read_volume
 
 #: Masks larger than this (ml) are left out: more than a hemisphere's infarct, most often a failed segmentation.
@@ -29,7 +36,7 @@ INSIDE_SHARE = 0.8
 #: Heights (MNI z, mm) at which the area of every lesion is known.
 HEIGHTS = np.arange(-30, 81)
 
-_FORMAT = 3
+_FORMAT = 4
 
 
 @dataclass
@@ -43,6 +50,7 @@ class LesionLibrary:
         areas: mm² at every height of ``HEIGHTS``, lesions x heights.
         excluded: name → why it was left out.
         labelled: whether a lesion is a tumour's label map (1 core, 2 edema, 3 enhancing), bool, one each.
+        warnings: sentences about what headers leave open.
     """
 
     folder: Path
@@ -50,6 +58,7 @@ class LesionLibrary:
     areas: np.ndarray
     excluded: dict[str, str]
     labelled: np.ndarray
+    warnings: list[str]
     _places: list[dict] = field(repr=False)
 
     def mask(self, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -79,34 +88,55 @@ def open_library(folder: str | Path, cache: Path, tell: Callable[[int, int], Non
         InputError: no such folder, no masks in it, an unreadable mask, one with other values or not in MNI
             space.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give a folder of binary lesion masks with --lesions.")
-    files = [p for p in sorted(folder.rglob("*.nii*")) if p.name.endswith((".nii", ".nii.gz"))]
+    files = [p for p in sorted(folder.rglob("*")) if is_nifti(p) and not p.name.startswith(".") and not p.is_dir()]
     if not files:
         raise InputError(
             f"{folder}: holds no NIfTI masks (.nii, .nii.gz); --lesions wants a folder of binary masks in MNI space, "
             f"or leave it out for drawn lesions."
         )
-    facts = [[str(p.relative_to(folder)), p.stat().st_size] for p in files]
+    require_distinct(files, lambda path: _name(path, folder))
+    facts = [[str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
     digest = hashlib.sha256(json.dumps([_FORMAT, str(folder.resolve()), facts]).encode()).hexdigest()[:16]
     place = cache / f"lesions_{digest}"
-    if not (place / "index.json").is_file():
-        _build(files, folder, place, tell)
-    index = json.loads((place / "index.json").read_text())
+    index = _recall(place)
+    if index is None:
+        index = _build(files, folder, place, tell)
     kept = index["lesions"]
     areas = np.array([one["areas"] for one in kept], dtype=np.float64).reshape(-1, len(HEIGHTS))
     if not kept:
-        raise InputError(f"{folder}: none of its {len(files)} masks can be used: {_first(index['excluded'])}.")
+        raise InputError(
+            f"{folder}: none of its {len(files)} masks can be used: {_first(index['excluded'])}; give other masks with "
+            f"--lesions."
+        )
     labelled = np.array([one["labelled"] for one in kept], dtype=bool)
-    return LesionLibrary(place, [one["name"] for one in kept], areas, index["excluded"], labelled, kept)
+    names = [one["name"] for one in kept]
+    return LesionLibrary(place, names, areas, index["excluded"], labelled, index["warnings"], kept)
 
 
-def _build(files: list[Path], folder: Path, place: Path, tell: Callable[[int, int], None] | None) -> None:
-    kept, excluded, packed, first = [], {}, [], 0
+def _name(path: Path, folder: Path) -> str:
+    return str(path.relative_to(folder).with_name(stem(path)))
+
+
+def _recall(place: Path) -> dict[str, Any] | None:
+    """The index of a library; None if it is not there, or either of its files is damaged: then it is made again."""
+    try:
+        index: dict[str, Any] = json.loads((place / "index.json").read_bytes())
+        bits = np.load(place / "bits.npy")
+        whole = bits.dtype == np.uint8 and bits.ndim == 1 and zlib.crc32(bits) == index["crc32"]
+    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError):
+        return None
+    return index if whole else None
+
+
+def _build(files: list[Path], folder: Path, place: Path, tell: Callable[[int, int], None] | None) -> dict[str, Any]:
+    kept, excluded, packed, warnings, first = [], {}, [], [], 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # unpacking gzip releases Python's lock
-        for number, (path, (mask, origin, millilitres)) in enumerate(zip(files, pool.map(_read, files))):
-            name = str(path.relative_to(folder).with_name(stem(path)))
+        for number, (path, (mask, origin, millilitres, odd)) in enumerate(zip(files, pool.map(_read, files))):
+            name = _name(path, folder)
+            warnings += odd
             if millilitres > LARGEST_ML:
                 excluded[name] = f"{millilitres:.0f} ml, at most {LARGEST_ML:.0f} wanted"
             else:
@@ -119,12 +149,13 @@ def _build(files: list[Path], folder: Path, place: Path, tell: Callable[[int, in
                 first += len(bits)
             if tell:
                 tell(number + 1, len(files))
-    place.mkdir(parents=True, exist_ok=True)
-    unfinished = place / f".{os.getpid()}"
-    np.save(unfinished.with_suffix(".npy"), np.concatenate(packed) if packed else np.zeros(0, np.uint8))
-    os.replace(unfinished.with_suffix(".npy"), place / "bits.npy")
-    unfinished.write_text(json.dumps({"lesions": kept, "excluded": excluded}))
-    os.replace(unfinished, place / "index.json")
+    bits = np.concatenate(packed) if packed else np.zeros(0, np.uint8)
+    index = {"lesions": kept, "excluded": excluded, "warnings": warnings, "crc32": zlib.crc32(bits)}
+    make_folder(place)
+    with replacing(place / "bits.npy") as unfinished:
+        np.save(unfinished, bits)
+    write_text(place / "index.json", json.dumps(index))
+    return index
 
 
 def _areas(mask: np.ndarray, lowest: int) -> list[int]:
@@ -136,9 +167,12 @@ def _areas(mask: np.ndarray, lowest: int) -> list[int]:
     return areas.tolist()
 
 
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
-    """A mask (uint8, 0 and 1, or labels) on 1 mm voxels along the MNI axes, MNI mm of its first voxel, volume in ml."""
-    voxels, affine = _voxels(path)
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray, float, tuple[str, ...]]:
+    """
+    A mask (uint8, 0 and 1, or labels) on 1 mm voxels along the MNI axes, MNI mm of its first voxel, volume in ml, and
+    what its header leaves open.
+    """
+    voxels, affine, warnings = _voxels(path)
     found = np.stack(
         np.unravel_index(np.flatnonzero(voxels.ravel(order=_order(voxels))), voxels.shape, order=_order(voxels)), 1
     )
@@ -160,26 +194,34 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
     origin = cells.min(axis=0)
     mask = np.zeros(cells.max(axis=0) - origin + 1, dtype=np.uint8)
     mask[tuple((cells - origin).T)] = np.repeat(labels, len(offsets))
-    return mask, origin, millilitres
+    return mask, origin, millilitres, warnings
 
 
 def _order(array: np.ndarray) -> str:
     return "F" if array.flags.f_contiguous else "C"
 
 
-def _voxels(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """A mask's voxels and affine; the quick way for plain bytes, the careful way for everything else."""
+def _voxels(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """A mask's voxels, affine and warnings; the quick way for plain bytes, the careful way for everything else."""
     try:
-        image = nib.load(path)
+        image = nib.Nifti1Image.from_bytes(read_whole(path))
         if image.get_data_dtype() == np.uint8 and len(image.shape) == 3 and float(image.dataobj.slope) == 1:
             data = np.asarray(image.dataobj)
-            if data.max() == 1 and np.isfinite(image.affine).all():
-                return data.view(bool), np.asarray(image.affine)
+            if data.max() == 1 and np.isfinite(image.affine).all() and _is_clear(image.header):
+                return data.view(bool), np.asarray(image.affine), ()
     except Exception:  # noqa: BLE001, S110 - the careful reader below says what is wrong
         pass
     volume = read_volume(path)
     inside = binary_mask(volume, (*BINARY, *TUMOR_LABELS))
-    return (label_mask(volume) if 1 < volume.data.max() < 255 else inside), volume.affine
+    labelled = 1 < volume.data.max() < 255
+    return (label_mask(volume) if labelled else inside), volume.affine, volume.warnings
+
+
+def _is_clear(header: nib.Nifti1Header) -> bool:
+    """Whether a header leaves nothing open about directions and lengths."""
+    forms = [header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]]
+    sides = {tuple(nib.aff2axcodes(form)) for form in forms if form is not None}
+    return len(sides) == 1 and header.get_xyzt_units()[0] in ("mm", "unknown")
 
 
 def _first(excluded: dict[str, str]) -> str:

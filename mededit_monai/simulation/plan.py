@@ -10,13 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from mededit_monai.errors import InputError
-from mededit_monai.simulation.anatomies import list_anatomies, stem
+from mededit_monai.datasets.sources import stem
+from mededit_monai.errors import InputError, require_choice, require_whole
+from mededit_monai.paths import user_path
+from mededit_monai.simulation.anatomies import TEMPLATE, list_anatomies
 
 SPLITS = ("training", "validation", "testing")
 
 #: Shares of the splits: 12, 2 and 6 of 20 anatomies.
 SHARES = (0.6, 0.1, 0.3)
+
+MOST_CASES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -47,18 +51,20 @@ class Recipe:
 
     def check(self) -> None:
         """Raises InputError for a value that is not offered."""
-        offered = {
-            "disease": ("stroke", "tumor"),
-            "slice": ("mid", "all"),
-            "spatial_dims": (2, 3),
-            "layout": ("datalist", "bids", "nnunet"),
-        }
-        for name, values in offered.items():
-            if getattr(self, name) not in values:
-                wanted = ", ".join(map(str, values))
-                raise InputError(f"--{name}: got '{getattr(self, name)}', wanted one of {wanted}.")
-        if self.cases < 1:
-            raise InputError(f"--cases: got {self.cases}, wanted at least 1.")
+        require_choice("disease", self.disease, ("stroke", "tumor"))
+        require_choice("slice", self.slice, ("mid", "all"))
+        require_choice("spatial_dims", self.spatial_dims, (2, 3))
+        require_choice("layout", self.layout, ("datalist", "bids", "nnunet"))
+        require_whole("cases", self.cases, 1, most=MOST_CASES)
+        require_whole("seed", self.seed, 0)
+        for name, folder in (("anatomies", self.anatomies), ("lesions", self.lesions)):
+            if folder is not None and (not isinstance(folder, (str, Path)) or not str(folder).strip()):
+                raise InputError(f"--{name}: got {folder!r}, wanted the path of a folder; give one or leave it out.")
+
+    def folders(self) -> dict[str, Path]:
+        """The folders that are given, by their options; ``~`` expanded."""
+        given = {"anatomies": self.anatomies, "lesions": self.lesions}
+        return {k: user_path(v) for k, v in given.items() if v is not None and (k, str(v)) != ("anatomies", TEMPLATE)}
 
     def as_json(self) -> dict:
         """Options with folders by their names, for files that must not hold a machine's paths."""

@@ -10,26 +10,30 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from mededit_monai import __version__
+from mededit_monai.datasets.sources import stem
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError
-from mededit_monai.paths import default_cache, write_json
-from mededit_monai.simulation.anatomies import load_anatomy, stem
+from mededit_monai.errors import InputError, require_whole, say
+from mededit_monai.io.atomic import json_bytes, remove_unfinished, write_json
+from mededit_monai.io.claims import RUNS, claim
+from mededit_monai.io.outputs import MARKER, OutputFolder, require_apart, written_files
+from mededit_monai.paths import default_cache, user_path
+from mededit_monai.simulation.anatomies import load_anatomy
 from mededit_monai.simulation.draw_case import LesionPool, draw_case
-from mededit_monai.simulation.files import entry, file_names, write_case
-from mededit_monai.simulation.layouts import write_layout_files
+from mededit_monai.simulation.files import entry, file_names, is_written, write_case
+from mededit_monai.simulation.layouts import COHORT_FILES, layout_files
 from mededit_monai.simulation.lesion_library import LesionLibrary, open_library
 from mededit_monai.simulation.plan import SPLITS, Case, Recipe, plan_cases, split_names
+from mededit_monai.simulation.pool import MOST_WORKERS, is_stopping, one_thread, results
 
 #: Raise it whenever the same recipe gives other bytes or other files. 3: ``tissue`` and ``prior_tissue`` beside the
 #: files of 2, which kept their bytes.
@@ -38,6 +42,10 @@ SIMULATOR_VERSION = 3
 #: Fewest and most slices that a worker takes at a time. They share an anatomy, which costs a third of a second to open:
 #: as much as seven slices.
 CHUNK = (5, 120)
+
+
+#: Warnings about lesion masks that are said one by one.
+MOST_WARNINGS = 10
 
 
 @dataclass
@@ -62,45 +70,75 @@ def simulate_cohort(recipe: Recipe, output: str | Path, workers: int = 1, progre
         progress: bar on stderr.
 
     Raises:
-        InputError: an option or input that cannot be used, or a folder that holds another cohort.
+        InputError: an option or input that cannot be used, or a folder that holds another cohort or anything that is
+            not ours.
     """
     recipe.check()
-    if workers < 1:
-        raise InputError(f"--workers: got {workers}, wanted at least 1.")
-    root = Path(output)
+    require_whole("workers", workers, 1, most=MOST_WORKERS)
+    recipe = replace(recipe, **{name: str(folder) for name, folder in recipe.folders().items()})
+    root = user_path(output)
+    folder = OutputFolder(root)
+    _require_apart(root, recipe)
     cases, anatomies = plan_cases(recipe)
-    library = _library(recipe, progress)
-    members = _members(library, recipe.seed)
-    todo = [case for case in cases if not (root / file_names(recipe, case)["parameters"]).is_file()]
-    _check_anatomies(recipe, todo)
-    _claim(root, recipe)
-    bar = tqdm(
-        total=len(cases), initial=len(cases) - len(todo), desc=f"simulating {recipe.disease}", disable=not progress
-    )
-    start = time.perf_counter()
-    with bar:
-        for done in _run(root, recipe, todo, library, members, workers):
-            bar.update(done)
-    seconds = time.perf_counter() - start
-    listed: dict[str, list[dict]] = {split: [] for split in SPLITS}
-    for case in cases:
-        parameters = json.loads((root / file_names(recipe, case)["parameters"]).read_text())
-        listed[case.split].append(entry(recipe, case, parameters))
-    content = {
-        "name": f"simulated {recipe.disease}",
-        "description": "Simulated pairs with and without the lesion (synthetic; research use only).",
-        "synthetic": True,
-        **{key: value for key, value in _identity(recipe).items() if key != "synthetic"},
-        "anatomies": {split: [stem(Path(a)) for a in names] for split, names in anatomies.items()},
-        "lesions": "drawn" if library is None else {split: len(ids) for split, ids in members.items()},
-        "lesions_left_out": {} if library is None else library.excluded,
-    }
-    write_json(root / "cohort.json", content)
-    if recipe.layout != "nnunet":
-        write_json(root / "datalist.json", content | listed)
-    write_layout_files(root, recipe, listed)
+    names = [name for case in cases for name in file_names(recipe, case).values()]
+    _require_own(folder, recipe)
+    with claim(root):
+        _require_own(folder, recipe)  # once more: another run may just have ended
+        library = _library(recipe, progress)
+        members = _members(library, recipe.seed)
+        todo = _unfinished(root, recipe, cases, workers)
+        _check_anatomies(recipe, todo)
+        folder.reserve([*COHORT_FILES[recipe.layout], *names])
+        if not (root / "cohort.json").is_file():
+            write_json(root / "cohort.json", _identity(recipe))
+        start = time.perf_counter()
+        bar = tqdm(
+            total=len(cases), initial=len(cases) - len(todo), desc=f"simulating {recipe.disease}", disable=not progress
+        )
+        with bar, _swept(root, recipe, todo), closing(_run(root, recipe, todo, library, members, workers)) as steps:
+            for done in steps:
+                bar.update(done)
+        seconds = time.perf_counter() - start
+        listed: dict[str, list[dict]] = {split: [] for split in SPLITS}
+        for case in cases:
+            listed[case.split].append(entry(recipe, case, root))
+        content = {
+            "name": f"simulated {recipe.disease}",
+            "description": "Simulated pairs with and without the lesion (synthetic; research use only).",
+            "synthetic": True,
+            **{key: value for key, value in _identity(recipe).items() if key != "synthetic"},
+            "anatomies": {split: [stem(Path(a)) for a in names] for split, names in anatomies.items()},
+            "lesions": "drawn" if library is None else {split: len(ids) for split, ids in members.items()},
+            "lesions_left_out": {} if library is None else library.excluded,
+        }
+        lists = {"cohort.json": json_bytes(content), **layout_files(recipe, listed)}
+        if recipe.layout != "nnunet":
+            lists["datalist.json"] = json_bytes(content | listed)
+        folder.write(lists)
     datalist = root / ("dataset.json" if recipe.layout == "nnunet" else "datalist.json")
     return Written(datalist, len(todo), len(cases) - len(todo), {s: len(listed[s]) for s in SPLITS}, seconds)
+
+
+@contextmanager
+def _swept(root: Path, recipe: Recipe, todo: list[Case]) -> Iterator[None]:
+    """What a process that was killed left half-written goes, now and if this run ends early."""
+    folders = {root} | {(root / name).parent for case in todo for name in file_names(recipe, case).values()}
+    for folder in folders:
+        remove_unfinished(folder)
+    try:
+        yield
+    except BaseException:
+        for folder in folders:
+            remove_unfinished(folder)
+        raise
+
+
+def _unfinished(root: Path, recipe: Recipe, cases: list[Case], workers: int) -> list[Case]:
+    """Cases of which a file is missing or damaged. Reading compressed ones to their end takes threads well."""
+    if not (root / "cohort.json").is_file():
+        return cases
+    with ThreadPoolExecutor(workers) as pool:
+        return [case for case, done in zip(cases, pool.map(partial(is_written, root, recipe), cases)) if not done]
 
 
 def _library(recipe: Recipe, progress: bool) -> LesionLibrary | None:
@@ -113,6 +151,10 @@ def _library(recipe: Recipe, progress: bool) -> LesionLibrary | None:
             bar.update(done - bar.n)
 
         library = open_library(recipe.lesions, default_cache(), tell)
+    for warning in library.warnings[:MOST_WARNINGS]:
+        say(f"warning: {warning}")
+    if len(library.warnings) > MOST_WARNINGS:
+        say(f"warning: … and {len(library.warnings) - MOST_WARNINGS} more masks of {recipe.lesions} like these.")
     if recipe.disease == "stroke" and library.labelled.any():
         name = library.names[int(library.labelled.argmax())]
         raise InputError(
@@ -145,28 +187,48 @@ def _identity(recipe: Recipe) -> dict:
     }
 
 
-def _claim(root: Path, recipe: Recipe) -> None:
-    """Make the folder this recipe's own, or see that it is."""
-    place = root / "cohort.json"
-    wanted = json.loads(json.dumps(_identity(recipe)))
-    if place.is_file():
-        try:
-            found = json.loads(place.read_text())
-        except json.JSONDecodeError as error:
-            raise InputError(
-                f"{place}: is not valid JSON ({error}); remove the folder or choose another with -o."
-            ) from error
-        for key in ("recipe", "simulator_version"):
-            if found.get(key) != wanted[key]:
-                raise InputError(
-                    f"{root}: holds another cohort ({key} {found.get(key)}, wanted {wanted[key]}); choose another "
-                    f"folder with -o or remove it."
-                )
+def _require_apart(root: Path, recipe: Recipe) -> None:
+    """
+    Refuse an output folder that is an input or lies around one; in the lesions' folder, which is read with all that is
+    below it, a cohort's masks would be lesions the next time.
+    """
+    require_apart(root, recipe.folders().values())
+    lesions = recipe.folders().get("lesions")
+    if lesions is not None and lesions.resolve() in root.resolve().parents:
+        raise InputError(
+            f"{root}: lies inside --lesions {lesions}, so the next run would take its masks for lesions; choose a "
+            f"folder outside it with -o."
+        )
+
+
+def _require_own(folder: OutputFolder, recipe: Recipe) -> None:
+    """A folder is ours if it holds the same recipe and nothing of it was changed, and free if it is empty or absent."""
+    root, place = folder.path, folder.path / "cohort.json"
+    folder.require_free([])
+    if not place.is_file():
+        if root.is_dir() and any(p.name not in (MARKER, RUNS) for p in root.iterdir()):
+            raise InputError(f"{root}: is not empty and holds no simulated cohort; choose another folder with -o.")
         return
-    if root.is_dir() and any(root.iterdir()):
-        raise InputError(f"{root}: is not empty and holds no simulated cohort; choose another folder with -o.")
-    root.mkdir(parents=True, exist_ok=True)
-    write_json(place, wanted)
+    try:
+        found = json.loads(place.read_bytes())
+        found = found if isinstance(found, dict) else {}
+    except ValueError as error:
+        raise InputError(
+            f"{place}: is not valid JSON ({error}); remove the folder or choose another with -o."
+        ) from error
+    wanted = json.loads(json.dumps(_identity(recipe)))
+    for key in ("recipe", "simulator_version"):
+        if found.get(key) != wanted[key]:
+            raise InputError(
+                f"{root}: holds another cohort ({key} {found.get(key)}, wanted {wanted[key]}); choose another "
+                f"folder with -o or remove it."
+            )
+    if written_files(root) is None:
+        raise InputError(
+            f"{root}: holds a cohort of an older version, which did not list its files ({MARKER} is missing), so it is "
+            f"neither finished nor replaced; choose another folder with -o or remove it."
+        )
+    folder.require_unchanged(COHORT_FILES[recipe.layout])
 
 
 def _check_anatomies(recipe: Recipe, todo: list[Case]) -> None:
@@ -191,25 +253,15 @@ def _run(
     chunks = [group[k : k + size] for group in by_anatomy.values() for k in range(0, len(group), size)]
     jobs = [(root, recipe, chunk, LesionPool(library, members[chunk[0].split])) for chunk in chunks]
     if workers == 1:
-        with _one_thread():
+        with one_thread():
             for job in jobs:
                 yield _make(*job)
         return
-    # fork, as PyTorch's own loader does on Linux: a fresh interpreter would import MONAI for ten seconds.
-    method = "fork" if sys.platform.startswith("linux") else "spawn"
-    with ProcessPoolExecutor(workers, mp_context=get_context(method), initializer=_prepare_worker) as pool:
-        pending = [pool.submit(_make, *job) for job in jobs]
-        try:
-            for future in as_completed(pending):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    yield from results(_make, jobs, workers, ordered=False, prepare=_prepare_worker)
 
 
 def _prepare_worker() -> None:
-    """One thread; freed memory is kept and imported modules are not searched for garbage: a quarter of the time."""
-    torch.set_num_threads(1)
+    """Freed memory is kept and imported modules are not searched for garbage: a quarter of the time."""
     gc.freeze()
     if sys.platform.startswith("linux"):
         with suppress(OSError, AttributeError):  # another C library than glibc
@@ -219,18 +271,9 @@ def _prepare_worker() -> None:
 
 
 def _make(root: Path, recipe: Recipe, chunk: list[Case], pool: LesionPool) -> int:
-    for case in chunk:
+    for number, case in enumerate(chunk):
+        if is_stopping():
+            return number
         pair = draw_case(recipe, case, load_anatomy(case.anatomy), pool)
         write_case(root, recipe, case, pair, DISEASES[recipe.disease].pixel_mm)
     return len(chunk)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Small images: more threads cost more than they give."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -6,6 +6,7 @@ from mededit_monai.training.build import build_loss, build_prepare_batch, build_
 from mededit_monai.training.change_loss import ChangeLoss
 from mededit_monai.training.context_batch import ContextPrepareBatch
 from mededit_monai.training.lesion_free import RandLesionFreed
+from mededit_monai.training.load import LoadWholed
 from mededit_monai.training.losses import DenoisingLoss, min_snr_weight
 from mededit_monai.training.network import prepared_network, warm_start
 from mededit_monai.training.palette_batch import HoleInferer, OriginalPalettePrepareBatch, PalettePrepareBatch
@@ -17,6 +18,7 @@ __all__ = [
     "ContextPrepareBatch",
     "DenoisingLoss",
     "HoleInferer",
+    "LoadWholed",
     "MaskConditionedPrepareBatch",
     "OriginalPalettePrepareBatch",
     "PalettePrepareBatch",

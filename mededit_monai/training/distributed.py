@@ -7,11 +7,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from mededit_monai.errors import InputError
+from mededit_monai.errors import InputError, require_choice
 
 
 def start_process_group(backend: str) -> None:
@@ -22,16 +23,37 @@ def start_process_group(backend: str) -> None:
         backend: ``nccl`` for GPUs, ``gloo`` for CPUs.
 
     Raises:
-        InputError: not started by ``torchrun``, or NCCL without a GPU.
+        InputError: not started by ``torchrun``, an unknown backend, NCCL without a GPU, or processes that do not meet.
     """
+    require_choice("backend", backend, ("nccl", "gloo"))
     if "LOCAL_RANK" not in os.environ:
         raise InputError(
             "multi_gpu_train.yaml: was run without torchrun; start it as 'torchrun --nproc_per_node=2 -m …'."
         )
     if backend == "nccl" and not torch.cuda.is_available():
         raise InputError("--backend: got 'nccl', but this machine has no GPU; use --backend gloo.")
-    if not dist.is_initialized():
-        dist.init_process_group(backend=backend)
+    join_processes(backend)
+
+
+def join_processes(backend: str, **keywords: Any) -> None:
+    """
+    Meet the other processes, once.
+
+    Args:
+        keywords: of ``torch.distributed.init_process_group``.
+
+    Raises:
+        InputError: they do not meet.
+    """
+    if dist.is_initialized():
+        return
+    try:
+        dist.init_process_group(backend, **keywords)
+    except (RuntimeError, ValueError) as error:
+        why = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise InputError(
+            f"torchrun: the processes could not meet ({why}); start them anew with 'torchrun --standalone …'."
+        ) from error
 
 
 def process_device(backend: str) -> torch.device:

@@ -7,6 +7,7 @@ from mededit_monai.transforms.geometry import ModelGrid
 from mededit_monai.transforms.load import LoadCased
 from mededit_monai.transforms.masks import ComponentBoxes, ComponentBoxesd, component_boxes, dilate, edit_region
 from mededit_monai.transforms.nifti import NativeCopy, Volume, read_volume, save_synthetic
+from mededit_monai.transforms.one_by_one import OneByOne
 from mededit_monai.transforms.pairs import Jointlyd, PairCeilingd, RandSharedRicianNoise
 from mededit_monai.transforms.restore import restore_slices, restored_plane
 from mededit_monai.transforms.slices import AxialSlicesd
@@ -23,6 +24,7 @@ __all__ = [
     "NativeCopy",
     "PairCeilingd",
     "RandSharedRicianNoise",
+    "OneByOne",
     "Volume",
     "component_boxes",
     "dilate",

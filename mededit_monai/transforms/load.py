@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from monai.transforms import Transform
 
+from mededit_monai.datasets.brats_labels import ambiguous_label_4, refuse_other_labels
 from mededit_monai.errors import InputError
 from mededit_monai.transforms.brain import brain_from_background
 from mededit_monai.transforms.nifti import (
@@ -20,7 +22,9 @@ from mededit_monai.transforms.nifti import (
     label_mask,
     read_volume,
     require_same_grid,
+    whole_values,
 )
+from mededit_monai.transforms.plausible import brain_warnings, intensity_warnings, lesion_warnings
 
 
 class LoadCased(Transform):
@@ -52,43 +56,49 @@ class LoadCased(Transform):
         scan = read_volume(case["scan"])
         if float(scan.data.max()) <= 0:
             raise InputError(f"{scan.path}: has no positive voxel (maximum {scan.data.max():g}); give a T1 scan.")
-        if case.get("brain"):
-            brain, source = _mask_on(scan, case["brain"]), "file"
+        warnings += scan.warnings
+        masks = {key: self._mask(scan, case, key, warnings) for key in ("brain", "pathology", "region_file")}
+        if masks["brain"] is not None:
+            brain, source, brain_path = masks["brain"], "file", Path(case["brain"])
         else:
-            brain, source = brain_from_background(scan), "background"
-        pathology = _mask_on(scan, case["pathology"], (*BINARY, *TUMOR_LABELS) if self.labels else BINARY)
+            brain, source, brain_path = brain_from_background(scan), "background", None
+        warnings += brain_warnings(brain_path, brain, scan)
+        warnings += intensity_warnings(scan, brain)
+        pathology = masks["pathology"]
         if self.condition == "regions":
             case["regions"] = np.where(brain, self._regions(case["pathology"]), 0).astype(np.uint8)
-        inside = pathology & brain
-        if not inside.any():
-            raise InputError(
-                f"{case['pathology']}: lies outside the brain (0 of {int(pathology.sum())} voxels inside the brain "
-                f"mask); check that both masks belong to {scan.path}."
-            )
-        outside = 1 - inside.sum() / pathology.sum()
-        if outside > 0:
-            warnings.append(f"{outside:.1%} of the pathology mask lies outside the brain and was cut off.")
-        if case.get("region_file"):
-            case["region_file"] = _mask_on(scan, case["region_file"]) & brain
+        warnings += lesion_warnings(Path(case["pathology"]), pathology, brain, scan)
+        if masks["region_file"] is not None:
+            case["region_file"] = masks["region_file"] & brain
         return case | {
             "scan": scan,
             "brain": brain,
             "brain_source": source,
-            "pathology": inside,
+            "pathology": pathology & brain,
             "warnings": warnings,
         }
 
+    def _mask(self, scan: Volume, case: Mapping[Hashable, Any], key: str, warnings: list[str]) -> np.ndarray | None:
+        """A mask of the case on the scan's grid, None where it has none; what is odd about it goes to ``warnings``."""
+        if not case.get(key):
+            return None
+        volume = read_volume(case[key])
+        warnings += volume.warnings
+        apart = require_same_grid(volume, scan)
+        warnings += [apart] if apart else []
+        labels = self.labels and key == "pathology"
+        if labels:
+            values = np.unique(whole_values(volume)).tolist()
+            refuse_other_labels(volume.path, values, self.condition == "regions")
+            doubt = ambiguous_label_4(values, volume.path)
+            warnings += [doubt] if doubt else []
+        return binary_mask(volume, (*BINARY, *TUMOR_LABELS) if labels else BINARY)
+
     def _regions(self, path: str) -> np.ndarray:
         volume = read_volume(path)
-        if set(np.unique(volume.data).tolist()) in ({0, 1}, {0, 255}):
+        if set(np.unique(whole_values(volume)).tolist()) in ({0, 1}, {0, 255}):
             raise InputError(
                 f"{path}: holds one label only, but --condition regions wants 1 (necrotic core), 2 (edema) and 3 or 4 "
                 f"(enhancing rim); use --condition mask."
             )
         return label_mask(volume)
-
-
-def _mask_on(scan: Volume, path: str, accepted: tuple[tuple[int, ...], ...] = BINARY) -> np.ndarray:
-    volume = read_volume(path)
-    require_same_grid(volume, scan)
-    return binary_mask(volume, accepted)

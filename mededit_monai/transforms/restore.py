@@ -20,9 +20,10 @@ BLEND = (0.10, 0.30)
 
 @dataclass
 class Restored:
-    """What was written back: ``region`` (native RAS, XxYxZ, voxels that the edit may change) and warnings."""
+    """What was written back: ``region`` (native RAS, XxYxZ, voxels that may change), how many did, and warnings."""
 
     region: np.ndarray
+    changed: int
     warnings: list[str] = field(default_factory=list)
 
 
@@ -79,7 +80,7 @@ def restore_slices(
         the native region and warnings.
     """
     native_region = np.zeros(brain.shape, dtype=bool)
-    saturated = 0
+    saturated = changed = 0
     for number, z in enumerate(slices):
         native = copy.plane(z)
         shape = (native.shape[0], native.shape[1])
@@ -89,5 +90,11 @@ def restore_slices(
         new = np.maximum(new, min(0.0, float(native.min())))  # magnitude images have a floor
         native_region[:, :, z] = where
         saturated += copy.replace(z, new, where & (new != native))
+        changed += int(np.count_nonzero(copy.plane(z) != native))
     warnings = [f"{saturated} voxels exceeded the stored data type and were saturated."] if saturated else []
-    return Restored(native_region, warnings)
+    if not changed:
+        warnings.append(
+            f"the edit changed no voxel of the scan; the lesion may be smaller than a model pixel ({grid.pixel_mm:.2f} "
+            f"mm), or lie where there is no tissue."
+        )
+    return Restored(native_region, changed, warnings)

@@ -18,6 +18,9 @@ from mededit_monai.transforms.geometry import ModelGrid
 from mededit_monai.transforms.intensity import intensity_ceiling, to_unit
 from mededit_monai.transforms.masks import dilate, tapered_dilation
 
+#: Where ``auto`` chooses a slice with less than this share of the lesion, it says so.
+LESION_SHARE = 0.9
+
 
 class AxialSlicesd(Transform):
     """
@@ -26,7 +29,8 @@ class AxialSlicesd(Transform):
     Adds ``image``, ``brain``, ``pathology``, ``region``: float32 tensors Sx1x128x128 (image in [0, 1]); ``condition``:
     SxKx128x128, what the network is told of the pathology; ``grid``: the
     :class:`~mededit_monai.transforms.geometry.ModelGrid`; ``slices``: S indices on the RAS z axis; ``ceilings``: the
-    scan's intensity that became 1, per slice; ``brain_volume``: the native mask.
+    scan's intensity that became 1, per slice; ``brain_volume``: the native mask; ``lesion_share``: of the lesion's
+    voxels, in these slices.
 
     Args:
         slice_index: a RAS axial index, ``auto`` (largest lesion area) or ``all`` (every slice that the dilated lesion
@@ -74,6 +78,14 @@ class AxialSlicesd(Transform):
             planes["pathology"].append(_model_mask(grid, pathology[:, :, z]) & inside)
             if self.region == "file":
                 planes["region"].append(_model_mask(grid, case["region_file"][:, :, z]) & inside)
+        share = float(pathology[:, :, slices].sum() / pathology.sum())
+        if self.slice_index == "auto" and share < LESION_SHARE:
+            count = int(pathology.any(axis=(0, 1)).sum())
+            case["warnings"] = [
+                *case.get("warnings", ()),
+                f"only slice {slices[0]} was edited: 1 of the {count} slices of the lesion, {share:.1%} of its voxels; "
+                f"--slice_index all edits every slice.",
+            ]
         stacks = {key: np.stack(value) for key, value in planes.items() if value}
         labels = stacks["pathology"].astype(np.uint8)
         if self.condition == "regions":
@@ -90,7 +102,8 @@ class AxialSlicesd(Transform):
             slices, ceilings = slices[kept], ceilings[kept]
         tensors = {k: torch.from_numpy(np.ascontiguousarray(v, dtype=np.float32)) for k, v in stacks.items()}
         tensors = {k: v if k == "condition" else v[:, None] for k, v in tensors.items()}
-        return case | tensors | {"grid": grid, "slices": slices, "ceilings": ceilings, "brain_volume": brain}
+        facts = {"grid": grid, "slices": slices, "ceilings": ceilings, "brain_volume": brain, "lesion_share": share}
+        return case | tensors | facts
 
     def _channels(self, labels: np.ndarray) -> np.ndarray:
         return condition_channels(torch.from_numpy(labels)[None], self.condition).numpy()

@@ -41,7 +41,9 @@ def toy_judge(disease: str, folder: Path) -> None:
     facts.write_text(json.dumps(content))
 
 
-@pytest.mark.parametrize(("disease", "condition"), [("stroke", "box"), ("tumor", "regions")])
+@pytest.mark.parametrize(
+    ("disease", "condition"), [pytest.param("stroke", "box", marks=pytest.mark.slow), ("tumor", "regions")]
+)
 def test_evaluating_command(disease, condition, tmp_path):
     torch.manual_seed(0)
     cohort = simulate_cohort(Recipe(disease, 10, seed=1), tmp_path / "cohort", progress=False)

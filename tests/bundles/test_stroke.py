@@ -50,7 +50,7 @@ def test_inference_command(tmp_path):
 def check_output(folder: Path, head) -> None:
     """Files, grid, marks and what changed."""
     names = {"edited.nii.gz", "edited_slice.nii.gz", "edit_region.nii.gz", "preview.png", "provenance.json"}
-    assert {p.name for p in folder.iterdir()} == names
+    assert {p.name for p in folder.iterdir()} == names | {".mededit.json"}
     edited, region = nib.load(folder / "edited.nii.gz"), nib.load(folder / "edit_region.nii.gz")
     assert np.array_equal(edited.affine, head.image.affine) and edited.shape == head.image.shape
     assert np.allclose(region.affine, head.image.affine)

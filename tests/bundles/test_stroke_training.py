@@ -20,6 +20,7 @@ import yaml
 from conftest import REPOSITORY
 
 from mededit_monai.errors import InputError
+from mededit_monai.io import atomic
 from mededit_monai.networks import MaskConditionedUNet, load_weights, save_weights
 from mededit_monai.workflows import train
 
@@ -233,13 +234,16 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_full_disk(tmp_path):
+def test_a_full_disk(tmp_path, monkeypatch):
     out = tmp_path / "out"
     train(output_dir=out, **TOY)
     before = {name: (out / name).read_bytes() for name in ("model.pt", "model_last.pt", "checkpoint.pt")}
-    (out / "model_last.pt.tmp").symlink_to("/dev/full")
-    with pytest.raises(InputError, match=r"model_last\.pt: cannot be written \(No space left on device\).*make room"):
-        train(output_dir=out, **(TOY | {"max_epochs": 2}))
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic.secrets, "token_hex", lambda _: "name")
+        (out / ".name.unfinished.model_last.pt").symlink_to("/dev/full")
+        match = r"model_last\.pt: cannot be written \(No space left on device\).*make room"
+        with pytest.raises(InputError, match=match):
+            train(output_dir=out, **(TOY | {"max_epochs": 2}))
     assert before == {name: (out / name).read_bytes() for name in before}
     train(output_dir=out, **(TOY | {"max_epochs": 2}))  # room again: it goes on
 

@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import copy
 import json
+from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pytest
 
 from mededit_monai.datasets.datalist import FILE_KEYS, read_datalist
@@ -64,6 +67,83 @@ def test_a_datalist_given_by_a_relative_path(datalist, tmp_path, monkeypatch):
     datalist([{"case_id": "a", "image": "a.nii"}])
     monkeypatch.chdir(tmp_path)
     assert read_datalist("cases.json")[0]["image"] == str(tmp_path / "a.nii")
+
+
+def test_links_and_home_folders_are_kept(datalist, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / "0a1b").touch()
+    (tmp_path / "T1.nii.gz").symlink_to("blobs/0a1b")
+    (case,) = read_datalist(datalist([{"case_id": "a", "scan": "T1.nii.gz", "pathology": "~/l.nii.gz", "brain": ""}]))
+    assert case["scan"] == str(tmp_path / "T1.nii.gz") and case["brain"] == ""
+    assert case["pathology"] == str(tmp_path / "home/l.nii.gz")
+
+
+def test_a_datalist_that_is_a_link(datalist, tmp_path):
+    (tmp_path / "snapshot").mkdir()
+    (tmp_path / "snapshot" / "c.json").symlink_to(datalist([{"case_id": "a", "scan": "T1.nii.gz"}]))
+    assert read_datalist(tmp_path / "snapshot/c.json")[0]["scan"] == str(tmp_path / "snapshot/T1.nii.gz")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252"])
+def test_encodings(tmp_path, encoding):
+    content = json.dumps([{"case_id": "Zoë", "scan": "Köln.nii"}], ensure_ascii=False, indent=1).replace("\n", "\r\n")
+    (tmp_path / "c.json").write_bytes(content.encode(encoding))
+    assert read_datalist(tmp_path / "c.json") == [{"case_id": "Zoë", "scan": str(tmp_path / "Köln.nii")}]
+
+
+def test_nan_is_what_is_missing(datalist):
+    (case,) = read_datalist(datalist('[{"case_id": "a", "brain": NaN, "age": NaN, "dice": -Infinity}]'))
+    assert case == {"case_id": "a", "brain": None, "age": None, "dice": None}
+
+
+# --- in memory -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [list, tuple, lambda cases: {"training": cases, "name": "x"}])
+def test_cases_in_memory(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    given = [
+        {"case_id": np.int64(7), "scan": Path("a.nii"), "pathology": np.str_("sub/l.nii"), "slice_index": np.int16(3)},
+        {"case_id": np.str_("b"), "scan": str(tmp_path / "b.nii"), "brain": float("nan"), "prior": None, "n": [1]},
+        {"case_id": 8, "scan": PurePosixPath("../c.nii"), "brain": np.float32("nan")},
+    ]
+    before = copy.deepcopy(given)
+    cases = read_datalist(kind(given))
+    assert cases == [
+        {
+            "case_id": "7",
+            "scan": str(tmp_path / "a.nii"),
+            "pathology": str(tmp_path / "sub/l.nii"),
+            "slice_index": 3,
+        },
+        {"case_id": "b", "scan": str(tmp_path / "b.nii"), "brain": None, "prior": None, "n": [1]},
+        {"case_id": "8", "scan": str(tmp_path.parent / "c.nii"), "brain": None},
+    ]
+    assert all(type(case["case_id"]) is str for case in cases) and json.dumps(cases)
+    assert [{k: str(v) for k, v in case.items()} for case in given] == [
+        {k: str(v) for k, v in case.items()} for case in before
+    ]
+
+
+@pytest.mark.parametrize(
+    "cases, said",
+    [
+        ([], "holds no cases"),
+        ([{"scan": "a.nii"}], "case number 0 has no 'case_id'"),
+        ([{"case_id": np.float64(1.5)}], "case number 0 has case_id = 1.5, wanted a text or a whole number"),
+        ([{"case_id": 1}, {"case_id": "1"}], "case_id '1' occurs twice"),
+        ([{"case_id": Path("a/b")}], "case number 0 has case_id = "),
+        ([{"case_id": "a/b"}], "case_id 'a/b' names a folder"),
+        ([{"case_id": "a", "scan": 3}], "case 'a' has scan = 3, wanted a file name"),
+        (["a.nii"], "case number 0 is 'a.nii', wanted an object"),
+        (None, "holds no cases"),
+    ],
+)
+def test_faults_in_memory(cases, said):
+    with pytest.raises(InputError) as caught:
+        read_datalist(cases)
+    assert str(caught.value).startswith(f"datalist: {said}")
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ import torch
 
 from mededit_monai.datasets.editing import collate_cases, editing_cases
 from mededit_monai.errors import InputError
+from mededit_monai.io.hashing import sha256
+from mededit_monai.io.outputs import list_files
 from mededit_monai.reports.provenance import write_provenance
 
 OPTIONS = {"method": "mededit", "steps": 50}
@@ -46,6 +48,7 @@ def finish(case: dict) -> None:
     place = Path("out") / case["case_id"]
     place.mkdir(parents=True, exist_ok=True)
     write_provenance(place, case["request"], {"seconds": 1.5, "nfe": 7})
+    list_files(place, {"provenance.json": sha256(place / "provenance.json")}, scan=case["owner"])
 
 
 # --- one case --------------------------------------------------------------------------------------------------------
@@ -95,7 +98,9 @@ def test_folder_with_a_datalist(folder):
     listed(folder, {"case_id": "inside", **entry}, name="data/datalist.json")
     other = listed(folder, {"case_id": "outside", **entry})
     assert [case["case_id"] for case in cases(dataset_dir="data")] == ["inside"]
-    assert [case["case_id"] for case in cases(dataset_dir="data", datalist=other)] == ["outside"]
+    assert [case["case_id"] for case in cases(datalist=other)] == ["outside"]
+    with pytest.raises(InputError, match="--dataset_dir: was given together with --datalist"):
+        cases(dataset_dir="data", datalist=other)
 
 
 @pytest.fixture()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -69,7 +70,7 @@ with_nan[0, 0, :3], with_two[12, 12, 4] = np.nan, 0.5
         ("scan", (SCAN * 0, SMALL_AFFINE), "scan.nii.gz: has no positive voxel (maximum 0)"),
         ("scan", b"no image at all", "scan.nii.gz: cannot be read as NIfTI"),
         ("scan", None, "scan.nii.gz: not found"),
-        ("pathology", (with_two, SMALL_AFFINE), "pathology.nii.gz: is not a binary mask: found 3 values (0, 0.5, 1)"),
+        ("pathology", (with_two, SMALL_AFFINE), "pathology.nii.gz: is not a binary mask: found 3 values (0.5, 0, 1)"),
         ("pathology", (LESION[:-1], SMALL_AFFINE), "shape (59, 70, 10) against (60, 70, 10)"),
         ("pathology", (LESION, TILTED), "pathology.nii.gz: lies on another grid than"),
         (
@@ -78,7 +79,7 @@ with_nan[0, 0, :3], with_two[12, 12, 4] = np.nan, 0.5
             "pathology.nii.gz: lies outside the brain (0 of 9 voxels inside)",
         ),
         ("brain", (LESION * 0, SMALL_AFFINE), "brain.nii.gz: is empty"),
-        ("brain", (SCAN, SMALL_AFFINE), "brain.nii.gz: is not a binary mask: found 2 values (0, 100)"),
+        ("brain", (SCAN, SMALL_AFFINE), "brain.nii.gz: is not a binary mask: found 2 values (100, 0)"),
         ("brain", (SCAN[:, :-1] / 100, SMALL_AFFINE), "brain.nii.gz: lies on another grid than"),
     ],
 )
@@ -137,6 +138,43 @@ def test_label_4_becomes_3(tmp_path):
         loaded, _ = load_source(source(tmp_path, True, pathology=regions(*labels)), "tumor")
         assert [int((loaded.labels == k).sum()) for k in range(1, 5)] == [2, 3, 4, 0]
         assert loaded.facts["label_4"] is mapped
+
+
+@pytest.mark.parametrize("values", [(1.0004, 1.9996, 3.9999), (0.9999, 2.0000004, 4)])
+def test_labels_that_are_nearly_whole(tmp_path, values):
+    loaded, _ = load_source(source(tmp_path, True, pathology=regions(*values)), "tumor")
+    assert [int((loaded.labels == k).sum()) for k in range(1, 5)] == [2, 3, 4, 0] and loaded.facts["label_4"]
+    binary, _ = load_source(source(tmp_path, None, pathology=regions(254.9999)), "tumor")
+    assert binary.labels is None and binary.marked.sum() == 2
+
+
+@pytest.mark.parametrize(
+    "name, warned",
+    [("tumour.nii.gz", True), ("BraTS2021_00000_seg.nii.gz", False), ("Brats18_CBICA_AAB_1_seg.nii.gz", False)],
+)
+def test_label_4_of_an_unknown_release_is_noted(tmp_path, name, warned):
+    volume = source(tmp_path, True, pathology=regions(1, 2, 4))
+    volume = replace(volume, pathology=volume.pathology.rename(tmp_path / name))
+    said = load_source(volume, "tumor")[0].facts.get("warnings", [])
+    assert [sentence.startswith(f"{name}: label 4 was read as enhancing tumour") for sentence in said] == [
+        True
+    ] * warned
+
+
+@pytest.mark.parametrize(
+    "name, labels, labelled, said",
+    [
+        ("BraTS-PED-00001-000-seg.nii.gz", (1, 2, 4), True, "is paediatric (BraTS-PED labels: 1 enhancing"),
+        ("BraTS-PED-00001-000-seg.nii.gz", (1,), True, "is paediatric"),
+        ("BraTS-PED-00001-000-seg.nii.gz", (1,), None, None),
+        ("BraTS-GLI-00005-100-seg.nii.gz", (1, 2, 4), True, "label 4, which is the resection cavity since BraTS 2024"),
+        ("BraTS-GLI-00005-100-seg.nii.gz", (1, 2, 3), True, None),
+    ],
+)
+def test_labels_of_other_releases(tmp_path, name, labels, labelled, said):
+    volume = source(tmp_path, labelled, pathology=regions(*labels))
+    found = sentences(replace(volume, pathology=volume.pathology.rename(tmp_path / name)), "tumor")
+    assert len(found) == bool(said) and all(said in sentence for sentence in found)
 
 
 @pytest.mark.parametrize(

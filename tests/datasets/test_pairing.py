@@ -58,7 +58,7 @@ def cohort(folder: Path, strata: list[str], priors: int, index: list[int] | None
 
 
 def paired(datalist: Path, out: Path, **options) -> list[dict]:
-    pair_cases(datalist, out, **options)
+    pair_cases(datalist, out, overwrite=True, **options)
     return read_datalist(out)
 
 
@@ -67,6 +67,16 @@ def couples(triplets: list[dict]) -> set[tuple[str, str]]:
 
 
 STRATA = ["small", "medium", "large"] * 4
+
+
+def test_paths_do_not_leave_a_linked_folder(tmp_path):
+    (tmp_path / "disk" / "cohort").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "cohort")
+    cohort(tmp_path / "link", ["small"], 1)
+    (triplet,) = paired(tmp_path / "link/datalist.json", tmp_path / "link/triplets.json")
+    assert triplet["prior"] == str(tmp_path / "link/prior_0.nii")
+    (triplet,) = json.loads((tmp_path / "link/triplets.json").read_text())["testing"]
+    assert triplet["prior"] == "prior_0.nii" and triplet["pathology"] == "pathology_0.nii"
 
 
 def test_seeded(tmp_path):
@@ -185,6 +195,28 @@ def test_refusals(tmp_path, options, said):
     assert said in str(caught.value) and not (tmp_path / "t.json").exists()
 
 
+def test_damaged_images(tmp_path):
+    """Truncated, with NaN, without a lesion: refused with the file's name, not counted as something else."""
+    path = cohort(tmp_path, ["small"], 2)
+    mask, brain = tmp_path / "pathology_0.nii", tmp_path / "prior_brain_1.nii"
+    whole = {p: p.read_bytes() for p in (mask, brain)}
+    for place, change, said in (
+        (mask, lambda: mask.write_bytes(whole[mask][:5000]), "pathology_0.nii: is truncated or damaged"),
+        (mask, lambda: save(mask, plane(slice(0, 0), slice(0, 0)), AFFINE, np.uint8), "pathology_0.nii: is empty"),
+        (
+            brain,
+            lambda: save(brain, np.full((128, 128, 1), np.nan), AFFINE),
+            "prior_brain_1.nii: holds NaN or infinite",
+        ),
+        (brain, lambda: save(brain, np.ones((9, 9, 1)), AFFINE), r"has shape \(128, 128, 1\), but .*prior_brain_1.nii"),
+    ):
+        change()
+        with pytest.raises(InputError, match=said):
+            pair_cases(path, tmp_path / "t.json", per_mask=2)
+        place.write_bytes(whole[place])
+    assert not (tmp_path / "t.json").exists()
+
+
 def test_no_scan_without_lesion(tmp_path):
     with pytest.raises(InputError, match="has no scan without lesion in its test split"):
         pair_cases(cohort(tmp_path, ["small"], 0), tmp_path / "t.json")
@@ -196,3 +228,11 @@ def test_command(tmp_path):
     result = CliRunner().invoke(app, words.split())
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["triplets"] == 6 and len(read_datalist(tmp_path / "t.json")) == 6
+
+
+def test_a_seed_where_nothing_is_drawn(tmp_path):
+    path = simulated(tmp_path / "c", ["a", "b"])
+    words = f"dataset pairs --datalist {path} -o {tmp_path / 't.json'} --pairing paired"
+    assert CliRunner().invoke(app, words.split()).exit_code == 0
+    result = CliRunner().invoke(app, f"{words} --seed 0 --overwrite".split())
+    assert "--seed: got 0, but it applies to --pairing thesis" in str(result.exception)

@@ -42,9 +42,18 @@ def tree(tmp_path_factory) -> Path:
     return atlas_tree(tmp_path_factory.mktemp("download"), SIDES)
 
 
-def prepare(root: Path, out: Path, source: str = "atlas", workers: int = 1, skip_bad: bool = False, **options):
+def prepare(
+    root: Path,
+    out: Path,
+    source: str = "atlas",
+    workers: int = 1,
+    skip_bad: bool = False,
+    strict: bool = False,
+    **options,
+):
     options = {"slice_index": 4, "test": 2, "validation": 0.2} | options
-    return prepare_dataset(DatasetRecipe(source, str(root), **options), out, workers, skip_bad, progress=False)
+    recipe = DatasetRecipe(source, str(root), **options)
+    return prepare_dataset(recipe, out, workers, skip_bad, progress=False, strict=strict)
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +210,51 @@ def test_skip_bad_leaves_out_and_records(damaged, tmp_path):
     assert "holds 1 NaN" in (tmp_path / "out" / "report.html").read_text()
 
 
+def bare(scan: Path) -> None:
+    """Rewrite a scan and its mask so that they do not say which way their axes point."""
+    for path in (scan, next(scan.parent.glob("*_mask.nii.gz"))):
+        image = nib.load(path)
+        image = nib.Nifti1Image(np.asarray(image.dataobj), None)
+        image.header.set_zooms(np.abs(np.diag(SMALL_AFFINE))[:3])
+        nib.save(image, path)
+
+
+def test_doubts_are_recorded_and_said_once_at_the_end(tmp_path, capsys):
+    root = atlas_tree(tmp_path / "in", [4, 5, 6, 7, 8, 4, 5])
+    scans = sorted(root.rglob("*T1w.nii.gz"))
+    for scan in scans[:6]:
+        bare(scan)
+    for _ in range(2):
+        facts = prepare(root, tmp_path / "out").facts
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 11 and lines[-1] == "mededit: … and 2 more warnings, see dataset.json"
+        assert lines[0].startswith("mededit: sub-r001s001: warning: sub-r001s001_ses-1") and "guess" in lines[0]
+    assert list(facts["volumes"]["warnings"]) == [f"sub-r001s{k:03d}" for k in range(1, 7)]
+    assert facts["volumes"] == json.loads((tmp_path / "out/dataset.json").read_text())["volumes"]
+    assert str(tmp_path) not in (tmp_path / "out/dataset.json").read_text()
+    record = json.loads((tmp_path / "out/volumes/sub-r001s001.json").read_text())
+    assert record["warnings"] == facts["volumes"]["warnings"]["sub-r001s001"] and len(record["warnings"]) == 2
+
+
+def test_strict_refuses_doubts(tmp_path, capsys):
+    root = atlas_tree(tmp_path / "in", [4, 5, 6, 7])
+    bare(sorted(root.rglob("*T1w.nii.gz"))[0])
+    with pytest.raises(
+        InputError, match="1 of 4 volumes cannot be used:\n  .*guess.*refused, since --strict was given"
+    ):
+        prepare(root, tmp_path / "out", strict=True)
+    assert not (tmp_path / "out").exists()
+    prepare(root, tmp_path / "out")
+    with pytest.raises(InputError, match="1 of 4 volumes cannot be used"):  # what is done already is no excuse
+        prepare(root, tmp_path / "out", strict=True)
+    facts = prepare(root, tmp_path / "out", strict=True, skip_bad=True).facts
+    assert list(facts["volumes"]["left_out"]) == ["sub-r001s001"] and facts["volumes"]["used"] == 3
+    words = f"dataset atlas --root {root} --slice_index 4 --test 1 --strict --no_progress -o {tmp_path / 'c'}"
+    capsys.readouterr()
+    result = CliRunner().invoke(app, words.split())
+    assert isinstance(result.exception, InputError) and not (tmp_path / "c").exists()
+
+
 def test_all_volumes_bad(damaged, tmp_path):
     sorted(damaged.rglob("*_mask.nii.gz"))[0].unlink()
     with pytest.raises(InputError, match="none of its 5 volumes can be used"):
@@ -273,9 +327,39 @@ def test_a_table_takes_the_slice_with_the_largest_lesion(tmp_path):
         prepare(tmp_path, tmp_path / "out", "folder", disease="stroke", slice_index=None, test=0).datalist
     )
     assert case["case_id"] == "a_z005" and case["patient"] == "P"
+
+
+def test_a_control_is_cut_where_the_brain_is_largest(tmp_path):
+    """The table of docs/how_to/datasets.md, with its command."""
+    lesion = boxes(SMALL_SHAPE, (1, lesion_box(6, z=5)))
+    wide = (slice(5, 55), slice(5, 65), slice(3, 4))
+    control = boxes(SMALL_SHAPE, (100, SMALL_BRAIN), (100, wide))
+    save(tmp_path / "p01/t1.nii.gz", boxes(SMALL_SHAPE, (100, SMALL_BRAIN)), SMALL_AFFINE)
+    save(tmp_path / "p01/lesion.nii.gz", lesion, SMALL_AFFINE, np.uint8)
+    save(tmp_path / "p01/brain.nii.gz", boxes(SMALL_SHAPE, (1, SMALL_BRAIN)), SMALL_AFFINE, np.uint8)
+    save(tmp_path / "controls/c07.nii.gz", control + 1, SMALL_AFFINE)
+    save(tmp_path / "controls/c07_mask.nii.gz", control > 0, SMALL_AFFINE, np.uint8)
+    save(tmp_path / "controls/c08.nii.gz", control, SMALL_AFFINE)
+    save(tmp_path / "controls/empty.nii.gz", lesion * 0, SMALL_AFFINE, np.uint8)
+    rows = [
+        "case_id,patient,image,pathology,brain",
+        "p01_first,p01,p01/t1.nii.gz,p01/lesion.nii.gz,p01/brain.nii.gz",
+        "c07,c07,controls/c07.nii.gz,,controls/c07_mask.nii.gz",
+        "c08,c08,controls/c08.nii.gz,controls/empty.nii.gz,",
+    ]
+    (tmp_path / "cases.csv").write_text("\n".join(rows) + "\n")
+    words = f"dataset folder --root {tmp_path / 'cases.csv'} --disease stroke -o {tmp_path / 'out'} --no_progress"
+    result = CliRunner().invoke(app, words.split())
+    assert result.exit_code == 0, result.output
+    found = {case["case_id"]: "prior" in case for case in read_datalist(tmp_path / "out/datalist.json")}
+    assert found == {"p01_first_z005": False, "c07_z003": True, "c08_z003": True}
+
+
+def test_controls_alone_are_no_data_set(tmp_path):
+    save(tmp_path / "t1.nii.gz", boxes(SMALL_SHAPE, (100, SMALL_BRAIN)), SMALL_AFFINE)
     (tmp_path / "cases.csv").write_text("case_id,patient,image,pathology\na,P,t1.nii.gz,\n")
-    with pytest.raises(InputError, match="t1.nii.gz: shows no pathology, so no slice can be chosen by it"):
-        prepare(tmp_path, tmp_path / "out2", "folder", disease="stroke", slice_index=None)
+    with pytest.raises(InputError, match="no slice asked for shows pathology"):
+        prepare(tmp_path, tmp_path / "out", "folder", disease="stroke", slice_index=None)
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

@@ -122,6 +122,53 @@ def test_brats_names_of_three_releases(tmp_path, name, scan, patient):
     assert volume.pathology.name.endswith("seg.nii.gz") and volume.labelled is True
 
 
+def test_endings_in_capitals(tmp_path):
+    for number, end in enumerate((".NII.GZ", ".NII", ".Nii.gz", ".nii.GZ")):
+        name, subject = f"BraTS-GLI-0000{number}-000", f"sub-r001s00{number}_ses-1_space-MNI152NLin2009aSym"
+        files(tmp_path / "brats" / name, f"{name}-t1c{end}", f"{name}-seg{end}", f"{name}-t1c_desc-brain_mask{end}")
+        wanted = (
+            f"{subject}_T1w{end}",
+            f"{subject}_label-L_desc-T1lesion_mask{end}",
+            f"{subject}_desc-brain_mask{end}",
+        )
+        files(tmp_path / "atlas", *wanted)
+    for listing in (find_brats(tmp_path / "brats"), find_atlas(tmp_path / "atlas"), find_folder(tmp_path / "atlas")):
+        assert not listing.problems and len(listing.volumes) == 4 and all(len(v.files()) == 3 for v in listing.volumes)
+
+
+def test_small_letters_and_compressed_files_come_first(tmp_path):
+    files(tmp_path, "sub-r001s001_ses-1_space-X_T1w.nii.gz")
+    for end in (".NII", ".nii", ".NII.GZ", ".nii.gz"):
+        files(tmp_path, f"sub-r001s001_ses-1_space-X_label-L_desc-T1lesion_mask{end}")
+        assert find_atlas(tmp_path).volumes[0].pathology.name.endswith(end)
+
+
+def test_folders_named_as_files_are_no_scans(tmp_path):
+    name = tmp_path / "BraTS2021_00000_t1ce.nii"
+    files(name, "BraTS2021_00000_t1ce.nii")
+    files(tmp_path, "BraTS2021_00000_seg.nii")
+    assert list(find_brats(tmp_path).problems["BraTS2021_00000"]) and not find_brats(tmp_path).volumes
+
+
+def test_a_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    scan = atlas_case(tmp_path / "data")
+    files(tmp_path / "brains", f"{scan.name.removesuffix('.nii.gz')}_mask.nii.gz")
+    for brains in ("~/brains", "~/brains/{name}_mask.nii.gz"):
+        (volume,) = find_atlas("~/data", brains).volumes
+        assert volume.scan == scan and volume.brain.parent == tmp_path / "brains"
+    assert find_folder("~/data").volumes[0].scan == scan and find_brats(brats_case(tmp_path / "b").parent).volumes
+
+
+def test_targets_of_radiotherapy_are_masks_without_regions(tmp_path):
+    for point in ("1", "2"):
+        name = f"BraTS-MEN-RT-0001-{point}"
+        files(tmp_path / name, f"{name}_t1c.nii.gz", f"{name}_gtv.nii.gz")
+    found = find_brats(tmp_path).volumes
+    assert [(v.patient, v.labelled) for v in found] == [("BraTS-MEN-RT-0001", None)] * 2
+    assert found[0].pathology.name == "BraTS-MEN-RT-0001-1_gtv.nii.gz"
+
+
 def test_time_points_belong_to_one_patient(tmp_path):
     for name in ("BraTS-GLI-00005-000", "BraTS-GLI-00005-001", "BraTS-GLI-00006-000"):
         brats_case(tmp_path, name)
@@ -214,9 +261,38 @@ def test_a_table(tmp_path):
         assert "one.nii.gz: belongs to patients 'P1' and 'P4'" in listing.problems["d"][0]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("ending, mark", [(".csv", ","), (".CSV", ";"), (".tsv", "\t"), (".txt", ";")])
+def test_tables_as_programs_write_them(tmp_path, encoding, ending, mark):
+    files(tmp_path / "Köln", "t1.nii.gz", "lesion.nii.gz")
+    rows = ["Case_ID;Patient;Image;Pathology;Brain", "a;Müller;Köln/t1.nii.gz;Köln/lesion.nii.gz;", ";;;;", "", ""]
+    (tmp_path / f"own{ending}").write_bytes("\r\n".join(rows).replace(";", mark).encode(encoding))
+    (volume,) = find_folder(tmp_path / f"own{ending}").volumes
+    assert volume.patient == "Müller" and volume.pathology == tmp_path / "Köln/lesion.nii.gz" and volume.brain is None
+
+
+def test_files_of_a_table_keep_their_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    files(tmp_path / "home", "lesion.nii.gz")
+    files(tmp_path / "blobs", "0a1b")
+    files(tmp_path / "snapshot")
+    (tmp_path / "snapshot/t1.nii.gz").symlink_to("../blobs/0a1b")
+    files(tmp_path / "blobs", "table")
+    (tmp_path / "blobs/table").write_text("case_id,patient,image,pathology\na,P,t1.nii.gz,~/lesion.nii.gz\n")
+    (tmp_path / "snapshot/cases.csv").symlink_to("../blobs/table")
+    (volume,) = find_folder(tmp_path / "snapshot").volumes
+    assert volume.scan == tmp_path / "snapshot/t1.nii.gz" and volume.pathology == tmp_path / "home/lesion.nii.gz"
+
+
+def test_a_cell_that_can_be_no_file_name_is_a_fault_of_its_row(tmp_path):
+    (tmp_path / "own.csv").write_text(f"case_id,patient,image,pathology\na,P,{'x' * 300}.nii,\n")
+    assert "not found (line 2 of" in find_folder(tmp_path / "own.csv").problems["a"][0]
+
+
 @pytest.mark.parametrize(
     "rows, said",
     [
+        (["case_id,patient,image,pathology", "a,P,my,scan.nii,"], "line 2 has 5 cells, but the header names 4 columns"),
         (["case_id,image", "a,x.nii"], r"lacks the columns patient, pathology \(found: case_id, image\)"),
         (["case_id,patient,image,pathology", "../a,P,x.nii,"], "line 2 has case_id '../a', wanted a name"),
         (["case_id,patient,image,pathology", "a,,x.nii,"], r"line 2 \('a'\) has no patient or no image"),

@@ -73,6 +73,12 @@ def test_a_batch_larger_than_the_set(world, words):
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize("size", [0, -3, 2.5, True])
+def test_batches_of_a_mad_size(size):
+    with pytest.raises(InputError, match="--batch_size: got .*wanted a whole number of at least 1"):
+        EpochBatches(8, size)
+
+
 @pytest.mark.parametrize("mode, calls", [("memory", 1), ("disk", 1), ("none", 2), ("auto", 1)])
 def test_cache_modes(tmp_path, mode, calls):
     """How often the second case is prepared in two epochs."""

@@ -75,7 +75,7 @@ def whole(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.7])
+@pytest.mark.parametrize("delay", [0.7, pytest.param(0.0, marks=pytest.mark.slow)])
 def test_killed_training_ends_with_the_same_weights(whole, tmp_path, delay):
     """SIGKILL ``delay`` seconds after the first checkpoint: somewhere in the next epoch, or while it saves."""
     words = command(tmp_path, max_epochs=4, batch_size=4)
@@ -107,6 +107,7 @@ def test_other_settings_are_not_mixed_in(whole):
     assert done.returncode == 2 and "batch_size = 4, now 8" in done.stderr and "--resume false" in done.stderr
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_with_twice_the_batch(whole, tmp_path):
     words = command(tmp_path, "multi_gpu_train.yaml", backend="gloo", max_epochs=4, batch_size=2)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]

@@ -18,6 +18,7 @@ from ignite.engine import Engine
 from monai.transforms import Compose
 
 from mededit_monai.datasets.editing import collate_cases, editing_cases
+from mededit_monai.errors import InputError
 from mededit_monai.handlers import EditWriter, edit_writer
 from mededit_monai.inferers import EditPrepareBatch, case_seed
 from mededit_monai.transforms import AxialSlicesd, LoadCased
@@ -135,9 +136,28 @@ def test_native_texture_is_replaced_or_kept(tmp_path, restore):
 def test_saturated_voxels_are_reported(tmp_path):
     case = loaded(tmp_path, "a", dtype=np.uint8, slope=4.0)
     write(tmp_path / "out", [case], lambda prior, row: prior + 2)
-    (warning,) = record(tmp_path / "out" / "a")["warnings"]
+    _, warning = record(tmp_path / "out" / "a")["warnings"]  # the first: that one slice alone was edited
     count = (stored(tmp_path / "out" / "a" / "edited.nii.gz") == 255 * 4).sum()
     assert warning == f"{count} voxels exceeded the stored data type and were saturated."
+
+
+@pytest.mark.parametrize("change, said", [(0.4, True), (-0.4, False)])
+@pytest.mark.parametrize("disease", ["stroke", "tumor"])
+def test_a_stroke_that_came_out_no_darker_than_the_brain_is_said(tmp_path, change, said, disease):
+    case = loaded(tmp_path, "a")
+    case["request"]["options"] = OPTIONS | {"disease": disease}
+    lesion = case["pathology"][0]
+    write(tmp_path / "out", [case], lambda prior, row: prior + change * lesion)
+    found = [w for w in record(tmp_path / "out" / "a")["warnings"] if "no darker than the brain" in w]
+    assert bool(found) == (said and disease == "stroke")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_edit_that_is_not_finite_is_refused(tmp_path, value):
+    case = loaded(tmp_path, "a")
+    with pytest.raises(InputError, match="a: the network gave NaN or infinite values in .* so nothing was written"):
+        write(tmp_path / "out", [case], lambda prior, row: prior * value)
+    assert not (tmp_path / "out" / "a").exists()
 
 
 # --- rows of a batch -------------------------------------------------------------------------------------------------
@@ -181,7 +201,7 @@ def test_mean_and_deviation_of_the_samples(tmp_path):
     region = stored(folder / "sample_0" / "edit_region.nii.gz")
     assert not sd[region == 0].any() and np.allclose(mean[region == 0], before[region == 0])
     assert {p.name for p in folder.iterdir()} == {
-        *("sample_0", "sample_1", "mean.nii.gz", "sd.nii.gz", "preview.png", "provenance.json")
+        *("sample_0", "sample_1", "mean.nii.gz", "sd.nii.gz", "preview.png", "provenance.json", ".mededit.json")
     }
     assert "case_seed" not in record(folder)  # of the samples, not of their mean
 
@@ -195,7 +215,7 @@ def test_what_is_recorded(tmp_path):
 
     def slow(prior, row):
         time.sleep(0.05)
-        return prior
+        return brighter(prior, row)
 
     write(tmp_path / "out", [case], slow)
     found = record(tmp_path / "out" / "a")

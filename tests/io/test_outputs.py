@@ -5,20 +5,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from mededit_monai.errors import InputError
 from mededit_monai.io.atomic import replacing, write_bytes, write_json
+from mededit_monai.io.finished import finished_folder, is_complete, remove_listed
 from mededit_monai.io.outputs import (
     MARKER,
     OutputFolder,
-    finished_folder,
-    is_complete,
     list_files,
     marker_facts,
-    remove_listed,
     remove_listed_file,
     require_apart,
     write_output,
@@ -64,6 +64,31 @@ def test_whatever_goes_wrong_nothing_half_written_stays(tmp_path, error, before)
         (folder / "a.txt").write_bytes(b"half")
         raise error
     assert tree(tmp_path) == old and [p.name for p in tmp_path.iterdir()] == ["case"] * before
+
+
+KILLED = """
+import os, pathlib, sys
+from mededit_monai.io import finished
+if sys.argv[2] == "moved":
+    rename = os.rename
+    finished.os.rename = lambda a, b: os._exit(9) if str(a).endswith("unfinished") else rename(a, b)
+with finished.finished_folder(sys.argv[1]) as folder:
+    (folder / "a.txt").write_bytes(b"half")
+    if sys.argv[2] == "writing":
+        os._exit(9)
+"""
+
+
+@pytest.mark.parametrize("moment", ["writing", "moved"])
+def test_what_a_killed_run_left_is_cleared_up_by_the_next(tmp_path, moment):
+    finish(tmp_path / "case", {"a.txt": b"1"})
+    (tmp_path / ".case.users.unfinished").mkdir()
+    (tmp_path / ".case.users.unfinished" / "notes.txt").write_bytes(b"irreplaceable")
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "case"), moment])
+    assert done.returncode == 9 and len(list(tmp_path.glob(".case.*"))) > 1
+    finish(tmp_path / "case", {"a.txt": b"2"})
+    assert tree(tmp_path).keys() == {"case/a.txt", f"case/{MARKER}", ".case.users.unfinished/notes.txt"}
+    assert (tmp_path / "case" / "a.txt").read_bytes() == b"2"
 
 
 def users_folder(place: Path) -> None:

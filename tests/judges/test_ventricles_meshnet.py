@@ -159,7 +159,8 @@ def test_report_on_a_scan(tmp_path, monkeypatch):
     found = report(scans, bright_is_ventricle(tmp_path / "model"), tmp_path / "out", "stroke", None)
     assert found["scans"] == 1 and "head" in found["left_out"] and found["slices"] >= 10
     assert found["r"] > 0.9 and found["dice"]["value"] > 0.8
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"agreement.json", "agreement.md", "agreement.png"}
+    wanted = {"agreement.json", "agreement.md", "agreement.png", ".mededit.json"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == wanted
 
 
 def test_report_without_scans(tmp_path, capsys):

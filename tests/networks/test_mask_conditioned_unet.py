@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mededit_monai.errors import InputError
 from mededit_monai.networks import MaskConditionedUNet
 
 
@@ -101,6 +102,23 @@ def test_sides_must_be_multiples(levels, patch, multiple):
 def test_refuses_a_patch_without_pixels(patch):
     with pytest.raises(ValueError, match=f"at least 1, got {patch}"):
         MaskConditionedUNet(patch=patch)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ({"channels": [8, 12]}, "--channels: got 12, wanted a multiple of --norm_num_groups, 8"),
+        ({"channels": []}, "--channels: got .*, wanted a list"),
+        ({"attention_levels": [True]}, "--attention_levels: got .*, wanted 2 times true or false"),
+        ({"num_head_channels": 5}, "--channels: got 16 where there is attention, wanted a multiple of"),
+        ({"norm_num_groups": 0}, "--norm_num_groups: got 0"),
+    ],
+)
+def test_sizes_that_do_not_go_together(sizes, words):
+    known = {"channels": [8, 16], "attention_levels": [False, False], "norm_num_groups": 8, "num_head_channels": 8}
+    MaskConditionedUNet(**known)
+    with pytest.raises(InputError, match=words):
+        MaskConditionedUNet(**(known | sizes))
 
 
 def test_refuses_a_context():

@@ -144,6 +144,40 @@ def test_weights_of_another_network(tmp_path):
     refused(path, r"'0.weight' has shape \(4, 2\), wanted \(3, 2\); use weights trained with this config")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_values_that_are_no_numbers(tmp_path, value):
+    state = network().state_dict()
+    state["0.bias"][1] = value
+    torch.save(state, tmp_path / "model.pt")
+    refused(tmp_path / "model.pt", "'0.bias' holds NaN or infinite values, wanted finite numbers")
+
+
+def test_a_flipped_bit_is_seen(tmp_path):
+    """torch reads what it finds; the archive's checksums know better."""
+    path = tmp_path / "model.pt"
+    save_weights(network(), path)
+    raw, wanted = bytearray(path.read_bytes()), network()[0].weight.half().detach().numpy().tobytes()
+    raw[raw.index(wanted)] ^= 1
+    path.write_bytes(raw)
+    assert torch.isfinite(torch.load(path, weights_only=True)["0.weight"]).all()
+    refused(path, r"is damaged \(checksum of .*\); copy it again")
+
+
+def test_a_folder_and_a_home(tmp_path, monkeypatch):
+    refused(tmp_path, "is a folder, wanted a weight file; give the file in it")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save_weights(network(), tmp_path / "model.pt")
+    assert weights_sha256("~/model.pt") == weights_sha256(tmp_path / "model.pt")
+    assert list(read_weights("~/model.pt")) == list(network().state_dict())
+
+
+def test_saving_writes_through_no_link_and_over_no_other_file(tmp_path):
+    for name in ("model.pt.tmp", ".model.pt"):
+        (tmp_path / name).write_text("mine")
+    save_weights(network(), tmp_path / "model.pt")
+    assert all((tmp_path / name).read_text() == "mine" for name in ("model.pt.tmp", ".model.pt"))
+
+
 # --- hash -------------------------------------------------------------------------------------------------------------
 
 

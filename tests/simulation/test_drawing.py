@@ -118,3 +118,44 @@ def test_regions_of_a_tumour_lie_in_layers(head, tmp_path):
     for radius, inner in ((0.45 * 24, [1]), (0.65 * 24, [1, 3])):
         volume = np.isin(labels, inner).sum() * abs(np.linalg.det(head.image.affine[:3, :3]))
         assert (3 * volume / (4 * np.pi)) ** (1 / 3) == pytest.approx(radius, rel=0.35)
+
+
+def test_a_lesion_of_few_voxels_says_so(head, tmp_path, capsys):
+    """Voxels of the small head are 2 x 2 x 4 mm."""
+    for radius, count in ((1.0, 1), (2.2, 7)):
+        voxels = draw_lesion(head.scan, tmp_path / f"{radius}.nii.gz", (-2, -2, 10), radius=radius)
+        said = capsys.readouterr().err
+        assert (
+            0 < voxels <= count
+            and f"mededit: warning: the lesion has {voxels} voxel" in said
+            and "2 x 2 x 4 mm" in said
+        )
+    draw_lesion(head.scan, tmp_path / "large.nii.gz", (-2, -2, 10), radius=8)
+    assert not capsys.readouterr().err
+    with pytest.raises(InputError, match="the lesion has 1 voxel only.*Refused, since --strict was given"):
+        draw_lesion(head.scan, tmp_path / "s.nii.gz", (-2, -2, 10), radius=1, strict=True)
+    with pytest.raises(InputError, match=r"--radius: got 0.5 mm, but the voxels .* measure 2 x 2 x 4 mm.*at least 4"):
+        draw_lesion(head.scan, tmp_path / "s.nii.gz", (-1, -1, 8), radius=0.5)
+    assert not (tmp_path / "s.nii.gz").exists()
+
+
+def test_doubts_about_the_scan_are_said(head, tmp_path, capsys):
+    image = nib.Nifti1Image(np.asarray(nib.load(head.scan).dataobj), None)
+    image.header.set_zooms((2, 2, 4))
+    nib.save(image, tmp_path / "bare.nii.gz")
+    draw_lesion(tmp_path / "bare.nii.gz", tmp_path / "lesion.nii.gz", radius=8)
+    assert "warning: bare.nii.gz: does not say which way its axes point" in capsys.readouterr().err
+    with pytest.raises(InputError, match="left and right are a guess.*Refused, since --strict was given"):
+        draw_lesion(tmp_path / "bare.nii.gz", tmp_path / "strict.nii.gz", radius=8, strict=True)
+
+
+def test_command(head, tmp_path, capsys, monkeypatch):
+    from mededit_monai.cli import main
+
+    for words, code in (("", 0), ("", 0), ("--seed 3", 2), ("--seed 3 --overwrite", 0), ("--radius 1 --strict", 2)):
+        line = f"mededit lesion --scan {head.scan} --centre -2 -2 10 -o {tmp_path / 'o/lesion.nii.gz'} {words}"
+        monkeypatch.setattr("sys.argv", line.split())
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert ended.value.code == code and said.err.count("\n") == (code > 0), said

@@ -1,0 +1,178 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""A result that is a folder: it appears whole, replaces its own older self alone, and can be seen to be done."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import socket
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from mededit_monai.errors import InputError
+from mededit_monai.io.hashing import sha256
+from mededit_monai.io.outputs import MARKER, list_files, make_folder, marker_facts, was_changed, written_files
+
+#: Folders that are being written, and older results on their way out.
+_BEGUN = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(?P<state>unfinished|old)")
+
+
+@contextmanager
+def finished_folder(final: str | Path, overwrite: bool = False, clear: bool = True, **facts: Any) -> Iterator[Path]:
+    """
+    A new folder to write a result to; at the end it takes the place of ``final`` in one go, its files listed.
+
+    If anything goes wrong, it is removed and ``final`` stays as it was.
+
+    Args:
+        overwrite: as in :func:`require_own_folder`.
+        clear: look for what killed runs left of it, which takes a look at all that lies beside ``final``; who makes
+            thousands of folders does that once.
+        facts: for the marker.
+
+    Raises:
+        InputError: ``final`` is not ours to replace.
+    """
+    final = Path(final)
+    if clear:
+        clear_up(final.parent, {final.name})
+    require_own_folder(final, overwrite)
+    make_folder(final.parent)
+    unfinished = final.with_name(f".{final.name}.{secrets.token_hex(4)}.unfinished")
+    unfinished.mkdir()
+    try:
+        list_files(unfinished, {}, process=os.getpid(), host=socket.gethostname())
+        yield unfinished
+        files = {name: sha256(unfinished / name) for name in _contents(unfinished)}
+        list_files(unfinished, files, **facts)
+        _put_in_place(unfinished, final, overwrite)
+        with suppress(OSError):
+            list_files(final, {}, process=None, host=None)  # what the next run looks for in an unfinished one
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)  # made here, under a name of its own
+        raise
+
+
+def require_own_folder(folder: str | Path, overwrite: bool = False) -> None:
+    """
+    Refuse to replace a folder with anything in it that mededit did not write, or that was changed since.
+
+    Args:
+        overwrite: whether files that mededit wrote may go though they were changed since.
+
+    Raises:
+        InputError: names what is in the way.
+    """
+    folder = Path(folder)
+    if not os.path.lexists(folder):
+        return
+    if folder.is_symlink() or not folder.is_dir():
+        raise InputError(
+            f"{folder}: is in the way of the result and no folder of mededit's; choose another --output_dir."
+        )
+    contents = _contents(folder)
+    if not contents and not (folder / MARKER).exists() and not any(folder.iterdir()):
+        return
+    files = written_files(folder)
+    if files is None:
+        raise InputError(
+            f"{folder}: is a folder that mededit did not write (it has no {MARKER}), so it is not replaced; choose "
+            f"another --output_dir or another case name."
+        )
+    strange = [name for name in contents if name not in files]
+    if strange:
+        raise InputError(
+            f"{folder / strange[0]}: was not written by mededit and would have to go for the new result; move it away "
+            f"or choose another --output_dir."
+        )
+    changed = [] if overwrite else [n for n in contents if was_changed(folder / n, files[n])]
+    if changed:
+        raise InputError(
+            f"{folder / changed[0]}: was changed after mededit wrote it, so it is not replaced; move it away, choose "
+            f"another --output_dir, or give --overwrite."
+        )
+
+
+def is_complete(folder: str | Path, wanted: Collection[str] = ()) -> bool:
+    """Whether a finished folder holds every file that its marker lists, with the bytes that were written."""
+    folder = Path(folder)
+    files = written_files(folder)
+    if not files or not set(wanted) <= set(files):
+        return False
+    try:
+        return all(digest is not None and sha256(folder / name) == digest for name, digest in files.items())
+    except OSError:
+        return False
+
+
+def remove_listed(folder: str | Path) -> None:
+    """Remove the files that a folder's marker lists, the marker, and the folders that are empty then."""
+    folder = Path(folder)
+    for name in written_files(folder) or {}:
+        with suppress(OSError):
+            (folder / name).unlink()
+    (folder / MARKER).unlink(missing_ok=True)
+    for place in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
+        with suppress(OSError):
+            place.rmdir()
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def clear_up(folder: str | Path, names: Collection[str]) -> None:
+    """
+    Remove what runs that were killed had begun of these results, and put back what they had moved out of the way.
+
+    The marker of an unfinished folder says which process makes it; folders of processes at work stay.
+    """
+    folder = Path(folder)
+    wanted, found = set(names), []
+    if folder.is_dir():
+        found = [(match, folder / match[0]) for p in folder.iterdir() if (match := _BEGUN.fullmatch(p.name))]
+    for match, place in found:
+        if match["name"] not in wanted:
+            continue
+        final, facts = folder / match["name"], marker_facts(place)
+        if match["state"] == "unfinished":
+            if facts.get("host") == socket.gethostname() and not _is_running(facts.get("process")):
+                shutil.rmtree(place, ignore_errors=True)  # made by us, under a name of its own
+        elif written_files(place) is not None and not os.path.lexists(final):
+            os.rename(place, final)
+        elif written_files(place) is not None:
+            remove_listed(place)
+
+
+def _is_running(process: Any) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, TypeError, ValueError):
+        return False
+    except OSError:  # there, but somebody else's
+        return True
+    return True
+
+
+def _put_in_place(unfinished: Path, final: Path, overwrite: bool) -> None:
+    if not os.path.lexists(final):
+        os.rename(unfinished, final)
+        return
+    require_own_folder(final, overwrite)  # once more: computing took a while
+    old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
+    os.rename(final, old)
+    try:
+        os.rename(unfinished, final)
+    except BaseException:
+        os.rename(old, final)
+        raise
+    remove_listed(old)
+
+
+def _contents(folder: Path) -> list[str]:
+    """Everything in a folder that is no folder, relative, without the marker of the folder itself."""
+    found = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_symlink() or not p.is_dir())
+    return sorted(name for name in found if name != MARKER)

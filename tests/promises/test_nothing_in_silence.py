@@ -1,0 +1,206 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""What an edit did, and what it could not, is said on the screen and in the provenance."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from conftest import write_head
+from promises.verbs import mededit  # noqa: F401
+
+from mededit_monai.paths import bundle_root
+
+
+@pytest.fixture()
+def head(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return write_head(tmp_path / "head")
+
+
+def files(head) -> tuple[str, ...]:
+    return ("--scan", str(head.scan), "--pathology", str(head.pathology))
+
+
+def warnings(folder: str = "out/scan") -> list[str]:
+    return json.loads(Path(folder, "provenance.json").read_text())["warnings"]
+
+
+def mask(head, where) -> None:
+    """Draw another lesion: ``where`` is an index into the array."""
+    image = nib.load(head.pathology)
+    data = np.zeros(image.shape, np.uint8)
+    data[where] = 1
+    nib.save(nib.Nifti1Image(data, image.affine), head.pathology)
+
+
+# --- warnings --------------------------------------------------------------------------------------------------------
+
+
+def one_voxel(head):
+    mask(head, (40, 70, 10))
+
+
+def several_slices(head):
+    pass
+
+
+def no_codes(head):
+    for path in (head.scan, head.pathology):
+        image = nib.load(path)
+        image = nib.Nifti1Image(np.asarray(image.dataobj), None, image.header)
+        image.header["sform_code"] = image.header["qform_code"] = 0
+        nib.save(image, path)
+
+
+def upside_down(head):
+    """T2-like: a lesion at the level of T1's fluid is the brightest there."""
+    image = nib.load(head.scan)
+    data = np.asarray(image.dataobj).astype(np.float32)
+    nib.save(nib.Nifti1Image(np.where(data > 0, 700 + data / 100, 0), image.affine), head.scan)
+
+
+@pytest.mark.parametrize(
+    "spoil, word",
+    [
+        (one_voxel, "changed no voxel"),
+        (several_slices, "1 of the 4 slices of the lesion"),
+        (no_codes, "left and right are a guess"),
+        (upside_down, "does not seem to begin at 0"),
+    ],
+)
+def test_a_warning_is_on_the_screen_in_the_provenance_and_refused_if_strict(head, mededit, spoil, word):  # noqa: F811
+    spoil(head)
+    done = mededit("edit", *files(head), "-o", "out")
+    assert done.code == 0 and "mededit: scan: warning: " in done.err and word in done.err
+    assert any(word in warning for warning in warnings())
+    strict = mededit("edit", *files(head), "-o", "strict", "--strict")
+    assert strict.refused(word, "--strict") and not Path("strict").exists()
+
+
+def test_an_edit_without_a_warning_says_nothing(head, mededit):  # noqa: F811
+    done = mededit("edit", *files(head), "-o", "out", "--slice_index", "all", "--strict")
+    assert done.code == 0 and "warning" not in done.said and warnings() == []
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_voxels_that_changed_are_counted(head, mededit, samples):  # noqa: F811
+    assert mededit("edit", *files(head), "-o", "out", "--samples", samples).code == 0
+    for folder in ["out/scan"] if samples == 1 else ["out/scan/sample_0", "out/scan/sample_1"]:
+        facts = json.loads(Path(folder, "provenance.json").read_text())
+        before, after = (np.asarray(nib.load(p).dataobj) for p in (head.scan, Path(folder, "edited.nii.gz")))
+        assert facts["voxels_changed"] == (before != after).sum() > 0
+        assert facts["lesion_share_edited"] == pytest.approx(0.25)
+
+
+# --- mad values ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400", "-1e9", "99999999999999999999999", "x", ""])
+@pytest.mark.parametrize(
+    "option", ["guidance", "eta", "start", "resample_above", "steps", "samples", "dilation", "seed", "num_workers"]
+)
+def test_mad_numbers(head, mededit, option, value):  # noqa: F811
+    done = mededit("edit", *files(head), "-o", "out", f"--{option}={value}")
+    assert done.code == 2 and "Traceback" not in done.said and f"--{option}" in done.err.replace("'", "")
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [("--device", "gpu"), ("--device", "cuda:99"), ("--device", "meta"), ("--device", "")]
+)
+def test_a_device_that_is_not_there(head, mededit, words):  # noqa: F811
+    assert (
+        mededit("edit", *files(head), "-o", "out", *words).refused("--device: got", "cpu") and not Path("out").exists()
+    )
+
+
+@pytest.mark.parametrize(
+    "words, why",
+    [
+        (("--method", "prior", "--dilation", "9"), "--dilation: got 9, but it applies to --region dilate"),
+        (("--region", "brain", "--dilation", "9"), "--dilation: got 9, but it applies to --region dilate"),
+        (("--method", "mededit", "--eta", "0.5"), "--eta: got 0.5, but it applies to --sampler ddim"),
+        (("--method", "mededit", "--resample", "1", "--jump", "3"), "--jump: got 3, but it applies to --resample"),
+        (("--method", "mededit", "--resample", "1", "--resample_above", "0.2"), "--resample_above: got 0.2, but it"),
+        (("--device", "cpu", "--amp", "bf16"), "--amp: got 'bf16', but it applies to a GPU"),
+        (("--shard", "1/2"), "--shard: got '1/2' with a single scan"),
+    ],
+)
+def test_an_option_is_used_or_refused(head, mededit, words, why):  # noqa: F811
+    assert mededit("edit", *files(head), "-o", "out", *words).refused(why) and not Path("out").exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_no_nan_becomes_an_image(head, mededit, value):  # noqa: F811
+    state = torch.load(bundle_root("stroke") / "models" / "model_prior.pt", weights_only=True)
+    name = next(iter(state))
+    state[name].view(-1)[0] = value
+    torch.save(state, "weights.pt")
+    done = mededit("edit", *files(head), "-o", "out", "--weights", "weights.pt")
+    assert done.refused("weights.pt", "NaN") or done.refused("NaN or infinite"), done.said
+    assert not Path("out").exists()
+
+
+# --- lists -----------------------------------------------------------------------------------------------------------
+
+
+def listed(head, *bad: str) -> None:
+    """A list with two good cases, and bad ones between."""
+    good = {"scan": str(head.scan), "pathology": str(head.pathology)}
+    kinds = {
+        "absent": good | {"scan": "none.nii.gz"},
+        "empty": good | {"pathology": str(Path("empty.nii.gz").resolve())},
+        "damaged": good | {"scan": str(Path("damaged.nii.gz").resolve())},
+    }
+    image = nib.load(head.pathology)
+    nib.save(nib.Nifti1Image(np.zeros(image.shape, np.uint8), image.affine), "empty.nii.gz")
+    Path("damaged.nii.gz").write_bytes(head.scan.read_bytes()[:-9])
+    cases = [{"case_id": "first", **good}, *({"case_id": k, **kinds[k]} for k in bad), {"case_id": "last", **good}]
+    Path("cases.json").write_text(json.dumps(cases))
+
+
+RUN = ("edit", "--datalist", "cases.json", "-o", "out", "--slice_index", "10")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_one_bad_case_does_not_stop_the_others(head, mededit, workers, batch):  # noqa: F811
+    listed(head, "absent", "empty", "damaged")
+    words = (*RUN, "--keep_going", "--num_workers", workers, "--batch_size", batch)
+    assert mededit(*words).refused("3 of 5 cases failed, the others are done", "failed.json")
+    assert {p.name for p in Path("out").iterdir()} == {"first", "last", "failed.json", ".mededit.json"}
+    failed = {one["case_id"]: one["failed"] for one in json.loads(Path("out/failed.json").read_text())}
+    assert set(failed) == {"absent", "empty", "damaged"}
+    assert "not found" in failed["absent"] and "empty" in failed["empty"] and "truncated" in failed["damaged"]
+    assert not any("Traceback" in sentence for sentence in failed.values())
+
+
+def test_without_keep_going_the_first_one_ends_the_run(head, mededit):  # noqa: F811
+    listed(head, "empty")
+    assert mededit(*RUN).refused("empty.nii.gz: is empty") and [p.name for p in Path("out").iterdir()] == ["first"]
+
+
+def test_cases_that_were_mended_leave_the_list(head, mededit):  # noqa: F811
+    listed(head, "empty", "damaged")
+    assert mededit(*RUN, "--keep_going").code == 2
+    Path("empty.nii.gz").write_bytes(head.pathology.read_bytes())
+    assert mededit(*RUN, "--keep_going").refused("1 of 2 cases failed")
+    assert [one["case_id"] for one in json.loads(Path("out/failed.json").read_text())] == ["damaged"]
+    Path("damaged.nii.gz").write_bytes(head.scan.read_bytes())
+    assert mededit(*RUN, "--keep_going").code == 0
+    assert {p.name for p in Path("out").iterdir()} == {"first", "last", "empty", "damaged"}
+    assert mededit(*RUN, "--keep_going").code == 0
+
+
+def test_a_users_failed_json_is_not_ours(head, mededit):  # noqa: F811
+    listed(head, "empty")
+    Path("out").mkdir()
+    Path("out/failed.json").write_text("mine")
+    assert mededit(*RUN, "--keep_going").refused("failed.json: is there already and was not written by mededit")
+    assert Path("out/failed.json").read_text() == "mine"
