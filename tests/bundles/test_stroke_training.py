@@ -103,6 +103,7 @@ def test_options(tmp_path, options):
     assert all(torch.isfinite(v).all() for v in state.values())
 
 
+@pytest.mark.slow
 def test_accumulation_is_a_larger_batch(tmp_path):
     train(output_dir=tmp_path / "one", **TOY, ema_decay=0.0)
     train(output_dir=tmp_path / "two", **(TOY | {"batch_size": 2, "accumulation_steps": 2, "warmup_iterations": 1}))

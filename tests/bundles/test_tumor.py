@@ -63,6 +63,7 @@ def test_from_training_to_an_edited_scan(bundle, condition, tmp_path):
     assert found["model_pixel_mm"] == pytest.approx({"stroke": 233, "tumor": 200}[bundle] / 128)
 
 
+@pytest.mark.slow
 def test_the_two_overlays_by_monais_own_command(tmp_path):
     """Inference with an overlay, as users of MONAI type it; weights that are not shipped are named."""
     head = with_regions(write_head(tmp_path / "head"))

@@ -168,8 +168,9 @@ def listed(head, *bad: str) -> None:
 RUN = ("edit", "--datalist", "cases.json", "-o", "out", "--slice_index", "10")
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize(
+    "batch, workers", [(1, 0), (3, 2), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((1, 2), (3, 0)))]
+)
 def test_one_bad_case_does_not_stop_the_others(head, mededit, workers, batch):  # noqa: F811
     listed(head, "absent", "empty", "damaged")
     words = (*RUN, "--keep_going", "--num_workers", workers, "--batch_size", batch)
