@@ -128,6 +128,7 @@ def test_release_preset_trains_on_a_cpu_too(tmp_path):
     assert record["amp"] is None and record["ema_decay"] == 0.999 and record["contrast"] == 0.7
 
 
+@pytest.mark.slow
 def test_thesis_preset(tmp_path):
     overlay = REPOSITORY / "configs" / "thesis.yaml"
     thesis = yaml.safe_load(overlay.read_text())

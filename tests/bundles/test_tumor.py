@@ -40,7 +40,12 @@ def with_regions(head: Head) -> Head:
 
 
 @pytest.mark.parametrize(
-    ("bundle", "condition"), [("tumor", "mask"), ("tumor", "regions"), ("tumor", "box"), ("stroke", "box")]
+    ("bundle", "condition"),
+    [
+        ("tumor", "regions"),
+        ("stroke", "box"),
+        *(pytest.param("tumor", condition, marks=pytest.mark.slow) for condition in ("mask", "box")),
+    ],
 )
 def test_from_training_to_an_edited_scan(bundle, condition, tmp_path):
     overlay = [] if condition == "mask" else [REPOSITORY / "configs" / f"condition_{condition}.yaml"]

@@ -102,6 +102,7 @@ def test_killed_training_ends_with_the_same_weights(whole, tmp_path, delay):
     assert not list(tmp_path.glob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_other_settings_are_not_mixed_in(whole):
     done = subprocess.run([sys.executable, *command(whole, max_epochs=4, batch_size=8)], capture_output=True, text=True)
     assert done.returncode == 2 and "batch_size = 4, now 8" in done.stderr and "--resume false" in done.stderr

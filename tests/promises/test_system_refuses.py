@@ -43,7 +43,9 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    "moment", [pytest.param(m, marks=pytest.mark.slow if m in ("slice, region", "picture") else ()) for m in MOMENTS]
+)
 @pytest.mark.parametrize("before", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_full_disk_in_the_middle_of_an_edit(head, mededit, monkeypatch, moment, before):  # noqa: F811
     if before:
