@@ -14,7 +14,6 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,8 +100,3 @@ def require_option_name(name: str) -> None:
         raise InputError(f"--{name}: decides what is run and is no option; put it in a config file of yours.")
     if not re.fullmatch(r"[A-Za-z0-9_#:]+", name):
         raise InputError(f"--{name}: is not the name of an option; options are given as --name value.")
-
-
-def path_text(value: str | Path) -> str:
-    """A path as text, ``~`` expanded."""
-    return os.path.expanduser(os.fspath(value))

@@ -32,7 +32,7 @@ from mededit_monai.errors import (
 from mededit_monai.io.claims import claim
 from mededit_monai.io.finished import clear_up
 from mededit_monai.paths import bundle_root, user_path
-from mededit_monai.plain_values import as_data, path_text, plain_value, require_option_name, shown
+from mededit_monai.plain_values import as_data, plain_value, require_option_name, shown
 from mededit_monai.program import report_what_ends_this_process
 
 __all__ = [
@@ -319,7 +319,7 @@ def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:
         if name == "tracking":  # MONAI's own; a file there would be a config
             require_choice(name, value, ("mlflow",))
         if name in PATH_OPTIONS and isinstance(value, str):
-            value = path_text(value)
+            value = str(user_path(value)) if value else value
         given[name] = as_data(value)
     return given
 

@@ -10,6 +10,7 @@ import os
 import re
 from pathlib import Path
 
+from mededit_monai.datasets.sources import stem
 from mededit_monai.errors import InputError
 from mededit_monai.io.outputs import MARKER, marker_facts
 from mededit_monai.reports.provenance import PROVENANCE_FILE
@@ -19,7 +20,7 @@ _ENTITY = re.compile(r"(sub|ses)-[A-Za-z0-9]+")
 
 def name_of(scan: str | Path) -> str:
     """File name without ``.nii`` or ``.nii.gz``, in whatever case."""
-    return re.sub(r"\.nii(\.gz)?$", "", Path(scan).name, flags=re.IGNORECASE)
+    return stem(Path(scan))
 
 
 def case_name(out: Path, scan: str | Path, overwrite: bool = False) -> str:

@@ -27,7 +27,7 @@ from mededit_monai.datasets.prepare_cases import (
 from mededit_monai.datasets.recipe import DatasetRecipe
 from mededit_monai.datasets.sources import Listing, SourceVolume
 from mededit_monai.errors import InputError, require_whole, say
-from mededit_monai.io.atomic import json_bytes, remove_unfinished
+from mededit_monai.io.atomic import json_bytes, swept
 from mededit_monai.io.claims import RUNS, claim
 from mededit_monai.io.finished import remove_listed
 from mededit_monai.io.outputs import MARKER, OutputFolder, list_files, require_apart, written_files
@@ -156,17 +156,10 @@ def _prepare(
 @contextmanager
 def _swept(root: Path) -> Iterator[None]:
     """What a process that was killed left half-written goes, now and if this run ends early."""
-    folders = (root, root / "cases", root / "volumes")
-    for folder in folders:
-        remove_unfinished(folder)
     for old in (root / "cases").glob(".*.old"):  # a case that was just being replaced; it is made again
         remove_listed(old)
-    try:
+    with swept((root, root / "cases", root / "volumes")):
         yield
-    except BaseException:
-        for folder in folders:
-            remove_unfinished(folder)
-        raise
 
 
 def _used(listing: Listing, records: Mapping[str, Any]) -> list[SourceVolume]:

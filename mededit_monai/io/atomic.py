@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,19 @@ def write_json(path: str | Path, content: Any, indent: int = 1) -> None:
 def json_bytes(content: Any, indent: int = 1) -> bytes:
     """What :func:`write_json` writes."""
     return (json.dumps(content, indent=indent) + "\n").encode("utf-8", "surrogateescape")
+
+
+@contextmanager
+def swept(folders: Collection[str | Path]) -> Iterator[None]:
+    """What a process that was killed left half-written in the folders goes, now and if the block ends early."""
+    for folder in folders:
+        remove_unfinished(folder)
+    try:
+        yield
+    except BaseException:
+        for folder in folders:
+            remove_unfinished(folder)
+        raise
 
 
 def remove_unfinished(folder: str | Path) -> None:

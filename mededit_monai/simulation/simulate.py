@@ -23,7 +23,7 @@ from mededit_monai import __version__
 from mededit_monai.datasets.sources import stem
 from mededit_monai.diseases import DISEASES
 from mededit_monai.errors import InputError, require_whole, say
-from mededit_monai.io.atomic import json_bytes, remove_unfinished, write_json
+from mededit_monai.io.atomic import json_bytes, swept, write_json
 from mededit_monai.io.claims import RUNS, claim
 from mededit_monai.io.outputs import MARKER, OutputFolder, require_apart, written_files
 from mededit_monai.paths import default_cache, user_path
@@ -122,15 +122,8 @@ def simulate_cohort(recipe: Recipe, output: str | Path, workers: int = 1, progre
 @contextmanager
 def _swept(root: Path, recipe: Recipe, todo: list[Case]) -> Iterator[None]:
     """What a process that was killed left half-written goes, now and if this run ends early."""
-    folders = {root} | {(root / name).parent for case in todo for name in file_names(recipe, case).values()}
-    for folder in folders:
-        remove_unfinished(folder)
-    try:
+    with swept({root} | {(root / name).parent for case in todo for name in file_names(recipe, case).values()}):
         yield
-    except BaseException:
-        for folder in folders:
-            remove_unfinished(folder)
-        raise
 
 
 def _unfinished(root: Path, recipe: Recipe, cases: list[Case], workers: int) -> list[Case]:
