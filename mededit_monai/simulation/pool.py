@@ -59,7 +59,8 @@ def results(
     context = get_context("fork" if sys.platform.startswith("linux") else "spawn")
     stop = context.Event()
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(stop, prepare)) as pool:
-        pending = [pool.submit(_call, function, job) for job in jobs]
+        with _signals_wait():
+            pending = [pool.submit(_call, function, job) for job in jobs]
         try:
             for future in pending if ordered else as_completed(pending):
                 yield future.result()
@@ -69,6 +70,23 @@ def results(
                 process.terminate()
             pool.shutdown(cancel_futures=True)
             raise
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """
+    Keep Ctrl-C and SIGTERM for later, in this process and in those forked meanwhile, which undo it in :func:`_begin`.
+
+    Until then a process has its parent's handlers: what they raise would run the rest of the parent's program twice.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def is_stopping() -> bool:
@@ -92,6 +110,8 @@ def _begin(stop: Any, prepare: Callable[[], None] | None) -> None:
     _stop = stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to every process; the parent answers it
     signal.signal(signal.SIGTERM, _leave)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
     torch.set_num_threads(1)
     if prepare is not None:
         prepare()

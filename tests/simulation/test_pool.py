@@ -8,6 +8,7 @@ import errno
 import os
 import signal
 import time
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -63,6 +64,32 @@ def test_errors_of_a_process_are_sentences(how, words):
         list(results(partial(failing, how=how), [(k,) for k in range(4)], 2))
     sentence = str(find_input_error(caught.value))
     assert sentence.startswith(words) and "\n" not in sentence
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked on Linux only")
+def test_a_process_stopped_at_its_birth_does_not_go_on_as_its_parent(tmp_path, monkeypatch):
+    """Stopped between the fork and its own handlers, it had its parent's, and their exception left the pool."""
+    fork, parent = os.fork, os.getpid()
+
+    def stopped_at_birth() -> int:
+        pid = fork()
+        if pid == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return pid
+
+    def handler(number, frame):
+        if os.getpid() != parent:
+            (tmp_path / "parent's").touch()
+            os._exit(1)
+
+    before = signal.signal(signal.SIGTERM, handler)
+    monkeypatch.setattr(os, "fork", stopped_at_birth)
+    try:
+        with pytest.raises(BrokenProcessPool):
+            list(results(squared, [(k,) for k in range(3)], 2))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_consumer_that_leaves_does_not_wait(tmp_path):
