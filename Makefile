@@ -36,9 +36,8 @@ test-slow: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m slow
 
 # The floor for the shipped weights, on 20 held-out simulated cases each: bundle:condition:method.
-CHECKED := stroke:mask:prior stroke:mask:mededit stroke:box:mededit stroke:mask:context \
-	tumor:mask:prior tumor:regions:prior tumor:regions:mededit tumor:mask:mededit tumor:box:mededit \
-	tumor:mask:context tumor:regions:context
+CHECKED := stroke:mask:prior stroke:mask:mededit stroke:box:mededit \
+	tumor:mask:prior tumor:regions:prior tumor:regions:mededit tumor:mask:mededit tumor:box:mededit
 check-weights: $(VENV)/installed
 	status=0; for one in $(CHECKED); do \
 		set -- $$(echo $$one | tr : ' '); echo "$$1, told of the $$2, $$3"; \

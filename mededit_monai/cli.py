@@ -64,7 +64,7 @@ def edit_command(
     weights: Annotated[str | None, typer.Option(help="Other weights than the bundle's.")] = None,
     method: Annotated[
         str | None,
-        typer.Option(help="prior (default), mededit, naive_repaint, sdedit, palette, palette_original or context."),
+        typer.Option(help="prior (default), mededit, naive_repaint, sdedit, palette or palette_original."),
     ] = None,
     region: Annotated[str | None, typer.Option(help="dilate, auto, brain, pathology or a mask file.")] = None,
     dilation: Annotated[int | None, typer.Option("--dilation", help="Kernel k in model pixels.")] = None,

@@ -32,7 +32,6 @@ AUTO_REGION = ("mededit", "prior")
 FIXED_OPTIONS: dict[str, dict[str, tuple]] = {
     "palette": {"start": (None, 1), "guidance": (1,), "mode": ("corrected",)},
     "palette_original": {"start": (None, 1), "guidance": (1,), "mode": ("corrected",)},
-    "context": {"mode": ("corrected",)},
     "prior": {"start": (None, 1), "mode": ("corrected",), "resample": (1,), "jump": (1,), "resample_above": (0,)},
 }
 

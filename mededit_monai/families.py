@@ -45,13 +45,12 @@ class Family:
         return self.weights or CONDITION_WEIGHTS[condition]
 
 
-#: composed: the thesis's network, [x_t, b, p]. palette: [x_t, scan with noise in the hole]. context: [x_t, b, p,
-#: visible scan, hole]. prior: [x_t, b, p, prior scan], predicts the change and where it is.
+#: composed: the thesis's network, [x_t, b, p]. palette: [x_t, scan with noise in the hole].
+#: prior: [x_t, b, p, prior scan], predicts the change and where it is.
 FAMILIES = {
     "composed": Family("composed", None, True, "own", 0),
     "palette": Family("palette", "palette.pt", False, "none", 1),
     "palette_original": Family("palette_original", "palette_original.pt", False, "none", 1),
-    "context": Family("context", "model_context.pt", True, "fused", 2),
     "prior": Family("prior", "model_prior.pt", True, "fused", 1, prediction="sample", outputs=2),
 }
 
@@ -62,7 +61,6 @@ METHOD_FAMILY = {
     "sdedit": "composed",
     "palette": "palette",
     "palette_original": "palette_original",
-    "context": "context",
     "prior": "prior",
 }
 

@@ -18,7 +18,6 @@ from mededit_monai.families import METHOD_FAMILY, method_default, method_family,
         ("sdedit", "regions", 5, "model_regions.pt"),  # x_t, b, core, edema, rim
         ("palette", "mask", 2, "palette.pt"),  # x_t, scan with noise in the hole
         ("palette_original", "box", 2, "palette_original.pt"),
-        ("context", "mask", 9, "model_context.pt"),  # x_t, b, 5 condition channels, visible scan, hole
         ("prior", "regions", 8, "model_prior.pt"),  # x_t, b, 5 condition channels, prior
     ],
 )

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Editing samplers."""
 
-from mededit_monai.inferers.context import ContextInferer
 from mededit_monai.inferers.methods import METHODS, MedEditInferer, NaiveRePaintInferer, SDEditInferer, build_inferer
 from mededit_monai.inferers.noise import CaseNoise, case_seed
 from mededit_monai.inferers.palette import OriginalPaletteInferer, PaletteInferer
@@ -15,7 +14,6 @@ __all__ = [
     "METHODS",
     "CaseNoise",
     "CohortPrepareBatch",
-    "ContextInferer",
     "EditPrepareBatch",
     "MedEditInferer",
     "NaiveRePaintInferer",

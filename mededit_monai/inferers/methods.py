@@ -12,7 +12,6 @@ import torch
 from monai.networks.schedulers import Scheduler
 
 from mededit_monai.errors import InputError
-from mededit_monai.inferers.context import ContextInferer
 from mededit_monai.inferers.palette import OriginalPaletteInferer, PaletteInferer
 from mededit_monai.inferers.prior_conditioned import PriorConditionedInferer
 from mededit_monai.inferers.repaint import ResampledInpaintingInferer
@@ -103,7 +102,6 @@ METHODS: dict[str, type[ResampledInpaintingInferer]] = {
     "sdedit": SDEditInferer,
     "palette": PaletteInferer,
     "palette_original": OriginalPaletteInferer,
-    "context": ContextInferer,
     "prior": PriorConditionedInferer,
 }
 

@@ -4,7 +4,6 @@
 
 from mededit_monai.training.build import build_loss, build_prepare_batch, build_training_inferer
 from mededit_monai.training.change_loss import ChangeLoss
-from mededit_monai.training.context_batch import ContextPrepareBatch
 from mededit_monai.training.lesion_free import RandLesionFreed
 from mededit_monai.training.load import LoadWholed
 from mededit_monai.training.losses import DenoisingLoss, min_snr_weight
@@ -15,7 +14,6 @@ from mededit_monai.training.prior_batch import PriorPrepareBatch
 
 __all__ = [
     "ChangeLoss",
-    "ContextPrepareBatch",
     "DenoisingLoss",
     "HoleInferer",
     "LoadWholed",

@@ -12,7 +12,6 @@ from monai.networks.schedulers import Scheduler
 from torch import nn
 
 from mededit_monai.training.change_loss import ChangeLoss
-from mededit_monai.training.context_batch import ContextPrepareBatch
 from mededit_monai.training.losses import DenoisingLoss
 from mededit_monai.training.palette_batch import HoleInferer, OriginalPalettePrepareBatch, PalettePrepareBatch
 from mededit_monai.training.prepare_batch import MaskConditionedPrepareBatch
@@ -23,7 +22,6 @@ PREPARE_BATCH: dict[str, type[PrepareBatch]] = {
     "composed": MaskConditionedPrepareBatch,
     "palette": PalettePrepareBatch,
     "palette_original": OriginalPalettePrepareBatch,
-    "context": ContextPrepareBatch,
     "prior": PriorPrepareBatch,
 }
 LOSS: dict[str, type[nn.Module]] = {"prior": ChangeLoss}

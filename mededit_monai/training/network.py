@@ -21,7 +21,6 @@ SCANS = {
     "composed": (),
     "palette": ("scan with a hole",),
     "palette_original": ("scan with a hole",),
-    "context": ("visible scan", "region"),
     "prior": ("prior scan",),
 }
 

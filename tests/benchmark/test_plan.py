@@ -21,7 +21,7 @@ def test_shipped_rows_are_those_asked_for():
     assert planned_evaluations(by_name["algorithm_1"].row.settings) == 3997 and by_name["algorithm_1"].cases == 8
     assert planned_evaluations(by_name["mededit_1000x1"].row.settings) == 1000
     assert planned_evaluations(by_name["mededit_250x4"].row.settings) == 997
-    for family in ("composed", "context", "prior"):
+    for family in ("composed", "prior"):
         steps = [planned_evaluations(by_name[f"{family}_{n}"].row.settings) for n in (250, 100, 50, 25, 10, 8, 5, 2, 1)]
         assert steps == [250, 100, 50, 25, 10, 8, 5, 2, 1]
     assert plan.reference == "algorithm_1" and plan.margins == {"dice": 0.01, "kid": 0.1, "ventricle_error": 0.05}

@@ -1,6 +1,6 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Palette and context-aware MedEdit from training to the edited scan, and what their options refuse, at toy size."""
+"""Palette and the default editor from training to the edited scan, and what their options refuse, at toy size."""
 
 from __future__ import annotations
 
@@ -23,10 +23,7 @@ from mededit_monai.workflows import region_kind, train
 NETWORK = {"channels": [8, 16], "attention_levels": [False, True], "norm_num_groups": 4, "num_head_channels": 8}
 TOY = {"batch_size": 2, "max_epochs": 1, "preview_interval": 1, "progress": False, **NETWORK}
 QUICK = {"steps": 3, "progress": False} | {f"network_def#{k}": v for k, v in NETWORK.items()}
-OVERLAYS = {
-    "palette": REPOSITORY / "bundles" / "tumor" / "configs" / "train_palette.yaml",
-    "context": REPOSITORY / "configs" / "context_aware.yaml",
-}
+OVERLAY = REPOSITORY / "bundles" / "tumor" / "configs" / "train_palette.yaml"
 
 
 def cases(folder: Path, regions: bool = False, size: int = 16) -> str:
@@ -58,31 +55,24 @@ def toy_weights(path: Path, in_channels: int) -> str:
 
 @pytest.mark.parametrize(
     "bundle, family, condition",
-    [("stroke", "palette", "mask"), ("tumor", "palette_original", "box"), ("tumor", "context", "regions")],
+    [("stroke", "palette", "mask"), ("tumor", "palette_original", "box")],
 )
 def test_from_the_thesis_weights_to_an_edited_scan(bundle, family, condition, tmp_path):
     """Warm start, training, preview, export; then an edit that may change what the method says and nothing else."""
     start = toy_weights(tmp_path / "model.pt", 3)
     options = {"datalist": cases(tmp_path, bundle == "tumor"), "family": family, "init_weights": start}
-    overlay = OVERLAYS[family.partition("_")[0]]
     out = tmp_path / "training"
-    train(bundle, overlays=[overlay], output_dir=out, condition=condition, **(TOY | options))
+    train(bundle, overlays=[OVERLAY], output_dir=out, condition=condition, **(TOY | options))
     record = json.loads((out / "training.json").read_text())["settings"]
-    assert record["family"] == family and record.get("hole") == (None if family == "context" else "both")
+    assert record["family"] == family and record["hole"] == "both"
     (row,) = csv.DictReader((out / "history.csv").read_text().splitlines())
     assert np.isfinite([float(row[k]) for k in ("train_loss", "val_loss")]).all()
-    # The hole's edge; the dilated lesion fills these small squares.
-    assert np.isfinite(float(row["edit_gradient"])) == (family != "context")
+    assert np.isfinite(float(row["edit_gradient"]))
     assert (out / "previews" / "epoch_0001.png").is_file()
     kernel = read_weights(out / "model.pt")["unet.conv_in.conv.weight"]
     assert kernel.shape[1] == 4 * FAMILIES[family].in_channels(condition)
 
     head = write_head(tmp_path / "head", "LIA")
-    if condition == "regions":
-        mask = nib.load(head.pathology)
-        labels = np.asarray(mask.dataobj).astype(np.uint8) * 2
-        labels[tuple(np.argwhere(labels)[:40].T)] = 1
-        nib.save(nib.Nifti1Image(labels, mask.affine), head.pathology)
     options = QUICK | {"bundle": bundle, "method": family, "condition": condition, "weights": str(out / "model.pt")}
     (folder,) = edit(head.scan, head.pathology, tmp_path / "out", **options)
     found = json.loads((folder / "provenance.json").read_text())
@@ -92,32 +82,32 @@ def test_from_the_thesis_weights_to_an_edited_scan(bundle, family, condition, tm
     assert changed.any() and not changed[region == 0].any()
     lesion = np.asarray(nib.load(head.pathology).dataobj) > 0
     beyond = (changed & ~lesion).sum() / lesion.sum()
-    # The hole alone (a box, and linear upsampling by a pixel); the dilated lesion; the whole slice.
-    assert {"palette": beyond > 3, "palette_original": beyond < 1, "context": beyond > 0.5}[family]
+    # The hole alone (a box, and linear upsampling by a pixel); the whole slice.
+    assert {"palette": beyond > 3, "palette_original": beyond < 1}[family]
 
 
 @pytest.mark.parametrize(
-    "overlay, options, words",
+    "options, words",
     [
-        ("palette", {"condition": "regions"}, "--condition: got 'regions', but palette is not told of regions"),
-        ("palette", {"hole": "circle"}, "--hole: got 'circle', wanted one of mask, box, both"),
-        ("palette", {"family": "context"}, "--hole: applies to palette and palette_original, but --family is context"),
-        ("palette", {"family": "pallete"}, "--family: got 'pallete', wanted one of .*did you mean 'palette'"),
+        ({"condition": "regions"}, "--condition: got 'regions', but palette is not told of regions"),
+        ({"hole": "circle"}, "--hole: got 'circle', wanted one of mask, box, both"),
+        ({"family": "prior"}, "--hole: applies to palette and palette_original, but --family is prior"),
+        ({"family": "pallete"}, "--family: got 'pallete', wanted one of .*did you mean 'palette'"),
     ],
 )
-def test_what_training_refuses(tmp_path, overlay, options, words):
+def test_what_training_refuses(tmp_path, options, words):
     with pytest.raises(InputError, match=words):
-        train("tumor", overlays=[OVERLAYS[overlay]], output_dir=tmp_path / "out", **(TOY | options))
+        train("tumor", overlays=[OVERLAY], output_dir=tmp_path / "out", **(TOY | options))
 
 
 @pytest.mark.parametrize(
     "options, words",
     [
         ({"method": "palette", "condition": "regions"}, "--condition: got 'regions', but palette is not told of"),
-        ({"method": "palette_original", "region": "brain"}, "--region: applies to --method mededit, context.*; pal"),
+        ({"method": "palette_original", "region": "brain"}, "--region: applies to --method mededit, prior; pal"),
         ({"method": "palette", "start": 0.5}, "--start: got 0.5, which palette cannot do"),
         ({"method": "palette_original", "guidance": 2}, "--guidance: got 2, which palette_original cannot do"),
-        ({"method": "context", "mode": "paper"}, "--mode: got 'paper', which context cannot do"),
+        ({"method": "prior", "mode": "paper"}, "--mode: got 'paper', which prior cannot do"),
         ({"method": "prior", "resample": 4}, "--resample: got 4, which prior cannot do"),
         ({"method": "prior", "start": 0.5}, "--start: got 0.5, which prior cannot do"),
         ({"method": "palet"}, "--method: got 'palet', wanted one of .*palette"),
@@ -145,6 +135,5 @@ def test_regions_of_the_methods():
         "pathology",
         "image",
     ]
-    for method in ("mededit", "context"):
-        words = [region_kind(method, asked) for asked in (None, "dilate", "brain", "pathology", "mask.nii.gz")]
-        assert words == ["dilate", "dilate", "brain", "pathology", "file"]
+    words = [region_kind("mededit", asked) for asked in (None, "dilate", "brain", "pathology", "mask.nii.gz")]
+    assert words == ["dilate", "dilate", "brain", "pathology", "file"]

@@ -120,7 +120,7 @@ def test_samples_have_regions_of_their_own(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"method": "context", "region": "auto"}, "--region: 'auto' is for --method mededit and prior, got context"),
+        ({"method": "sdedit", "region": "auto"}, "--region: applies to --method mededit, prior; sdedit has its own"),
         ({"region": "nowhere.nii.gz"}, "nowhere.nii.gz: not found"),
         ({"guidance": "strong"}, "--guidance: got 'strong'"),
     ],

@@ -191,7 +191,7 @@ def test_datalist_resumes_and_shards(tmp_path):
         ({"sampler": "plms"}, ("--sampler", "plms", "dpm2m")),
         ({"slice_index": "some"}, ("--slice_index", "some")),
         ({"slice_index": 0}, ("--slice_index 0", "8 to 11")),
-        ({"region": "auto", "method": "context"}, ("--region", "auto")),
+        ({"region": "auto", "method": "sdedit"}, ("--region", "own")),
         ({"region": "nowhere.nii.gz"}, ("nowhere.nii.gz", "not found")),
         ({"region": "brain", "method": "sdedit"}, ("--region", "sdedit")),
         ({"bundle": "strok"}, ("--bundle", "strok", "stroke")),

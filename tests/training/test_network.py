@@ -57,7 +57,7 @@ def test_regions_take_over_the_mask_and_back(tmp_path, patch):
 
 
 #: Family → places of x_t, the brain mask and the pathology channels that a mask starts, among its input channels.
-PLACES = {"palette": (0, None, ()), "context": (0, 1, (2, 3))}
+PLACES = {"palette": (0, None, ())}
 
 
 @pytest.mark.parametrize("patch", [1, 2])
@@ -93,14 +93,14 @@ def test_other_families_take_over_what_they_share(tmp_path, family, patch, caplo
 @pytest.mark.parametrize("patch", [1, 2])
 def test_fused_conditions_from_regions(tmp_path, patch):
     """Regions keep their weights; mask and boxes start with the mean of the three."""
-    old, new = network(5, patch=patch), network(9, seed=1, patch=patch)
+    old, new = network(5, patch=patch), network(8, seed=1, patch=patch, out_channels=2)
     save_weights(old, tmp_path / "regions.pt")
-    warm_start(new, tmp_path / "regions.pt", family="context")
+    warm_start(new, tmp_path / "regions.pt", family="prior")
     before, after = (n.unet.conv_in.conv.weight.detach().unflatten(1, (-1, patch**2)) for n in (old, new))
-    assert torch.equal(after[:, :2], before[:, :2]) and torch.equal(after[:, 4:7], before[:, 2:])
+    assert torch.equal(after[:, 1], before[:, 1]) and torch.equal(after[:, 4:7], before[:, 2:])
     for place in (2, 3):
         assert torch.allclose(after[:, place], before[:, 2:].mean(1), atol=1e-3)
-    assert not after[:, 7:].any()
+    assert not after[:, 0].any() and torch.equal(after[:, 7], before[:, 0])
 
 
 def test_between_new_families(tmp_path):
@@ -109,11 +109,10 @@ def test_between_new_families(tmp_path):
     save_weights(one, tmp_path / "palette.pt")
     assert warm_start(other, tmp_path / "palette.pt", family="palette_original") == []
     assert all(torch.equal(v, one.state_dict()[k]) for k, v in other.state_dict().items())
-    context, prior = network(9), network(8, seed=1, out_channels=2)
-    save_weights(context, tmp_path / "context.pt")
-    assert len(warm_start(prior, tmp_path / "context.pt", family="prior")) == 3
-    before, after = (n.unet.conv_in.conv.weight.detach().unflatten(1, (-1, 4)) for n in (context, prior))
-    assert torch.equal(after[:, 1:7], before[:, 1:7]) and torch.equal(after[:, 7], before[:, 0])
+    prior = network(8, seed=1, out_channels=2)
+    assert len(warm_start(prior, tmp_path / "palette.pt", family="prior")) == 3
+    before, after = (n.unet.conv_in.conv.weight.detach().unflatten(1, (-1, 4)) for n in (one, prior))
+    assert torch.equal(after[:, 7], before[:, 0]) and not after[:, 1:7].any()
     assert not after[:, 0].any() and not prior.unet.out[2].conv.weight.any() and not prior.unet.out[2].conv.bias.any()
 
 

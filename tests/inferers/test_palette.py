@@ -1,6 +1,6 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the networks of Palette and of context-aware MedEdit are shown, whose noise it is, and what is refused."""
+"""What the networks of Palette are shown, whose noise it is, and what is refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 import torch
 from gaussian import scheduler
 
-from mededit_monai.errors import InputError
 from mededit_monai.inferers import CaseNoise, build_inferer, case_seed
 from mededit_monai.networks import MaskConditionedUNet
 
@@ -72,43 +71,8 @@ def test_the_original_keeps_the_clean_scan_outside_at_every_level():
         assert (x[:, :1][hole] != cases["inputs"][hole]).all()
 
 
-@pytest.mark.parametrize("condition, first", [("mask", 2), ("box", 3), ("regions", 4)])
-def test_context_sees_scan_and_region(condition, first):
-    """[x_t, b, mask, box, core, edema, rim, scan with M at the background's -1, M]."""
-    cases, network = batch(), Recorder()
-    if condition == "regions":
-        cases["pathology"] = cases["pathology"] * torch.tensor([1.0, 0.0, 1.0]).view(1, 3, 1, 1)
-    edit = inferer("context", condition=condition, steps=3, dilation=5)
-    edit(network=network, seeds=SEEDS[:1], **cases)
-    region = edit.region(cases["brain"], cases["pathology"])
-    assert region.any() and not region.all()
-    for x in network.seen:
-        assert x.shape[1] == 9 and torch.equal(x[:, 1:2], cases["brain"])
-        fused = torch.zeros_like(x[:, 2:7])
-        fused[:, first - 2 : first - 2 + cases["pathology"].shape[1]] = cases["pathology"]
-        assert torch.equal(x[:, 2:7], fused)
-        assert torch.equal(x[:, 7:8], torch.where(region, torch.tensor(-1.0), cases["inputs"]))
-        assert torch.equal(x[:, 8:], region.float())
-
-
-def test_context_guides_by_the_lesion_alone():
-    """Without lesion the network sees the same but p; with one that answers Σp, x̂0 = w · p."""
-    cases, seen = batch(), []
-
-    def network(x, timesteps):
-        seen.append(x)
-        return x[:, 2:7].sum(1, keepdim=True)
-
-    edit = build_inferer("context", scheduler("sample"), "box", steps=1, dilation=5, guidance=3.0, clip=None)
-    result = edit(network=network, **cases)
-    region = edit.region(cases["brain"], cases["pathology"])
-    assert torch.allclose(result[region], 3.0 * cases["pathology"][region]) and edit.nfe == 2
-    assert torch.equal(seen[1][:, 7:], seen[0][:, 7:]) and torch.equal(seen[1][:, :2], seen[0][:, :2])
-    assert seen[0][:, 2:7].any() and not seen[1][:, 2:7].any()
-
-
 @pytest.mark.parametrize("spatial", [(16, 16), (8, 8, 8)])
-@pytest.mark.parametrize("method, channels", [("palette", 2), ("palette_original", 2), ("context", 9)])
+@pytest.mark.parametrize("method, channels", [("palette", 2), ("palette_original", 2)])
 def test_result_does_not_depend_on_the_batch(method, channels, spatial):
     cases, network = batch(5, spatial), small_network(channels, len(spatial))
     edit = inferer(method, steps=3, spacing="logsnr", dilation=3, exact=True)
@@ -126,7 +90,7 @@ def test_result_does_not_depend_on_the_batch(method, channels, spatial):
         assert torch.equal(changed, edit.region(cases["brain"], cases["pathology"]))
 
 
-@pytest.mark.parametrize("method", ["palette", "palette_original", "context"])
+@pytest.mark.parametrize("method", ["palette", "palette_original"])
 def test_one_evaluation_a_level_whatever_is_asked_of_composed_methods(method):
     edit, network = inferer(method, steps=5, resample=4, jump=2, dilation=5), Recorder()
     edit(network=network, **batch())
@@ -139,16 +103,8 @@ def test_one_evaluation_a_level_whatever_is_asked_of_composed_methods(method):
         ("palette", {"start": 0.5}, "start must be 1"),
         ("palette_original", {"guidance": 2.0}, "guidance must be 1"),
         ("palette", {"mode": "paper"}, "mode must be corrected"),
-        ("context", {"mode": "paper"}, "mode must be corrected"),
     ],
 )
 def test_refuses(method, settings, word):
     with pytest.raises(ValueError, match=word):
         inferer(method, **settings)
-
-
-def test_context_wants_to_know_its_channels():
-    with pytest.raises(InputError, match="--inferer#condition: is missing; context"):
-        build_inferer("context", scheduler())
-    with pytest.raises(InputError, match="--condition regions: got 1 channels, wanted 3"):
-        inferer("context", condition="regions", steps=1)(network=Recorder(), **batch())
