@@ -12,10 +12,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import user_path
+from mededit_monai.core.program import run_program
 from mededit_monai.io.outputs import require_apart, require_writable, write_output
-from mededit_monai.paths import user_path
-from mededit_monai.program import run_program
 
 #: In the output folder.
 SCAN_FILE, LESION_FILE = "icbm152_T1.nii.gz", "lesion.nii.gz"
@@ -71,7 +71,7 @@ def run_demo(
     Raises:
         InputError: bad input, or a file of somebody's in the place of one of the demo's.
     """
-    from mededit_monai.datasets.case_names import case_name
+    from mededit_monai.io.case_names import case_name
     from mededit_monai.simulation.drawing import draw_lesion
     from mededit_monai.workflows import edit
 

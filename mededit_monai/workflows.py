@@ -19,9 +19,8 @@ from monai.bundle.properties import InferProperties, MetaProperties, TrainProper
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS
 from monai.data import get_track_meta, set_track_meta
 
-from mededit_monai.edit_inputs import edit_inputs
-from mededit_monai.edit_options import check_edit_options, region_kind
-from mededit_monai.errors import (
+from mededit_monai.core.edit_options import check_edit_options, region_kind
+from mededit_monai.core.errors import (
     InputError,
     called_from_python,
     find_input_error,
@@ -29,11 +28,12 @@ from mededit_monai.errors import (
     reporting_bad_input,
     require_choice,
 )
+from mededit_monai.core.paths import bundle_root, user_path
+from mededit_monai.core.plain_values import as_data, plain_value, require_option_name, shown
+from mededit_monai.core.program import report_what_ends_this_process
 from mededit_monai.io.claims import claim
+from mededit_monai.io.edit_inputs import edit_inputs
 from mededit_monai.io.finished import clear_up
-from mededit_monai.paths import bundle_root, user_path
-from mededit_monai.plain_values import as_data, plain_value, require_option_name, shown
-from mededit_monai.program import report_what_ends_this_process
 
 __all__ = [
     "bundle_content",

@@ -13,10 +13,10 @@ import torch
 from monai.inferers import Inferer
 from monai.networks.schedulers import DDIMScheduler, DDPMScheduler, Scheduler
 
-from mededit_monai.errors import InputError, require_choice
-from mededit_monai.inferers.noise import CaseNoise
-from mededit_monai.inferers.steps import clean_estimate
-from mededit_monai.transforms.masks import edit_region
+from mededit_monai.core.errors import InputError, require_choice
+from mededit_monai.sampling.noise import CaseNoise
+from mededit_monai.sampling.steps import clean_estimate
+from mededit_monai.space.masks import edit_region
 
 MONAI_SCHEDULERS = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler}
 

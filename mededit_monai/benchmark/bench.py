@@ -19,11 +19,10 @@ from mededit_monai.benchmark.compare import RowCases, against_reference
 from mededit_monai.benchmark.plan import BenchPlan, BenchRow, read_plan
 from mededit_monai.benchmark.timing import Timing, network_sizes, start_up, time_row, training_speed
 from mededit_monai.benchmark.write import BENCH_FILES, write_bench
-from mededit_monai.datasets.datalist import read_datalist
+from mededit_monai.core.devices import require_device
+from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.evaluation import cohort_facts, group_of, real_images, write_triplets
-from mededit_monai.devices import require_device
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError
 from mededit_monai.evaluation.columns import table_columns
 from mededit_monai.evaluation.folder import check_limits, path_word, require_outside
 from mededit_monai.evaluation.judging import evaluation_judge, extractors, judge_facts
@@ -40,10 +39,11 @@ from mededit_monai.evaluation.run_row import (
 )
 from mededit_monai.evaluation.scores import Scorer, SetScores, values_of
 from mededit_monai.io.atomic import write_json
+from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.held import held_folder
 from mededit_monai.io.outputs import OutputFolder
+from mededit_monai.io.provenance import DISCLAIMER, versions
 from mededit_monai.judges.features import Extractor
-from mededit_monai.reports.provenance import DISCLAIMER, versions
 
 PAIRED = "paired"
 

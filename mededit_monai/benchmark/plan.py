@@ -11,12 +11,12 @@ from typing import Any
 
 import yaml
 
-from mededit_monai.errors import InputError, require_choice
+from mededit_monai.core.errors import InputError, require_choice
+from mededit_monai.core.paths import user_path
 from mededit_monai.evaluation.folder import require_folder_name
 from mededit_monai.evaluation.rows import Row, evaluation_row
 from mededit_monai.evaluation.tables import tables_folder
-from mededit_monai.inferers import evaluations, visits
-from mededit_monai.paths import user_path
+from mededit_monai.sampling.levels import evaluations, visits
 
 ENTRIES = ("reference", "default", "margins", "presets", "networks", "rows", "series")
 PRESETS = ("quick", "full")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.sources import (
     NIFTI_END,
     Listing,
@@ -16,7 +17,6 @@ from mededit_monai.datasets.sources import (
     is_hidden_part,
     nifti_files,
 )
-from mededit_monai.paths import user_path
 
 _SCAN = re.compile(rf"(?P<start>(?P<patient>sub-r\d+s\d+)_(?P<session>ses-\d+)_space-[A-Za-z0-9]+)_T1w{NIFTI_END}")
 _WANTED = "sub-rXXXsYYY_ses-1_space-MNI152NLin2009aSym_T1w.nii.gz"

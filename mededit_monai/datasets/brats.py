@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.sources import (
     NIFTI_END,
     Listing,
@@ -16,7 +17,6 @@ from mededit_monai.datasets.sources import (
     is_hidden_part,
     nifti_files,
 )
-from mededit_monai.paths import user_path
 
 #: t1c since 2023, t1ce before.
 _SCAN = re.compile(rf"(?P<name>.+?)(?P<mark>[-_])(t1c|t1ce|t1gd){NIFTI_END}", re.IGNORECASE)

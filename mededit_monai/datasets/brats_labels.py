@@ -22,7 +22,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 
 ADULT_LABELS = "1 necrotic or non-enhancing core, 2 edema, 3 enhancing"
 

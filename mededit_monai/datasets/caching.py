@@ -14,8 +14,8 @@ import psutil
 import torch
 from monai.data import CacheDataset, Dataset
 
+from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.seeded import SeededCases
-from mededit_monai.errors import InputError
 
 CACHE_MODES = ("auto", "memory", "disk", "none")
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mededit_monai import __version__
+from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.recipe import DatasetRecipe
 from mededit_monai.datasets.splits import SPLITS, PatientSlices, quartile_bounds, split_patients, stratum_of
 from mededit_monai.diseases import DISEASES, STRATA
-from mededit_monai.errors import InputError
 
 NOTE = "Research use only, not a medical device."
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 
-from mededit_monai.datasets.case_names import case_name, name_of, other_scan, owner_of
-from mededit_monai.datasets.datalist import read_datalist
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import user_path
+from mededit_monai.io.case_names import case_name, name_of, other_scan, owner_of
+from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.finished import require_own_folder
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.outputs import require_apart
-from mededit_monai.paths import user_path
-from mededit_monai.reports.provenance import is_finished
+from mededit_monai.io.provenance import is_finished
 
 #: Model-space tensors of a case, Sx1x128x128 (``condition`` SxKx128x128), joined over the cases of a batch.
 TENSOR_KEYS = ("image", "brain", "pathology", "condition", "region")

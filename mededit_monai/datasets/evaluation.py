@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mededit_monai.datasets.datalist import read_datalist
+from mededit_monai.core.errors import InputError, require_choice
+from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.pairing import PAIRINGS, triplets_of
 from mededit_monai.datasets.splits import seeded
 from mededit_monai.diseases import DISEASES, STRATA
-from mededit_monai.errors import InputError, require_choice
 from mededit_monai.io.atomic import write_json
+from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.outputs import make_folder
-from mededit_monai.paths import user_path
 
 #: What a case with known truth must hold; ``ventricles`` and ``prior_ventricles`` too, where they are measured.
 PAIRED_KEYS = ("prior", "image", "brain", "pathology", "prior_ventricles", "ventricles")

@@ -8,11 +8,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.bids import BidsFile, nearest_scans, owners, parse_name
 from mededit_monai.datasets.sources import Listing, SourceVolume, find_brain, nifti_files
-from mededit_monai.datasets.tables import read_table
-from mededit_monai.errors import InputError
-from mededit_monai.paths import user_path
+from mededit_monai.io.tables import read_table
 
 COLUMNS = ("case_id", "patient", "image", "pathology")
 _MASK_COLUMNS = ("pathology", "brain")

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.brats_labels import ambiguous_label_4, refuse_other_labels
 from mededit_monai.datasets.sources import SourceVolume
-from mededit_monai.errors import InputError
-from mededit_monai.transforms.brain import brain_from_background
-from mededit_monai.transforms.nifti import (
+from mededit_monai.io.nifti import (
     BINARY,
     TUMOR_LABELS,
     Volume,
@@ -24,6 +23,7 @@ from mededit_monai.transforms.nifti import (
     require_same_grid,
     whole_values,
 )
+from mededit_monai.prepare.brain import brain_from_background
 
 BRAIN_MASKS_PAGE = "docs/how_to/brain_masks.md"
 

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 
 from mededit_monai import __version__
-from mededit_monai.datasets.datalist import FILE_KEYS, read_datalist
+from mededit_monai.core.errors import InputError, require_choice, require_whole
+from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.dataset_facts import NOTE
 from mededit_monai.datasets.splits import seeded
 from mededit_monai.diseases import STRATA
-from mededit_monai.errors import InputError, require_choice, require_whole
 from mededit_monai.io.atomic import json_bytes
+from mededit_monai.io.datalist import FILE_KEYS, read_datalist
 from mededit_monai.io.hashing import sha256
+from mededit_monai.io.nifti import read_array
 from mededit_monai.io.outputs import require_apart, require_writable, write_output
-from mededit_monai.paths import user_path
-from mededit_monai.transforms.nifti import read_array
 
 PAIRINGS = ("thesis", "paired")
 

@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.integrity import LoadedVolume, Problem, load_source
 from mededit_monai.datasets.recipe import DatasetRecipe, chosen_slices
 from mededit_monai.datasets.sources import SourceVolume
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError
 from mededit_monai.io.atomic import write_json
 from mededit_monai.io.finished import finished_folder, is_complete, require_own_folder
 from mededit_monai.io.hashing import sha256
+from mededit_monai.io.nifti import PREPARED_NOTE, SYNTHETIC_NOTE, save_image
 from mededit_monai.io.outputs import make_folder
-from mededit_monai.transforms.conditions import REGION_LABELS
-from mededit_monai.transforms.nifti import PREPARED_NOTE, SYNTHETIC_NOTE, save_image
-from mededit_monai.transforms.slices import AxialSlicesd
-from mededit_monai.transforms.volumes import ModelBlock, model_image
+from mededit_monai.methods.conditions import REGION_LABELS
+from mededit_monai.space.slices import AxialSlicesd
+from mededit_monai.space.volumes import ModelBlock, model_image
 
 #: Why a slice or volume yields no case.
 NO_BRAIN = "no brain"

@@ -14,6 +14,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mededit_monai.core.errors import InputError, require_whole, say
+from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.dataset_facts import datalist_of, dataset_facts, strata_and_splits
 from mededit_monai.datasets.integrity import Problem, complaint
 from mededit_monai.datasets.prepare_cases import (
@@ -26,12 +28,10 @@ from mededit_monai.datasets.prepare_cases import (
 )
 from mededit_monai.datasets.recipe import DatasetRecipe
 from mededit_monai.datasets.sources import Listing, SourceVolume
-from mededit_monai.errors import InputError, require_whole, say
 from mededit_monai.io.atomic import json_bytes, swept
 from mededit_monai.io.claims import RUNS, claim
 from mededit_monai.io.finished import remove_listed
 from mededit_monai.io.outputs import MARKER, OutputFolder, list_files, require_apart, written_files
-from mededit_monai.paths import user_path
 from mededit_monai.simulation.pool import MOST_WORKERS, one_thread, results
 
 #: Raise it whenever the same recipe and the same files give other bytes.

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from mededit_monai.core.errors import InputError, require_choice, require_whole
 from mededit_monai.datasets.atlas import find_atlas
 from mededit_monai.datasets.brats import find_brats
 from mededit_monai.datasets.folder import find_folder
 from mededit_monai.datasets.sources import Listing
-from mededit_monai.errors import InputError, require_choice, require_whole
 
 #: Where a data set comes from → its disease (None: to be given).
 SOURCES: Mapping[str, str | None] = {"atlas": "stroke", "brats": "tumor", "folder": None}

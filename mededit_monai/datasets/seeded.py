@@ -16,8 +16,8 @@ import torch
 from monai.transforms import Randomizable
 from torch.utils.data import Dataset, Sampler
 
-from mededit_monai.errors import InputError, require_whole
-from mededit_monai.inferers.noise import case_seed
+from mededit_monai.core.errors import InputError, require_whole
+from mededit_monai.sampling.noise import case_seed
 
 
 class SeededCases(Dataset):

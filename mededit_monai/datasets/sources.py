@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mededit_monai.errors import InputError
-from mededit_monai.paths import user_path
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import user_path
 
 #: Folders of challenge releases whose lesion masks are not published.
 _HIDDEN = re.compile(r"testing|.*validation_?data", re.IGNORECASE)

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mededit_monai.datasets.datalist import read_datalist
-from mededit_monai.errors import InputError
-from mededit_monai.paths import default_cache, user_path
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import default_cache, user_path
+from mededit_monai.io.datalist import read_datalist
 from mededit_monai.training.distributed import main_process_first
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from mededit_monai.datasets.datalist import read_datalist
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
+from mededit_monai.io.datalist import read_datalist
+from mededit_monai.io.nifti import read_array
 from mededit_monai.metrics.indirect import lesion_side, midline_shift_from_ventricles, ventricle_sizes
-from mededit_monai.transforms.nifti import read_array
 
 #: What a case must hold to be fitted.
 KEYS = ("pathology", "brain", "prior_ventricles", "ventricles")

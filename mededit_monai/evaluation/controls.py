@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from monai.inferers import Inferer
 
-from mededit_monai.errors import InputError, require_choice
+from mededit_monai.core.errors import InputError, require_choice
 from mededit_monai.networks import load_weights, weights_sha256
 
 #: Word of the option ``control`` → whether it needs the network.

@@ -22,17 +22,17 @@ from ignite.engine import Engine, Events
 from monai.inferers import Inferer
 from tqdm import tqdm
 
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.editing import share_of
-from mededit_monai.errors import InputError
-from mededit_monai.inferers import CohortPrepareBatch
+from mededit_monai.handlers.edit_batch import CohortPrepareBatch
 from mededit_monai.io.atomic import replacing, write_json
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.held import reserve_together
 from mededit_monai.io.outputs import OutputFolder, written_files
-from mededit_monai.paths import user_path
-from mededit_monai.reports.provenance import DISCLAIMER
-from mededit_monai.transforms.intensity import to_model_range, to_unit_range
-from mededit_monai.transforms.masks import edit_region
+from mededit_monai.io.provenance import DISCLAIMER
+from mededit_monai.space.intensity import to_model_range, to_unit_range
+from mededit_monai.space.masks import edit_region
 
 SETTINGS_FILE = "settings.json"
 

@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mededit_monai.datasets.datalist import read_datalist
+from mededit_monai.core.devices import require_device
+from mededit_monai.core.errors import InputError, require_choice
 from mededit_monai.datasets.editing import share_of
 from mededit_monai.datasets.evaluation import cohort_facts, group_of, real_images, write_triplets
 from mededit_monai.datasets.pairing import PAIRINGS
-from mededit_monai.devices import require_device
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError, require_choice
 from mededit_monai.evaluation.area import fit_area
 from mededit_monai.evaluation.folder import check_limits, path_word, require_outside
 from mededit_monai.evaluation.judging import evaluation_judge, extractors, judge_facts
@@ -40,6 +39,7 @@ from mededit_monai.evaluation.run_row import (
 from mededit_monai.evaluation.scores import Scorer, SetScores
 from mededit_monai.evaluation.tables import PRESETS, Table, chosen_tables
 from mededit_monai.io.claims import ALL
+from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.held import held_folder
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.judges.features import Extractor

@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from mededit_monai.errors import InputError, reporting_bad_input, require_choice, require_number, require_whole
+from mededit_monai.core.errors import InputError, reporting_bad_input, require_choice, require_number, require_whole
+from mededit_monai.core.paths import user_path
 from mededit_monai.io.claims import ALL
 from mededit_monai.io.held import held_folder
-from mededit_monai.paths import user_path
 
 #: Options of ``evaluate`` and ``bench``: least and most.
 LIMITS = {

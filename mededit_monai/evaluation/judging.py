@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import user_path
 from mededit_monai.judges.embedded import Judge, judge_files, load_judge
 from mededit_monai.judges.features import Extractor, embedded_extractor, radimagenet_extractor
 from mededit_monai.judges.nnunet import IDENTITY_FILE as NNUNET_FILE
 from mededit_monai.judges.nnunet import NNUNetFolder, NNUNetJudge
 from mededit_monai.judges.structures import STRUCTURES, TISSUES, pathology_structures
-from mededit_monai.paths import user_path
 
 
 class LesionByNNUNet:

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.evaluation import group_of
-from mededit_monai.errors import InputError
+from mededit_monai.io.nifti import read_array
 from mededit_monai.judges.features import Extractor
 from mededit_monai.metrics.realism import Features, RealismScore, fid, frechet_distance, kid, two_sample_auc
 from mededit_monai.metrics.statistics import bootstrap_draws
-from mededit_monai.transforms.nifti import read_array
 
 #: Resamples of edits and real slices for the combined figure: each takes a FID.
 DRAWS = 200

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.evaluation.columns import Column, table_columns
 from mededit_monai.evaluation.comparisons import comparisons
 from mededit_monai.evaluation.notes import table_notes
@@ -25,7 +25,7 @@ from mededit_monai.evaluation.write import write_metrics, write_table
 from mededit_monai.io.atomic import write_json
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.outputs import OutputFolder, remove_listed_file
-from mededit_monai.reports.provenance import DISCLAIMER, versions
+from mededit_monai.io.provenance import DISCLAIMER, versions
 
 if TYPE_CHECKING:
     from mededit_monai.evaluation.evaluate import EvaluationOptions

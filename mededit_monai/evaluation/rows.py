@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import user_path
 from mededit_monai.evaluation.controls import CONTROLS
 from mededit_monai.evaluation.tables import Table
-from mededit_monai.families import METHOD_FAMILY, weights_name
-from mededit_monai.inferers import METHODS
 from mededit_monai.io.hashing import sha256
-from mededit_monai.paths import user_path
+from mededit_monai.methods.build import METHODS
+from mededit_monai.methods.families import METHOD_FAMILY, weights_name
 
 #: The control that edits nothing: the ventricles' change by a regression on the lesion's area.
 AREA = "area_regression"

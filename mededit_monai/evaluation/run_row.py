@@ -17,13 +17,13 @@ import numpy as np
 from monai.bundle import ConfigWorkflow
 from monai.data import get_track_meta, set_track_meta
 
-from mededit_monai.errors import InputError, raising_bad_input
+from mededit_monai.core.errors import InputError, raising_bad_input
+from mededit_monai.core.paths import bundle_disease, bundle_root
+from mededit_monai.core.plain_values import as_data
 from mededit_monai.evaluation.edits import SETTINGS_FILE, read_edit
 from mededit_monai.evaluation.realism import plane
 from mededit_monai.evaluation.rows import Row
 from mededit_monai.io.outputs import OutputFolder
-from mededit_monai.paths import bundle_disease, bundle_root
-from mededit_monai.plain_values import as_data
 
 #: Names of a case in ``cases.csv``; every other column is a figure.
 NAMES = ("case_id", "anatomy", "patient", "stratum")

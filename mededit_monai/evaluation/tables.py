@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
+from mededit_monai.core.errors import InputError, require_choice
+from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError, require_choice
 from mededit_monai.evaluation.columns import COLUMNS
 from mededit_monai.evaluation.folder import require_folder_name
-from mededit_monai.paths import user_path
 
 KINDS = ("methods", "kernel", "resampling")
 PRESETS = ("quick", "full")

@@ -12,8 +12,8 @@ from typing import Any
 
 from mededit_monai.evaluation.columns import COLUMNS
 from mededit_monai.io.atomic import write_json, write_text
+from mededit_monai.io.provenance import DISCLAIMER
 from mededit_monai.reports.plain_text import table_cell
-from mededit_monai.reports.provenance import DISCLAIMER
 
 #: Costs of a row: columns of their own beside the figures.
 COSTS = ("nfe", "seconds")

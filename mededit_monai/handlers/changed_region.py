@@ -7,7 +7,7 @@ from __future__ import annotations
 from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
 
-from mededit_monai.transforms.intensity import to_unit_range
+from mededit_monai.space.intensity import to_unit_range
 
 
 class ChangedRegion:

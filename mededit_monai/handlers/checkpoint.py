@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import user_path
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.networks.weights import read_archive, save_atomically, save_weights
-from mededit_monai.paths import user_path
 from mededit_monai.training.distributed import is_main_process
 from mededit_monai.training.folder import BEST_WEIGHTS, CHECKPOINT_FILE, LAST_WEIGHTS
 

@@ -14,19 +14,19 @@ import numpy as np
 from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
 
-from mededit_monai.errors import InputError, find_input_error, say
-from mededit_monai.inferers.noise import case_seed
+from mededit_monai.core.errors import InputError, find_input_error, say
 from mededit_monai.io.atomic import write_json
 from mededit_monai.io.claims import exclusive
 from mededit_monai.io.finished import finished_folder
+from mededit_monai.io.nifti import NativeCopy, save_synthetic
 from mededit_monai.io.outputs import OutputFolder, remove_listed_file
+from mededit_monai.io.provenance import write_provenance
 from mededit_monai.io.whole import is_whole
+from mededit_monai.prepare.one_by_one import refuse_warnings
 from mededit_monai.reports.preview import edit_preview
-from mededit_monai.reports.provenance import write_provenance
-from mededit_monai.transforms.intensity import to_unit_range
-from mededit_monai.transforms.nifti import NativeCopy, save_synthetic
-from mededit_monai.transforms.one_by_one import refuse_warnings
-from mededit_monai.transforms.restore import restore_slices
+from mededit_monai.sampling.noise import case_seed
+from mededit_monai.space.intensity import to_unit_range
+from mededit_monai.space.restore import restore_slices
 
 #: In the output folder, after ``--keep_going``: the cases that failed, each with its sentence.
 FAILED_FILE = "failed.json"

@@ -8,8 +8,8 @@ import torch
 from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 
+from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.seeded import EpochBatches
-from mededit_monai.errors import InputError
 
 
 class FiniteLoss:

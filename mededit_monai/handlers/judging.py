@@ -10,7 +10,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
 
-from mededit_monai.transforms.intensity import to_unit_range
+from mededit_monai.space.intensity import to_unit_range
 
 
 class JudgeEdits:

@@ -17,13 +17,13 @@ from ignite.engine import Engine, Events
 from monai.handlers import IgniteMetricHandler
 from monai.utils import CommonKeys, string_list_all_gather
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import user_path
 from mededit_monai.io.atomic import write_json, write_text
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.metrics.case_metric import CaseMetric
 from mededit_monai.metrics.set_metrics import FeatureSetMetric
 from mededit_monai.metrics.statistics import bootstrap
-from mededit_monai.paths import user_path
 
 
 class EditMetric(IgniteMetricHandler):

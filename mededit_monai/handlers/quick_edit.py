@@ -12,17 +12,18 @@ import torch
 from ignite.engine import Engine, Events
 from monai.networks.schedulers import Scheduler
 
-from mededit_monai.inferers import build_inferer, case_seed
+from mededit_monai.core.paths import user_path
 from mededit_monai.io.outputs import OutputFolder, make_folder
+from mededit_monai.methods.build import build_inferer
+from mededit_monai.methods.conditions import condition_channels
 from mededit_monai.metrics import edge_gradient
 from mededit_monai.metrics.contrast import lesion_contrast
 from mededit_monai.metrics.truth import zone_errors
-from mededit_monai.paths import user_path
 from mededit_monai.reports.sheet import save_sheet
+from mededit_monai.sampling.noise import case_seed
+from mededit_monai.space.intensity import to_model_range, to_unit_range
+from mededit_monai.space.masks import edit_region
 from mededit_monai.training.distributed import is_main_process
-from mededit_monai.transforms.conditions import condition_channels
-from mededit_monai.transforms.intensity import to_model_range, to_unit_range
-from mededit_monai.transforms.masks import edit_region
 
 #: k of the zone in which errors are compared: the thesis's edit region.
 ZONE = 25

@@ -18,11 +18,11 @@ from typing import Any
 from ignite.engine import Engine, Events
 from tqdm import tqdm
 
+from mededit_monai.core.paths import user_path
 from mededit_monai.io.atomic import write_json, write_text
 from mededit_monai.io.outputs import OutputFolder
-from mededit_monai.paths import user_path
+from mededit_monai.io.provenance import DISCLAIMER, versions
 from mededit_monai.reports.curves import read_history, save_curves
-from mededit_monai.reports.provenance import DISCLAIMER, versions
 from mededit_monai.training.distributed import is_main_process
 from mededit_monai.training.folder import LOG_FILES
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.io.outputs import make_folder
 
 #: Folder in the output folder while runs are at work: a lock held by each, and the names that it writes.

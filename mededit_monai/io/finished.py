@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.outputs import MARKER, list_files, make_folder, marker_facts, was_changed, written_files
 

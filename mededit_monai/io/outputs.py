@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mededit_monai import __version__
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.io.atomic import write_bytes, write_json
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.whole import is_whole

@@ -11,7 +11,7 @@ import struct
 import zlib
 from pathlib import Path
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 
 GZIP = b"\x1f\x8b"
 _PNG_END = b"IEND\xaeB`\x82"

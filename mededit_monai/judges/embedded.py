@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from monai.networks.nets import BasicUNet
 
+from mededit_monai.core.errors import InputError, require_choice
+from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError, require_choice
 from mededit_monai.judges.structures import STRUCTURES, as_masks, without_tissue
 from mededit_monai.networks.weights import load_weights, weights_sha256
-from mededit_monai.paths import user_path
 
 #: Where the shipped weights are.
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"

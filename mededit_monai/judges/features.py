@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from monai.networks.nets import resnet50
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import user_path
 from mededit_monai.judges.embedded import checked_images, load_judge
 from mededit_monai.metrics.realism import Features
 from mededit_monai.networks.weights import read_weights, weights_sha256
-from mededit_monai.paths import user_path
 
 HUB_REPOSITORY, HUB_MODEL = "Warvito/radimagenet-models", "radimagenet_resnet50"
 

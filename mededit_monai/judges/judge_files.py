@@ -16,18 +16,18 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from tqdm import tqdm
 
-from mededit_monai.datasets.datalist import read_datalist
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import user_path
 from mededit_monai.io.atomic import replacing, write_json, write_text
+from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.held import held_folder
+from mededit_monai.io.nifti import read_volume, save_synthetic
 from mededit_monai.io.outputs import OutputFolder
+from mededit_monai.io.provenance import DISCLAIMER, versions
 from mededit_monai.judges.structures import TISSUES, VENTRICLES, pathology_structures
-from mededit_monai.paths import user_path
 from mededit_monai.reports.plain_text import PLAIN
-from mededit_monai.reports.provenance import DISCLAIMER, versions
 from mededit_monai.simulation.anatomies import stem
-from mededit_monai.transforms.nifti import read_volume, save_synthetic
 
 #: Images in the picture.
 SHOWN = 12

@@ -27,15 +27,15 @@ import nibabel as nib
 import numpy as np
 import torch
 
-from mededit_monai.datasets.datalist import read_datalist
-from mededit_monai.devices import require_device
+from mededit_monai.core.devices import require_device
+from mededit_monai.core.errors import InputError, require_choice, require_whole
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError, require_choice, require_whole
 from mededit_monai.io.atomic import replacing, write_bytes, write_json
+from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.held import held_folder
+from mededit_monai.io.nifti import TUMOR_LABELS, binary_mask, label_mask, read_array, read_volume
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.judges.judge_files import nifti_slice
-from mededit_monai.transforms.nifti import TUMOR_LABELS, binary_mask, label_mask, read_array, read_volume
 
 #: nnU-Net wants a number and a name.
 DATASET_ID, DATASET = 801, "Dataset801_MedEdit"

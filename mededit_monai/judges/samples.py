@@ -25,12 +25,12 @@ from monai.transforms import (
     Transform,
 )
 
-from mededit_monai.datasets.datalist import read_datalist
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError
+from mededit_monai.io.datalist import read_datalist
+from mededit_monai.io.nifti import read_volume
 from mededit_monai.judges.structures import STRUCTURES, mirrored, pack, pathology_structures
-from mededit_monai.paths import user_path
-from mededit_monai.transforms.nifti import read_volume
 
 #: Sides of an image must be multiples of this: the network halves its grid four times.
 MULTIPLE = 16

@@ -19,23 +19,23 @@ from monai.losses import DiceFocalLoss
 from torch.utils.data import DataLoader
 
 from mededit_monai import __version__
+from mededit_monai.core.devices import require_device
+from mededit_monai.core.errors import InputError, raising_bad_input, require_whole
+from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.caching import training_cases
 from mededit_monai.datasets.seeded import EpochBatches
-from mededit_monai.devices import require_device
-from mededit_monai.errors import InputError, raising_bad_input, require_whole
 from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.handlers.checkpoint import BEST_WEIGHTS, TrainingCheckpoint
 from mededit_monai.handlers.ema import ExponentialMovingAverage
 from mededit_monai.handlers.guards import EpochSetter, FiniteLoss, GradientClipper
 from mededit_monai.handlers.training_log import TrainingLog
 from mededit_monai.io.atomic import write_bytes, write_json
+from mededit_monai.io.provenance import versions
 from mededit_monai.judges.embedded import CHANNELS, Judge, judge_files, judge_name, judge_network, load_judge
 from mededit_monai.judges.held_out import HELD_OUT_FILES, measure_held_out, write_held_out
 from mededit_monai.judges.samples import LoadSample, augmentation, cohort_content, cohort_disease, cohort_samples
 from mededit_monai.judges.structures import STRUCTURES, unpack, without_tissue
 from mededit_monai.networks.weights import read_weights, weights_sha256
-from mededit_monai.paths import user_path
-from mededit_monai.reports.provenance import versions
 from mededit_monai.training.folder import TRAINING_FILES, training_folder
 from mededit_monai.training.options import WHOLE, learning_rate_factor, require_ema_decay, require_rate
 

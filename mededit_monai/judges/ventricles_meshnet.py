@@ -18,9 +18,9 @@ import torch
 from nibabel.processing import conform
 from torch import nn
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import user_path
 from mededit_monai.io.whole import read_whole
-from mededit_monai.paths import user_path
 
 #: Side of the network's input in voxels of 1 mm, and its orientation.
 SIDE, ORIENTATION = 256, "LIA"

@@ -12,7 +12,7 @@ from monai.metrics import compute_dice, compute_iou
 from scipy import ndimage
 
 from mededit_monai.metrics.arrays import ratio, to_array, to_labels, to_mask
-from mededit_monai.transforms.masks import component_boxes
+from mededit_monai.space.masks import component_boxes
 
 #: Regions of a tumour by their label.
 TUMOR_REGIONS = {1: "core", 2: "edema", 3: "rim"}

@@ -14,7 +14,7 @@ from monai.metrics import CumulativeIterationMetric
 from monai.metrics.utils import do_metric_reduction
 from monai.utils import MetricReduction
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 
 #: One case: name → HxW[xD] array (nxHxW[xD] for vectors).
 Case = Mapping[str, np.ndarray]

@@ -21,7 +21,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.metrics.statistics import bootstrap_draws
 
 

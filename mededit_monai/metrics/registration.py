@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.metrics.arrays import Spacing, mean_over, same_shape, spacing_of, to_array, to_mask
 
 #: Coarse to fine: shrink factor and iterations.

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from monai.metrics import Cumulative
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.metrics.realism import Features, RealismScore, fid, kid, two_sample_auc
 
 

@@ -12,7 +12,7 @@ from monai.networks.nets import DiffusionModelUNet
 from monai.networks.utils import pixelshuffle, pixelunshuffle
 from torch import nn
 
-from mededit_monai.errors import InputError, require_whole
+from mededit_monai.core.errors import InputError, require_whole
 
 #: Levels that a U-Net may have, and channels of one: far beyond what fits into any memory.
 MOST_LEVELS, MOST_CHANNELS = 10, 2**16

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import user_path
 from mededit_monai.io.atomic import replacing
 from mededit_monai.io.hashing import sha256
-from mededit_monai.paths import user_path
 
 
 def save_atomically(content: object, path: str | Path) -> None:

@@ -17,13 +17,13 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, PngImagePlugin
 
-from mededit_monai.errors import InputError, exit_on_bad_input, require_whole
+from mededit_monai.core.errors import InputError, exit_on_bad_input, require_whole
+from mededit_monai.core.paths import user_path
+from mededit_monai.core.program import run_program
 from mededit_monai.io.outputs import write_output
-from mededit_monai.paths import user_path
-from mededit_monai.program import run_program
+from mededit_monai.io.provenance import DISCLAIMER
 from mededit_monai.reports.evaluation_folder import EvaluationFolder
 from mededit_monai.reports.evaluation_sheets import RANKED_BY, Strip, contact_sheet, heading_font
-from mededit_monai.reports.provenance import DISCLAIMER
 
 #: Height of the heading above a strip, and the space between strips, pixels.
 _HEADING, _GAP = 24, 10

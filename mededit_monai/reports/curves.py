@@ -19,11 +19,11 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mededit_monai.errors import InputError, exit_on_bad_input
+from mededit_monai.core.errors import InputError, exit_on_bad_input
+from mededit_monai.core.paths import user_path
+from mededit_monai.core.program import run_program
 from mededit_monai.io.atomic import write_bytes
 from mededit_monai.io.outputs import write_output
-from mededit_monai.paths import user_path
-from mededit_monai.program import run_program
 from mededit_monai.reports.plain_text import PLAIN, plain_legend
 
 

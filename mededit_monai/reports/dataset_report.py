@@ -17,8 +17,8 @@ from scipy import ndimage
 
 from mededit_monai.datasets.splits import SPLITS, seeded
 from mededit_monai.diseases import STRATA
+from mededit_monai.io.nifti import read_array
 from mededit_monai.reports.preview import upright
-from mededit_monai.transforms.nifti import read_array
 
 #: Cases shown of every stratum and of those without lesion.
 ACROSS = 8

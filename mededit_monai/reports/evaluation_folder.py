@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from mededit_monai.datasets.datalist import read_datalist
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.pairing import PAIRINGS
 from mededit_monai.diseases import DISEASES, Disease
-from mededit_monai.errors import InputError
 from mededit_monai.evaluation.edits import read_edit
-from mededit_monai.paths import user_path
-from mededit_monai.transforms.nifti import read_array
+from mededit_monai.io.datalist import read_datalist
+from mededit_monai.io.nifti import read_array
 
 #: What a table's kind varies → the setting that holds it, and the ending of a row's key that tells it too.
 VARIED = {"kernel": ("dilation", re.compile(r"_k(\d+)$")), "resampling": ("resample", re.compile(r"_u(\d+)$"))}

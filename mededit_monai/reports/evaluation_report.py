@@ -19,11 +19,11 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
+from mededit_monai.core.errors import exit_on_bad_input
+from mededit_monai.core.program import run_program
 from mededit_monai.diseases import STRATA
-from mededit_monai.errors import exit_on_bad_input
 from mededit_monai.io.atomic import write_text
 from mededit_monai.io.outputs import OutputFolder
-from mededit_monai.program import run_program
 from mededit_monai.reports.evaluation_figures import (
     ablation_panels,
     distance_panels,

@@ -18,10 +18,10 @@ from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from mededit_monai.io.provenance import DISCLAIMER
 from mededit_monai.reports.evaluation_folder import Case, EvaluationFolder, in_order
 from mededit_monai.reports.evaluation_tables import number
 from mededit_monai.reports.preview import upright
-from mededit_monai.reports.provenance import DISCLAIMER
 
 #: By what the cases of a pairing are ranked: columns (the first that a case has), name, and whether higher is better.
 #: Boxes are scored by boxes, as in the thesis.

@@ -22,19 +22,19 @@ from PIL import Image
 from scipy import ndimage
 
 from mededit_monai import metrics
-from mededit_monai.errors import exit_on_bad_input, require_whole
+from mededit_monai.core.errors import exit_on_bad_input, require_whole
+from mededit_monai.core.paths import user_path
+from mededit_monai.core.program import run_program
 from mededit_monai.io.atomic import replacing
 from mededit_monai.metrics.arrays import STROKE_PIXEL_MM, TUMOR_PIXEL_MM
 from mededit_monai.metrics.indirect import brain_midline, septum, surface_band, tissue_means
 from mededit_monai.metrics.preservation import DISTANCE_EDGES
-from mededit_monai.paths import user_path
-from mededit_monai.program import run_program
 from mededit_monai.reports.metric_plots import adherence, agreement, growth, realism, sheet
 from mededit_monai.reports.preview import upright
 from mededit_monai.simulation.anatomies import load_anatomy
 from mededit_monai.simulation.draw_case import LesionPool, draw_case
 from mededit_monai.simulation.plan import Recipe, plan_cases
-from mededit_monai.transforms.masks import edit_region
+from mededit_monai.space.masks import edit_region
 
 RED, BLUE, GREEN, ORANGE = "#ff4040", "#40b0ff", "#50d060", "#ff9a20"
 

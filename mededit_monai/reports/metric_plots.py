@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from mededit_monai import metrics
 from mededit_monai.metrics.arrays import STROKE_PIXEL_MM
 from mededit_monai.metrics.realism import frechet_distance, squared_mmd
-from mededit_monai.transforms.masks import component_boxes
+from mededit_monai.space.masks import component_boxes
 
 
 def sheet(columns: int, width: float, height: float, rows: int = 1) -> tuple[Figure, np.ndarray]:

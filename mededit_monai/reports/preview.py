@@ -11,8 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mededit_monai.io.atomic import replacing
+from mededit_monai.io.provenance import DISCLAIMER
 from mededit_monai.reports.plain_text import PLAIN
-from mededit_monai.reports.provenance import DISCLAIMER
 
 #: Width of a panel in inches.
 PANEL = 2.6

@@ -29,22 +29,22 @@ from typing import Any
 
 import yaml
 
+from mededit_monai.core.errors import InputError, exit_on_bad_input
+from mededit_monai.core.paths import bundle_root, user_path
+from mededit_monai.core.program import run_program
 from mededit_monai.datasets.evaluation import cohort_facts
-from mededit_monai.errors import InputError, exit_on_bad_input
 from mededit_monai.evaluation.evaluate import EvaluationOptions, evaluate
 from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.evaluation.tables import tables_folder
-from mededit_monai.families import METHOD_FAMILY, weights_name
 from mededit_monai.io.atomic import write_json, write_text
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.outputs import OutputFolder, write_output
-from mededit_monai.paths import bundle_root, user_path
-from mededit_monai.program import run_program
+from mededit_monai.io.provenance import DISCLAIMER, versions
+from mededit_monai.methods.conditions import CONDITIONS
+from mededit_monai.methods.families import METHOD_FAMILY, weights_name
 from mededit_monai.reports.cases_picture import save_cases
 from mededit_monai.reports.plain_text import table_cell
-from mededit_monai.reports.provenance import DISCLAIMER, versions
 from mededit_monai.reports.scan_sheet import edit_scans
-from mededit_monai.transforms.conditions import CONDITIONS
 from mededit_monai.workflows import bundle_content
 
 #: The editor that a bundle's edits use by default.

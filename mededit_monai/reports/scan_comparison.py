@@ -22,10 +22,14 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mededit_monai.errors import exit_on_bad_input, require_choice
-from mededit_monai.inferers import METHODS
+from mededit_monai.core.errors import exit_on_bad_input, require_choice
+from mededit_monai.core.paths import user_path
+from mededit_monai.core.program import run_program
 from mededit_monai.io.atomic import replacing, write_json, write_text
+from mededit_monai.io.nifti import read_volume
 from mededit_monai.io.outputs import OutputFolder
+from mededit_monai.io.provenance import DISCLAIMER
+from mededit_monai.methods.build import METHODS
 from mededit_monai.metrics.preservation import (
     edge_gradient,
     psnr_outside,
@@ -33,14 +37,10 @@ from mededit_monai.metrics.preservation import (
     surrounding_ring,
     texture_ratio,
 )
-from mededit_monai.paths import user_path
-from mededit_monai.program import run_program
 from mededit_monai.reports.plain_text import PLAIN
 from mededit_monai.reports.preview import upright
-from mededit_monai.reports.provenance import DISCLAIMER
 from mededit_monai.reports.scan_sheet import edit_scans
 from mededit_monai.simulation.anatomies import list_anatomies, stem
-from mededit_monai.transforms.nifti import read_volume
 
 #: How scans and edits are drawn: smoothly, since their pixels are larger or smaller than the picture's.
 GRAY = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "bilinear"}

@@ -18,13 +18,13 @@ from typing import Any
 
 from PIL import Image
 
+from mededit_monai.core.errors import InputError, exit_on_bad_input
+from mededit_monai.core.paths import bundle_disease, bundle_root, user_path
+from mededit_monai.core.program import run_program
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError, exit_on_bad_input
 from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.io.atomic import replacing
 from mededit_monai.io.outputs import OutputFolder
-from mededit_monai.paths import bundle_disease, bundle_root, user_path
-from mededit_monai.program import run_program
 from mededit_monai.simulation.anatomies import list_anatomies, stem
 from mededit_monai.simulation.drawing import draw_lesion
 from mededit_monai.workflows import edit

@@ -12,9 +12,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mededit_monai.io.atomic import replacing
+from mededit_monai.io.provenance import DISCLAIMER
 from mededit_monai.reports.plain_text import PLAIN
 from mededit_monai.reports.preview import upright
-from mededit_monai.reports.provenance import DISCLAIMER
 
 
 def save_sheet(stacks: Mapping[str, np.ndarray], path: str | Path, title: str = "", cases_across: int = 4) -> None:

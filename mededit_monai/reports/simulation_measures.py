@@ -11,9 +11,9 @@ import numpy as np
 from scipy import ndimage
 
 from mededit_monai.diseases import STRATA, Disease
+from mededit_monai.io.nifti import read_array
 from mededit_monai.simulation.anatomies import TEMPLATE, list_anatomies, load_anatomy
 from mededit_monai.simulation.tissues import TISSUES
-from mededit_monai.transforms.nifti import read_array
 
 #: Model pixels by which the drawn lesion's soft edge may exceed its mask: 2.5 mm, and the resizing filter.
 SOFT_EDGE = 3

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mededit_monai.io.atomic import replacing
+from mededit_monai.io.provenance import DISCLAIMER
 from mededit_monai.reports.preview import upright
-from mededit_monai.reports.provenance import DISCLAIMER
 
 
 def save_montage(cases: list[dict], path: str | Path, title: str, across: int = 20) -> None:

@@ -20,18 +20,18 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from mededit_monai.core.errors import InputError, exit_on_bad_input, require_whole
+from mededit_monai.core.paths import user_path
+from mededit_monai.core.program import run_program
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError, exit_on_bad_input, require_whole
+from mededit_monai.io.nifti import binary_mask, read_volume, require_same_grid
 from mededit_monai.io.outputs import require_writable, write_output
-from mededit_monai.paths import user_path
-from mededit_monai.program import run_program
+from mededit_monai.prepare.brain import brain_from_background
 from mededit_monai.simulation.anatomies import list_anatomies, stem
 from mededit_monai.simulation.diseases import drawn_lesion
 from mededit_monai.simulation.plan import case_rng
-from mededit_monai.transforms.brain import brain_from_background
-from mededit_monai.transforms.geometry import ModelGrid
-from mededit_monai.transforms.intensity import intensity_ceiling, to_unit
-from mededit_monai.transforms.nifti import binary_mask, read_volume, require_same_grid
+from mededit_monai.space.geometry import ModelGrid
+from mededit_monai.space.intensity import intensity_ceiling, to_unit
 
 #: Slices of a real scan, as heights above the brain's lower end in shares of its height.
 HEIGHTS = (0.42, 0.85)

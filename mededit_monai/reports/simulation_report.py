@@ -20,13 +20,13 @@ from pathlib import Path
 
 import torch
 
-from mededit_monai.datasets.datalist import read_datalist
+from mededit_monai.core.errors import exit_on_bad_input, require_whole
+from mededit_monai.core.paths import default_cache, user_path
+from mededit_monai.core.program import run_program
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import exit_on_bad_input, require_whole
 from mededit_monai.io.atomic import write_json, write_text
-from mededit_monai.paths import default_cache, user_path
-from mededit_monai.program import run_program
-from mededit_monai.reports.provenance import DISCLAIMER, versions
+from mededit_monai.io.datalist import read_datalist
+from mededit_monai.io.provenance import DISCLAIMER, versions
 from mededit_monai.reports.simulation_measures import measure_case, summarise, ventricle_areas
 from mededit_monai.reports.simulation_montage import save_montage
 from mededit_monai.simulation.anatomies import load_anatomy

@@ -22,8 +22,8 @@ from typing import Any
 import monai
 import torch
 
-from mededit_monai.errors import exit_on_bad_input, require_whole
-from mededit_monai.program import run_program
+from mededit_monai.core.errors import exit_on_bad_input, require_whole
+from mededit_monai.core.program import run_program
 from mededit_monai.workflows import bundle_content
 
 #: Largest share of the step's time that the data may cost.

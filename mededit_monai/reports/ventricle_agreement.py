@@ -23,24 +23,24 @@ import numpy as np
 from nibabel.orientations import apply_orientation, io_orientation
 from tqdm import tqdm
 
+from mededit_monai.core.errors import InputError, exit_on_bad_input
+from mededit_monai.core.paths import user_path
+from mededit_monai.core.program import run_program
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError, exit_on_bad_input
 from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.io.atomic import replacing, write_json, write_text
 from mededit_monai.io.held import held_folder
+from mededit_monai.io.nifti import Volume, binary_mask, read_volume, require_same_grid
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.judges.embedded import Judge, load_judge
 from mededit_monai.judges.ventricles_meshnet import lateral_classes, load_meshnet, segment_scan
 from mededit_monai.metrics.adherence import dice
 from mededit_monai.metrics.statistics import bootstrap
-from mededit_monai.paths import user_path
-from mededit_monai.program import run_program
+from mededit_monai.prepare.brain import brain_from_background
 from mededit_monai.reports.plain_text import plain_legend
 from mededit_monai.simulation.anatomies import stem
-from mededit_monai.transforms.brain import brain_from_background
-from mededit_monai.transforms.geometry import ModelGrid
-from mededit_monai.transforms.intensity import intensity_ceiling, to_unit
-from mededit_monai.transforms.nifti import Volume, binary_mask, read_volume, require_same_grid
+from mededit_monai.space.geometry import ModelGrid
+from mededit_monai.space.intensity import intensity_ceiling, to_unit
 
 #: What is written.
 FILES = ("agreement.json", "agreement.md", "agreement.png")

@@ -12,14 +12,14 @@ import numpy as np
 from scipy import ndimage
 from scipy.cluster.vq import kmeans
 
+from mededit_monai.core.errors import InputError, say
+from mededit_monai.core.paths import default_cache, user_path
 from mededit_monai.datasets.sources import beside, is_nifti, stem
-from mededit_monai.errors import InputError, say
-from mededit_monai.paths import default_cache, user_path
+from mededit_monai.io.nifti import Volume, binary_mask, read_volume, require_same_grid, whole_values
+from mededit_monai.prepare.brain import brain_from_background
 from mededit_monai.simulation.anatomy_cache import cache_path, recall, store
 from mededit_monai.simulation.prepared import PreparedAnatomy, bounding_box, brain_of_classes, prepare, soft_classes
 from mededit_monai.simulation.tissues import LABELS, LARGEST_LABEL, REQUIRED, TISSUES, class_table
-from mededit_monai.transforms.brain import brain_from_background
-from mededit_monai.transforms.nifti import Volume, binary_mask, read_volume, require_same_grid, whole_values
 
 #: Name of the embedded anatomy, given in place of a folder.
 TEMPLATE = "icbm152"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mededit_monai.core.errors import InputError
 from mededit_monai.diseases import DISEASES, STRATA, Disease
-from mededit_monai.errors import InputError
 from mededit_monai.simulation.canvas import Canvas
 from mededit_monai.simulation.diseases import Lesion, drawn_lesion, given_lesion
 from mededit_monai.simulation.fields import blur

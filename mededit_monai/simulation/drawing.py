@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from mededit_monai.core.errors import InputError, require_whole, say
+from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.sources import is_nifti
-from mededit_monai.errors import InputError, require_whole, say
-from mededit_monai.io.outputs import require_apart, require_writable, write_output
-from mededit_monai.paths import user_path
-from mededit_monai.transforms.brain import brain_from_background
-from mededit_monai.transforms.nifti import (
+from mededit_monai.io.nifti import (
     NativeCopy,
     Volume,
     binary_mask,
@@ -25,8 +23,10 @@ from mededit_monai.transforms.nifti import (
     require_same_grid,
     save_synthetic,
 )
-from mededit_monai.transforms.one_by_one import refuse_warnings
-from mededit_monai.transforms.plausible import brain_warnings
+from mededit_monai.io.outputs import require_apart, require_writable, write_output
+from mededit_monai.prepare.brain import brain_from_background
+from mededit_monai.prepare.one_by_one import refuse_warnings
+from mededit_monai.prepare.plausible import brain_warnings
 
 #: Radii in mm and world coordinates (mm, either sign) that can be meant.
 RADII, FARTHEST = (0.1, 200.0), 1000.0

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mededit_monai.errors import require_whole, say
+from mededit_monai.core.errors import require_whole, say
+from mededit_monai.core.paths import user_path
 from mededit_monai.io.outputs import make_folder
 from mededit_monai.io.whole import is_whole
-from mededit_monai.paths import user_path
 from mededit_monai.simulation.files import is_written
 from mededit_monai.simulation.plan import MOST_CASES, Recipe, plan_cases
 from mededit_monai.simulation.simulate import SIMULATOR_VERSION, simulate_cohort

@@ -11,14 +11,14 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.sources import stem
-from mededit_monai.errors import InputError
 from mededit_monai.io.atomic import write_bytes, write_text
+from mededit_monai.io.nifti import SYNTHETIC_NOTE, save_synthetic
 from mededit_monai.io.outputs import make_folder
 from mededit_monai.io.whole import has_all_voxels, is_whole
 from mededit_monai.simulation.pair import VOLUME_SHAPE
 from mededit_monai.simulation.plan import Case, Recipe
-from mededit_monai.transforms.nifti import SYNTHETIC_NOTE, save_synthetic
 
 #: Keys of the interface in the order they are written; regions for tumours.
 KEYS = (

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from mededit_monai import __version__
 from mededit_monai.io.atomic import json_bytes
-from mededit_monai.reports.provenance import DISCLAIMER
+from mededit_monai.io.provenance import DISCLAIMER
 from mededit_monai.simulation.plan import Recipe
 
 #: Layout → files of a cohort that are about all its cases.

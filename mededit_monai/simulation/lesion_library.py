@@ -17,14 +17,14 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.sources import is_nifti, stem
-from mededit_monai.errors import InputError
 from mededit_monai.io.atomic import replacing, write_text
+from mededit_monai.io.nifti import BINARY, TUMOR_LABELS, binary_mask, label_mask, read_volume
 from mededit_monai.io.outputs import make_folder
 from mededit_monai.io.whole import read_whole
-from mededit_monai.paths import user_path
 from mededit_monai.simulation.anatomies import require_distinct
-from mededit_monai.transforms.nifti import BINARY, TUMOR_LABELS, binary_mask, label_mask, read_volume
 
 #: Masks larger than this (ml) are left out: more than a hemisphere's infarct, most often a failed segmentation.
 LARGEST_ML = 250.0

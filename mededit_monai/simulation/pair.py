@@ -22,8 +22,8 @@ from mededit_monai.simulation.flow import exponentiate, jacobian, warp
 from mededit_monai.simulation.prepared import PreparedAnatomy
 from mededit_monai.simulation.shapes import tidy
 from mededit_monai.simulation.tissues import TISSUE_LABELS
-from mededit_monai.transforms.geometry import ModelGrid
-from mededit_monai.transforms.intensity import intensity_ceiling, to_unit
+from mededit_monai.space.geometry import ModelGrid
+from mededit_monai.space.intensity import intensity_ceiling, to_unit
 
 #: Grid of a 3-D case, points of the model's pixel size along x, y, z.
 VOLUME_SHAPE = (128, 128, 112)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mededit_monai.core.errors import InputError, require_choice, require_whole
+from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.sources import stem
-from mededit_monai.errors import InputError, require_choice, require_whole
-from mededit_monai.paths import user_path
 from mededit_monai.simulation.anatomies import TEMPLATE, list_anatomies
 
 SPLITS = ("training", "validation", "testing")

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from mededit_monai.errors import require_whole
+from mededit_monai.core.errors import require_whole
 
 #: Most processes that an option may ask for.
 MOST_WORKERS = 256

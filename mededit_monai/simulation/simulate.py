@@ -20,13 +20,13 @@ import numpy as np
 from tqdm import tqdm
 
 from mededit_monai import __version__
+from mededit_monai.core.errors import InputError, require_whole, say
+from mededit_monai.core.paths import default_cache, user_path
 from mededit_monai.datasets.sources import stem
 from mededit_monai.diseases import DISEASES
-from mededit_monai.errors import InputError, require_whole, say
 from mededit_monai.io.atomic import json_bytes, swept, write_json
 from mededit_monai.io.claims import RUNS, claim
 from mededit_monai.io.outputs import MARKER, OutputFolder, require_apart, written_files
-from mededit_monai.paths import default_cache, user_path
 from mededit_monai.simulation.anatomies import load_anatomy
 from mededit_monai.simulation.draw_case import LesionPool, draw_case
 from mededit_monai.simulation.files import entry, file_names, is_written, write_case

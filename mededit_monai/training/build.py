@@ -17,7 +17,7 @@ from mededit_monai.training.palette_batch import HoleInferer, OriginalPalettePre
 from mededit_monai.training.prepare_batch import MaskConditionedPrepareBatch
 from mededit_monai.training.prior_batch import PriorPrepareBatch
 
-#: Family (see :mod:`mededit_monai.families`) → its batch preparation; its loss and training inferer if not the usual.
+#: Family (see :mod:`mededit_monai.methods.families`) → its batch preparation; its loss, training inferer if not usual.
 PREPARE_BATCH: dict[str, type[PrepareBatch]] = {
     "composed": MaskConditionedPrepareBatch,
     "palette": PalettePrepareBatch,

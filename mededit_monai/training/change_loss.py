@@ -7,8 +7,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from mededit_monai.methods.change import gated_change
 from mededit_monai.training.losses import LOSSES
-from mededit_monai.transforms.change import gated_change
 
 
 class ChangeLoss(nn.Module):

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from mededit_monai.errors import InputError, require_choice
+from mededit_monai.core.errors import InputError, require_choice
 
 
 def start_process_group(backend: str) -> None:

@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mededit_monai.errors import InputError, reporting_bad_input
+from mededit_monai.core.errors import InputError, reporting_bad_input
+from mededit_monai.core.paths import user_path
 from mededit_monai.io.held import held_folder
 from mededit_monai.io.outputs import OutputFolder, list_files
-from mededit_monai.paths import user_path
 from mededit_monai.training.distributed import is_main_process
 
 #: What the handlers of every training write.

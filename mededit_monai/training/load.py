@@ -12,7 +12,7 @@ from typing import Any
 from monai.transforms import LoadImaged
 from monai.utils import ensure_tuple
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.io.whole import GZIP, nifti_size, read_whole
 
 

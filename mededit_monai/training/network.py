@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from mededit_monai.errors import InputError
-from mededit_monai.families import FAMILIES
+from mededit_monai.core.errors import InputError
+from mededit_monai.methods.conditions import CONDITIONS, condition_width
+from mededit_monai.methods.families import FAMILIES
 from mededit_monai.networks.weights import read_weights
-from mededit_monai.transforms.conditions import CONDITIONS, condition_width
 
 #: Names of input channels. The regions make up the mask.
 REGIONS = ("core", "edema", "rim")
@@ -71,7 +71,7 @@ def warm_start(
     Args:
         path: plain state dict.
         condition: ``mask``, ``box`` or ``regions``: what the network's own condition channels hold.
-        family: of the network, see :mod:`mededit_monai.families`.
+        family: of the network, see :mod:`mededit_monai.methods.families`.
 
     Returns:
         names of the tensors that were adapted.

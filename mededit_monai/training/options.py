@@ -12,13 +12,13 @@ from typing import Any
 
 import torch
 
+from mededit_monai.core.devices import require_device
+from mededit_monai.core.errors import InputError, reporting_bad_input, require_choice, require_number, require_whole
 from mededit_monai.datasets.caching import CACHE_MODES
-from mededit_monai.devices import require_device
-from mededit_monai.errors import InputError, reporting_bad_input, require_choice, require_number, require_whole
-from mededit_monai.families import FAMILIES
+from mededit_monai.methods.conditions import CONDITIONS
+from mededit_monai.methods.families import FAMILIES
 from mededit_monai.training.losses import LOSSES
 from mededit_monai.training.palette_batch import HOLES
-from mededit_monai.transforms.conditions import CONDITIONS
 
 AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 LR_SCHEDULES = ("cosine", "constant")

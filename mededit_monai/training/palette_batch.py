@@ -13,13 +13,13 @@ import torch
 from monai.inferers import DiffusionInferer
 from monai.networks.schedulers import Scheduler
 
-from mededit_monai.errors import InputError, require_choice
-from mededit_monai.inferers.noise import CaseNoise
-from mededit_monai.inferers.palette import with_noisy_hole
+from mededit_monai.core.errors import InputError, require_choice
+from mededit_monai.methods.conditions import condition_channels
+from mededit_monai.methods.palette_editor import with_noisy_hole
+from mededit_monai.sampling.noise import CaseNoise
+from mededit_monai.space.intensity import to_model_range
 from mededit_monai.training.losses import region_weight
 from mededit_monai.training.prepare_batch import MaskConditionedPrepareBatch, batch_tensor, training_target
-from mededit_monai.transforms.conditions import condition_channels
-from mededit_monai.transforms.intensity import to_model_range
 
 HOLES = ("mask", "box", "both")
 

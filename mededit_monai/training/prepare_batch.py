@@ -14,10 +14,10 @@ from monai.engines.utils import PrepareBatch
 from monai.networks.schedulers import Scheduler
 from monai.utils import convert_to_tensor
 
-from mededit_monai.inferers.noise import CaseNoise
+from mededit_monai.methods.conditions import condition_channels
+from mededit_monai.sampling.noise import CaseNoise
+from mededit_monai.space.intensity import to_model_range
 from mededit_monai.training.losses import min_snr_weight
-from mededit_monai.transforms.conditions import condition_channels
-from mededit_monai.transforms.intensity import to_model_range
 
 
 def training_target(scheduler: Scheduler, image: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> torch.Tensor:

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from monai.networks.schedulers import Scheduler
 
-from mededit_monai.errors import InputError
-from mededit_monai.inferers.noise import CaseNoise
-from mededit_monai.inferers.prior_conditioned import prior_channels
+from mededit_monai.core.errors import InputError
+from mededit_monai.methods.change import changed_region, scaled_change
+from mededit_monai.methods.conditions import condition_channels, fused_channels
+from mededit_monai.methods.prior_conditioned import prior_channels
+from mededit_monai.sampling.noise import CaseNoise
+from mededit_monai.space.intensity import to_model_range
+from mededit_monai.space.masks import edit_region
 from mededit_monai.training.prepare_batch import MaskConditionedPrepareBatch, batch_tensor
-from mededit_monai.transforms.change import changed_region, scaled_change
-from mededit_monai.transforms.conditions import condition_channels, fused_channels
-from mededit_monai.transforms.intensity import to_model_range
-from mededit_monai.transforms.masks import edit_region
 
 #: How often each condition is drawn, relative to the others that the data have.
 CONDITION_SHARES = {"mask": 3, "box": 1, "regions": 2}

@@ -17,7 +17,7 @@ from mededit_monai.benchmark.bench import BenchOptions, bench
 from mededit_monai.benchmark.plan import bench_file
 from mededit_monai.benchmark.timing import PeakMemory, network_sizes
 from mededit_monai.benchmark.write import comparison
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 
 
 @pytest.fixture(scope="module")

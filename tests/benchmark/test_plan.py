@@ -7,8 +7,8 @@ import yaml
 from conftest import REPOSITORY
 
 from mededit_monai.benchmark.plan import bench_file, planned_evaluations, read_plan
-from mededit_monai.errors import InputError
-from mededit_monai.paths import bundle_root
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import bundle_root
 
 
 def names(**options) -> list[str]:

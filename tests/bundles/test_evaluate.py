@@ -14,8 +14,8 @@ import pytest
 import torch
 from conftest import REPOSITORY
 
+from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.evaluation import evaluation_cases
-from mededit_monai.errors import InputError
 from mededit_monai.evaluation.edits import read_edit
 from mededit_monai.evaluation.judging import finds_tissue
 from mededit_monai.judges.embedded import Judge, judge_files, judge_network

@@ -15,8 +15,8 @@ import torch
 from conftest import REPOSITORY, write_head
 
 from mededit_monai import edit
-from mededit_monai.errors import InputError
-from mededit_monai.families import FAMILIES
+from mededit_monai.core.errors import InputError
+from mededit_monai.methods.families import FAMILIES
 from mededit_monai.networks import MaskConditionedUNet, read_weights, save_weights
 from mededit_monai.workflows import region_kind, train
 

@@ -15,7 +15,7 @@ import torch
 from conftest import REPOSITORY, Head, write_head
 
 from mededit_monai import edit
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.networks import MaskConditionedUNet, save_weights
 from mededit_monai.workflows import train
 

@@ -16,7 +16,7 @@ import torch
 from conftest import REPOSITORY, write_head
 
 from mededit_monai import edit
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.networks import MaskConditionedUNet, load_weights, save_weights
 
 BUNDLE = REPOSITORY / "bundles" / "stroke"

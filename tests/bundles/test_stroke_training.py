@@ -19,7 +19,7 @@ import torch
 import yaml
 from conftest import REPOSITORY
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.io import atomic
 from mededit_monai.networks import MaskConditionedUNet, load_weights, save_weights
 from mededit_monai.workflows import train

@@ -16,7 +16,7 @@ import torch
 from conftest import REPOSITORY, Head, write_head
 
 from mededit_monai import edit
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.workflows import train
 
 NETWORK = {"channels": [8, 16], "attention_levels": [False, True], "norm_num_groups": 4, "num_head_channels": 8}

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import pytest
 
-from mededit_monai.paths import bundle_root
+from mededit_monai.core.paths import bundle_root
+from mededit_monai.methods.conditions import CONDITION_WEIGHTS
 from mededit_monai.reports.weight_check import check_weights, missed_floors
-from mededit_monai.transforms.conditions import CONDITION_WEIGHTS
 
 SHIPPED = [
     (bundle, condition, "mededit")

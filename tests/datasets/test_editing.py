@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.editing import collate_cases, editing_cases
-from mededit_monai.errors import InputError
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.outputs import list_files
-from mededit_monai.reports.provenance import write_provenance
+from mededit_monai.io.provenance import write_provenance
 
 OPTIONS = {"method": "mededit", "steps": 50}
 

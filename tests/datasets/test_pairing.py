@@ -14,10 +14,10 @@ from datasets.downloads import save
 from typer.testing import CliRunner
 
 from mededit_monai.cli import app
-from mededit_monai.datasets.datalist import read_datalist
+from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.editing import editing_cases
 from mededit_monai.datasets.pairing import outside_share, pair_cases
-from mededit_monai.errors import InputError
+from mededit_monai.io.datalist import read_datalist
 
 AFFINE = np.diag([233 / 128, 233 / 128, 1, 1])
 

@@ -198,7 +198,8 @@ def test_require_core(tmp_path):
 
 
 def test_the_editors_transform_gives_the_same_pixels(tmp_path):
-    from mededit_monai.transforms import AxialSlicesd, LoadCased
+    from mededit_monai.prepare.load import LoadCased
+    from mededit_monai.space.slices import AxialSlicesd
 
     scan = atlas_case(tmp_path, lesion=lesion_box(6), brain=True)
     mask, brain = (next(scan.parent.glob(f"*{kind}_mask.nii.gz")) for kind in ("lesion", "brain"))

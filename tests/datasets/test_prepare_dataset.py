@@ -26,12 +26,12 @@ from simulation.small_brains import label_maps
 from typer.testing import CliRunner
 
 from mededit_monai.cli import app
+from mededit_monai.core.errors import InputError
 from mededit_monai.datasets import prepare_dataset as module
-from mededit_monai.datasets.datalist import read_datalist
 from mededit_monai.datasets.prepare_dataset import prepare_dataset
 from mededit_monai.datasets.recipe import DatasetRecipe
 from mededit_monai.datasets.splits import SPLITS
-from mededit_monai.errors import InputError
+from mededit_monai.io.datalist import read_datalist
 
 #: Sides of the lesions of 12 subjects in voxels of 3 mm; four have none in slice 4.
 SIDES = [2, 3, 4, 5, 6, 7, 8, 9, None, None, None, None]

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from datasets.downloads import SMALL_AFFINE, SMALL_BRAIN, SMALL_SHAPE, atlas_case, boxes, brats_case, lesion_box, save
 
+from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.atlas import find_atlas
 from mededit_monai.datasets.brats import find_brats
 from mededit_monai.datasets.folder import find_folder
-from mededit_monai.errors import InputError
 
 # --- ATLAS -----------------------------------------------------------------------------------------------------------
 

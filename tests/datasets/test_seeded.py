@@ -9,9 +9,9 @@ import torch
 from monai.transforms import Compose, Identity, RandFlipd, RandGaussianNoised, Transform
 from torch.utils.data import DataLoader
 
+from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.caching import cached_cases, training_cases
 from mededit_monai.datasets.seeded import EpochBatches, SeededCases
-from mededit_monai.errors import InputError
 
 CASES = [{"case_id": f"case{k}", "image": torch.full((1, 4, 4), float(k))} for k in range(12)]
 NOISY = Compose([RandFlipd("image", prob=0.5, spatial_axis=0), RandGaussianNoised("image", prob=1.0)])

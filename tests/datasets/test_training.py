@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.training import training_source
-from mededit_monai.errors import InputError
 from mededit_monai.simulation import embedded
 
 KEYS = ("image", "brain", "pathology")

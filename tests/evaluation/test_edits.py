@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.evaluation.controls import ControlInferer, evaluation_network, weights_identity
 from mededit_monai.evaluation.edits import (
     EvaluationPrepareBatch,
@@ -20,8 +20,8 @@ from mededit_monai.evaluation.edits import (
     with_requests,
     write_edit,
 )
-from mededit_monai.transforms.intensity import to_model_range, to_unit_range
-from mededit_monai.transforms.masks import dilate
+from mededit_monai.space.intensity import to_model_range, to_unit_range
+from mededit_monai.space.masks import dilate
 
 
 class Darker:

@@ -18,8 +18,8 @@ import yaml
 from evaluation.toy import TABLE, Toy, make_toy, save_toy_weights
 
 from mededit_monai import cli
+from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.evaluation import write_triplets
-from mededit_monai.errors import InputError
 from mededit_monai.evaluation.edits import read_edit
 from mededit_monai.evaluation.evaluate import evaluate
 from mededit_monai.evaluation.realism import plane

@@ -17,7 +17,7 @@ import yaml
 from evaluation.toy import TABLE, Toy, make_toy
 
 from mededit_monai.benchmark.bench import BenchOptions, bench
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.evaluation.edits import StoredEdit, StoredEdits, pending_cases, read_edit, write_edit
 from mededit_monai.evaluation.evaluate import EvaluationOptions, evaluate
 from mededit_monai.evaluation.rows import Row

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from evaluation.toy import TABLE
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.evaluation.columns import COLUMNS, table_columns
 from mededit_monai.evaluation.rows import planned_rows
 from mededit_monai.evaluation.tables import chosen_tables, known_tables, read_table

@@ -6,7 +6,7 @@ import torch
 from ignite.engine import Engine
 
 from mededit_monai.handlers import ChangedRegion
-from mededit_monai.inferers import CohortPrepareBatch
+from mededit_monai.handlers.edit_batch import CohortPrepareBatch
 
 
 def test_the_region_is_where_the_edit_differs_from_the_prior():

@@ -17,11 +17,13 @@ from conftest import write_head
 from ignite.engine import Engine
 from monai.transforms import Compose
 
+from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.editing import collate_cases, editing_cases
-from mededit_monai.errors import InputError
 from mededit_monai.handlers import EditWriter, edit_writer
-from mededit_monai.inferers import EditPrepareBatch, case_seed
-from mededit_monai.transforms import AxialSlicesd, LoadCased
+from mededit_monai.handlers.edit_batch import EditPrepareBatch
+from mededit_monai.prepare.load import LoadCased
+from mededit_monai.sampling.noise import case_seed
+from mededit_monai.space.slices import AxialSlicesd
 
 OPTIONS = {"method": "mededit", "seed": 3}
 CHANGE = 0.0625  # exact in half, single and double precision, below the blend of large changes

@@ -11,7 +11,7 @@ from ignite.engine import Engine
 
 from mededit_monai.handlers import EditMetric, JudgeEdits
 from mededit_monai.metrics import TissueMetric
-from mededit_monai.transforms.intensity import to_unit_range
+from mededit_monai.space.intensity import to_unit_range
 
 SIZE = 16
 

@@ -13,7 +13,7 @@ from monai.bundle import ConfigParser
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.handlers import CaseTable, EditMetric
 from mededit_monai.metrics import Features, KIDMetric, LesionContrastMetric, PreservationMetric, VentricleTruthMetric
 
@@ -166,7 +166,7 @@ handlers:
 def test_handlers_in_a_bundles_yaml(tmp_path):
     path = tmp_path / "evaluate.yaml"
     path.write_text(
-        "imports: ['$from mededit_monai.transforms.intensity import to_unit_range']\n"
+        "imports: ['$from mededit_monai.space.intensity import to_unit_range']\n"
         + EVALUATE.replace("OUT", str(tmp_path))
     )
     parser = ConfigParser()

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.io.claims import ALL, RUNS, claim
 
 HOLD = """

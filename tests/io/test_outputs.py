@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.io.atomic import replacing, write_bytes, write_json
 from mededit_monai.io.finished import finished_folder, is_complete, remove_listed
 from mededit_monai.io.outputs import (

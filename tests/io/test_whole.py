@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.io.whole import is_whole, read_whole
 
 CONTENT = np.random.default_rng(0).integers(0, 4, 5000, dtype=np.uint8).tobytes()

@@ -15,7 +15,7 @@ import torch
 from judges.toy_cohort import case, write_cohort
 
 from mededit_monai.cli import main
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.judges import embedded
 from mededit_monai.judges.embedded import Judge, judge_network, load_judge, side_of
 from mededit_monai.judges.features import embedded_extractor

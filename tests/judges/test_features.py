@@ -9,7 +9,7 @@ import pytest
 import torch
 from monai.networks.nets import resnet50
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.judges import features
 from mededit_monai.judges.features import radimagenet_extractor, radimagenet_input, renamed
 

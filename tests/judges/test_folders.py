@@ -18,7 +18,7 @@ import torch
 from judges.toy_cohort import case, write_cohort
 
 from mededit_monai.cli import main
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.io.claims import claim
 from mededit_monai.io.outputs import written_files
 from mededit_monai.judges import nnunet

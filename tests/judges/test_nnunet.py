@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from judges.toy_cohort import write_cohort
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.judges import nnunet
 from mededit_monai.judges.nnunet import (
     DATASET,

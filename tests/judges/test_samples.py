@@ -12,7 +12,7 @@ import torch
 from judges.toy_cohort import write_cohort
 from monai.data import get_track_meta, set_track_meta
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.judges.samples import LoadSample, RandMirrorSample, augmentation, cohort_disease, cohort_samples
 from mededit_monai.judges.structures import unpack
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.judges import ventricles_meshnet
 from mededit_monai.judges.embedded import Judge, judge_network
 from mededit_monai.judges.ventricles_meshnet import lateral_classes, load_meshnet, segment_scan, segment_volume

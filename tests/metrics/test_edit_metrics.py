@@ -11,7 +11,7 @@ from ignite.engine import Engine
 from monai.handlers import IgniteMetricHandler, from_engine
 
 from mededit_monai import metrics as m
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.metrics.indirect import lesion_side
 from mededit_monai.metrics.realism import frechet_distance
 

@@ -9,7 +9,7 @@ from monai.metrics import FIDMetric
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.metrics import Features, fid, kid, load_features, realism_table, save_features, two_sample_auc
 from mededit_monai.metrics.realism import _fold_auc, frechet_distance, squared_mmd
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.networks import MaskConditionedUNet
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.networks import load_weights, read_weights, save_weights, weights_sha256
 
 

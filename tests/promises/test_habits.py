@@ -16,7 +16,7 @@ from conftest import write_head
 from promises.verbs import mededit, tree  # noqa: F401
 
 from mededit_monai import edit
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 
 QUICK = {"slice_index": 10, "progress": False}
 

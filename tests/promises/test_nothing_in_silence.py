@@ -14,7 +14,7 @@ import torch
 from conftest import write_head
 from promises.verbs import mededit  # noqa: F401
 
-from mededit_monai.paths import bundle_root
+from mededit_monai.core.paths import bundle_root
 
 
 @pytest.fixture()

@@ -15,8 +15,8 @@ from monai.bundle import ConfigWorkflow
 from promises.verbs import mededit  # noqa: F401
 
 from mededit_monai import cli
-from mededit_monai.errors import InputError
-from mededit_monai.paths import bundle_root
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import bundle_root
 
 CODE = "$open('pwned', 'w').write('x')"
 TEXTS = (CODE, "@bundle_root", "%nowhere.yaml#x", "a::b#0", "$T1.nii.gz")

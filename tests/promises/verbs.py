@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mededit_monai import cli
-from mededit_monai.program import exit_code
+from mededit_monai.core.program import exit_code
 
 
 @dataclass

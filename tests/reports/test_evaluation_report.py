@@ -15,14 +15,14 @@ import pytest
 from PIL import Image
 from reports.small_evaluation import CASES, METHODS, figure, row, table, write_evaluation
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
+from mededit_monai.io.provenance import DISCLAIMER
 from mededit_monai.reports import evaluation_figures
 from mededit_monai.reports.evaluation_figures import _true_change, ablation_panels, agreement_of, reach_mm
 from mededit_monai.reports.evaluation_folder import Case, EvaluationFolder, distance_columns, in_order
 from mededit_monai.reports.evaluation_report import MARK, write_report
 from mededit_monai.reports.evaluation_sheets import Shown, best_median_worst, resampling_strips
 from mededit_monai.reports.evaluation_tables import best_rows, number, p_value, table_view
-from mededit_monai.reports.provenance import DISCLAIMER
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from reports.small_evaluation import write_evaluation
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.reports import (
     cases_picture,
     curves,

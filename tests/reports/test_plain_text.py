@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mededit_monai.benchmark.write import save_plot
+from mededit_monai.io.nifti import save_synthetic
 from mededit_monai.judges.judge_files import judge_images
 from mededit_monai.reports.curves import draw_curves
 from mededit_monai.reports.evaluation_figures import _ablation, _distance, _scatter
@@ -21,7 +22,6 @@ from mededit_monai.reports.preview import edit_preview
 from mededit_monai.reports.scan_comparison import save_sheet as save_comparison
 from mededit_monai.reports.sheet import save_sheet
 from mededit_monai.reports.ventricle_agreement import _scatter as agreement_scatter
-from mededit_monai.transforms.nifti import save_synthetic
 
 #: Names of files that people have, and what matplotlib's formulas would make of them.
 NAMES = ["$x$y", "$\\frac$", "a_b^c", "_hidden", "<b>&amp;", "a|b", "$", "ü {x}"]

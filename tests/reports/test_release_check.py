@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import bundle_root
 from mededit_monai.evaluation.tables import read_table, tables_folder
-from mededit_monai.paths import bundle_root
 from mededit_monai.reports import release_check as check
 
 

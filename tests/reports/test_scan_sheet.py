@@ -10,7 +10,7 @@ import pytest
 from conftest import write_head
 from PIL import Image
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.reports.scan_sheet import edit_scans, save_sheet_of_previews
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from simulation.small_brains import SPACING, label_array, save, t1_array
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.simulation.anatomies import is_label_map, list_anatomies, load_anatomy
 from mededit_monai.simulation.prepared import sample, signed_depth
 from mededit_monai.simulation.tissues import TISSUES

@@ -15,7 +15,7 @@ import pytest
 from filelock import FileLock
 from simulation.small_brains import label_array, lesion_masks, save
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.simulation import embedded
 from mededit_monai.simulation.anatomies import load_anatomy
 from mededit_monai.simulation.anatomy_cache import cache_path, recall, store

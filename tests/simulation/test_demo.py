@@ -10,7 +10,7 @@ import pytest
 from conftest import Head
 
 from mededit_monai import demo
-from mededit_monai.datasets.case_names import owner_of
+from mededit_monai.io.case_names import owner_of
 from mededit_monai.io.finished import finished_folder
 
 

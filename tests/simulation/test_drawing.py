@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import write_head
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.simulation.drawing import draw_lesion
 
 

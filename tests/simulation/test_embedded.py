@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mededit_monai.datasets.datalist import read_datalist
-from mededit_monai.paths import default_cache
+from mededit_monai.core.paths import default_cache
+from mededit_monai.io.datalist import read_datalist
 from mededit_monai.simulation import simulate
 from mededit_monai.simulation.embedded import write_embedded_cohort
 from mededit_monai.simulation.plan import case_rng

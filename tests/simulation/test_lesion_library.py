@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from simulation.small_brains import lesion_masks
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.simulation.lesion_library import HEIGHTS, open_library
 
 

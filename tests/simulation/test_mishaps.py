@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from simulation.verbs import FOLDERS, VERBS, content, place_of, refused, run, write_inputs
 
+from mededit_monai.core.program import exit_code
 from mededit_monai.io.claims import claim
-from mededit_monai.program import exit_code
 from mededit_monai.simulation.drawing import draw_lesion
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from mededit_monai.errors import InputError, find_input_error
+from mededit_monai.core.errors import InputError, find_input_error
 from mededit_monai.io.atomic import replacing
 from mededit_monai.simulation.pool import results, worker_count
 

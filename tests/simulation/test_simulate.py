@@ -14,8 +14,8 @@ from simulation.small_brains import label_maps, lesion_masks
 from typer.testing import CliRunner
 
 from mededit_monai.cli import app
-from mededit_monai.datasets.datalist import read_datalist
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
+from mededit_monai.io.datalist import read_datalist
 from mededit_monai.simulation import simulate
 from mededit_monai.simulation.plan import SPLITS, Recipe, plan_cases, split_names
 from mededit_monai.simulation.simulate import simulate_cohort
@@ -183,9 +183,9 @@ def test_command(folders, tmp_path):
 
 
 def test_kept_header_gives_the_same_bytes(tmp_path):
+    from mededit_monai.io.nifti import save_synthetic
     from mededit_monai.simulation.files import KEYS, model_affine, write_case
     from mededit_monai.simulation.plan import Case
-    from mededit_monai.transforms.nifti import save_synthetic
 
     rng = np.random.default_rng(0)
     plane = rng.random((128, 128), dtype=np.float32)

@@ -12,10 +12,10 @@ from conftest import write_head
 from datasets.downloads import atlas_tree
 from simulation.small_brains import label_maps, lesion_masks
 
+from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.pairing import pair_cases
 from mededit_monai.datasets.prepare_dataset import prepare_dataset
 from mededit_monai.datasets.recipe import DatasetRecipe
-from mededit_monai.errors import InputError
 from mededit_monai.simulation.drawing import draw_lesion
 from mededit_monai.simulation.plan import Recipe
 from mededit_monai.simulation.simulate import simulate_cohort

@@ -12,7 +12,7 @@ import pytest
 import torch
 from training.small_cases import TOY, small_cases
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.io.claims import claim
 from mededit_monai.io.outputs import written_files
 from mededit_monai.networks import MaskConditionedUNet, save_weights

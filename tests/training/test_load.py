@@ -17,7 +17,7 @@ from monai.data import get_track_meta, set_track_meta
 from monai.transforms import LoadImaged
 from training.small_cases import TOY, small_cases
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.training import LoadWholed
 from mededit_monai.workflows import train
 

@@ -9,8 +9,8 @@ import logging
 import pytest
 import torch
 
-from mededit_monai.errors import InputError
-from mededit_monai.families import FAMILIES
+from mededit_monai.core.errors import InputError
+from mededit_monai.methods.families import FAMILIES
 from mededit_monai.networks import MaskConditionedUNet, save_weights
 from mededit_monai.training import prepared_network, warm_start
 

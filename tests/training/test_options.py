@@ -9,7 +9,7 @@ import math
 import pytest
 from training.small_cases import TOY, small_cases
 
-from mededit_monai.errors import InputError
+from mededit_monai.core.errors import InputError
 from mededit_monai.workflows import train
 
 MAD = [

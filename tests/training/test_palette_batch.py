@@ -8,8 +8,8 @@ import pytest
 import torch
 from gaussian import ALPHA_BAR, scheduler
 
-from mededit_monai.errors import InputError
-from mededit_monai.inferers import CaseNoise
+from mededit_monai.core.errors import InputError
+from mededit_monai.sampling.noise import CaseNoise
 from mededit_monai.training import (
     DenoisingLoss,
     OriginalPalettePrepareBatch,

@@ -12,10 +12,10 @@ import torch
 from gaussian import ALPHA_BAR, scheduler
 from monai.inferers import DiffusionInferer
 
-from mededit_monai.errors import InputError
-from mededit_monai.inferers import PriorConditionedInferer
+from mededit_monai.core.errors import InputError
+from mededit_monai.methods.change import CHANGE_SCALE, changed_region, gated_change
+from mededit_monai.methods.prior_conditioned import PriorConditionedInferer
 from mededit_monai.training import ChangeLoss, PriorPrepareBatch, build_loss, build_prepare_batch
-from mededit_monai.transforms.change import CHANGE_SCALE, changed_region, gated_change
 
 
 def plane(*rows: list[float]) -> torch.Tensor:

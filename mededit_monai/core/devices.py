@@ -1,0 +1,45 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a device is there, asked before anything is built for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from mededit_monai.core.errors import InputError
+
+
+def require_device(device: Any) -> None:
+    """
+    Refuse a device that torch does not know or this machine does not have.
+
+    Args:
+        device: a ``torch.device``, its name, or None for whatever there is.
+
+    Raises:
+        InputError: names the device and those that there are.
+    """
+    if device is None:
+        return
+    here = ["cpu", *(f"cuda:{k}" for k in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        here.append("mps")
+    wanted = f"wanted one of this machine's: {', '.join(here)}"
+    try:
+        found = torch.device(device)
+        torch.zeros(1, device=found).cpu()
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError, ImportError) as error:
+        why = (
+            "this machine or this build of torch has no such device" if _known(device) else "torch knows no such device"
+        )
+        raise InputError(f"--device: got '{device}', but {why}; {wanted}.") from error
+
+
+def _known(device: Any) -> bool:
+    try:
+        torch.device(device)
+    except (RuntimeError, TypeError):
+        return False
+    return True

@@ -1,0 +1,61 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where bundles and caches are; light, so that a verb that only looks need not import MONAI."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from mededit_monai.core.errors import InputError, reporting_bad_input
+from mededit_monai.diseases import DISEASES
+
+
+def bundle_root(bundle: str | Path) -> Path:
+    """
+    Folder of a bundle by name (``stroke``) or path, from a clone and from an installed wheel alike.
+
+    Raises:
+        InputError: if there is none; names the known ones.
+    """
+    package = Path(__file__).parents[1]
+    homes = [package / "bundles", package.parent / "bundles"]
+    for candidate in [*(home / str(bundle) for home in homes), user_path(bundle)]:
+        if (candidate / "configs" / "inference.yaml").is_file():
+            return candidate
+    names = sorted({p.parent.parent.name for home in homes for p in home.glob("*/configs/inference.yaml")})
+    raise InputError(f"--bundle: '{bundle}' is neither a known bundle ({', '.join(names)}) nor a bundle's folder.")
+
+
+def bundle_disease(root: str | Path) -> str:
+    """
+    The disease that a bundle is about, as its ``metadata.json`` says: ``stroke`` or ``tumor``.
+
+    Args:
+        root: the bundle's folder.
+
+    Raises:
+        InputError: no bundle there, or metadata without ``disease``.
+    """
+    place = Path(root) / "configs" / "metadata.json"
+    with reporting_bad_input():
+        if not place.is_file():
+            raise InputError(f"{place}: not found; give the bundle's folder with --bundle_root.")
+        disease = json.loads(place.read_bytes()).get("disease")
+        if disease not in DISEASES:
+            raise InputError(f"{place}: 'disease' is {disease!r}, wanted one of {', '.join(DISEASES)}.")
+    return str(disease)
+
+
+def user_path(given: str | Path) -> Path:
+    """A path as a person gave it, ``~`` expanded; links are left as they are."""
+    return Path(os.path.expanduser(given))
+
+
+def default_cache() -> Path:
+    """Where simulated cohorts and prepared anatomies are kept: ``$MEDEDIT_CACHE``, else the user's cache folder."""
+    base = os.environ.get("MEDEDIT_CACHE")
+    if base:
+        return user_path(base)
+    return user_path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mededit_monai"

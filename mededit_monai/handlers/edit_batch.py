@@ -1,0 +1,99 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a batch of cases to the arguments of an editing inferer, for MONAI's ``SupervisedEvaluator``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from monai.engines.utils import PrepareBatch
+
+from mededit_monai.methods.conditions import condition_channels
+from mededit_monai.sampling.noise import case_seed
+from mededit_monai.space.intensity import to_model_range, to_unit_range
+
+
+class EditPrepareBatch(PrepareBatch):
+    """
+    Args:
+        seed: the run's seed; each case's own follows from it and the case's name.
+        samples: counterfactuals a case. The batch is repeated sample by sample within each case:
+            case 0 sample 0 slices, case 0 sample 1 slices, …, case 1 sample 0 slices, …
+    """
+
+    def __init__(self, seed: int = 0, samples: int = 1) -> None:
+        self.seed, self.samples = seed, samples
+
+    def __call__(
+        self,
+        batchdata: Mapping[str, Any],
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, None, tuple, dict]:
+        """
+        Args:
+            batchdata: of :func:`~mededit_monai.datasets.editing.collate_cases`.
+
+        Returns:
+            priors in [-1, 1], None, (), and ``brain``, ``pathology``, ``region``, ``seeds`` for the inferer. All
+            slices of a sample share a seed, hence their noise: neighbours agree.
+        """
+        rows, seeds, first = [], [], 0
+        for case in batchdata["cases"]:
+            count = len(case["slices"])
+            for sample in range(self.samples):
+                rows += range(first, first + count)
+                seeds += [case_seed(self.seed, case.get("noise_name", case["case_id"]), sample)] * count
+            first += count
+        tensors = {
+            key: batchdata[name][rows].to(device=device, non_blocking=non_blocking)
+            for key, name in (("image", "image"), ("brain", "brain"), ("pathology", "condition"), ("region", "region"))
+        }
+        image = to_model_range(tensors.pop("image"))
+        return image, None, (), {**tensors, "seeds": seeds}
+
+
+class CohortPrepareBatch(PrepareBatch):
+    """
+    For evaluation: the lesion-free scans of a cohort in model space, to be edited with the lesions of their own cases.
+
+    Args:
+        inferer: whose edit region the measures need.
+        condition: ``mask``, ``box`` or ``regions``.
+        seed: the run's seed; each case's own follows from it and the case's name.
+    """
+
+    def __init__(self, inferer: Any, condition: str = "mask", seed: int = 0) -> None:
+        self.inferer, self.condition, self.seed = inferer, condition, seed
+
+    def __call__(
+        self,
+        batchdata: dict[str, Any],
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, None, tuple, dict]:
+        """
+        Args:
+            batchdata: ``prior`` Nx1xHxW[xD] in [0, 1], ``brain`` and ``pathology`` (``regions``) of the same shape,
+                ``case_id``; gets ``region``, what the edit may change, and the prior as the inferer sees it.
+
+        Returns:
+            priors in [-1, 1], None, (), and ``brain``, ``pathology``, ``region``, ``seeds`` for the inferer.
+        """
+        at = {key: value.to(device, non_blocking=non_blocking) for key, value in batchdata.items() if _is_tensor(value)}
+        masks = at["regions" if self.condition == "regions" else "pathology"]
+        channels = torch.stack([condition_channels(mask, self.condition) for mask in masks])
+        batchdata["region"] = region = self.inferer.region(at["brain"], channels)
+        prior = to_model_range(at["prior"])
+        batchdata["prior"] = to_unit_range(prior)  # as the inferer sees it: what is not edited differs by exactly 0
+        seeds = [case_seed(self.seed, str(case)) for case in batchdata["case_id"]]
+        facts = {"brain": at["brain"], "pathology": channels, "region": region, "seeds": seeds}
+        return prior, None, (), facts
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.ndim > 2

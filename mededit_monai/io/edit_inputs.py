@@ -1,0 +1,69 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""What Python callers give for files: paths, or images of nibabel, which become files for the time of the run."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+
+from mededit_monai.core.errors import InputError
+from mededit_monai.io.case_names import name_of
+from mededit_monai.io.datalist import FILE_KEYS
+
+_SINGLE = ("scan", "pathology", "brain", "region")
+
+
+@contextmanager
+def edit_inputs(options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """
+    The options of an edit, with files where images were given.
+
+    An image that was loaded from a file and not changed is that file; any other is saved, in its own data type, to a
+    folder that goes at the end.
+
+    Raises:
+        InputError: an array, which does not say where its voxels lie, or anything else that is no image and no path.
+    """
+    with tempfile.TemporaryDirectory(prefix="mededit_") as folder:
+        given = dict(options)
+        for name in _SINGLE:
+            if name in given:
+                given[name] = _file(f"--{name}", given[name], Path(folder, name))
+        if isinstance(given.get("datalist"), Sequence) and not isinstance(given["datalist"], (str, bytes)):
+            given["datalist"] = [
+                _case_files(case, Path(folder, str(number))) for number, case in enumerate(given["datalist"])
+            ]
+        yield given
+
+
+def _case_files(case: Any, folder: Path) -> Any:
+    if not isinstance(case, Mapping):
+        return case  # refused with its number, where lists are read
+    return {k: _file(f"datalist: '{k}'", v, folder / k) if k in FILE_KEYS else v for k, v in case.items()}
+
+
+def _file(name: str, value: Any, folder: Path) -> Any:
+    """A path, or None, as it is; an image as the path of its file."""
+    if value is None or isinstance(value, (str, os.PathLike)):
+        return value
+    if not isinstance(value, nib.Nifti1Image):
+        kind = type(value).__name__
+        raise InputError(
+            f"{name}: got {kind if len(repr(value)) > 40 else repr(value)}, wanted the path of a NIfTI file or an "
+            f"image "
+            f"of nibabel; an array needs its affine: nibabel.Nifti1Image(array, affine)."
+        )
+    known = value.get_filename()
+    if known and nib.is_proxy(value.dataobj) and Path(known).is_file() and nib.load(known).header == value.header:
+        return os.path.abspath(known)
+    folder.mkdir(parents=True)
+    place = folder / f"{name_of(known) if known else name.strip('-').split()[-1].strip(chr(39))}.nii.gz"
+    nib.save(value, place)
+    return str(place)

@@ -1,0 +1,104 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a case's file names to checked volumes in RAS order."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.transforms import Transform
+
+from mededit_monai.core.errors import InputError
+from mededit_monai.datasets.brats_labels import ambiguous_label_4, refuse_other_labels
+from mededit_monai.io.nifti import (
+    BINARY,
+    TUMOR_LABELS,
+    Volume,
+    binary_mask,
+    label_mask,
+    read_volume,
+    require_same_grid,
+    whole_values,
+)
+from mededit_monai.prepare.brain import brain_from_background
+from mededit_monai.prepare.plausible import brain_warnings, intensity_warnings, lesion_warnings
+
+
+class LoadCased(Transform):
+    """
+    Read a case to edit and check everything about it before anything is computed.
+
+    Input keys: ``scan``, ``pathology`` and perhaps ``brain``, ``region_file``: paths. Output: ``scan`` becomes a
+    :class:`~mededit_monai.io.nifti.Volume`, ``pathology``, ``brain`` and ``region_file`` bool arrays on its
+    grid (XxYxZ, RAS); ``brain_source`` says where the brain mask came from and ``warnings`` collects sentences.
+
+    Args:
+        labels: whether the pathology may be a tumour's label map (1 core, 2 edema, 3 or 4 enhancing).
+        condition: ``regions`` wants such a map, and adds it as ``regions``, uint8.
+
+    Raises:
+        InputError: for anything that cannot be edited; see ``read_volume``, ``binary_mask``, ``brain_from_background``.
+    """
+
+    def __init__(self, labels: bool = False, condition: str = "mask") -> None:
+        if condition == "regions" and not labels:
+            raise InputError(
+                "--condition: 'regions' is for tumours, wanted mask or box with this bundle; use --bundle tumor."
+            )
+        self.labels, self.condition = labels, condition
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        case = dict(data)
+        warnings: list[str] = list(case.get("warnings", []))
+        scan = read_volume(case["scan"])
+        if float(scan.data.max()) <= 0:
+            raise InputError(f"{scan.path}: has no positive voxel (maximum {scan.data.max():g}); give a T1 scan.")
+        warnings += scan.warnings
+        masks = {key: self._mask(scan, case, key, warnings) for key in ("brain", "pathology", "region_file")}
+        if masks["brain"] is not None:
+            brain, source, brain_path = masks["brain"], "file", Path(case["brain"])
+        else:
+            brain, source, brain_path = brain_from_background(scan), "background", None
+        warnings += brain_warnings(brain_path, brain, scan)
+        warnings += intensity_warnings(scan, brain)
+        pathology = masks["pathology"]
+        if self.condition == "regions":
+            case["regions"] = np.where(brain, self._regions(case["pathology"]), 0).astype(np.uint8)
+        warnings += lesion_warnings(Path(case["pathology"]), pathology, brain, scan)
+        if masks["region_file"] is not None:
+            case["region_file"] = masks["region_file"] & brain
+        return case | {
+            "scan": scan,
+            "brain": brain,
+            "brain_source": source,
+            "pathology": pathology & brain,
+            "warnings": warnings,
+        }
+
+    def _mask(self, scan: Volume, case: Mapping[Hashable, Any], key: str, warnings: list[str]) -> np.ndarray | None:
+        """A mask of the case on the scan's grid, None where it has none; what is odd about it goes to ``warnings``."""
+        if not case.get(key):
+            return None
+        volume = read_volume(case[key])
+        warnings += volume.warnings
+        apart = require_same_grid(volume, scan)
+        warnings += [apart] if apart else []
+        labels = self.labels and key == "pathology"
+        if labels:
+            values = np.unique(whole_values(volume)).tolist()
+            refuse_other_labels(volume.path, values, self.condition == "regions")
+            doubt = ambiguous_label_4(values, volume.path)
+            warnings += [doubt] if doubt else []
+        return binary_mask(volume, (*BINARY, *TUMOR_LABELS) if labels else BINARY)
+
+    def _regions(self, path: str) -> np.ndarray:
+        volume = read_volume(path)
+        if set(np.unique(whole_values(volume)).tolist()) in ({0, 1}, {0, 255}):
+            raise InputError(
+                f"{path}: holds one label only, but --condition regions wants 1 (necrotic core), 2 (edema) and 3 or 4 "
+                f"(enhancing rim); use --condition mask."
+            )
+        return label_mask(volume)

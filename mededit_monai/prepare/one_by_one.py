@@ -1,0 +1,54 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""One case's fault is that case's: refused at once, or noted so that the others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+from monai.transforms import Transform
+
+from mededit_monai.core.errors import InputError, find_input_error
+
+
+class OneByOne(Transform):
+    """
+    Apply transforms to a case, and decide what becomes of it if it cannot be used.
+
+    Args:
+        transform: of a case.
+        strict: whether a case with ``warnings`` is refused.
+        keep_going: whether a case that is refused comes back as ``{"case_id": …, "failed": sentence}`` instead of
+            ending the run.
+
+    Raises:
+        InputError: for a case that is refused; one that brings ``failed`` along is refused with that sentence.
+    """
+
+    def __init__(self, transform: Callable[[Any], Any], strict: bool = False, keep_going: bool = False) -> None:
+        self.transform, self.strict, self.keep_going = transform, strict, keep_going
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Any:
+        try:
+            if data.get("failed"):
+                raise InputError(data["failed"])
+            case = self.transform(data)
+            refuse_warnings(case.get("warnings", ()), self.strict)
+            return case
+        except Exception as error:
+            bad_input = find_input_error(error)
+            if bad_input is None or not self.keep_going:
+                raise
+            return {"case_id": data["case_id"], "failed": " ".join(str(bad_input).split())}
+
+
+def refuse_warnings(warnings: Any, strict: bool) -> None:
+    """
+    Raises:
+        InputError: the first warning, if there is one and they are not to pass.
+    """
+    if strict and warnings:
+        raise InputError(
+            f"{' '.join(warnings)} Refused, since --strict was given; leave it out to go on with a warning."
+        )

@@ -1,0 +1,136 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether masks and intensities are what they are said to be: the impossible is refused, the unlikely warned of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from mededit_monai.core.errors import InputError
+from mededit_monai.io.nifti import Volume
+from mededit_monai.prepare.brain import LARGEST_BRAIN_ML
+
+#: Volumes of less than this along z are slabs or slices: what holds for a whole brain does not hold for them.
+WHOLE_BRAIN_MM = 60.0
+
+#: A brain mask of a whole head below this many ml is hardly one: a newborn's brain has about 350.
+SMALLEST_BRAIN_ML = 250.0
+
+#: Share of the brain that a lesion may cover: refused above the second, warned of above the first. The largest of 1449
+#: real strokes that is no outlier covers about a third.
+LESION_SHARE = (0.4, 0.7)
+
+#: A lesion of which more than this lies outside the brain belongs to another scan, or lies on another grid.
+OUTSIDE_SHARE = 0.8
+
+#: More separate pieces than this are noise above a threshold.
+MOST_PIECES = 1000
+
+#: Share of negative voxels in the brain: above the first warned of (resampling leaves some), above the second refused.
+NEGATIVE_SHARE = (0.02, 0.1)
+
+#: The darkest hundredth of a T1-weighted brain is fluid, at up to a fifth of the 98th percentile; above this share of
+#: it the scale does not begin at 0.
+DARKEST_SHARE = 0.4
+
+
+def brain_warnings(path: Path | None, brain: np.ndarray, scan: Volume) -> list[str]:
+    """
+    Check a brain mask's volume.
+
+    Args:
+        path: of the mask; None: it was found from the scan's background.
+        brain: bool, XxYxZ RAS.
+
+    Raises:
+        InputError: far too large for a brain.
+    """
+    millilitres = float(brain.sum()) * float(np.prod(scan.spacing)) / 1000
+    name = scan.path if path is None else path
+    if millilitres > LARGEST_BRAIN_ML:
+        raise InputError(
+            f"{name}: is far too large for a brain mask ({millilitres:.0f} ml, a brain has at most "
+            f"{LARGEST_BRAIN_ML:.0f}); give the mask of the brain alone, and see that it is not inverted."
+        )
+    if _is_whole(scan) and millilitres < SMALLEST_BRAIN_ML:
+        what = "the brain found in the scan" if path is None else "the brain mask"
+        return [f"{name.name}: {what} has {millilitres:.0f} ml only; check that it is one, and that lengths are in mm."]
+    return []
+
+
+def lesion_warnings(path: Path, lesion: np.ndarray, brain: np.ndarray, scan: Volume) -> list[str]:
+    """
+    Check a lesion mask against the brain.
+
+    Args:
+        path: of the mask.
+        lesion: bool, XxYxZ RAS, not empty, as read.
+
+    Raises:
+        InputError: outside the brain, or most of the brain.
+    """
+    total, inside = int(lesion.sum()), int((lesion & brain).sum())
+    if inside == 0:
+        raise InputError(
+            f"{path}: lies outside the brain (0 of {total} voxels inside the brain mask); check that both masks belong "
+            f"to {scan.path}."
+        )
+    share = inside / int(brain.sum())
+    warn, refuse = LESION_SHARE if _is_whole(scan) else (0.9, 0.9)
+    if share > refuse:
+        raise InputError(
+            f"{path}: covers {share:.0%} of the brain, far too much for a lesion; see that the mask is not inverted, "
+            f"and that it is not the brain mask."
+        )
+    outside = 1 - inside / total
+    if outside > OUTSIDE_SHARE:
+        raise InputError(
+            f"{path}: lies mostly outside the brain ({outside:.1%} of {total} voxels); check that both masks belong to "
+            f"{scan.path}."
+        )
+    warnings = [f"the lesion covers {share:.0%} of the brain; check the mask."] if share > warn else []
+    if outside > 0:
+        warnings.append(f"{outside:.1%} of the pathology mask lies outside the brain and was cut off.")
+    pieces = int(ndimage.label(lesion)[1])
+    if pieces > MOST_PIECES:
+        warnings.append(
+            f"the pathology mask has {pieces} separate pieces; check that it is not noise above a threshold."
+        )
+    return warnings
+
+
+def intensity_warnings(scan: Volume, brain: np.ndarray) -> list[str]:
+    """
+    Check that a scan's intensities begin at 0, where air and fluid are: a lesion's darkness is measured from there.
+
+    Raises:
+        InputError: much of the brain is negative, as in a z-scored scan.
+    """
+    values = scan.data[brain]
+    negative = float((values < 0).mean())
+    warn, refuse = NEGATIVE_SHARE
+    if negative > refuse:
+        raise InputError(
+            f"{scan.path}: is negative in {negative:.0%} of the brain (lowest {values.min():g}), as a z-scored or "
+            f"shifted scan is; wanted intensities from 0 on, so give the scan as it was before, or add a constant so "
+            f"that air "
+            f"is 0."
+        )
+    if negative > warn:
+        return [f"{scan.path.name}: is negative in {negative:.1%} of the brain; these voxels count as 0."]
+    darkest, bright = np.percentile(values, [1, 98])
+    if _is_whole(scan) and bright > 0 and darkest > DARKEST_SHARE * bright:
+        return [
+            f"{scan.path.name}: its darkest brain voxels have {darkest / bright:.0%} of the brightest's intensity, so "
+            f"the scale does not seem to begin at 0 (shifted?) or the contrast not to be T1's; a lesion may come out "
+            f"too "
+            f"bright."
+        ]
+    return []
+
+
+def _is_whole(scan: Volume) -> bool:
+    return scan.data.shape[2] * scan.spacing[2] >= WHOLE_BRAIN_MM

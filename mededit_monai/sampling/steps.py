@@ -1,0 +1,80 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The formulas of one move between two noise levels, t (noisier) and s (cleaner), for any stride.
+
+With a = ᾱ_t/ᾱ_s in place of α_t and 1 - a in place of β_t every formula of DDPM holds between levels that are not
+neighbours. MONAI's ``DDPMScheduler.step`` uses ``timestep - 1`` instead of s and is wrong when strided.
+"""
+
+from __future__ import annotations
+
+from math import log, sqrt
+
+import torch
+
+from mededit_monai.sampling.levels import NoiseLevels
+
+
+def clean_estimate(output: torch.Tensor, x_t: torch.Tensor, alpha_bar: float, prediction_type: str) -> torch.Tensor:
+    """
+    x̂0 from a network's output.
+
+    ``epsilon``: (x_t - √(1-ᾱ) ε)/√ᾱ (Ho et al. 2020, eq. 15). ``sample``: the output.
+    ``v_prediction``: √ᾱ x_t - √(1-ᾱ) v (Salimans & Ho 2022, appendix D).
+    """
+    if prediction_type == "epsilon":
+        return (x_t - sqrt(1 - alpha_bar) * output) / sqrt(alpha_bar)
+    if prediction_type == "sample":
+        return output
+    if prediction_type == "v_prediction":
+        return sqrt(alpha_bar) * x_t - sqrt(1 - alpha_bar) * output
+    raise ValueError(f"prediction_type {prediction_type!r} is none of 'epsilon', 'sample', 'v_prediction'.")
+
+
+def forward_noise(x_s: torch.Tensor, ratio: float, noise: torch.Tensor) -> torch.Tensor:
+    """q(x_t | x_s) = √a x_s + √(1-a) z; with s clean this is q(x_t | x0), with s the level below it undoes a step."""
+    return sqrt(ratio) * x_s + sqrt(1 - ratio) * noise
+
+
+def step_coefficients(levels: NoiseLevels, t: int, s: int, eta: float) -> tuple[float, float, float]:
+    """
+    (A, B, σ) of x_s = A x̂0 + B x_t + σ z for DDIM with noise share η (Song et al. 2021, eq. 12 and 16).
+
+    σ² = η² (1-ᾱ_s)/(1-ᾱ_t) (1-a), B = √((1-ᾱ_s-σ²)/(1-ᾱ_t)), A = √ᾱ_s - B √ᾱ_t, where ε is the one that belongs to
+    the (clipped) x̂0. At η = 1 this is the DDPM posterior: A = √ᾱ_s (1-a)/(1-ᾱ_t), B = √a (1-ᾱ_s)/(1-ᾱ_t).
+    """
+    bar_t, bar_s = levels.alpha_bar(t), levels.alpha_bar(s)
+    variance = eta**2 * (1 - bar_s) / (1 - bar_t) * (1 - levels.ratio(t, s))
+    b = sqrt(max(0.0, 1 - bar_s - variance) / (1 - bar_t))
+    return sqrt(bar_s) - b * sqrt(bar_t), b, sqrt(variance)
+
+
+class SecondOrder:
+    """
+    DPM-Solver++(2M) (Lu et al. 2022, algorithm 2): x_s = (σ_s/σ_t) x_t + √ᾱ_s (1 - e^-h) D with
+    D = x̂0 + h/(2 h') (x̂0 - x̂0'), h = λ_s - λ_t, primes for the step before; the last step is first order.
+    """
+
+    def __init__(self, levels: NoiseLevels) -> None:
+        self.levels = levels
+        self._last: tuple[float, torch.Tensor] | None = None
+
+    def forget(self) -> None:
+        """Drop the previous estimate; needed after a move up, when it no longer lies on the path."""
+        self._last = None
+
+    def step(self, x_t: torch.Tensor, x0: torch.Tensor, t: int, s: int) -> torch.Tensor:
+        """One move down from level t to level s."""
+        if s < 0:
+            return x0
+        bar_t, bar_s = self.levels.alpha_bar(t), self.levels.alpha_bar(s)
+        lambda_t, lambda_s = (0.5 * log(bar / (1 - bar)) for bar in (bar_t, bar_s))
+        h, target = lambda_s - lambda_t, x0
+        if self._last is not None:
+            lambda_last, x0_last = self._last
+            target = x0 + h / (2 * (lambda_t - lambda_last)) * (x0 - x0_last)
+        self._last = (lambda_t, x0)
+        shrink = sqrt((1 - bar_s) / (1 - bar_t))
+        # √ᾱ_s (1 - e^-h), written without the difference of nearly equal numbers that small h would bring
+        return shrink * x_t + (sqrt(bar_s) - shrink * sqrt(bar_t)) * target

@@ -1,0 +1,102 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The same random appearance for both scans of a pair, so that they stay equal where the lesion changed nothing.
+
+MONAI's dictionary transforms share a draw between keys, but contrast curves also take the range of the image at hand,
+and Rician noise is drawn anew for every key. As channels of one image both scans share range and draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import GaussianSmooth, MapTransform, Randomizable, RandomizableTransform, Transform
+
+from mededit_monai.diseases import DISEASES
+from mededit_monai.space.intensity import intensity_ceiling, to_unit
+
+
+class Jointlyd(MapTransform, Randomizable):
+    """
+    Apply an array transform to several images at once, as channels of one.
+
+    Args:
+        keys: images 1xHxW[xD] of one shape.
+        transform: for a channel-first image, perhaps a random ``Compose``.
+    """
+
+    def __init__(self, keys: KeysCollection, transform: Callable) -> None:
+        MapTransform.__init__(self, keys)
+        self.transform = transform
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> Jointlyd:
+        """Seed the transform inside."""
+        super().set_random_state(seed, state)
+        if isinstance(self.transform, Randomizable):
+            self.transform.set_random_state(seed, state)
+        return self
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        case = dict(data)
+        changed = self.transform(torch.cat([torch.as_tensor(case[key]) for key in self.keys]))
+        return case | {key: changed[k : k + 1] for k, key in enumerate(self.keys)}
+
+
+class RandSharedRicianNoise(RandomizableTransform):
+    """
+    Rician noise (Gudbjartsson & Patz 1995), one field for all channels: √((x + n1)² + n2²).
+
+    Args:
+        prob: share of the calls that add noise.
+        sigma: range of the noise's s.d., drawn evenly.
+        smooth: largest s.d. in pixels of the Gaussian that colours the noise, as reconstructions do; the s.d. is kept.
+    """
+
+    def __init__(self, prob: float = 0.1, sigma: tuple[float, float] = (0.0, 0.05), smooth: float = 0.8) -> None:
+        super().__init__(prob=prob)
+        self.sigma, self.smooth = sigma, smooth
+
+    def __call__(self, img: torch.Tensor) -> torch.Tensor:
+        """
+        Args:
+            img: CxHxW[xD], at least 0.
+        """
+        self.randomize(None)
+        if not self._do_transform:
+            return img
+        sigma, smooth = self.R.uniform(*self.sigma), self.R.uniform(0, self.smooth)
+        noise = torch.from_numpy(self.R.standard_normal((2, *img.shape[1:])).astype(np.float32)).to(img.device)
+        if smooth > 0.25:
+            noise = torch.as_tensor(GaussianSmooth(smooth)(noise))
+        noise = noise * (sigma / noise.std())
+        return torch.hypot(img + noise[0], noise[1].expand_as(img))
+
+
+class PairCeilingd(Transform):
+    """
+    Skull-strip both scans of a pair and divide them by the prior's percentile, as a scan to edit will be.
+
+    Args:
+        disease: whose percentile of the skull-stripped prior, background included, becomes 1.
+    """
+
+    def __init__(self, disease: str) -> None:
+        self.percentile = DISEASES[disease].percentile
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """
+        Args:
+            data: a case with ``image``, ``prior``, 1xHxW[xD], at least 0, and their masks ``brain``, ``prior_brain``.
+        """
+        case = dict(data)
+        prior_brain = case.get("prior_brain", case["brain"]) > 0
+        prior = np.asarray(case["prior"] * prior_brain)
+        ceiling = intensity_ceiling(prior, self.percentile)
+        image = np.asarray(case["image"] * (case["brain"] > 0))
+        case["prior"], case["image"] = (torch.from_numpy(to_unit(scan, ceiling)) for scan in (prior, image))
+        return case
