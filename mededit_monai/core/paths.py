@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
-from mededit_monai.core.errors import InputError, reporting_bad_input
-from mededit_monai.diseases import DISEASES
+from mededit_monai.core.errors import InputError
 
 
 def bundle_root(bundle: str | Path) -> Path:
@@ -26,26 +24,6 @@ def bundle_root(bundle: str | Path) -> Path:
             return candidate
     names = sorted({p.parent.parent.name for home in homes for p in home.glob("*/configs/inference.yaml")})
     raise InputError(f"--bundle: '{bundle}' is neither a known bundle ({', '.join(names)}) nor a bundle's folder.")
-
-
-def bundle_disease(root: str | Path) -> str:
-    """
-    The disease that a bundle is about, as its ``metadata.json`` says: ``stroke`` or ``tumor``.
-
-    Args:
-        root: the bundle's folder.
-
-    Raises:
-        InputError: no bundle there, or metadata without ``disease``.
-    """
-    place = Path(root) / "configs" / "metadata.json"
-    with reporting_bad_input():
-        if not place.is_file():
-            raise InputError(f"{place}: not found; give the bundle's folder with --bundle_root.")
-        disease = json.loads(place.read_bytes()).get("disease")
-        if disease not in DISEASES:
-            raise InputError(f"{place}: 'disease' is {disease!r}, wanted one of {', '.join(DISEASES)}.")
-    return str(disease)
 
 
 def user_path(given: str | Path) -> Path:

@@ -22,7 +22,7 @@ from monai.networks.nets import BasicUNet
 from mededit_monai.core.errors import InputError, require_choice
 from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import DISEASES
-from mededit_monai.judges.structures import STRUCTURES, as_masks, without_tissue
+from mededit_monai.judges.structures import as_masks, structures, without_tissue
 from mededit_monai.networks.weights import load_weights, weights_sha256
 
 #: Where the shipped weights are.
@@ -70,9 +70,9 @@ def side_of(images: torch.Tensor) -> torch.Tensor:
     return (position - middle) * inside
 
 
-def judge_network(disease: str, structures: Sequence[str] | None = None) -> JudgeNetwork:
+def judge_network(disease: str, names: Sequence[str] | None = None) -> JudgeNetwork:
     """The network of a disease's judge, one logit a structure (None: all of them), in random weights."""
-    return JudgeNetwork(len(STRUCTURES[disease] if structures is None else structures))
+    return JudgeNetwork(len(structures(disease) if names is None else names))
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Judge:
     A network with what is known about it.
 
     Args:
-        disease: stroke or tumor.
+        disease: its name.
         network: from :func:`judge_network`.
         name: with the start of the weights' SHA-256, so that results of two trainings cannot be mixed up.
         ceiling: structure → held-out Dice with its interval: ``{"value": …, "low": …, "high": …, "n_groups": …,
@@ -104,8 +104,7 @@ class Judge:
 
         Returns:
             ``pathology`` (bool NxHxW), ``ventricles`` (uint8, 1 left, 2 right), ``tissue`` (uint8, 1 fluid, 2 gray, 3
-            white matter; not from a judge that never learned it), and for tumours ``regions`` (uint8, 1 core, 2 edema,
-            3 enhancing).
+            white matter; not from a judge that never learned it), and ``regions`` (uint8) if the disease has labels.
 
         Raises:
             InputError: another shape or range of values.
@@ -114,7 +113,7 @@ class Judge:
 
     @torch.inference_mode()
     def probabilities(self, images: np.ndarray | torch.Tensor) -> np.ndarray:
-        """Probability of each structure, float32 NxKxHxW in [0, 1]; channels as in ``STRUCTURES``."""
+        """Probability of each structure, float32 NxKxHxW in [0, 1]; channels as in ``structures(disease)``."""
         batch = checked_images(images)
         self.network.eval()
         return np.concatenate([torch.sigmoid(self.network(part)).numpy() for part in batch.split(BATCH)])
@@ -167,13 +166,13 @@ def load_judge(disease: str, folder: str | Path | None = None) -> Judge:
     The judge of a disease.
 
     Args:
-        disease: stroke or tumor.
+        disease: its name.
         folder: what ``mededit judge train`` wrote; None for the shipped one.
 
     Raises:
         InputError: unknown disease, or weights or facts that are missing or of another network.
     """
-    require_choice("disease", disease, tuple(DISEASES))
+    require_choice("disease", disease, DISEASES.names())
     weights, place = judge_files(disease, folder)
     if not weights.is_file() or not place.is_file():
         missing = weights if not weights.is_file() else place
@@ -188,9 +187,9 @@ def load_judge(disease: str, folder: str | Path | None = None) -> Judge:
             raise TypeError("'ceiling' is no object")
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{place}: is not valid JSON ({error}); copy it again from where it was trained.") from error
-    if found not in (STRUCTURES[disease], without_tissue(disease)):
+    if found not in (structures(disease), without_tissue(disease)):
         raise InputError(
-            f"{place}: has the structures {list(found)}, wanted {list(STRUCTURES[disease])}; train the judge again."
+            f"{place}: has the structures {list(found)}, wanted {list(structures(disease))}; train the judge again."
         )
     network = load_weights(judge_network(disease, found), weights).eval()
     digest = weights_sha256(weights)

@@ -13,11 +13,11 @@ import matplotlib
 import numpy as np
 import torch
 
-from mededit_monai.diseases import STRATA
+from mededit_monai.diseases import DISEASES, STRATA
 from mededit_monai.io.atomic import replacing, write_json, write_text
 from mededit_monai.judges.embedded import BATCH, Judge
 from mededit_monai.judges.samples import LoadSample
-from mededit_monai.judges.structures import STRUCTURES, TISSUES, one_structure, pathology_structures, unpack
+from mededit_monai.judges.structures import one_structure, structures, unpack, without_tissue
 from mededit_monai.metrics.adherence import dice
 from mededit_monai.metrics.statistics import bootstrap
 from mededit_monai.reports.plain_text import table_cell
@@ -42,7 +42,7 @@ def measure_held_out(judge: Judge, samples: Sequence[Mapping[str, Any]], cohort:
         ``false_alarms``: on lesion-free images, the share with any lesion pixel found and the mean number of them.
         ``ceiling``: structure → its Dice on images with lesion.
     """
-    names = STRUCTURES[judge.disease]
+    names = structures(judge.disease)
     table: dict[str, list] = {key: [] for key in ("anatomy", "stratum", "shown")}
     scores: dict[str, list[float]] = {name: [] for name in names}
     areas: dict[str, list[tuple[int, int, int]]] = {name: [] for name in names}
@@ -85,8 +85,8 @@ def _each(masks: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
 def _rows(disease: str, table: dict[str, list], scores: dict[str, list[float]], areas: dict[str, list]) -> list[dict]:
     shown, strata = np.array(table["shown"]), np.array(table["stratum"])
     rows = []
-    for name in STRUCTURES[disease]:
-        pathological = name in pathology_structures(disease)
+    for name in structures(disease):
+        pathological = name in DISEASES[disease].structures
         for kind in ("lesion",) if pathological else ("lesion", "lesion_free"):
             groups = ["all", *(s for s in STRATA if s in strata)] if pathological else ["all"]
             for stratum in groups:
@@ -117,7 +117,7 @@ def _pooled(pixels: np.ndarray) -> float:
 
 def _false_alarms(disease: str, table: dict[str, list], areas: dict[str, list]) -> dict[str, float]:
     free = [k for k, kind in enumerate(table["shown"]) if kind == "lesion_free"]
-    pixels = [sum(areas[name][k][0] for name in pathology_structures(disease)) for k in free]
+    pixels = [sum(areas[name][k][0] for name in DISEASES[disease].structures) for k in free]
     return {
         "images": len(free),
         "share_with_any": float(np.mean([p > 0 for p in pixels])) if free else float("nan"),
@@ -177,7 +177,7 @@ def _sheet(pictures: list, disease: str, path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 9), layout="constrained")
-    names, colours = STRUCTURES[disease][: -len(TISSUES)], matplotlib.colormaps["tab10"].colors
+    names, colours = without_tissue(disease), matplotlib.colormaps["tab10"].colors
     for axes, (image, masks, truth) in zip(figure.subplots(3, 4).flat, pictures):
         axes.imshow(image.T, cmap="gray", origin="lower", vmin=0, vmax=1)
         stacked = {key: mask[None] for key, mask in masks.items()}

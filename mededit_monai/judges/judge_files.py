@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
+from mededit_monai.diseases import DISEASES
 from mededit_monai.io.atomic import replacing, write_json, write_text
 from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.hashing import sha256
@@ -25,7 +26,7 @@ from mededit_monai.io.held import held_folder
 from mededit_monai.io.nifti import read_volume, save_synthetic
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.io.provenance import DISCLAIMER, versions
-from mededit_monai.judges.structures import TISSUES, VENTRICLES, pathology_structures
+from mededit_monai.judges.structures import TISSUES, VENTRICLES
 from mededit_monai.reports.plain_text import PLAIN
 from mededit_monai.simulation.anatomies import stem
 
@@ -127,7 +128,7 @@ def judge_images(
         images: see :func:`find_images`.
         output: folder; ``NAME_pathology.nii.gz`` and so on are uint8 on the image's grid.
         segment: of a judge.
-        facts: name of the judge, its held-out Dice, …; written down.
+        facts: name of the judge, its ``disease`` (needed if it gives regions), its held-out Dice, …; written down.
 
     Returns:
         the content of ``judged.json``.
@@ -156,7 +157,7 @@ def _write_judged(
         for key, mask in masks.items():
             volume = np.moveaxis(np.asarray(mask), 0, 2).astype(np.uint8)
             save_synthetic(volume, image.affine, folder / f"{image.name}_{key}.nii.gz")
-        rows.append({"name": image.name, **_areas(masks, image.affine)})
+        rows.append({"name": image.name, **_areas(masks, image.affine, facts.get("disease"))})
         pictures.append((image, masks))
     content = {
         **facts,
@@ -175,11 +176,13 @@ def _write_judged(
     return content
 
 
-def _areas(masks: Mapping[str, np.ndarray], affine: np.ndarray) -> dict[str, float]:
+def _areas(masks: Mapping[str, np.ndarray], affine: np.ndarray, disease: str | None) -> dict[str, float]:
     """Area of every label in mm², all slices together."""
     pixel = float(np.prod(np.linalg.norm(affine[:3, :2], axis=0)))
     found = {"pathology": float((masks["pathology"] > 0).sum()) * pixel}
-    labels = {"ventricles": VENTRICLES, "tissue": TISSUES, "regions": pathology_structures("tumor")}
+    labels = {"ventricles": VENTRICLES, "tissue": TISSUES}
+    if "regions" in masks:
+        labels["regions"] = DISEASES[disease].structures
     for key, names in labels.items():
         if key in masks:
             found |= {name: float((masks[key] == k).sum()) * pixel for k, name in enumerate(names, start=1)}

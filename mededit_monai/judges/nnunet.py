@@ -50,12 +50,6 @@ IDENTITY_FILE = "mededit_nnunet.json"
 NNUNET_PLACES = tuple(f"{part}/{DATASET}" for part in ("raw", "preprocessed", "results"))
 NNUNET_NAMES = (IDENTITY_FILE, *NNUNET_PLACES, "plan.log", "train.log", "predict.log")
 
-CHANNEL_NAMES = {"stroke": "T1", "tumor": "T1Gd"}
-LABELS = {
-    "stroke": {"background": 0, "lesion": 1},
-    "tumor": {"background": 0, "necrotic core": 1, "edema": 2, "enhancing": 3},
-}
-
 
 def require_nnunet() -> None:
     """Raises InputError where nnU-Net is not installed."""
@@ -178,8 +172,8 @@ def export_datalist(datalist: str | Path, folder: NNUNetFolder, disease: str) ->
     for case in (case for cases in source.values() for case in cases):
         _export_case(case, raw, disease, datalist)
     content = {
-        "channel_names": {"0": CHANNEL_NAMES[disease]},
-        "labels": LABELS[disease],
+        "channel_names": {"0": DISEASES[disease].channel_name},
+        "labels": DISEASES[disease].label_numbers,
         "numTraining": sum(map(len, source.values())),
         "file_ending": ".nii.gz",
     }
@@ -208,14 +202,14 @@ def read_identity(root: Path) -> dict[str, str]:
 
 
 def _export_case(case: Mapping[str, Any], raw: Path, disease: str, datalist: str | Path) -> None:
-    key = "regions" if disease == "tumor" else "pathology"
+    key = DISEASES[disease].mask_key
     if not case.get("image") or not case.get(key):
         raise InputError(f"{datalist}: case '{case['case_id']}' has no 'image' or no '{key}'; nnU-Net needs both.")
     image, mask = read_volume(case["image"]), read_volume(case[key])
     if not mask.data.any():
         labels = np.zeros(mask.data.shape, np.uint8)
     else:
-        labels = label_mask(mask) if disease == "tumor" else binary_mask(mask).astype(np.uint8)
+        labels = label_mask(mask) if DISEASES[disease].labels else binary_mask(mask).astype(np.uint8)
     if mask.data.shape != image.data.shape:
         raise InputError(f"{mask.path}: has shape {mask.data.shape}, wanted {image.data.shape} as {image.path}.")
     affine = slice_affine(image.affine) if image.data.shape[2] == 1 else image.affine
@@ -350,7 +344,7 @@ class NNUNetJudge:
             predict_nnunet(source, target, self.folder)
             labels = _read_labels(target, len(batch))
         masks = {"pathology": labels > 0}
-        return masks | ({"regions": labels} if disease == "tumor" else {})
+        return masks | ({"regions": labels} if DISEASES[disease].labels else {})
 
 
 def _read_labels(folder: Path, count: int) -> np.ndarray:

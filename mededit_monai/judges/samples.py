@@ -30,7 +30,7 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import DISEASES
 from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.nifti import read_volume
-from mededit_monai.judges.structures import STRUCTURES, mirrored, pack, pathology_structures
+from mededit_monai.judges.structures import mirrored, pack, structures
 
 #: Sides of an image must be multiples of this: the network halves its grid four times.
 MULTIPLE = 16
@@ -82,13 +82,13 @@ def cohort_samples(cohort: str | Path, split: str, disease: str) -> list[dict[st
 
     Returns:
         dictionaries with ``case_id anatomy stratum shown`` (lesion or lesion_free) and the files ``image brain
-        pathology ventricles tissue`` (``pathology`` None without lesion; for tumours the labels).
+        pathology ventricles tissue`` (``pathology`` None without lesion; the labels if the disease has some).
 
     Raises:
         InputError: a missing list, or a case without one of the keys.
     """
     place = user_path(cohort) / "datalist.json"
-    key = "regions" if disease == "tumor" else "pathology"
+    key = DISEASES[disease].mask_key
     samples = []
     for case in read_datalist(place, split):
         for wanted in ("image", "brain", key, "ventricles", "prior", "prior_ventricles", "tissue", "prior_tissue"):
@@ -115,8 +115,8 @@ class LoadSample(Transform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[str, Any]:
         image, brain, ventricles, tissue = (_plane(data[key]) for key in ("image", "brain", "ventricles", "tissue"))
         lesion = _plane(data["pathology"]) if data["pathology"] else 0 * brain
-        count = len(pathology_structures(self.disease))
-        parts = [lesion > 0] if count == 1 else [lesion == k for k in range(1, count + 1)]
+        disease = DISEASES[self.disease]
+        parts = [lesion == k for k, _ in enumerate(disease.structures, 1)] if disease.labels else [lesion > 0]
         packed = pack([*parts, ventricles == 1, ventricles == 2, *(tissue == k for k in (1, 2, 3))], brain)
         image = (image.clip(0, 1) * (brain > 0)).astype("float32")
         return {
@@ -159,7 +159,7 @@ class ToBrain(Transform):
     """Clip ``image`` to [0, 1] and set it to 0 outside the brain, as every image that is judged."""
 
     def __init__(self, disease: str) -> None:
-        self.bit = len(STRUCTURES[disease])
+        self.bit = len(structures(disease))
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
         brain = (data["label"].round().to(torch.int32) >> self.bit) & 1

@@ -7,28 +7,23 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from mededit_monai.simulation.tissues import TISSUE_LABELS
+from mededit_monai.diseases import DISEASES
+from mededit_monai.diseases.canvas import TISSUE_LABELS
 
 VENTRICLES = ("ventricle_left", "ventricle_right")
 
 #: Labels 1, 2, 3 of ``tissue``: fluid outside the lateral ventricles, gray, white matter; 0 in lesion and ventricles.
 TISSUES = tuple(TISSUE_LABELS)
 
-#: Structures of each disease, in the order of the network's channels.
-STRUCTURES = {
-    "stroke": ("lesion", *VENTRICLES, *TISSUES),
-    "tumor": ("core", "edema", "enhancing", *VENTRICLES, *TISSUES),
-}
 
-
-def pathology_structures(disease: str) -> tuple[str, ...]:
-    """The structures that make up the pathology; for tumours in the order of the labels 1, 2, 3."""
-    return tuple(name for name in STRUCTURES[disease] if name not in (*VENTRICLES, *TISSUES))
+def structures(disease: str) -> tuple[str, ...]:
+    """All that the judge of a disease looks for, in the order of the network's channels: first the lesion's parts."""
+    return (*without_tissue(disease), *TISSUES)
 
 
 def without_tissue(disease: str) -> tuple[str, ...]:
     """Structures of a judge that was trained before tissue was among them: the first channels of today's."""
-    return STRUCTURES[disease][: -len(TISSUES)]
+    return (*DISEASES[disease].structures, *VENTRICLES)
 
 
 def pack(planes: list[np.ndarray], brain: np.ndarray) -> np.ndarray:
@@ -36,7 +31,7 @@ def pack(planes: list[np.ndarray], brain: np.ndarray) -> np.ndarray:
     Masks in one plane, so that random warps move one image and not one for every structure.
 
     Args:
-        planes: masks HxW in the order of :data:`STRUCTURES`; brain: mask HxW, kept in the bit behind theirs.
+        planes: masks HxW in the order of :func:`structures`; brain: mask HxW, kept in the bit behind theirs.
 
     Returns:
         float32 HxW: whole numbers, exact under nearest-neighbour sampling.
@@ -53,8 +48,7 @@ def unpack(packed: torch.Tensor, count: int) -> torch.Tensor:
 
 def mirrored(packed: torch.Tensor, disease: str) -> torch.Tensor:
     """Mirror 1xHxW masks along axis 0 (left to right): the left ventricle becomes the right one and the other way."""
-    names = STRUCTURES[disease]
-    left, right = (names.index(name) for name in VENTRICLES)
+    left, right = (structures(disease).index(name) for name in VENTRICLES)
     bits = torch.flip(packed, dims=(1,)).round().to(torch.int32)
     was_left, was_right = (bits >> left) & 1, (bits >> right) & 1
     bits = bits - (was_left << left) - (was_right << right) + (was_left << right) + (was_right << left)
@@ -66,20 +60,20 @@ def as_masks(probabilities: np.ndarray, disease: str, threshold: float = 0.5) ->
     The network's probabilities as masks, by the words that metrics look up.
 
     Args:
-        probabilities: NxKxHxW in [0, 1], channels as in :data:`STRUCTURES`; those of tissue may be missing.
+        probabilities: NxKxHxW in [0, 1], channels as in :func:`structures`; those of tissue may be missing.
 
     Returns:
         ``pathology`` (bool NxHxW), ``ventricles`` (uint8, 1 left and 2 right), ``tissue`` (uint8, 1 fluid, 2 gray and 3
-        white matter, 0 where lesion or ventricles are) and for tumours ``regions`` (uint8, 1 core, 2 edema, 3
-        enhancing). Where several structures of a mask pass the threshold, the most probable one wins.
+        white matter, 0 where lesion or ventricles are) and, if the disease has labels, ``regions`` (uint8, label k for
+        its k-th structure). Where several structures of a mask pass the threshold, the most probable one wins.
     """
-    at = {name: probabilities[:, k] for name, k in zip(STRUCTURES[disease], range(probabilities.shape[1]))}
-    regions = _labels([at[name] for name in pathology_structures(disease)], threshold)
+    at = {name: probabilities[:, k] for name, k in zip(structures(disease), range(probabilities.shape[1]))}
+    regions = _labels([at[name] for name in DISEASES[disease].structures], threshold)
     masks = {"pathology": regions > 0, "ventricles": _labels([at[name] for name in VENTRICLES], threshold)}
     if TISSUES[0] in at:
         tissue = _labels([at[name] for name in TISSUES], threshold)
         masks["tissue"] = np.where(masks["pathology"] | (masks["ventricles"] > 0), 0, tissue).astype(np.uint8)
-    return masks | ({"regions": regions} if disease == "tumor" else {})
+    return masks | ({"regions": regions} if DISEASES[disease].labels else {})
 
 
 def _labels(planes: list[np.ndarray], threshold: float) -> np.ndarray:
@@ -93,6 +87,6 @@ def one_structure(masks: dict[str, np.ndarray], name: str, disease: str) -> np.n
         return masks["ventricles"] == VENTRICLES.index(name) + 1
     if name in TISSUES:
         return masks["tissue"] == TISSUES.index(name) + 1
-    if disease == "stroke":
+    if not DISEASES[disease].labels:
         return masks["pathology"]
-    return masks["regions"] == pathology_structures(disease).index(name) + 1
+    return masks["regions"] == DISEASES[disease].structures.index(name) + 1

@@ -20,10 +20,12 @@ from torch.utils.data import DataLoader
 
 from mededit_monai import __version__
 from mededit_monai.core.devices import require_device
-from mededit_monai.core.errors import InputError, raising_bad_input, require_whole
+from mededit_monai.core.errors import InputError, raising_bad_input
+from mededit_monai.core.options import options_of
 from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.caching import training_cases
 from mededit_monai.datasets.seeded import EpochBatches
+from mededit_monai.diseases import DISEASES
 from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.handlers.checkpoint import BEST_WEIGHTS, TrainingCheckpoint
 from mededit_monai.handlers.ema import ExponentialMovingAverage
@@ -34,10 +36,10 @@ from mededit_monai.io.provenance import versions
 from mededit_monai.judges.embedded import CHANNELS, Judge, judge_files, judge_name, judge_network, load_judge
 from mededit_monai.judges.held_out import HELD_OUT_FILES, measure_held_out, write_held_out
 from mededit_monai.judges.samples import LoadSample, augmentation, cohort_content, cohort_disease, cohort_samples
-from mededit_monai.judges.structures import STRUCTURES, unpack, without_tissue
+from mededit_monai.judges.structures import structures, unpack, without_tissue
 from mededit_monai.networks.weights import read_weights, weights_sha256
 from mededit_monai.training.folder import TRAINING_FILES, training_folder
-from mededit_monai.training.options import WHOLE, learning_rate_factor, require_ema_decay, require_rate
+from mededit_monai.training.options import TrainingOptions, learning_rate_factor, require_ema_decay, require_rate
 
 #: What differs between judges of other structures: one row of each tensor a structure.
 LAST_LAYER = ("unet.final_conv.weight", "unet.final_conv.bias")
@@ -68,8 +70,9 @@ class JudgeOptions:
 
     def check(self) -> None:
         """Raises InputError for a value that cannot be used."""
+        known = options_of(TrainingOptions)
         for name in ("max_epochs", "batch_size", "warmup_iterations", "seed"):
-            require_whole(name, getattr(self, name), WHOLE[name][0], most=WHOLE[name][1])
+            known[name].check(getattr(self, name))
         require_rate(self.learning_rate)
         require_ema_decay(self.ema_decay)
 
@@ -93,7 +96,7 @@ def train_judge(
             ``held_out.md``, ``held_out.png``, ``history.csv``, ``progress.png``, ``checkpoint.pt``.
         resume: go on from ``checkpoint.pt``; False starts anew.
         device: ``cpu``, ``cuda``, …; None: a GPU if there is one.
-        init_weights: of a judge of either disease, to start from (:func:`start_from`); a checkpoint goes before it.
+        init_weights: of a judge of any disease, to start from (:func:`start_from`); a checkpoint goes before it.
 
     Returns:
         the judge as :func:`~mededit_monai.judges.embedded.load_judge` gives it.
@@ -146,7 +149,7 @@ def _trainer(
     init_weights: str | Path | None,
 ) -> SupervisedTrainer:
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    load, count = LoadSample(disease), len(STRUCTURES[disease])
+    load, count = LoadSample(disease), len(structures(disease))
     training = lesion_free_thinned(samples["training"])
     train_set = training_cases(training, load, augmentation(disease), options.seed, cache="memory", progress=progress)
     sampler = EpochBatches(len(train_set), options.batch_size, options.seed)
@@ -209,8 +212,9 @@ def lesion_free_thinned(samples: Sequence[dict], keep: int = LESION_FREE) -> lis
 
 def start_from(network: torch.nn.Module, disease: str, path: str | Path) -> list[str]:
     """
-    Load the weights of a judge of either disease: all layers but the last, and of that the rows of structures with the
-    same name; the others keep their random weights. The number of rows says which judge it was.
+    Load the weights of a judge of any disease: all layers but the last, and of that the rows of structures with the
+    same name; the others keep their random weights. The number of rows says which judge it was; where several have as
+    many, it is taken for one of this disease.
 
     Returns:
         the structures that were taken over.
@@ -219,13 +223,13 @@ def start_from(network: torch.nn.Module, disease: str, path: str | Path) -> list
         InputError: no weight file, or one of another network.
     """
     state, wanted = read_weights(path), network.state_dict()
-    kinds = [names for known in STRUCTURES for names in (STRUCTURES[known], without_tissue(known))]
+    kinds = [names for known in (disease, *DISEASES) for names in (structures(known), without_tissue(known))]
     rows = len(state[LAST_LAYER[1]]) if LAST_LAYER[1] in state else 0
     source = next((names for names in kinds if len(names) == rows), ())
     body = [name for name in wanted if name not in LAST_LAYER]
     if not source or set(state) != set(wanted) or any(state[n].shape != wanted[n].shape for n in body):
         raise InputError(f"{path}: is not of an embedded judge; give judge_<disease>.pt of 'mededit judge train'.")
-    names = STRUCTURES[disease]
+    names = structures(disease)
     kept = [name for name in names if name in source]
     for key in LAST_LAYER:
         last = wanted[key].clone()
@@ -259,7 +263,7 @@ def _finish(testing: list[dict], output: Path, disease: str, settings: dict[str,
     facts = {
         "name": judge_name(disease, digest),
         "disease": disease,
-        "structures": list(STRUCTURES[disease]),
+        "structures": list(structures(disease)),
         "channels": list(CHANNELS),
         "weights_sha256": digest,
         "mededit_monai": __version__,

@@ -15,11 +15,13 @@ from scipy.cluster.vq import kmeans
 from mededit_monai.core.errors import InputError, say
 from mededit_monai.core.paths import default_cache, user_path
 from mededit_monai.datasets.sources import beside, is_nifti, stem
+from mededit_monai.diseases.canvas import TISSUES
 from mededit_monai.io.nifti import Volume, binary_mask, read_volume, require_same_grid, whole_values
 from mededit_monai.prepare.brain import brain_from_background
 from mededit_monai.simulation.anatomy_cache import cache_path, recall, store
-from mededit_monai.simulation.prepared import PreparedAnatomy, bounding_box, brain_of_classes, prepare, soft_classes
-from mededit_monai.simulation.tissues import LABELS, LARGEST_LABEL, REQUIRED, TISSUES, class_table
+from mededit_monai.simulation.prepared import PreparedAnatomy, brain_of_classes, prepare, soft_classes
+from mededit_monai.simulation.tissues import LABELS, LARGEST_LABEL, REQUIRED, class_table
+from mededit_monai.space.shapes import around
 
 #: Name of the embedded anatomy, given in place of a folder.
 TEMPLATE = "icbm152"
@@ -247,7 +249,7 @@ def _to_millimetres(data: np.ndarray, spacing: tuple[float, float, float], order
 
 def _around(data: np.ndarray, mask: np.ndarray, margin: int = 16) -> np.ndarray:
     """Cut to a mask's bounding box and a margin: everything after works on a third of the voxels."""
-    return data[tuple(slice(max(0, a - margin), b + 1 + margin) for a, b in bounding_box(mask))]
+    return data[around(mask, margin)]
 
 
 def _read_beside(path: Path, scan: Volume) -> Volume:

@@ -8,19 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mededit_monai.simulation.canvas import CHOROID, FLUID, LEFT, RIGHT, Canvas
-from mededit_monai.simulation.fields import blur, grain, smooth_noise
-from mededit_monai.simulation.tissues import TISSUES
-
-
-@dataclass
-class Contrast:
-    """Mean intensities (white matter near 0.8) that the lesion painters need too."""
-
-    white: float
-    gray: float
-    fluid: float
-    vessel: float
+from mededit_monai.diseases.canvas import CHOROID, FLUID, LEFT, RIGHT, TISSUES, Canvas, Contrast
+from mededit_monai.space.fields import blur, grain, smooth_noise
 
 
 def paint_tissue(canvas: Canvas, gadolinium: bool, rng: np.random.Generator) -> tuple[np.ndarray, Contrast, dict]:

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.diseases import DISEASES, STRATA, Disease
-from mededit_monai.simulation.canvas import Canvas
-from mededit_monai.simulation.diseases import Lesion, drawn_lesion, given_lesion
-from mededit_monai.simulation.fields import blur
+from mededit_monai.diseases import STRATA, Disease
+from mededit_monai.diseases.canvas import Canvas
+from mededit_monai.diseases.record import Drawn
 from mededit_monai.simulation.lesion_library import HEIGHTS, LesionLibrary
 from mededit_monai.simulation.pair import simulate_pair
 from mededit_monai.simulation.plan import Case, Recipe, case_rng
 from mededit_monai.simulation.prepared import PreparedAnatomy, sample
+from mededit_monai.space.fields import blur
 
 #: Shares of the strata: quartiles, as in the thesis.
 STRATUM_SHARES = (0.25, 0.5, 0.25)
@@ -44,9 +44,8 @@ class LesionPool:
         if key not in self._found:
             areas = self.library.areas[np.array(self.members)][:, np.searchsorted(HEIGHTS, heights)]
             low, high = disease.bounds_mm2(stratum)
-            # A tumour's binary mask is its solid part: edema comes on top.
-            solid = ~self.library.labelled[np.array(self.members)] & (disease.name == "tumor")
-            share = np.where(solid, 0.5, 1.0)[:, None]
+            labelled = self.library.labelled[np.array(self.members)]
+            share = np.where(labelled, 1.0, disease.given_share)[:, None]
             margin = 1.4 if stratum == "large" else 1.0  # brain and ventricles cut a part of a large mask off
             fitting = (areas >= share * margin * low) & (areas <= share * margin * high)
             if not fitting.any():
@@ -65,7 +64,7 @@ def draw_case(recipe: Recipe, case: Case, anatomy: PreparedAnatomy, pool: Lesion
     Raises:
         InputError: if no draw gave a lesion inside the brain (an anatomy that holds nearly no tissue).
     """
-    disease, rng = DISEASES[recipe.disease], case_rng(recipe.seed, case.split, case.index)
+    disease, rng = recipe.record, case_rng(recipe.seed, case.split, case.index)
     stratum = STRATA[int(rng.choice(3, p=STRATUM_SHARES))]
     for number in range(MOST_DRAWS):
         lesion_id, height, make = _draw_lesion(recipe, disease, case, stratum, pool, rng)
@@ -93,7 +92,7 @@ def _draw_lesion(
     if pool.library is None:
         height = float(heights[rng.integers(len(heights))]) if flat else None
         size_mm = float(np.sqrt(np.exp(rng.uniform(np.log(low), np.log(high))) / np.pi))
-        return f"drawn_{case.case_id}", height, lambda canvas, r: drawn_lesion(disease, canvas, size_mm, r)
+        return f"drawn_{case.case_id}", height, lambda canvas, r: disease.draw_lesion(canvas, size_mm, r)
     fitting, rows = pool.fitting(disease, stratum, heights)
     row = int(rows[rng.integers(len(rows))])
     columns = np.flatnonzero(fitting[row])
@@ -101,10 +100,10 @@ def _draw_lesion(
     mask, origin = pool.library.mask(pool.members[row])
     mirror = bool(rng.random() < 0.5)
 
-    def make(canvas: Canvas, r: np.random.Generator) -> Lesion:
-        lesion = given_lesion(disease, canvas, carry(mask, origin, canvas, mirror), r)
-        lesion.parameters["mirrored"] = mirror
-        return lesion
+    def make(canvas: Canvas, r: np.random.Generator) -> Drawn:
+        carried = np.where(canvas.brain, carry(mask, origin, canvas, mirror), 0).astype(np.uint8)
+        regions, drawn = disease.given_lesion(canvas, carried, r)
+        return regions, drawn | {"mirrored": mirror}
 
     return pool.library.names[pool.members[row]], height, make
 

@@ -36,13 +36,14 @@ def write_embedded_cohort(
         path of ``datalist.json`` (keys of the interface, relative paths, lists ``training`` and ``validation``).
 
     Raises:
-        InputError: a size or seed that cannot be.
+        InputError: a size, seed or disease that cannot be.
     """
     require_whole("cohort_size", cases, 1, most=MOST_CASES // 2)
     require_whole("validation_size", validation, 1, most=MOST_CASES // 2)
     require_whole("seed", seed, 0)
     folder = user_path(root) / f"embedded_{disease}_v{SIMULATOR_VERSION}_{cases}+{validation}_seed{seed}"
     recipe = Recipe(disease, cases + validation, seed=seed, counts=(cases, validation, 0))
+    recipe.check()
     if not _is_whole(folder, recipe):
         with _alone(folder):
             if not _is_whole(folder, recipe):  # by now it may have been made by the run that was waited for

@@ -20,7 +20,7 @@ from mededit_monai.io.whole import has_all_voxels, is_whole
 from mededit_monai.simulation.pair import VOLUME_SHAPE
 from mededit_monai.simulation.plan import Case, Recipe
 
-#: Keys of the interface in the order they are written; regions for tumours.
+#: Keys of the interface in the order they are written; regions of diseases whose masks have labels.
 KEYS = (
     *("image", "prior", "brain", "prior_brain", "pathology", "regions", "ventricles", "prior_ventricles"),
     *("tissue", "prior_tissue", "displacement"),
@@ -30,15 +30,14 @@ FLOATS = ("image", "prior", "displacement")
 
 def file_names(recipe: Recipe, case: Case) -> dict[str, str]:
     """Key → path relative to the cohort's folder, and ``parameters`` for the JSON."""
-    ending = "nii" if recipe.spatial_dims == 2 else "nii.gz"
+    disease, ending = recipe.record, "nii" if recipe.spatial_dims == 2 else "nii.gz"
     if recipe.layout == "datalist":
         names = {key: f"{case.case_id}/{key}.{ending}" for key in KEYS}
         names["parameters"] = f"{case.case_id}/parameters.json"
     elif recipe.layout == "bids":
         subject = f"sub-{case.case_id.replace('_', '')}"
         start = f"{subject}/anat/{subject}"
-        lesion = "T1lesion" if recipe.disease == "stroke" else "tumor"
-        contrast = "T1w" if recipe.disease == "stroke" else "ce-gadolinium_T1w"
+        lesion, contrast = disease.bids_lesion, "ce-gadolinium_T1w" if disease.gadolinium else "T1w"
         names = {
             "image": f"{start}_{contrast}.nii.gz",
             "prior": f"{start}_{contrast.removesuffix('T1w')}desc-lesionfree_T1w.nii.gz",
@@ -55,13 +54,12 @@ def file_names(recipe: Recipe, case: Case) -> dict[str, str]:
         }
     else:
         tail = "Tr" if case.split != "testing" else "Ts"
-        label = "regions" if recipe.disease == "tumor" else "pathology"
         names = {
             "image": f"images{tail}/{case.case_id}_0000.nii.gz",
-            label: f"labels{tail}/{case.case_id}.nii.gz",
+            disease.mask_key: f"labels{tail}/{case.case_id}.nii.gz",
             "parameters": f"parameters/{case.case_id}.json",
         }
-    if recipe.disease != "tumor":
+    if not disease.labels:
         names.pop("regions", None)
     return names
 

@@ -67,18 +67,6 @@ def jacobian(displacement: np.ndarray) -> np.ndarray:
     return np.linalg.det(np.moveaxis(matrix, (0, 1), (-2, -1)))
 
 
-def taper(velocity: np.ndarray, weight: np.ndarray, floor: float = 0.04) -> np.ndarray:
-    """
-    Fade a velocity out by a weight in [0, 1], and to exactly zero where it is below ``floor`` pixels.
-
-    The fading is continuous (full from three times the floor on), so the flow stays smooth.
-    """
-    faded = velocity * weight
-    size = np.sqrt((faded**2).sum(axis=0))
-    keep = np.clip((size - floor) / (2 * floor), 0, 1)
-    return (faded * keep).astype(np.float32)
-
-
 def _identity(shape: tuple[int, ...]) -> torch.Tensor:
     axes = [torch.arange(n, dtype=torch.float32) for n in shape]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"))[None]

@@ -47,13 +47,9 @@ def _bids(recipe: Recipe, listed: dict[str, list[dict]]) -> dict[str, bytes]:
 
 def _nnunet(recipe: Recipe, listed: dict[str, list[dict]]) -> dict[str, bytes]:
     """Training and validation cases are one pool there; ``splits_final.json`` keeps them apart."""
-    stroke = recipe.disease == "stroke"
-    labels = (
-        {"background": 0, "lesion": 1} if stroke else {"background": 0, "necrotic core": 1, "edema": 2, "enhancing": 3}
-    )
     content = {
-        "channel_names": {"0": "T1" if stroke else "T1Gd"},
-        "labels": labels,
+        "channel_names": {"0": recipe.record.channel_name},
+        "labels": recipe.record.label_numbers,
         "numTraining": len(listed["training"]) + len(listed["validation"]),
         "file_ending": ".nii.gz",
         "description": DISCLAIMER,

@@ -15,15 +15,16 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from mededit_monai.diseases import Disease
+from mededit_monai.diseases.canvas import TISSUE_LABELS, Canvas
+from mededit_monai.diseases.record import Drawn
 from mededit_monai.simulation.appearance import draw_scanner, paint_tissue
-from mededit_monai.simulation.canvas import Canvas, draw_person
-from mededit_monai.simulation.diseases import Disease, Lesion, effect_velocity, paint_lesion
 from mededit_monai.simulation.flow import exponentiate, jacobian, warp
+from mededit_monai.simulation.person import draw_person
 from mededit_monai.simulation.prepared import PreparedAnatomy
-from mededit_monai.simulation.shapes import tidy
-from mededit_monai.simulation.tissues import TISSUE_LABELS
 from mededit_monai.space.geometry import ModelGrid
 from mededit_monai.space.intensity import intensity_ceiling, to_unit
+from mededit_monai.space.shapes import around, tidy
 
 #: Grid of a 3-D case, points of the model's pixel size along x, y, z.
 VOLUME_SHAPE = (128, 128, 112)
@@ -31,8 +32,11 @@ VOLUME_SHAPE = (128, 128, 112)
 #: A displacement whose smallest Jacobian is below this is halved until it is not: on a grid, even a flow can fold.
 SMALLEST_JACOBIAN = 0.02
 
-#: (canvas, rng) → the lesion to put there.
-MakeLesion = Callable[[Canvas, np.random.Generator], Lesion]
+#: What a lesion looks like ends this many mm from it.
+REACH_MM = 6
+
+#: (canvas, rng) → the lesion to put there, uint8 S.
+MakeLesion = Callable[[Canvas, np.random.Generator], Drawn]
 
 
 def simulate_pair(
@@ -56,15 +60,15 @@ def simulate_pair(
         ``pathology``, ``reached`` (what may differ between the two; bool), ``ventricles``, ``prior_ventricles`` (uint8,
         1 left and 2 right), ``tissue``, ``prior_tissue`` (uint8, 1 fluid, 2 gray and 3 white matter; 0 in lateral
         ventricles, vessels and lesion, and outside the brain), ``displacement`` (3x…, mm RAS: image(r) shows
-        prior(r + u(r))), for tumours ``regions`` (uint8), and ``parameters``.
+        prior(r + u(r))), ``regions`` (uint8) if the disease has labels, and ``parameters``.
     """
     spacing = disease.window / disease.points if height is not None else disease.pixel_mm
     limit = disease.points if height is not None else VOLUME_SHAPE[0]
     canvas = draw_person(anatomy, height, spacing, limit, rng, wide)
-    lesion = make_lesion(canvas, rng)
-    if not lesion.regions.any():
+    lesion, drawn = make_lesion(canvas, rng)
+    if not lesion.any():
         return None
-    velocity, effect = effect_velocity(disease, canvas, lesion.regions, rng)
+    velocity, effect = disease.lesion_velocity(canvas, lesion, rng)
     pull = exponentiate(velocity)
     smallest = float(jacobian(pull).min())
     while smallest < SMALLEST_JACOBIAN:
@@ -74,14 +78,14 @@ def simulate_pair(
     before = np.concatenate([canvas.ventricles, canvas.tissue])
     after = warp(before, pull)
     free = (after[:2].sum(axis=0) < 0.5) & canvas.brain
-    regions = np.where(
-        tidy((lesion.regions > 0) & free, ndimage.binary_erosion(canvas.brain, iterations=2)), lesion.regions, 0
-    ).astype(np.uint8)
+    kept = tidy((lesion > 0) & free, ndimage.binary_erosion(canvas.brain, iterations=2))
+    regions = np.where(kept, lesion, 0).astype(np.uint8)
     if not regions.any():
         return None
     clean, contrast, looks = paint_tissue(canvas, disease.gadolinium, rng)
     displaced = warp(clean[None], pull)[0]
-    painted, texture = paint_lesion(disease, displaced, regions, canvas, contrast, rng)
+    painted, near = displaced.copy(), around(regions > 0, int(np.ceil(REACH_MM / spacing)))
+    painted[near], texture = disease.paint_lesion(displaced[near], regions[near], contrast, spacing, rng)
     scanner = draw_scanner(canvas, rng)
     planes = {
         "prior": scanner(clean) * canvas.brain,
@@ -106,7 +110,7 @@ def simulate_pair(
     case["parameters"] = {
         "disease": disease.name,
         **canvas.parameters,
-        **lesion.parameters,
+        **drawn,
         **effect,
         "largest_displacement_mm": float(np.sqrt((pull**2).sum(axis=0)).max() * spacing),
         "midline_shift_mm": float(np.abs(pull[0][middle]).max(initial=0.0) * spacing),
@@ -152,10 +156,10 @@ def _to_model(disease: Disease, planes: dict[str, np.ndarray], lesion: np.ndarra
     case["tissue"] = _tissue(at, "_after", brain & (case["ventricles"] == 0) & ~pathology)
     pull = np.stack([at[n] for n in names if n.startswith("pull_")])
     case["displacement"] = pull if volume else np.concatenate([pull, np.zeros_like(pull[:1])])
-    if disease.name == "tumor":
+    if disease.labels:
         labels = [n for n in names if n.startswith("region_")]
         share = np.stack([at[n] for n in labels])
-        which = np.array([int(n[-1]) for n in labels], np.uint8)[share.argmax(axis=0)]
+        which = np.array([int(n.removeprefix("region_")) for n in labels], np.uint8)[share.argmax(axis=0)]
         case["regions"] = np.where(pathology, which, 0).astype(np.uint8)
     return case
 

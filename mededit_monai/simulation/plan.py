@@ -13,6 +13,7 @@ import numpy as np
 from mededit_monai.core.errors import InputError, require_choice, require_whole
 from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.sources import stem
+from mededit_monai.diseases import DISEASES, Disease
 from mededit_monai.simulation.anatomies import TEMPLATE, list_anatomies
 
 SPLITS = ("training", "validation", "testing")
@@ -29,7 +30,7 @@ class Recipe:
     What decides the bytes of a cohort.
 
     Args:
-        disease: stroke or tumor.
+        disease: its name.
         cases: in all splits together.
         anatomies, lesions: folders; None for the template and for drawn lesions.
         seed: case k of a split depends on the seed, the split and k alone.
@@ -51,7 +52,7 @@ class Recipe:
 
     def check(self) -> None:
         """Raises InputError for a value that is not offered."""
-        require_choice("disease", self.disease, ("stroke", "tumor"))
+        require_choice("disease", self.disease, DISEASES.names())
         require_choice("slice", self.slice, ("mid", "all"))
         require_choice("spatial_dims", self.spatial_dims, (2, 3))
         require_choice("layout", self.layout, ("datalist", "bids", "nnunet"))
@@ -60,6 +61,11 @@ class Recipe:
         for name, folder in (("anatomies", self.anatomies), ("lesions", self.lesions)):
             if folder is not None and (not isinstance(folder, (str, Path)) or not str(folder).strip()):
                 raise InputError(f"--{name}: got {folder!r}, wanted the path of a folder; give one or leave it out.")
+
+    @property
+    def record(self) -> Disease:
+        """The disease."""
+        return DISEASES[self.disease]
 
     def folders(self) -> dict[str, Path]:
         """The folders that are given, by their options; ``~`` expanded."""

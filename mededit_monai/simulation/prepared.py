@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from mededit_monai.simulation.tissues import PARENCHYMA, TISSUES
+from mededit_monai.diseases.canvas import TISSUES
+from mededit_monai.simulation.tissues import PARENCHYMA
+from mededit_monai.space.shapes import bounding_box
 
 #: Extent of the cerebrum in MNI space, mm, (x, y, z) low and high: cortex of the ICBM 152 template. Lesions in MNI
 #: space and slice heights are carried to a brain by matching this box.
@@ -144,15 +146,6 @@ def signed_depth(brain: np.ndarray) -> np.ndarray:
         rest = (at - low).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
         depth = depth.take(low, axis) * (1 - rest) + depth.take(high, axis) * rest
     return depth
-
-
-def bounding_box(mask: np.ndarray) -> np.ndarray:
-    """First and last voxel of a mask along each axis, (n, 2), inclusive; the mask must not be empty."""
-    box = []
-    for axis in range(mask.ndim):
-        inside = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
-        box.append((int(inside[0]), int(inside[-1])))
-    return np.array(box)
 
 
 def sample(volume: np.ndarray, points: np.ndarray, table: torch.Tensor | None = None) -> np.ndarray:

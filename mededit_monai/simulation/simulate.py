@@ -23,7 +23,6 @@ from mededit_monai import __version__
 from mededit_monai.core.errors import InputError, require_whole, say
 from mededit_monai.core.paths import default_cache, user_path
 from mededit_monai.datasets.sources import stem
-from mededit_monai.diseases import DISEASES
 from mededit_monai.io.atomic import json_bytes, swept, write_json
 from mededit_monai.io.claims import RUNS, claim
 from mededit_monai.io.outputs import MARKER, OutputFolder, require_apart, written_files
@@ -148,11 +147,11 @@ def _library(recipe: Recipe, progress: bool) -> LesionLibrary | None:
         say(f"warning: {warning}")
     if len(library.warnings) > MOST_WARNINGS:
         say(f"warning: … and {len(library.warnings) - MOST_WARNINGS} more masks of {recipe.lesions} like these.")
-    if recipe.disease == "stroke" and library.labelled.any():
+    if not recipe.record.labels and library.labelled.any():
         name = library.names[int(library.labelled.argmax())]
         raise InputError(
             f"{Path(recipe.lesions) / name}: holds the labels of a tumour, wanted a binary mask (0 and 1) for "
-            f"--disease stroke; choose --disease tumor or another folder."
+            f"--disease {recipe.disease}; choose --disease tumor or another folder."
         )
     return library
 
@@ -268,5 +267,5 @@ def _make(root: Path, recipe: Recipe, chunk: list[Case], pool: LesionPool) -> in
         if is_stopping():
             return number
         pair = draw_case(recipe, case, load_anatomy(case.anatomy), pool)
-        write_case(root, recipe, case, pair, DISEASES[recipe.disease].pixel_mm)
+        write_case(root, recipe, case, pair, recipe.record.pixel_mm)
     return len(chunk)

@@ -1,39 +1,15 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Tissue classes of the simulator, and where FreeSurfer's labels go among them."""
+"""Where FreeSurfer's labels go among the classes of tissue."""
 
 from __future__ import annotations
 
 import numpy as np
 
-#: Channels of a prepared anatomy, in this order; what is left of 1 is "other" (dura, bone, outside).
-TISSUES = (
-    "white",
-    "cortex",
-    "thalamus",
-    "striatum",
-    "pallidum",
-    "brainstem",
-    "cerebellum_gray",
-    "cerebellum_white",
-    "left_ventricle",
-    "right_ventricle",
-    "fluid",
-    "choroid",
-    "white_lesion",
-    "vessel",
-)
+from mededit_monai.diseases.canvas import TISSUES
 
 #: Classes that count as brain parenchyma when the brain mask is built.
 PARENCHYMA = ("white", "cortex", "thalamus", "striatum", "pallidum", "brainstem", "cerebellum_gray", "cerebellum_white")
-
-#: What a ``tissue`` label image tells apart, label 1 first, and the classes that make it up. Lateral ventricles with
-#: their choroid plexus have labels of their own; vessels belong to none.
-TISSUE_LABELS: dict[str, tuple[str, ...]] = {
-    "fluid": ("fluid",),
-    "gray": ("cortex", "thalamus", "striatum", "pallidum", "cerebellum_gray"),
-    "white": ("white", "brainstem", "cerebellum_white", "white_lesion"),
-}
 
 #: FreeSurfer label numbers of each class. 136/137 and 163/164 lie in the lateral ventricles (choroid plexus), 25 and
 #: 57 beside them (white-matter lesions), 514 between the hemispheres and along the skull (venous sinus).

@@ -22,7 +22,7 @@ from mededit_monai.judges.features import embedded_extractor
 from mededit_monai.judges.held_out import _pooled, measure_held_out
 from mededit_monai.judges.judge_files import find_images, judge_images, read_image
 from mededit_monai.judges.samples import cohort_samples
-from mededit_monai.judges.structures import STRUCTURES, without_tissue
+from mededit_monai.judges.structures import structures, without_tissue
 from mededit_monai.judges.train_judge import JudgeOptions, judge_loss, start_from, train_judge
 from mededit_monai.metrics.realism import fid
 from mededit_monai.networks.weights import save_weights, weights_sha256
@@ -73,7 +73,7 @@ def test_outputs_and_ceiling(trained):
     root, judge = trained
     out = root / "out"
     found = json.loads((out / "held_out.json").read_text())
-    assert judge.ceiling == found["ceiling"] and tuple(judge.ceiling) == STRUCTURES["stroke"]
+    assert judge.ceiling == found["ceiling"] and tuple(judge.ceiling) == structures("stroke")
     ventricle = judge.ceiling["ventricle_left"]
     assert ventricle["n_groups"] == 2 and ventricle["n_cases"] == 4
     assert 0 <= ventricle["low"] <= ventricle["value"] <= ventricle["high"] <= 1
@@ -133,7 +133,7 @@ def test_pooled_dice_counts_pixels():
 
 
 def test_start_from_another_judge(tmp_path, caplog):
-    kinds = [judge_network(d, names) for d in STRUCTURES for names in (STRUCTURES[d], without_tissue(d))]
+    kinds = [judge_network(d, names) for d in ("stroke", "tumor") for names in (structures(d), without_tissue(d))]
     assert len({n.unet.final_conv.out_channels for n in kinds}) == len(kinds)  # rows tell which judge it was
     old = judge_network("stroke", without_tissue("stroke"))
     save_weights(old, tmp_path / "old.pt")

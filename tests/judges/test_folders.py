@@ -25,7 +25,7 @@ from mededit_monai.judges import nnunet
 from mededit_monai.judges.embedded import judge_files, judge_network, load_judge
 from mededit_monai.judges.judge_files import find_images, judge_images
 from mededit_monai.judges.nnunet import DATASET, NNUNetFolder, export_datalist, read_identity, train_nnunet
-from mededit_monai.judges.structures import STRUCTURES
+from mededit_monai.judges.structures import structures
 from mededit_monai.judges.train_judge import JudgeOptions, train_judge
 from mededit_monai.networks.weights import save_weights, weights_sha256
 
@@ -148,7 +148,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     state = torch.load(weights, weights_only=True)
     state["unet.final_conv.bias"][0] = float("nan")
     torch.save(state, weights)
-    facts.write_text(json.dumps({"structures": STRUCTURES["stroke"], "weights_sha256": weights_sha256(weights)}))
+    facts.write_text(json.dumps({"structures": structures("stroke"), "weights_sha256": weights_sha256(weights)}))
     with pytest.raises(InputError, match="judge_stroke.pt: 'unet.final_conv.bias' holds NaN or infinite values"):
         load_judge("stroke", tmp_path)
 

@@ -8,22 +8,23 @@ import numpy as np
 import pytest
 import torch
 
-from mededit_monai.judges.structures import STRUCTURES, as_masks, mirrored, one_structure, pack, unpack
+from mededit_monai.diseases import DISEASES
+from mededit_monai.judges.structures import as_masks, mirrored, one_structure, pack, structures, unpack
 
 
-@pytest.mark.parametrize("disease", list(STRUCTURES))
+@pytest.mark.parametrize("disease", list(DISEASES))
 def test_packing_keeps_every_mask(disease):
     rng = np.random.default_rng(0)
-    planes = [rng.random((5, 7)) > 0.5 for _ in STRUCTURES[disease]]
+    planes = [rng.random((5, 7)) > 0.5 for _ in structures(disease)]
     packed = torch.from_numpy(pack(planes, np.ones((5, 7))))[None, None]
     found = unpack(packed, len(planes))[0].numpy()
     assert np.array_equal(found, np.stack(planes).astype(np.float32))
     assert np.array_equal(unpack(packed, len(planes) + 1)[0, -1].numpy(), np.ones((5, 7)))
 
 
-@pytest.mark.parametrize("disease", list(STRUCTURES))
+@pytest.mark.parametrize("disease", list(DISEASES))
 def test_mirror_exchanges_the_ventricles_and_nothing_else(disease):
-    names = STRUCTURES[disease]
+    names = structures(disease)
     planes = [np.zeros((4, 4)) for _ in names]
     for k in range(len(names)):
         planes[k][0, k % 4] = 1  # all at the left edge

@@ -9,9 +9,9 @@ import pytest
 from simulation.small_brains import SPACING, label_array, save, t1_array
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.diseases.canvas import TISSUES
 from mededit_monai.simulation.anatomies import is_label_map, list_anatomies, load_anatomy
 from mededit_monai.simulation.prepared import sample, signed_depth
-from mededit_monai.simulation.tissues import TISSUES
 
 LEFT, RIGHT, WHITE = (TISSUES.index(t) for t in ("left_ventricle", "right_ventricle", "white"))
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mededit_monai.simulation.fields import smooth_noise, vector_noise
-from mededit_monai.simulation.flow import exponentiate, jacobian, taper, warp
+from mededit_monai.simulation.flow import exponentiate, jacobian, warp
+from mededit_monai.space.fields import vector_noise
 
 
 def test_flow_of_a_constant_is_a_shift():
@@ -51,18 +51,3 @@ def test_jacobian_of_a_stretch():
     field = grid * np.array([0.5, -0.2, 0.0]).reshape(3, 1, 1, 1)
     assert jacobian(field) == pytest.approx(1.5 * 0.8)
     assert jacobian(field[:2, :, :, 0]) == pytest.approx(1.2)
-
-
-def test_taper_cuts_small_velocities_without_a_step():
-    velocity = np.stack([np.linspace(0, 1, 1001), np.zeros(1001)]).reshape(2, 1001, 1)
-    tapered = taper(velocity, np.ones((1001, 1)), floor=0.04)[0, :, 0]
-    assert not tapered[:40].any() and tapered[200:] == pytest.approx(velocity[0, 200:, 0])
-    assert np.diff(tapered).max() < 0.01
-
-
-@pytest.mark.parametrize("shape, length", [((120, 130), 20.0), ((120, 130), 1.0), ((40, 42, 44), 9.0)])
-def test_smooth_noise_varies_over_its_length(shape, length):
-    field = smooth_noise(shape, length, np.random.default_rng(0))
-    assert field.shape == shape and field.dtype == np.float32 and 0.4 < field.std() < 1.6
-    roughness = np.abs(np.diff(field, axis=0)).mean() * length
-    assert 0.25 < roughness < 1.6

@@ -11,10 +11,9 @@ from simulation.small_brains import label_array, save
 
 from mededit_monai.diseases import DISEASES
 from mededit_monai.simulation.anatomies import load_anatomy
-from mededit_monai.simulation.canvas import draw_person
-from mededit_monai.simulation.diseases import drawn_lesion
 from mededit_monai.simulation.draw_case import carry
 from mededit_monai.simulation.pair import VOLUME_SHAPE, simulate_pair
+from mededit_monai.simulation.person import draw_person
 from mededit_monai.simulation.plan import case_rng
 
 CASES = 10
@@ -32,7 +31,7 @@ def pairs(request, anatomy):
     for k in range(CASES):
         size = 4 + 2 * k
         rng = case_rng(0, "pairs", k)
-        pair = simulate_pair(disease, anatomy, 38.0, lambda c, r, s=size: drawn_lesion(disease, c, s, r), rng)
+        pair = simulate_pair(disease, anatomy, 38.0, lambda c, r, s=size: disease.draw_lesion(c, s, r), rng)
         if pair is not None:
             made.append(pair)
     assert len(made) >= CASES - 1
@@ -158,7 +157,7 @@ def test_displacement_maps_the_prior_to_the_image(pairs):
 def test_same_stream_same_bytes(anatomy):
     disease = DISEASES["stroke"]
     one, two = (
-        simulate_pair(disease, anatomy, 30.0, lambda c, r: drawn_lesion(disease, c, 8, r), case_rng(1, "x", 0))
+        simulate_pair(disease, anatomy, 30.0, lambda c, r: disease.draw_lesion(c, 8, r), case_rng(1, "x", 0))
         for _ in range(2)
     )
     assert all(np.array_equal(one[k], two[k]) for k in one if k != "parameters")
@@ -167,7 +166,7 @@ def test_same_stream_same_bytes(anatomy):
 @pytest.mark.parametrize("name", ["stroke", "tumor"])
 def test_volumes_come_from_the_same_code(anatomy, name):
     disease = DISEASES[name]
-    pair = simulate_pair(disease, anatomy, None, lambda c, r: drawn_lesion(disease, c, 14, r), case_rng(3, "v", 0))
+    pair = simulate_pair(disease, anatomy, None, lambda c, r: disease.draw_lesion(c, 14, r), case_rng(3, "v", 0))
     assert pair["image"].shape == VOLUME_SHAPE and pair["displacement"].shape == (3, *VOLUME_SHAPE)
     assert np.array_equal(pair["image"][~pair["reached"]], pair["prior"][~pair["reached"]])
     assert pair["parameters"]["jacobian_min"] > 0 and np.abs(pair["displacement"][2]).max() > 0
@@ -194,7 +193,7 @@ def test_real_scan_keeps_its_own_appearance(tmp_path):
     labels = label_array()
     scan = load_anatomy(str(save(t1_array(labels), tmp_path / "scan.nii.gz")))
     disease = DISEASES["stroke"]
-    pair = simulate_pair(disease, scan, 30.0, lambda c, r: drawn_lesion(disease, c, 10, r), case_rng(0, "s", 1))
+    pair = simulate_pair(disease, scan, 30.0, lambda c, r: disease.draw_lesion(c, 10, r), case_rng(0, "s", 1))
     assert pair["parameters"]["appearance"]["own_share"] == 1.0
     inner = ndimage.binary_erosion(pair["prior_tissue"] == 3)
     assert pair["prior"][inner].mean() > pair["prior"][pair["prior_tissue"] == 2].mean() and inner.sum() > 500

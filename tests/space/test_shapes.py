@@ -1,13 +1,13 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Shapes: what is cut off a lesion, how far its soft edge reaches, how large it is."""
+"""Shapes: how large a blob is, what is cut off a lesion, how far its soft edge reaches."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from mededit_monai.simulation.shapes import distance_to, equivalent_radius, soften, tidy
+from mededit_monai.space.shapes import around, blob, bounding_box, distance_to, equivalent_radius, soften, tidy
 
 
 def test_tails_and_threads_go_and_crumbs_stay():
@@ -39,3 +39,22 @@ def test_radius_of_a_ball(dims):
     ball = sum(g**2 for g in grid) < 15**2
     assert equivalent_radius(ball, 2.0) == pytest.approx(30, rel=0.02)
     assert distance_to(ball, 2.0)[(0,) + (20,) * (dims - 1)] == pytest.approx(2 * 6, abs=1.1)
+
+
+@pytest.mark.parametrize("dims, points", [(2, round(np.pi * 36 / 1.5**2)), (3, round(4 / 3 * np.pi * 216 / 1.5**3))])
+def test_a_blob_has_the_size_of_a_ball_within_what_is_allowed(dims, points):
+    allowed = np.ones((40,) * dims, bool)
+    allowed[:18] = False
+    centre = np.full(dims, 20)
+    for compact in (True, False):
+        found = blob(allowed, centre, 6.0, 1.5, compact, np.random.default_rng(0))
+        assert found.sum() == points and found[tuple(centre)] and not found[:18].any()
+    allowed[21:] = False  # too little room: all of it
+    assert np.array_equal(blob(allowed, centre, 60.0, 1.5, True, np.random.default_rng(0)), allowed)
+
+
+def test_a_box_around_a_mask():
+    mask = np.zeros((12, 9), bool)
+    mask[3, 4] = mask[5, 8] = True
+    assert bounding_box(mask).tolist() == [[3, 5], [4, 8]]
+    assert mask[around(mask, 0)].shape == (3, 5) and mask[around(mask, 4)].shape == (10, 9)

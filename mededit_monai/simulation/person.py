@@ -4,67 +4,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from mededit_monai.simulation.fields import smooth_noise, vector_noise
+from mededit_monai.diseases.canvas import CORTEX, FLUID, LEFT, RIGHT, Canvas
 from mededit_monai.simulation.prepared import DEPTH_SCALE, PreparedAnatomy, sample
-from mededit_monai.simulation.tissues import TISSUE_LABELS, TISSUES
-
-LEFT, RIGHT = TISSUES.index("left_ventricle"), TISSUES.index("right_ventricle")
-FLUID, CHOROID = TISSUES.index("fluid"), TISSUES.index("choroid")
-
-
-@dataclass
-class Canvas:
-    """
-    What a case is painted from, on a grid of S points (2-D or 3-D) in RAS order.
-
-    Args:
-        fractions: CxS in [0, 1], the classes of ``TISSUES``.
-        depth: mm below the brain's surface, S.
-        brain: bool, S.
-        mni: MNI mm of every point (of the brain as it is shown), 3xS.
-        spacing: mm of a grid step.
-        intensity: of a scan or template, S; None for label maps.
-        parameters: what was drawn.
-    """
-
-    fractions: np.ndarray
-    depth: np.ndarray
-    brain: np.ndarray
-    mni: np.ndarray
-    spacing: float
-    intensity: np.ndarray | None
-    parameters: dict
-
-    @property
-    def ventricles(self) -> np.ndarray:
-        """Fractions of the lateral ventricles (left, right) with the choroid plexus that lies in them, 2xS."""
-        both = self.fractions[[LEFT, RIGHT]].copy()
-        choroid = self.fractions[CHOROID]
-        if choroid.any():
-            right = self.mni[0] > 0
-            both[0] += np.where(right, 0, choroid)
-            both[1] += np.where(right, choroid, 0)
-        return both
-
-    @property
-    def tissue(self) -> np.ndarray:
-        """Fractions of fluid outside the lateral ventricles, gray and white matter, 3xS (see ``TISSUE_LABELS``)."""
-        groups = [[TISSUES.index(name) for name in names] for names in TISSUE_LABELS.values()]
-        return np.stack([sum(self.fractions[k] for k in group) for group in groups])
-
-    @property
-    def fluid(self) -> np.ndarray:
-        """Fraction of fluid outside the lateral ventricles, S."""
-        return self.fractions[FLUID]
-
-    @property
-    def parenchyma(self) -> np.ndarray:
-        """Fraction of gray and white matter, S."""
-        return np.clip(self.fractions[: TISSUES.index("left_ventricle")].sum(axis=0), 0, 1)
+from mededit_monai.space.fields import smooth_noise, vector_noise
 
 
 def draw_person(
@@ -114,7 +58,7 @@ def draw_person(
         fractions[[LEFT, RIGHT]] = fractions[[RIGHT, LEFT]]
     if anatomy.kind == "labels":  # label maps of old brains have wide, blurred sulci: narrow them in some persons
         open_sulci = fractions[FLUID] ** float(rng.uniform(1.0, 5.0))
-        fractions[TISSUES.index("cortex")] += fractions[FLUID] - open_sulci
+        fractions[CORTEX] += fractions[FLUID] - open_sulci
         fractions[FLUID] = open_sulci
     depth = (values[-1] * 255 - 128) / DEPTH_SCALE
     rough = float(rng.uniform(0.0, 0.6))

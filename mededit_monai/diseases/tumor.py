@@ -5,18 +5,18 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
+import scipy  # its parts are loaded at their first use
 
-from mededit_monai.simulation.appearance import Contrast
-from mededit_monai.simulation.canvas import Canvas
-from mededit_monai.simulation.fields import blur, grain, smooth_noise, smoothstep
-from mededit_monai.simulation.flow import taper
-from mededit_monai.simulation.shapes import blob, distance_to, equivalent_radius, soften, toward
+from mededit_monai.diseases import DISEASES, Disease
+from mededit_monai.diseases.canvas import Canvas, Contrast
+from mededit_monai.diseases.record import Drawn, as_given
+from mededit_monai.space.fields import blur, grain, smooth_noise, smoothstep, taper
+from mededit_monai.space.shapes import blob, distance_to, equivalent_radius, soften, toward
 
 CORE, EDEMA, RIM = 1, 2, 3
 
 
-def drawn_tumor(canvas: Canvas, size_mm: float, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
+def draw_tumor(canvas: Canvas, size_mm: float, rng: np.random.Generator) -> Drawn:
     """
     Regions of a procedural tumour.
 
@@ -27,22 +27,34 @@ def drawn_tumor(canvas: Canvas, size_mm: float, rng: np.random.Generator) -> tup
         uint8 S: 0, 1 necrotic core, 2 edema, 3 enhancing rim (empty if there is no tissue), and what was drawn.
     """
     tissue = canvas.brain & (canvas.parenchyma > 0.5)
-    white = blur(canvas.fractions[0], 2.0 / canvas.spacing)
     share = float(rng.uniform(0.2, 0.75))
     radius = size_mm * share ** (1 / tissue.ndim)
-    place = tissue & (canvas.depth > min(0.9 * radius, 18)) & (white > 0.35)
+    place = tissue & (canvas.depth > min(0.9 * radius, 18)) & (smooth_white(canvas) > 0.35)
     candidates = np.flatnonzero(place if place.any() else tissue)
     if not len(candidates):
         return np.zeros(tissue.shape, np.uint8), {}
     centre = np.array(np.unravel_index(candidates[rng.integers(len(candidates))], tissue.shape))
-    solid = blob(canvas, tissue, centre, radius, bool(rng.random() < 0.6), rng)
-    solid = ndimage.binary_fill_holes(ndimage.binary_closing(solid, iterations=2)) & canvas.brain
-    return with_regions(canvas, solid, size_mm, white, rng), {"solid_share": share}
+    compact = bool(rng.random() < 0.6)
+    solid = blob(tissue & canvas.hemisphere(centre), centre, radius, canvas.spacing, compact, rng)
+    solid = scipy.ndimage.binary_fill_holes(scipy.ndimage.binary_closing(solid, iterations=2)) & canvas.brain
+    return with_regions(canvas, solid, size_mm, rng), {"solid_share": share}
 
 
-def place_edema(
-    canvas: Canvas, solid: np.ndarray, size_mm: float, white: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def given_tumor(canvas: Canvas, mask: np.ndarray, rng: np.random.Generator) -> Drawn:
+    """Labels are taken as they are; a binary mask is the solid part, and edema is grown around it."""
+    if not mask.any() or mask.max() > 1:
+        return as_given(canvas, mask, rng)
+    share = float(rng.uniform(0.25, 0.75))
+    size_mm = equivalent_radius(mask, canvas.spacing) / share ** (1 / mask.ndim)
+    return with_regions(canvas, mask > 0, size_mm, rng), {"lesion_kind": "given", "solid_share": share}
+
+
+def smooth_white(canvas: Canvas) -> np.ndarray:
+    """Share of white matter within about 2 mm of a point, S."""
+    return blur(canvas.white, 2.0 / canvas.spacing)
+
+
+def place_edema(canvas: Canvas, solid: np.ndarray, size_mm: float, rng: np.random.Generator) -> np.ndarray:
     """
     Edema around a solid tumour: it spreads along white matter and stops at cortex, ventricles and the midline.
 
@@ -56,22 +68,20 @@ def place_edema(
         return np.zeros_like(solid)
     right = float(np.mean(canvas.mni[0][solid] > 0)) >= 0.5
     beyond = np.clip((-canvas.mni[0] if right else canvas.mni[0]) / 4, 0, 6)
-    cost = distance_to(solid, step) + 16 * (1 - np.clip(white, 0, 1)) + 4 * beyond
+    cost = distance_to(solid, step) + 16 * (1 - np.clip(smooth_white(canvas), 0, 1)) + 4 * beyond
     cost = cost + rng.uniform(1, 4) * smooth_noise(solid.shape, 8.0 / step, rng)
     cost = np.where(free, cost, np.inf)
     spread = cost <= np.partition(cost[free], count - 1)[count - 1]
-    spread = ndimage.binary_opening(spread | solid) | solid
-    labels, _ = ndimage.label(spread)
+    spread = scipy.ndimage.binary_opening(spread | solid) | solid
+    labels, _ = scipy.ndimage.label(spread)
     kept = np.isin(labels, np.unique(labels[solid]))
     return kept & ~solid & free
 
 
-def with_regions(
-    canvas: Canvas, solid: np.ndarray, size_mm: float, white: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def with_regions(canvas: Canvas, solid: np.ndarray, size_mm: float, rng: np.random.Generator) -> np.ndarray:
     """Divide a solid tumour into necrotic core and enhancing rim, and put edema around it; uint8 S."""
-    regions = np.where(place_edema(canvas, solid, size_mm, white, rng), EDEMA, 0).astype(np.uint8)
-    depth = ndimage.distance_transform_edt(solid, sampling=canvas.spacing)
+    regions = np.where(place_edema(canvas, solid, size_mm, rng), EDEMA, 0).astype(np.uint8)
+    depth = scipy.ndimage.distance_transform_edt(solid, sampling=canvas.spacing)
     thickness = float(rng.uniform(1.5, 5.0)) * (1 + 0.35 * smooth_noise(solid.shape, 7.0 / canvas.spacing, rng))
     necrotic = solid & (depth > np.maximum(thickness, 1.0))
     kind = rng.random()
@@ -84,14 +94,14 @@ def with_regions(
     return regions
 
 
-def mass_velocity(canvas: Canvas, regions: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
+def mass_velocity(canvas: Canvas, regions: np.ndarray, rng: np.random.Generator) -> Drawn:
     """
     Velocity (pixels, pull-back) of the mass effect: tissue moves away from the tumour, fluid spaces close.
 
     Tissue at distance d moves out by a · exp(-d / λ) along the gradient of the smoothed distance, a growing with the
     tumour's radius; inside it falls to zero toward the centre. The push is weaker beyond the midline (falx) and fades
-    to nothing at the brain's edge (skull). Fluid spaces shrink by the field of :func:`ex_vacuo_velocity` with its sign
-    turned.
+    to nothing at the brain's edge (skull). Fluid spaces shrink by the field that widens them after a stroke with its
+    sign turned.
     """
     solid, whole, step = regions % 2 == 1, regions > 0, canvas.spacing
     source = solid if solid.any() else whole
@@ -99,7 +109,7 @@ def mass_velocity(canvas: Canvas, regions: np.ndarray, rng: np.random.Generator)
     push, reach = float(rng.uniform(0.12, 0.5)) * radius, float(rng.uniform(14, 30))
     push = min(push, 11.0)
     outside = distance_to(source, step)
-    inside = ndimage.distance_transform_edt(source, sampling=step).astype(np.float32)
+    inside = scipy.ndimage.distance_transform_edt(source, sampling=step).astype(np.float32)
     signed = blur(outside - inside, 3.0 / step)
     slope = np.stack(np.gradient(signed)) / step
     slope = slope / np.maximum(np.sqrt((slope**2).sum(axis=0)), 0.5)
@@ -120,22 +130,21 @@ def mass_velocity(canvas: Canvas, regions: np.ndarray, rng: np.random.Generator)
 
 
 def paint_tumor(
-    image: np.ndarray, regions: np.ndarray, canvas: Canvas, contrast: Contrast, rng: np.random.Generator
-) -> tuple[np.ndarray, dict]:
+    image: np.ndarray, regions: np.ndarray, contrast: Contrast, spacing: float, rng: np.random.Generator
+) -> Drawn:
     """
     Paint the regions: edema a little darker than gray matter, dark necrosis, bright uneven rim.
 
     Returns:
         image (the very same values farther than 2.5 mm from the tumour), and the parameters drawn.
     """
-    shape, step = regions.shape, canvas.spacing
+    shape, step = regions.shape, spacing
     mottle, fine = smooth_noise(shape, 5.0 / step, rng), grain(shape, 0.9 / step, rng)
     edge = float(rng.uniform(0.6, 1.0)) / step
     edema = contrast.gray * float(rng.uniform(0.68, 0.98))
     necrosis = contrast.fluid + (contrast.gray - contrast.fluid) * float(rng.uniform(0.05, 0.6))
-    rim = contrast.white + (max(contrast.vessel, 1.15 * contrast.white) - contrast.white) * float(
-        rng.uniform(0.35, 1.0)
-    )
+    brightest = max(contrast.vessel, 1.15 * contrast.white)
+    rim = contrast.white + (brightest - contrast.white) * float(rng.uniform(0.35, 1.0))
     mild = float(rng.uniform(0.55, 0.95))
     swollen = image + mild * (np.minimum(edema, image) - image) * np.clip(1 + 0.25 * mottle, 0, 1.2)
     layers = (
@@ -151,3 +160,30 @@ def paint_tumor(
             painted = np.where(soft > 0, painted + soft * (np.maximum(value, 0) - painted), painted)
     drawn = {"edema": edema, "necrosis": necrosis, "rim": rim}
     return painted.astype(np.float32), drawn
+
+
+#: Slice 90 of the BraTS grid lies near z = 20 mm. Strata: the thesis.
+DISEASES.add(
+    "tumor",
+    Disease(
+        name="tumor",
+        window=200,
+        percentile=99.5,
+        points=160,
+        middle=20.0,
+        heights=(-4, 58),
+        areas=(25.0, 1300.0),
+        strata=(135.75, 397.0),
+        sdedit_start=0.6,
+        gadolinium=True,
+        draw_lesion=draw_tumor,
+        paint_lesion=paint_tumor,
+        lesion_velocity=mass_velocity,
+        given_lesion=given_tumor,
+        given_share=0.5,  # edema comes on top
+        structures=("core", "edema", "enhancing"),
+        label_names=("necrotic core", "edema", "enhancing"),
+        bids_lesion="tumor",
+        ventricle_change=-1,
+    ),
+)

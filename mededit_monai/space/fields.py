@@ -1,12 +1,11 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Random fields in two or three dimensions: smooth ones for shapes and bias, grainy ones for texture and noise."""
+"""Fields in two or three dimensions: smooth noise for shapes and bias, grain for texture, and how a field fades out."""
 
 from __future__ import annotations
 
 import numpy as np
-import torch
-from scipy import ndimage
+import scipy  # its parts are loaded at their first use: what only looks at names need not wait for them
 
 
 def smooth_noise(shape: tuple[int, ...], length: float, rng: np.random.Generator) -> np.ndarray:
@@ -30,9 +29,11 @@ def vector_noise(
 
 
 def _smooth_fields(parts: int, shape: tuple[int, ...], length: float, rng: np.random.Generator) -> np.ndarray:
+    import torch  # takes seconds to import
+
     step = max(1, int(length / 1.6))
     coarse = rng.standard_normal([parts, *(-(-n // step) + 2 for n in shape)], dtype=np.float32)
-    coarse = ndimage.gaussian_filter(coarse, (0, *[length / step] * len(shape)), mode="wrap", truncate=3)
+    coarse = scipy.ndimage.gaussian_filter(coarse, (0, *[length / step] * len(shape)), mode="wrap", truncate=3)
     coarse /= max(float(coarse.std()), 1e-6)
     inside = (slice(None), *(slice(0, n) for n in shape))
     if step == 1:
@@ -47,17 +48,29 @@ def grain(shape: tuple[int, ...], sigma: float, rng: np.random.Generator) -> np.
     """White noise blurred by ``sigma`` pixels, standard deviation 1, float32."""
     noise = rng.standard_normal(shape, dtype=np.float32)
     if sigma > 0.05:
-        noise = ndimage.gaussian_filter(noise, sigma, mode="wrap", truncate=3)
+        noise = scipy.ndimage.gaussian_filter(noise, sigma, mode="wrap", truncate=3)
         noise /= noise.std()
     return noise
 
 
 def blur(image: np.ndarray, sigma: float | np.ndarray, truncate: float = 3.0) -> np.ndarray:
     """Gaussian blur in pixels, float32, zero-padded ends held at the border's value."""
-    return ndimage.gaussian_filter(np.asarray(image, dtype=np.float32), sigma, mode="nearest", truncate=truncate)
+    return scipy.ndimage.gaussian_filter(np.asarray(image, dtype=np.float32), sigma, mode="nearest", truncate=truncate)
 
 
 def smoothstep(value: np.ndarray) -> np.ndarray:
     """0 below 0, 1 above 1, 3t² - 2t³ between."""
     t = np.clip(value, 0, 1)
     return t * t * (3 - 2 * t)
+
+
+def taper(velocity: np.ndarray, weight: np.ndarray, floor: float = 0.04) -> np.ndarray:
+    """
+    Fade a velocity out by a weight in [0, 1], and to exactly zero where it is below ``floor`` pixels.
+
+    The fading is continuous (full from three times the floor on), so the flow stays smooth.
+    """
+    faded = velocity * weight
+    size = np.sqrt((faded**2).sum(axis=0))
+    keep = np.clip((size - floor) / (2 * floor), 0, 1)
+    return (faded * keep).astype(np.float32)

@@ -5,20 +5,19 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
+import scipy  # its parts are loaded at their first use
 
-from mededit_monai.simulation.appearance import Contrast
-from mededit_monai.simulation.canvas import Canvas
-from mededit_monai.simulation.fields import grain, smooth_noise, smoothstep
-from mededit_monai.simulation.flow import taper
-from mededit_monai.simulation.shapes import blob, distance_to, equivalent_radius, soften, toward
-from mededit_monai.simulation.tissues import TISSUES
+from mededit_monai.diseases import DISEASES, Disease
+from mededit_monai.diseases.canvas import TISSUES, Canvas, Contrast
+from mededit_monai.diseases.record import Drawn
+from mededit_monai.space.fields import grain, smooth_noise, smoothstep, taper
+from mededit_monai.space.shapes import blob, distance_to, equivalent_radius, soften, toward
 
 #: Deep gray matter, where lacunar infarcts lie (with the white matter around it).
 DEEP = [TISSUES.index(t) for t in ("thalamus", "striatum", "pallidum")]
 
 
-def drawn_infarct(canvas: Canvas, size_mm: float, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
+def draw_infarct(canvas: Canvas, size_mm: float, rng: np.random.Generator) -> Drawn:
     """
     A procedural infarct, cortical (a wedge that reaches the surface) or lacunar, with satellites now and then.
 
@@ -26,12 +25,12 @@ def drawn_infarct(canvas: Canvas, size_mm: float, rng: np.random.Generator) -> t
         size_mm: radius of the disc (ball) with the wanted area (volume).
 
     Returns:
-        bool S inside the brain and outside the ventricles (empty if there is no tissue), and what was drawn.
+        uint8 S, 1 inside the brain and outside the ventricles (nowhere if there is no tissue), and what was drawn.
     """
     tissue = canvas.brain & (canvas.parenchyma > 0.5)
     kind = "lacunar" if size_mm < 9 and rng.random() < 0.5 else "cortical"
     if kind == "lacunar":
-        place = tissue & (canvas.fractions[DEEP].sum(axis=0) + 0.25 * canvas.fractions[0] > 0.2) & (canvas.depth > 15)
+        place = tissue & (canvas.fractions[DEEP].sum(axis=0) + 0.25 * canvas.white > 0.2) & (canvas.depth > 15)
     else:
         place = tissue & (canvas.depth < max(3.0, 0.7 * size_mm))
     room = tissue if kind == "lacunar" else canvas.brain & (canvas.ventricles.sum(axis=0) < 0.5)  # with its sulci
@@ -43,18 +42,18 @@ def drawn_infarct(canvas: Canvas, size_mm: float, rng: np.random.Generator) -> t
         radius = size_mm if number == 0 else size_mm * float(rng.uniform(0.15, 0.5))
         candidates = np.flatnonzero(place if (number == 0 and place.any()) else tissue)
         if not len(candidates):
-            return mask, {"lesion_kind": kind, "components_drawn": 0}
+            return mask.astype(np.uint8), {"lesion_kind": kind, "components_drawn": 0}
         if centre is not None:  # satellites: the same territory
             where = np.stack(np.unravel_index(candidates, tissue.shape), 1)
             near = np.linalg.norm((where - centre) * canvas.spacing, axis=1) < 3 * size_mm + 10
             candidates = candidates[near] if near.any() else candidates
         chosen = np.array(np.unravel_index(candidates[rng.integers(len(candidates))], tissue.shape))
         centre = chosen if centre is None else centre
-        mask |= blob(canvas, room, chosen, radius, kind == "lacunar", rng)
-    return mask, {"lesion_kind": kind, "components_drawn": components}
+        mask |= blob(room & canvas.hemisphere(chosen), chosen, radius, canvas.spacing, kind == "lacunar", rng)
+    return mask.astype(np.uint8), {"lesion_kind": kind, "components_drawn": components}
 
 
-def ex_vacuo_velocity(canvas: Canvas, lesion: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
+def ex_vacuo_velocity(canvas: Canvas, regions: np.ndarray, rng: np.random.Generator) -> Drawn:
     """
     Velocity (pixels, pull-back) of the tissue loss: ventricle and sulci on the lesion's side widen.
 
@@ -62,7 +61,8 @@ def ex_vacuo_velocity(canvas: Canvas, lesion: np.ndarray, rng: np.random.Generat
     makes the structure larger by about a mm at its wall. a grows with the lesion's radius and falls with its distance:
     ventricle a = min(7, gain · radius) · exp(-gap / 22 mm), sulci a = min(1.6, 0.09 · radius) within about 15 mm.
     """
-    radius, step = equivalent_radius(lesion, canvas.spacing), canvas.spacing
+    lesion, step = regions > 0, canvas.spacing
+    radius = equivalent_radius(lesion, step)
     away = distance_to(lesion, step)
     gain, sulcal_gain = float(rng.uniform(0.12, 0.34)), float(rng.uniform(0.03, 0.1))
     velocity = np.zeros((lesion.ndim, *lesion.shape), np.float32)
@@ -83,24 +83,25 @@ def ex_vacuo_velocity(canvas: Canvas, lesion: np.ndarray, rng: np.random.Generat
 
 
 def paint_infarct(
-    image: np.ndarray, lesion: np.ndarray, canvas: Canvas, contrast: Contrast, rng: np.random.Generator
-) -> tuple[np.ndarray, dict]:
+    image: np.ndarray, regions: np.ndarray, contrast: Contrast, spacing: float, rng: np.random.Generator
+) -> Drawn:
     """
     A chronic infarct: cavity of fluid, strands of tissue in it, gliotic rim between gray matter and fluid.
 
     Args:
         image: scan without lesion, after the displacement, S.
-        lesion: bool S, not empty.
+        regions: uint8 S, not empty.
+        spacing: mm of a grid step.
 
     Returns:
         the image with the lesion (the very same values farther than 2.5 mm from it), and the parameters drawn.
     """
-    step, radius = canvas.spacing, equivalent_radius(lesion, canvas.spacing)
-    cavity = float(
-        np.clip(rng.beta(2.6, 1.1) + radius / 150, 0.25, 1.0)
-    )  # 1: an empty cyst; small: a thinned-out, gliotic scar
+    lesion, step = regions > 0, spacing
+    radius = equivalent_radius(lesion, step)
+    # 1: an empty cyst; small: a thinned-out, gliotic scar
+    cavity = float(np.clip(rng.beta(2.6, 1.1) + radius / 150, 0.25, 1.0))
     rim = float(rng.uniform(0.8, 3.5)) * min(1.0, radius / 5)
-    depth = ndimage.distance_transform_edt(lesion, sampling=step).astype(np.float32)
+    depth = scipy.ndimage.distance_transform_edt(lesion, sampling=step).astype(np.float32)
     strands = smooth_noise(lesion.shape, float(rng.uniform(2.0, 6.0)) / step, rng)
     ragged = float(rng.uniform(0.1, 0.5))
     inner = smoothstep((depth + ragged * strands * min(3.0, 0.4 * radius)) / max(rim, 0.3) - 0.2)
@@ -114,3 +115,26 @@ def paint_infarct(
     painted = np.where(soft > 0, image + soft * (np.maximum(value, 0) - image), image).astype(np.float32)
     drawn = {"cavity": cavity, "rim_mm": rim, "ragged": ragged, "gliosis": gliosis, "lesion_fluid": fluid}
     return painted, drawn
+
+
+#: Slice 95 of the ICBM 152 grid is z = 23 mm. Strata: the thesis.
+DISEASES.add(
+    "stroke",
+    Disease(
+        name="stroke",
+        window=233,
+        percentile=98.0,
+        points=192,
+        middle=23.0,
+        heights=(-4, 62),
+        areas=(3.0, 1500.0),
+        strata=(18.5, 371.0),
+        sdedit_start=0.2,
+        draw_lesion=draw_infarct,
+        paint_lesion=paint_infarct,
+        lesion_velocity=ex_vacuo_velocity,
+        bids_lesion="T1lesion",
+        lesion_is_dark=True,
+        ventricle_change=1,
+    ),
+)

@@ -5,32 +5,39 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
+import scipy  # its parts are loaded at their first use
 
-from mededit_monai.simulation.canvas import Canvas
-from mededit_monai.simulation.fields import blur, smooth_noise
-from mededit_monai.simulation.prepared import bounding_box
+from mededit_monai.space.fields import blur, smooth_noise
 
 
 def blob(
-    canvas: Canvas, tissue: np.ndarray, centre: np.ndarray, radius: float, compact: bool, rng: np.random.Generator
+    allowed: np.ndarray, centre: np.ndarray, radius: float, spacing: float, compact: bool, rng: np.random.Generator
 ) -> np.ndarray:
-    """Level set of a stretched distance plus roughness, cut at the wanted size, within one hemisphere."""
-    shape, n = tissue.shape, tissue.ndim
-    right = canvas.mni[0] > 0
-    allowed = tissue & (right == right[tuple(centre)])
+    """
+    Level set of a stretched distance plus roughness, cut at the size of a disc (ball).
+
+    Args:
+        allowed: bool S, where it may be; holds the centre.
+        centre: point of the grid it lies around, n.
+        radius: of the disc (ball) in mm; spacing: mm of a grid step.
+        compact: less stretched and smoother.
+
+    Returns:
+        bool S.
+    """
+    shape, n = allowed.shape, allowed.ndim
     grid = np.stack(np.meshgrid(*(np.arange(s, dtype=np.float32) for s in shape), indexing="ij"))
-    offset = (grid - centre.reshape(n, *[1] * n)) * canvas.spacing
+    offset = (grid - centre.reshape(n, *[1] * n)) * spacing
     axis = rng.standard_normal(n)
     axis = (axis / np.linalg.norm(axis)).astype(np.float32)
     stretch = float(rng.uniform(1.0, 1.4 if compact else 2.4))
     along = np.tensordot(axis, offset, axes=1)
     across = np.sqrt(np.maximum((offset**2).sum(axis=0) - along**2, 0))
     distance = np.hypot(along / stretch ** (1 - 1 / n), across * stretch ** (1 / n)) / radius
-    rough = smooth_noise(shape, max(1.5, (0.7 if compact else 0.45) * radius) / canvas.spacing, rng)
+    rough = smooth_noise(shape, max(1.5, (0.7 if compact else 0.45) * radius) / spacing, rng)
     score = np.where(allowed, -distance + rng.uniform(0.05, 0.2 if compact else 0.45) * rough, -np.inf)
     size = np.pi * radius**2 if n == 2 else 4 / 3 * np.pi * radius**3
-    count = min(max(1, int(round(size / canvas.spacing**n))), int(allowed.sum()))
+    count = min(max(1, int(round(size / spacing**n))), int(allowed.sum()))
     return score >= np.partition(score[allowed], -count)[-count]
 
 
@@ -52,12 +59,21 @@ def tidy(mask: np.ndarray, inner: np.ndarray) -> np.ndarray:
     if not mask.any():
         return mask
     near, kept = around(mask, 4), np.zeros_like(mask)
-    opened = ndimage.binary_opening(mask[near], np.ones((3,) * mask.ndim))
-    labels, _ = ndimage.label(mask[near])
+    opened = scipy.ndimage.binary_opening(mask[near], np.ones((3,) * mask.ndim))
+    labels, _ = scipy.ndimage.label(mask[near])
     small = np.bincount(labels.ravel()) <= 9
     small[0] = False
-    kept[near] = mask[near] & (ndimage.binary_dilation(opened, iterations=2) | (small[labels] & inner[near]))
+    kept[near] = mask[near] & (scipy.ndimage.binary_dilation(opened, iterations=2) | (small[labels] & inner[near]))
     return kept
+
+
+def bounding_box(mask: np.ndarray) -> np.ndarray:
+    """First and last voxel of a mask along each axis, (n, 2), inclusive; the mask must not be empty."""
+    box = []
+    for axis in range(mask.ndim):
+        inside = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
+        box.append((int(inside[0]), int(inside[-1])))
+    return np.array(box)
 
 
 def around(mask: np.ndarray, margin: int) -> tuple[slice, ...]:
@@ -78,4 +94,4 @@ def equivalent_radius(mask: np.ndarray, spacing: float) -> float:
 
 def distance_to(mask: np.ndarray, spacing: float) -> np.ndarray:
     """mm to the nearest point of a mask, 0 inside; float32."""
-    return ndimage.distance_transform_edt(~mask, sampling=spacing).astype(np.float32)
+    return scipy.ndimage.distance_transform_edt(~mask, sampling=spacing).astype(np.float32)
