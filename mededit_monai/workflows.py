@@ -1,196 +1,46 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Running a bundle: what its ``initialize`` checks, and the Python function behind ``mededit edit``."""
+"""Running a bundle: the Python functions behind ``mededit edit`` and ``mededit train``."""
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import logging
-import pydoc
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow
-from monai.bundle.properties import InferProperties, MetaProperties, TrainProperties
-from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS
 from monai.data import get_track_meta, set_track_meta
 
-from mededit_monai.core.edit_options import check_edit_options, region_kind
-from mededit_monai.core.errors import (
-    InputError,
-    called_from_python,
-    find_input_error,
-    raising_bad_input,
-    reporting_bad_input,
-    require_choice,
-)
+from mededit_monai.core.errors import InputError, find_input_error, raising_bad_input, require_choice
+from mededit_monai.core.guard import check_sections
+from mededit_monai.core.options import options_of
 from mededit_monai.core.paths import bundle_root, user_path
-from mededit_monai.core.plain_values import as_data, plain_value, require_option_name, shown
-from mededit_monai.core.program import report_what_ends_this_process
-from mededit_monai.io.claims import claim
+from mededit_monai.core.plain_values import as_data, plain_value, require_option_name
+from mededit_monai.core.running import running
 from mededit_monai.io.edit_inputs import edit_inputs
-from mededit_monai.io.finished import clear_up
+from mededit_monai.methods.edit_options import EditOptions
+from mededit_monai.training.options import TrainingOptions
 
-__all__ = [
-    "bundle_content",
-    "check_edit_options",
-    "check_ids",
-    "edit",
-    "given_options",
-    "region_kind",
-    "run_edits",
-    "run_engine",
-    "train",
-]
-
-#: Ids that MONAI itself reads, so that nothing in a config has to refer to them.
-MONAI_IDS = (
-    {"imports", "initialize", "finalize", "run", "training", "inference", "evaluating", "_meta_", "dataset_dir"}
-    | {
-        p["id"].replace("::", "#")
-        for group in (TrainProperties, InferProperties, MetaProperties)
-        for p in group.values()
-    }
-    | {key for settings in DEFAULT_EXP_MGMT_SETTINGS.values() for key in settings["configs"]}
-)
-
-
-def check_ids() -> None:
-    """
-    Refuse options that nothing in the config refers to, naming the nearest known one.
-
-    MONAI takes any ``--key value`` and adds it to the config: ``--resampel 4`` would change nothing and say nothing.
-    An id that no other item refers to, and that MONAI does not read, has no effect; that is what is refused.
-    """
-    parser = _running_parser()
-    if parser is None:
-        return
-    if not called_from_python():
-        report_what_ends_this_process()
-    config = {k: v for k, v in parser.get().items() if k != "_meta_"}
-    text = " ".join(_strings(config))
-    # An override inside a component may have cut the last reference to an option of the bundle; it is known still.
-    known = MONAI_IDS | _bundle_ids(shown(config.get("bundle_root"))) | {key for key in config if _referred(key, text)}
-    candidates = dict(config)
-    for section, content in config.items():
-        # The members of a plain section (train, validate) are options of their own unless it is used as a whole.
-        if isinstance(content, dict) and "_target_" not in content and not re.search(rf"@{section}(?![\w#:])", text):
-            candidates |= {f"{section}#{key}": value for key, value in content.items()}
-            known |= {section} | {f"{section}#{k}" for k in content if _referred(f"{section}#{k}", text)}
-    with reporting_bad_input():
-        for name, value in candidates.items():
-            if name not in known:
-                near = difflib.get_close_matches(name, sorted(known & set(candidates)), n=1)
-                hint = f"did you mean --{near[0]}?" if near else "see the bundle's config for the known ones."
-                raise InputError(f"--{name}: unknown option (value {shown(value)!r}); {hint}")
-        for name, component in config.items():
-            _check_arguments(name, component)
-        _check_expressions(parser)
-    _read_words(parser)
-
-
-def _check_expressions(parser: ConfigParser) -> None:
-    """
-    Refuse names of files that MONAI reads as expressions and cannot evaluate.
-
-    ``python -m monai.bundle`` takes values in the config's language, which is how MONAI has it; `mededit` takes names.
-    """
-    for name in ("scan", "pathology", "brain", "datalist", "dataset_dir", "output_dir"):
-        raw = parser.get(name)
-        if not isinstance(raw, str) or not raw.startswith("$"):
-            continue
-        try:
-            parser.get_parsed_content(name)
-        except Exception as error:
-            if find_input_error(error) is not None:
-                raise
-            raise InputError(
-                f"--{name}: got '{raw}', which a bundle run reads as an expression and cannot evaluate; give a file "
-                f"whose name begins with $ to mededit instead."
-            ) from error
-
-
-#: What words on a shell stand for. MONAI reads Python there (``False``, ``None``), everyone writes YAML, and the text
-#: 'false' would count as true.
-WORDS = {"true": True, "false": False, "null": None}
-
-
-def _read_words(parser: ConfigParser) -> None:
-    """Give top-level options that came as the text 'true', 'false' or 'null' the value that was meant."""
-    for name, value in parser.get().items():
-        if isinstance(value, str) and value in WORDS:
-            parser.get()[name] = WORDS[value]
-            parser.ref_resolver.items[name].update_config(WORDS[value])  # nothing but the imports is resolved yet
-
-
-def run_engine(name: str) -> None:
-    """
-    Build and run an engine of the config that calls this, e.g. ``"$run_engine('evaluator')"``.
-
-    The engine is resolved here, not as ``@evaluator`` in the expression, so that bad input met while its parts are
-    built ends in one sentence too; MONAI would wrap and hide it.
-    """
-    parser = _running_parser()
-    if parser is None:
-        raise RuntimeError("run_engine works inside a bundle run only.")
-    with reporting_bad_input():
-        engine = parser.get_parsed_content(name)
-        # Ignite announces every exception it passes on; the sentence, or the traceback, comes once and at the end.
-        engine.logger.addFilter(lambda record: "terminating due to exception" not in record.getMessage())
-        if len(engine.data_loader) > 0:  # every case may be done already
-            engine.run()
-
-
-def given_options() -> set[str]:
-    """Names of the options of the bundle run that calls this that differ from the bundle's own inference.yaml."""
-    parser = _running_parser()
-    if parser is None:
-        return set()
-    own = ConfigParser.load_config_file(str(Path(shown(parser.get("bundle_root"))) / "configs" / "inference.yaml"))
-    return {name for name, value in parser.get().items() if name in own and own[name] != value}
-
-
-def run_edits() -> None:
-    """
-    Build and run the evaluator of an editing bundle; while it runs, no other run takes up the same cases.
-
-    Raises:
-        InputError: another run is at the same cases, or, at the end of a run that kept going, some failed.
-    """
-    parser = _running_parser()
-    if parser is None:
-        raise RuntimeError("run_edits works inside a bundle run only.")
-    with reporting_bad_input():
-        cases = parser.get_parsed_content("cases")
-        if not cases:  # every case is done already
-            return
-        out = user_path(parser.get_parsed_content("output_dir"))
-        names = [case["case_id"] for case in cases]
-        with claim(out, names):
-            clear_up(out, names)
-            run_engine("evaluator")
-            parser.get_parsed_content("writer").report_failures()
-
+__all__ = ["bundle_content", "edit", "overrides", "train"]
 
 def bundle_content(
-    bundle: str | Path, ids: Sequence[str], config: str = "inference.yaml", **overrides: Any
+    bundle: str | Path, ids: Sequence[str], config: str = "inference.yaml", **options: Any
 ) -> tuple[Any, ...]:
     """
     Parsed items of a bundle's config, for programs that need its parts (``network``, ``inferer``, …).
 
     Args:
-        overrides: as on the command line of a bundle run.
+        options: as on the command line of a bundle run.
     """
     root = bundle_root(bundle)
     parser = ConfigParser()
     parser.read_config(str(root / "configs" / config))
-    parser.update(_overrides({"progress": False, **overrides}) | {"bundle_root": as_data(str(root))})
+    parser.update(overrides({"progress": False, **options}) | {"bundle_root": as_data(str(root))})
     try:
-        return tuple(parser.get_parsed_content(name) for name in ids)
+        with running(parser):
+            return tuple(parser.get_parsed_content(name) for name in ids)
     except Exception as error:
         bad_input = find_input_error(error)
         if bad_input is None:
@@ -258,13 +108,15 @@ def _workflow(
 ) -> Iterator[ConfigWorkflow]:
     """Run a bundle and hold its workflow open for whoever wants to look at its parts."""
     root = bundle_root(bundle)
-    given = _overrides(options) | {"bundle_root": as_data(str(root))}
+    given = overrides(options) | {"bundle_root": as_data(str(root))}
     files = [str(root / "configs" / configs[0]), *map(str, configs[1:])]
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
     tracked = get_track_meta()  # a training switches it off
     with raising_bad_input(), ExitStack() as stack:
         stack.callback(set_track_meta, tracked)
+        check_sections(list(given), files)
         workflow = ConfigWorkflow(files, logging_file=False, workflow_type=kind, **given)
+        stack.enter_context(running(workflow.parser))
         workflow.initialize()
         workflow.run()
         yield workflow
@@ -295,20 +147,12 @@ def checked_overlays(paths: Sequence[str | Path]) -> list[str]:
 
 
 #: Options that name files or folders, in any config.
-PATH_OPTIONS = (
-    "scan",
-    "pathology",
-    "brain",
-    "datalist",
-    "dataset_dir",
-    "output_dir",
-    "weights",
-    "init_weights",
-    "cache_dir",
+PATH_OPTIONS = frozenset(
+    one.name for kind in (EditOptions, TrainingOptions) for one in options_of(kind).values() if one.file
 )
 
 
-def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:
+def overrides(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as overrides of a config, which reach its parser as data (see ``plain_values``)."""
     given = {}
     for name, value in options.items():
@@ -322,63 +166,3 @@ def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:
             value = str(user_path(value)) if value else value
         given[name] = as_data(value)
     return given
-
-
-def _running_parser() -> ConfigParser | None:
-    """The parser of the bundle run that called us: MONAI hands config expressions nothing to find it by."""
-    frame = inspect.currentframe()
-    while frame is not None:
-        owner = frame.f_locals.get("self")
-        if isinstance(owner, ConfigWorkflow):
-            return owner.parser
-        frame = frame.f_back
-    return None
-
-
-def _bundle_ids(root: Any) -> set[str]:
-    """Top-level ids of a bundle's own configs, and the members of their plain sections."""
-    found: set[str] = set()
-    for path in Path(root, "configs").glob("*.yaml") if isinstance(root, str) else []:
-        for key, content in ConfigParser.load_config_file(str(path)).items():
-            found.add(str(key))
-            if isinstance(content, dict) and "_target_" not in content:
-                found |= {f"{key}#{member}" for member in content}
-    return found
-
-
-def _check_arguments(name: str, item: Any) -> None:
-    """Refuse arguments of a component that its class or function does not take, such as ``--inferer#stepz 3``."""
-    if isinstance(item, (list, tuple)):
-        item = dict(enumerate(item))
-    if not isinstance(item, Mapping):
-        return
-    for key, value in item.items():
-        _check_arguments(f"{name}#{key}", value)
-    target = item.get("_target_")
-    made = pydoc.locate(target) if isinstance(target, str) and "." in target else None
-    if not callable(made):
-        return  # a short name of MONAI's, or an expression: known when it is built
-    parameters = inspect.signature(made).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return
-    known = {p.name for p in parameters}
-    for key in item:
-        if not str(key).startswith("_") and key not in known:
-            near = difflib.get_close_matches(str(key), sorted(known), n=1)
-            hint = f"did you mean --{name}#{near[0]}?" if near else f"it takes {', '.join(sorted(known))}."
-            raise InputError(f"--{name}#{key}: {target} takes no such argument; {hint}")
-
-
-def _referred(name: str, text: str) -> bool:
-    return re.search(rf"@{re.escape(name)}(?!\w)", text.replace("::", "#")) is not None
-
-
-def _strings(item: Any) -> Iterator[str]:
-    if isinstance(item, str):
-        yield item
-    elif isinstance(item, Mapping):
-        for value in item.values():
-            yield from _strings(value)
-    elif isinstance(item, (list, tuple)):
-        for value in item:
-            yield from _strings(value)

@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from mededit_monai.cli.generated import SETTINGS
 
-def register(app: typer.Typer, settings: dict[str, Any]) -> None:
+
+def register(app: typer.Typer) -> None:
     """Add the verb to the program."""
     app.command(
         "bench",
-        context_settings=settings,
+        context_settings=SETTINGS,
         epilog="Example: mededit bench --cohort out/cohort --preset quick -o out/bench",
     )(bench_command)
 
@@ -48,7 +50,7 @@ def bench_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Every family, sampler and number of evaluations on the same cases: seconds, memory, quality, no worse or not."""
-    from mededit_monai.benchmark.bench import BenchOptions, bench
+    from mededit_monai.evaluation.bench import BenchOptions, bench
 
     written = bench(
         BenchOptions(

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from mededit_monai.cli.generated import SETTINGS
+
 Root = Annotated[str, typer.Option(help="Folder of the download, or a part of it.")]
 Table = Annotated[str, typer.Option(help="Folder of BIDS derivatives or with cases.csv, or a CSV file.")]
 Output = Annotated[str, typer.Option("--output_dir", "-o", help="Folder of the prepared data set.")]
@@ -31,12 +33,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 DEFAULT_TEST = "0.12"
 
 
-def register(app: typer.Typer, settings: dict[str, Any]) -> None:
+def register(app: typer.Typer) -> None:
     """Add the verb and its parts to the program."""
     group = typer.Typer(
         no_args_is_help=True,
         rich_markup_mode=None,
-        context_settings=settings,
+        context_settings=SETTINGS,
         help="Prepare a data set as downloaded; pair test masks with scans without lesion.",
         epilog="Example: mededit dataset brats --root DIR -o out/brats",
     )
@@ -46,7 +48,7 @@ def register(app: typer.Typer, settings: dict[str, Any]) -> None:
         ("folder", folder_command, "mededit dataset folder --root cases.csv --disease stroke -o out/own"),
         ("pairs", pairs_command, "mededit dataset pairs --datalist out/brats/datalist.json -o out/triplets.json"),
     ):
-        group.command(name, context_settings=settings, epilog=f"Example: {example}")(function)
+        group.command(name, context_settings=SETTINGS, epilog=f"Example: {example}")(function)
     app.add_typer(group, name="dataset")
 
 

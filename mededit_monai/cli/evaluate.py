@@ -7,16 +7,18 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from mededit_monai.cli.generated import SETTINGS
 
-def register(app: typer.Typer, settings: dict[str, Any]) -> None:
+
+def register(app: typer.Typer) -> None:
     """Add the verb to the program."""
     app.command(
         "evaluate",
-        context_settings=settings,
+        context_settings=SETTINGS,
         epilog="Example: mededit evaluate --cohort out/cohort --table 5.1 --table 5.4 -o out/evaluation",
     )(evaluate_command)
 

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from mededit_monai.cli.generated import SETTINGS
+
 Kind = Annotated[str, typer.Option("--judge", help="embedded (ships with the package) or nnunet (extra 'nnunet').")]
 Output = Annotated[str, typer.Option("--output_dir", "-o", help="Folder that is written; of nnunet: its cache.")]
 DiseaseName = Annotated[str | None, typer.Option("--disease", help="stroke or tumor; default: what the cohort says.")]
@@ -22,12 +24,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 JUDGES = ("embedded", "nnunet")
 
 
-def register(app: typer.Typer, settings: dict[str, Any]) -> None:
+def register(app: typer.Typer) -> None:
     """Add the verb and its parts to the program."""
     group = typer.Typer(
         no_args_is_help=True,
         rich_markup_mode=None,
-        context_settings=settings,
+        context_settings=SETTINGS,
         help="Networks that look at images: train one, or let one find lesions, ventricles, tissue.",
         epilog="Example: mededit judge predict --images out/edits --disease stroke -o out/judged",
     )
@@ -35,7 +37,7 @@ def register(app: typer.Typer, settings: dict[str, Any]) -> None:
         ("train", train_command, "mededit judge train --cohort out/cohort --max_epochs 20 -o out/judge"),
         ("predict", predict_command, "mededit judge predict --images out/edits --disease stroke -o out/judged"),
     ):
-        group.command(name, context_settings=settings, epilog=f"Example: {example}")(function)
+        group.command(name, context_settings=SETTINGS, epilog=f"Example: {example}")(function)
     app.add_typer(group, name="judge")
 
 

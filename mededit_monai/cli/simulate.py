@@ -6,23 +6,25 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from mededit_monai.cli.generated import SETTINGS
 
-def register(app: typer.Typer, settings: dict[str, Any]) -> None:
+
+def register(app: typer.Typer) -> None:
     """Add the verb to the program."""
     app.command(
         "simulate",
-        context_settings=settings,
+        context_settings=SETTINGS,
         epilog="Example: mededit simulate --disease stroke --cases 200 --workers 2 -o out/cohort",
     )(simulate_command)
 
 
 def simulate_command(
     output_dir: Annotated[str, typer.Option("--output_dir", "-o", help="Folder of the cohort.")],
-    disease: Annotated[str, typer.Option(help="stroke or tumor.")] = "stroke",
+    disease: Annotated[str, typer.Option(help="stroke, tumor or a plugin's disease.")] = "stroke",
     cases: Annotated[int, typer.Option(help="Pairs in all splits together.")] = 100,
     anatomies: Annotated[
         str | None, typer.Option(help="Folder of FreeSurfer label maps or T1 scans; default: embedded template.")

@@ -43,3 +43,12 @@ def _known(device: Any) -> bool:
     except (RuntimeError, TypeError):
         return False
     return True
+
+
+#: Word of ``--amp`` → its type.
+AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def autocast_options(amp: str | None) -> dict[str, Any]:
+    """Keywords of ``torch.autocast`` for ``fp16``, ``bf16`` or None."""
+    return {} if amp is None else {"dtype": AMP_TYPES[amp]}

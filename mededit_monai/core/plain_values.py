@@ -29,7 +29,17 @@ _HARMLESS = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]*")
 _WORDS = ("true", "false", "null", "none")
 
 #: What runs a bundle, in its configs and as MONAI's workflow takes it; a person gives options, not these.
-_RESERVED = ("imports", "initialize", "finalize", "run", "training", "inference", "evaluating", "bundle_root")
+_RESERVED = (
+    "imports",
+    "initialize",
+    "finalize",
+    "run",
+    "training",
+    "inference",
+    "evaluating",
+    "settings",
+    "bundle_root",
+)
 _RESERVED += ("run_id", "init_id", "final_id", "workflow_type", "properties_path")
 _RESERVED += ("config_file", "meta_file", "logging_file")
 

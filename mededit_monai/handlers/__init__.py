@@ -1,32 +1,31 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""MONAI and Ignite handlers."""
+"""MONAI and Ignite handlers; each is imported when it is asked for, as an edit needs two of them."""
 
-from mededit_monai.handlers.changed_region import ChangedRegion
-from mededit_monai.handlers.checkpoint import TrainingCheckpoint
-from mededit_monai.handlers.edit_writer import EditWriter
-from mededit_monai.handlers.ema import ExponentialMovingAverage
-from mededit_monai.handlers.evaluator import EditEvaluator
-from mededit_monai.handlers.guards import EpochSetter, FiniteLoss, GradientClipper
-from mededit_monai.handlers.judging import JudgeEdits
-from mededit_monai.handlers.metrics import CaseTable, EditMetric
-from mededit_monai.handlers.noise_level_loss import NoiseLevelLoss
-from mededit_monai.handlers.quick_edit import QuickEdit
-from mededit_monai.handlers.training_log import TrainingLog
+from __future__ import annotations
 
-__all__ = [
-    "ChangedRegion",
-    "CaseTable",
-    "EditEvaluator",
-    "EditMetric",
-    "EditWriter",
-    "EpochSetter",
-    "ExponentialMovingAverage",
-    "FiniteLoss",
-    "GradientClipper",
-    "JudgeEdits",
-    "NoiseLevelLoss",
-    "QuickEdit",
-    "TrainingCheckpoint",
-    "TrainingLog",
-]
+import importlib
+from typing import Any
+
+_MODULES = {
+    "changed_region": ("ChangedRegion",),
+    "checkpoint": ("TrainingCheckpoint",),
+    "edit_writer": ("EditWriter",),
+    "ema": ("ExponentialMovingAverage",),
+    "evaluator": ("EditEvaluator",),
+    "guards": ("EpochSetter", "FiniteLoss", "GradientClipper"),
+    "judging": ("JudgeEdits",),
+    "metrics": ("CaseTable", "EditMetric"),
+    "noise_level_loss": ("NoiseLevelLoss",),
+    "quick_edit": ("QuickEdit",),
+    "training_log": ("TrainingLog",),
+}
+_PLACES = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = sorted(_PLACES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -1,16 +1,28 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""The evaluator of the bundles' editing runs."""
+"""The evaluator of runs that edit."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from monai.engines import SupervisedEvaluator
+from monai.utils import CommonKeys
+
+#: Key of an iteration's output under which the whole :class:`~mededit_monai.methods.editor.Edit` is.
+EDIT = "edit"
 
 
 class EditEvaluator(SupervisedEvaluator):
-    """MONAI's evaluator, that passes over a batch of which no case can be used (see ``OneByOne``)."""
+    """
+    MONAI's evaluator for editors: the image of their ``Edit`` is the prediction, and all of it is under ``edit``.
+
+    It passes over a batch of which no case can be used (see ``OneByOne``).
+    """
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> dict:
-        return super()._iteration(engine, batchdata) if batchdata["cases"] else {}
+        if not batchdata.get("cases", True):
+            return {}
+        output: dict[str, Any] = super()._iteration(engine, batchdata)
+        edit = output[CommonKeys.PRED]
+        return output | {CommonKeys.PRED: edit.image, EDIT: edit}

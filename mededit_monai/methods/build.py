@@ -1,135 +1,111 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""The published methods as named settings of the one loop, each with the thesis's defaults."""
+"""A method's editor, and its network, from its record and the options of an edit."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from monai.networks.schedulers import Scheduler
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.methods.inpainting import ResampledInpaintingInferer
-from mededit_monai.methods.palette_editor import OriginalPaletteInferer, PaletteInferer
-from mededit_monai.methods.prior_conditioned import PriorConditionedInferer
-from mededit_monai.methods.response import response_map, response_region
+from mededit_monai.methods.edit_options import EditOptions
+from mededit_monai.methods.editor import Editor
+from mededit_monai.methods.record import CHOSEN, METHODS
+from mededit_monai.networks.mask_conditioned_unet import MaskConditionedUNet
+from mededit_monai.networks.weights import load_weights, weights_sha256
+
+#: Settings that every editor takes beside the options.
+COMMON = frozenset({"exact", "progress", "clip"})
 
 
-class MedEditInferer(ResampledInpaintingInferer):
-    """
-    MedEdit: M = dilate(p, 25) ∩ b, 1000 levels, U = 4 (3997 evaluations). Boxes: ``dilation=20``.
-
-    Args:
-        scheduler, settings: as for the base class.
-        auto_region: M is where the network responds to the lesion (:mod:`mededit_monai.methods.response`), within the
-            region that a call gives, or the brain; costs 8 evaluations more.
-
-    Attributes:
-        edit_region: M of the last call with ``auto_region``, bool, Nx1xHxW[xD]; else None.
-    """
-
-    def __init__(
-        self,
-        scheduler: Scheduler,
-        dilation: int = 25,
-        resample: int = 4,
-        auto_region: bool = False,
-        **settings: Any,
-    ) -> None:
-        super().__init__(scheduler, dilation=dilation, resample=resample, **settings)
-        self.auto_region = auto_region
-        self.edit_region: torch.Tensor | None = None
-
-    def region(self, brain: torch.Tensor, pathology: torch.Tensor) -> torch.Tensor:
-        """M, or with ``auto_region`` the brain, within which M will be found."""
-        return brain > 0 if self.auto_region else super().region(brain, pathology)
-
-    @torch.no_grad()
-    def __call__(  # type: ignore[override]
-        self,
-        inputs: torch.Tensor,
-        network: Callable[..., torch.Tensor],
-        brain: torch.Tensor,
-        pathology: torch.Tensor,
-        region: torch.Tensor | None = None,
-        seeds: Sequence[int] | None = None,
-    ) -> torch.Tensor:
-        """Edit a batch, as the base class does."""
-        if not self.auto_region:
-            return super().__call__(inputs, network, brain, pathology, region, seeds)
-        if seeds is None:
-            seeds = torch.randint(2**62, (inputs.shape[0],)).tolist()
-        brain, pathology = brain.to(inputs), pathology.to(inputs)
-        response, evaluations = response_map(network, self.scheduler, inputs, brain, pathology, seeds)
-        limit = self.region(brain, pathology) if region is None else region.to(inputs.device) > 0
-        self.edit_region = response_region(response, brain, pathology) & limit
-        edited = super().__call__(inputs, network, brain, pathology, self.edit_region, seeds)
-        self.nfe += evaluations
-        return edited
-
-
-class NaiveRePaintInferer(ResampledInpaintingInferer):
-    """Naïve RePaint: edits the lesion alone (M = p ∩ b), U = 3; it cannot show indirect effects."""
-
-    def __init__(self, scheduler: Scheduler, resample: int = 3, **settings: Any) -> None:
-        settings.pop("dilation", None)  # by definition none; accepted so that one config serves every method
-        super().__init__(scheduler, dilation=0, resample=resample, **settings)
-
-
-class SDEditInferer(ResampledInpaintingInferer):
-    """
-    SDEdit, conditioned on (b, p): noise the whole prior to ``start``·T (0.2 stroke, 0.6 tumour), denoise everything.
-
-    No composition: the region is the whole image, and everything may change.
-    """
-
-    def __init__(self, scheduler: Scheduler, start: float = 0.2, **settings: Any) -> None:
-        for fixed in ("dilation", "resample", "jump", "resample_above"):
-            settings.pop(fixed, None)  # nothing is composed, so there is nothing to dilate or harmonise
-        super().__init__(scheduler, start=start, **settings)
-
-    def region(self, brain: torch.Tensor, pathology: torch.Tensor) -> torch.Tensor:
-        """Everything."""
-        return torch.ones_like(brain, dtype=torch.bool)
-
-
-METHODS: dict[str, type[ResampledInpaintingInferer]] = {
-    "mededit": MedEditInferer,
-    "naive_repaint": NaiveRePaintInferer,
-    "sdedit": SDEditInferer,
-    "palette": PaletteInferer,
-    "palette_original": OriginalPaletteInferer,
-    "prior": PriorConditionedInferer,
-}
-
-
-def build_inferer(
+def build_editor(
     method: str, scheduler: Scheduler, condition: str | None = None, region: str | None = None, **settings: Any
-) -> ResampledInpaintingInferer:
+) -> Editor:
     """
-    An editing inferer by its name on the command line.
+    An editor by its method's name.
 
     Args:
         condition: what the pathology channels of a call are; needed by methods whose network takes every condition.
-        region: ``auto``: MedEdit finds its edit region itself. Others are drawn before an edit and come with the call.
+        region: ``auto``: the method finds its edit region. Others are drawn before an edit and come with the call.
+        settings: options that the method takes; what is not given is the editor's own, the thesis's.
 
     Raises:
-        ValueError: unknown method, or a value that the method's inferer refuses.
-        InputError: unknown setting, or no condition where one is needed.
+        InputError: unknown method or setting, one that the method does not take, a value that an option of its own
+            cannot have, or no condition where one is needed.
+        ValueError: a value that the editor refuses.
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
-    known = set(inspect.signature(ResampledInpaintingInferer).parameters)
-    if unknown := sorted(set(settings) - known):
-        wanted = ", ".join(sorted(known))
-        raise InputError(f"--inferer#{unknown[0]}: build_inferer knows no such setting; it takes {wanted}.")
-    if "condition" in inspect.signature(METHODS[method]).parameters:
+    record = METHODS[method]
+    own = {one.name: one for one in record.options}
+    takes = record.of_editor | COMMON | set(own)
+    for name, value in {"region": region, **settings}.items():
+        record.refuse_unused(name, value)
+        if name == "dilation" and name not in takes and value is not None:
+            raise InputError(f"--dilation: got {value!r}, but {method} finds its region; leave it out.")
+        if name not in CHOSEN | COMMON | set(own):
+            raise InputError(f"--inferer#{name}: {method} knows no such setting; it takes {', '.join(sorted(takes))}.")
+        if name in own:
+            own[name].check(value)
+    taken = {name: value for name, value in settings.items() if name in takes}
+    if record.tells_condition:
         if condition is None:
             raise InputError(f"--inferer#condition: is missing; {method} wants to know which channels it is given.")
-        settings["condition"] = condition
-    if method == "mededit":
-        settings["auto_region"] = region == "auto"
-    return METHODS[method](scheduler, **settings)
+        taken["condition"] = condition
+    if record.finds_region and not record.always_finds:
+        taken["auto_region"] = region == "auto"
+    editor: Editor = record.editor(scheduler, **taken)
+    return editor
+
+
+def editor_of(options: EditOptions, scheduler: Scheduler) -> Editor:
+    """The editor that resolved options ask for; errors as of :func:`build_editor`."""
+    return build_editor(options.method, scheduler, options.condition, options.region, **options.editor_settings())
+
+
+def method_network(method: str, condition: str, **size: Any) -> torch.nn.Module:
+    """
+    The network of a method, without weights; the identity for a method that asks none.
+
+    Args:
+        size: of :class:`~mededit_monai.networks.MaskConditionedUNet`, but for its channels in and out.
+    """
+    known = METHODS[method].network
+    if known is None:
+        return torch.nn.Identity()
+    return MaskConditionedUNet(in_channels=known.in_channels(condition), out_channels=known.outputs, **size)
+
+
+def prediction_of(method: str) -> str:
+    """What the method's network predicts, as MONAI's schedulers name it."""
+    known = METHODS[method].network
+    return "sample" if known is None else known.prediction
+
+
+def weights_of(options: EditOptions, root: str | Path) -> Path | None:
+    """
+    The weight file of an edit: the one that was given, or the bundle's; None for a method that asks no network.
+
+    Args:
+        root: the bundle's folder.
+
+    Raises:
+        InputError: weights given to a method that has no network.
+    """
+    name = options.record.weights_file(options.condition)
+    if options.weights is not None:
+        if name is None:
+            raise InputError(f"--weights: {options.method} asks no network; leave the option out.")
+        return Path(options.weights)
+    return None if name is None else Path(root) / "models" / name
+
+
+def with_weights(network: torch.nn.Module, weights: Path | None) -> torch.nn.Module:
+    """The network with its weights, if it has any. InputError: a file that is missing or of another network."""
+    return network if weights is None else load_weights(network, weights)
+
+
+def weights_digest(weights: Path | None) -> str | None:
+    """SHA-256 of a weight file; None for none."""
+    return None if weights is None else weights_sha256(weights)

@@ -4,14 +4,22 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.space.masks import component_boxes
+
+if TYPE_CHECKING:
+    import torch
 
 #: Name on the command line → file of the weights that were trained with it.
 CONDITION_WEIGHTS = {"mask": "model.pt", "box": "model_box.pt", "regions": "model_regions.pt"}
 CONDITIONS = tuple(CONDITION_WEIGHTS)
+
+#: Condition → names of its channels. The regions make up the mask.
+CONDITION_CHANNELS = {"mask": ("mask",), "box": ("box",), "regions": ("core", "edema", "rim")}
+
+#: Condition → k of the thesis's edit region dilate(p, k).
+CONDITION_DILATION = {"mask": 25, "box": 20, "regions": 25}
 
 #: A tumour's labels in the order of their channels: necrotic core, edema, enhancing rim.
 REGION_LABELS = (1, 2, 3)
@@ -26,12 +34,12 @@ def condition_width(condition: str) -> int:
     """
     if condition not in CONDITIONS:
         raise InputError(f"--condition: got {condition!r}, wanted one of {', '.join(CONDITIONS)}.")
-    return len(REGION_LABELS) if condition == "regions" else 1
+    return len(CONDITION_CHANNELS[condition])
 
 
 def fused_width() -> int:
     """Channels of a network that takes every condition: mask, boxes, core, edema, rim."""
-    return 2 + len(REGION_LABELS)
+    return sum(map(len, CONDITION_CHANNELS.values()))
 
 
 def fused_channels(channels: torch.Tensor, condition: str) -> torch.Tensor:
@@ -68,6 +76,10 @@ def condition_channels(mask: torch.Tensor, condition: str) -> torch.Tensor:
     Returns:
         float32 KxHxW[xD] of zeros and ones.
     """
+    import torch
+
+    from mededit_monai.space.masks import component_boxes
+
     condition_width(condition)
     if condition == "regions":
         return torch.cat([mask == label for label in REGION_LABELS]).float()

@@ -12,8 +12,8 @@ from monai.networks.schedulers import Scheduler
 from monai.transforms import GaussianSmooth
 from scipy import ndimage
 
+from mededit_monai.sampling.formulas import clean_estimate, forward_noise
 from mededit_monai.sampling.noise import CaseNoise
-from mededit_monai.sampling.steps import clean_estimate, forward_noise
 from mededit_monai.space.masks import dilate
 
 #: Noise levels that are asked, as fractions of T: below, the lesion is read off x_t; above, nothing is placed yet.

@@ -9,11 +9,17 @@ neighbours. MONAI's ``DDPMScheduler.step`` uses ``timestep - 1`` instead of s an
 
 from __future__ import annotations
 
-from math import log, sqrt
-
-import torch
+from collections.abc import Callable
+from math import sqrt
+from typing import TYPE_CHECKING
 
 from mededit_monai.sampling.levels import NoiseLevels
+
+if TYPE_CHECKING:
+    import torch
+
+#: Draws a batch of standard normal noise.
+Noise = Callable[[], "torch.Tensor"]
 
 
 def clean_estimate(output: torch.Tensor, x_t: torch.Tensor, alpha_bar: float, prediction_type: str) -> torch.Tensor:
@@ -50,31 +56,10 @@ def step_coefficients(levels: NoiseLevels, t: int, s: int, eta: float) -> tuple[
     return sqrt(bar_s) - b * sqrt(bar_t), b, sqrt(variance)
 
 
-class SecondOrder:
-    """
-    DPM-Solver++(2M) (Lu et al. 2022, algorithm 2): x_s = (σ_s/σ_t) x_t + √ᾱ_s (1 - e^-h) D with
-    D = x̂0 + h/(2 h') (x̂0 - x̂0'), h = λ_s - λ_t, primes for the step before; the last step is first order.
-    """
-
-    def __init__(self, levels: NoiseLevels) -> None:
-        self.levels = levels
-        self._last: tuple[float, torch.Tensor] | None = None
-
-    def forget(self) -> None:
-        """Drop the previous estimate; needed after a move up, when it no longer lies on the path."""
-        self._last = None
-
-    def step(self, x_t: torch.Tensor, x0: torch.Tensor, t: int, s: int) -> torch.Tensor:
-        """One move down from level t to level s."""
-        if s < 0:
-            return x0
-        bar_t, bar_s = self.levels.alpha_bar(t), self.levels.alpha_bar(s)
-        lambda_t, lambda_s = (0.5 * log(bar / (1 - bar)) for bar in (bar_t, bar_s))
-        h, target = lambda_s - lambda_t, x0
-        if self._last is not None:
-            lambda_last, x0_last = self._last
-            target = x0 + h / (2 * (lambda_t - lambda_last)) * (x0 - x0_last)
-        self._last = (lambda_t, x0)
-        shrink = sqrt((1 - bar_s) / (1 - bar_t))
-        # √ᾱ_s (1 - e^-h), written without the difference of nearly equal numbers that small h would bring
-        return shrink * x_t + (sqrt(bar_s) - shrink * sqrt(bar_t)) * target
+def posterior_step(
+    levels: NoiseLevels, x_t: torch.Tensor, x0: torch.Tensor, t: int, s: int, eta: float, noise: Noise
+) -> torch.Tensor:
+    """x_s = A x̂0 + B x_t + σ z of :func:`step_coefficients`; noise is drawn only where σ > 0."""
+    a, b, sigma = step_coefficients(levels, t, s, eta)
+    x_s = a * x0 + b * x_t
+    return x_s + sigma * noise() if sigma > 0 else x_s

@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from monai.networks.schedulers import Scheduler
+
+if TYPE_CHECKING:
+    from monai.networks.schedulers import Scheduler
 
 SPACINGS = ("t", "logsnr")
 

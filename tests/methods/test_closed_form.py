@@ -18,8 +18,7 @@ from gaussian import (
     uniform,
 )
 
-from mededit_monai.methods.build import NaiveRePaintInferer, SDEditInferer
-from mededit_monai.methods.inpainting import ResampledInpaintingInferer
+from mededit_monai.methods.inpainting import InpaintingEditor, NaiveRePaintEditor, SDEditEditor
 from mededit_monai.sampling.levels import noise_levels
 
 SD = 0.1
@@ -47,10 +46,10 @@ CELLS = [(kind, spacing, n, value) for kind, spacing, row in TABLE for n, value 
 
 def sample(kind: str, spacing: str, steps: int, **settings) -> float:
     """S.d. of the package's sampler on 90 000 scalars ~ N(0, 0.1²), relative to 0.1."""
-    inferer = SDEditInferer(scheduler(), start=1.0, steps=steps, spacing=spacing, sampler=kind, clip=None, **settings)
+    editor = SDEditEditor(scheduler(), start=1.0, steps=steps, spacing=spacing, sampler=kind, clip=None, **settings)
     blank = torch.zeros(1, 1, 300, 300)
-    result = inferer(blank, ExactNetwork(np.array([[SD**2]])), blank, blank, seeds=[steps])
-    return float(result.std()) / SD
+    result = editor(blank, ExactNetwork(np.array([[SD**2]])), blank, blank, seeds=[steps])
+    return float(result.image.std()) / SD
 
 
 @pytest.mark.parametrize("kind, spacing, steps, published", CELLS)
@@ -76,8 +75,8 @@ def test_parametrisations_agree(kind):
     blank = torch.zeros(1, 1, 20, 16)
     results = []
     for prediction_type in ("epsilon", kind):
-        inferer = SDEditInferer(scheduler(prediction_type), start=1.0, steps=50, spacing="logsnr", clip=None)
-        results.append(inferer(blank, ExactNetwork(ar1(), prediction_type), blank, blank, seeds=[1]))
+        editor = SDEditEditor(scheduler(prediction_type), start=1.0, steps=50, spacing="logsnr", clip=None)
+        results.append(editor(blank, ExactNetwork(ar1(), prediction_type), blank, blank, seeds=[1]).image)
     assert torch.allclose(*results, atol=2e-4)
 
 
@@ -89,13 +88,13 @@ PRIOR = np.random.default_rng(3).multivariate_normal(np.zeros(16), ar1())
 
 def edited(steps: int, spacing: str, resample: int, rows: int = 8000, **settings) -> tuple[np.ndarray, np.ndarray]:
     """Mean and covariance of the edited half over ``rows`` independent edits of the same prior."""
-    inferer = ResampledInpaintingInferer(
-        scheduler(), steps=steps, spacing=spacing, resample=resample, clip=None, **settings
-    )
+    editor = InpaintingEditor(scheduler(), steps=steps, spacing=spacing, resample=resample, clip=None, **settings)
     prior = torch.tensor(PRIOR, dtype=torch.float32).expand(1, 1, rows, 16).contiguous()
     region = torch.tensor(EDIT).expand(1, 1, rows, 16)
     blank = torch.zeros_like(prior)
-    result = inferer(prior, ExactNetwork(ar1()), blank, blank, region=region, seeds=[7])[0, 0].double().numpy()
+    found = editor(prior, ExactNetwork(ar1()), blank, blank, region=region, seeds=[7])
+    result = found.image[0, 0].double().numpy()
+    assert torch.equal(found.region, region)
     assert (result[:, ~EDIT] == prior[0, 0, :, ~EDIT].numpy()).all()
     return result[:, EDIT].mean(0), np.cov(result[:, EDIT].T)
 
@@ -141,7 +140,7 @@ def test_resampling_brings_the_mean_toward_the_conditional(timesteps, published)
 
 
 def test_known_part_belongs_to_the_level_reached():
-    """At 10 levels the right level and the printed slip lie far apart, and the inferer is on the right side."""
+    """At 10 levels the right level and the printed slip lie far apart, and the editor is on the right side."""
     right, wrong = (propagated_edit(ar1(), PRIOR, EDIT, log_snr(10), 1, known) for known in ("s", "t"))
     found_mean, found_cov = edited(10, "logsnr", 1)
     apart = distance(wrong[0], right[0])
@@ -151,9 +150,9 @@ def test_known_part_belongs_to_the_level_reached():
 
 
 def test_naive_repaint_edits_the_lesion_alone():
-    inferer = NaiveRePaintInferer(scheduler(), steps=10, resample=2, clip=None)
+    editor = NaiveRePaintEditor(scheduler(), steps=10, resample=2, clip=None)
     prior, brain = torch.randn(1, 1, 8, 16), torch.ones(1, 1, 8, 16)
     lesion = torch.zeros(1, 1, 8, 16)
     lesion[..., 2:5, 4:9] = 1
-    result = inferer(prior, ExactNetwork(ar1()), brain, lesion, seeds=[0])
-    assert torch.equal(result != prior, lesion > 0)
+    result = editor(prior, ExactNetwork(ar1()), brain, lesion, seeds=[0])
+    assert torch.equal(result.image != prior, lesion > 0) and torch.equal(result.region, lesion > 0)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from gaussian import ConditionalNetwork, ar1, conditional, log_snr, propagated_hole, scheduler
 
-from mededit_monai.methods.build import build_inferer
+from mededit_monai.methods.build import build_editor
 
 ROWS = 8000
 EDIT = np.arange(16) >= 8
@@ -25,11 +25,10 @@ def network(kind: str = "epsilon") -> ConditionalNetwork:
 
 def edits(method: str, rows: int = ROWS, kind: str = "epsilon", **settings) -> torch.Tensor:
     """Independent edits of the same prior, rows x 16."""
-    settings = {"clip": None, "dilation": 0} | settings
-    inferer = build_inferer(method, scheduler(kind), condition="mask", **settings)
+    editor = build_editor(method, scheduler(kind), condition="mask", **({"clip": None} | settings))
     prior = torch.tensor(PRIOR, dtype=torch.float32).expand(1, 1, rows, 16).contiguous()
     lesion = torch.tensor(EDIT).expand(1, 1, rows, 16).float()
-    return inferer(prior, network(kind), torch.ones_like(prior), lesion, seeds=[7])[0, 0]
+    return editor(prior, network(kind), torch.ones_like(prior), lesion, seeds=[7]).image[0, 0]
 
 
 def distance(found: np.ndarray, wanted: np.ndarray) -> float:

@@ -10,9 +10,8 @@ import torch
 from gaussian import ALPHA_BAR, ar1, clean_matrix, ddim_step, ddpm_step, log_snr, scheduler
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.methods.build import build_inferer
 from mededit_monai.methods.change import CHANGE_SCALE
-from mededit_monai.methods.prior_conditioned import PriorConditionedInferer
+from mededit_monai.methods.change_editor import ChangeEditor
 from mededit_monai.sampling.noise import CaseNoise
 
 OPEN, SHUT = 40.0, -200.0  # logits whose sigmoid is 1 and 0 in single precision
@@ -21,8 +20,8 @@ COVARIANCE = ar1()
 SHIFT = np.linspace(-0.3, 0.5, SIZE)  # m(prior) = SHIFT + 0.4 prior
 
 
-def inferer(**settings) -> PriorConditionedInferer:
-    return PriorConditionedInferer(scheduler("sample"), **{"clip": None, **settings})
+def build(**settings) -> ChangeEditor:
+    return ChangeEditor(scheduler("sample"), **{"clip": None, **settings})
 
 
 class ExactChange:
@@ -61,7 +60,8 @@ def toy(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
 def test_one_evaluation_gives_the_mean():
     """ŷ0 = m + K (z - √ᾱ m) at t = T-1, where K is of the order of √ᾱ = 0.006: the mean, nearly without noise."""
     prior, ones = toy(400)
-    found = (inferer(steps=1)(prior, ExactChange(), ones, ones, seeds=[5]) - prior)[0, 0].double().numpy()
+    edited = build(steps=1)(prior, ExactChange(), ones, ones, seeds=[5]).image
+    found = (edited - prior)[0, 0].double().numpy()
     gain, root = clean_matrix(COVARIANCE, ALPHA_BAR[999]), np.sqrt(ALPHA_BAR[999])
     mean = SHIFT + 0.4 * prior[0, 0, 0].double().numpy()
     z = CaseNoise([5], prior)()[0, 0].double().numpy()
@@ -91,7 +91,7 @@ def distance(found: np.ndarray, wanted: np.ndarray) -> float:
 @pytest.mark.parametrize("steps", [5, 25])
 def test_mean_and_covariance_are_those_of_the_recursion(kind, steps):
     prior, ones = toy(8000)
-    edited = inferer(steps=steps, sampler=kind)(prior, ExactChange(), ones, ones, seeds=[7])
+    edited = build(steps=steps, sampler=kind)(prior, ExactChange(), ones, ones, seeds=[7]).image
     change = ((edited - prior) / CHANGE_SCALE)[0, 0].double().numpy()
     on_mean, cov = propagated(steps, kind)
     mean = on_mean @ (SHIFT + 0.4 * prior[0, 0, 0].double().numpy())
@@ -111,7 +111,7 @@ def test_second_order_is_closer_at_ten_levels():
     prior, ones = toy(8000)
     errors = {}
     for kind in ("ddim", "dpm2m"):
-        edited = inferer(steps=10, sampler=kind)(prior, ExactChange(), ones, ones, seeds=[7])
+        edited = build(steps=10, sampler=kind)(prior, ExactChange(), ones, ones, seeds=[7]).image
         errors[kind] = distance(np.cov(((edited - prior) / CHANGE_SCALE)[0, 0].double().numpy().T), COVARIANCE)
     assert errors["dpm2m"] < errors["ddim"] / 2
 
@@ -132,10 +132,8 @@ def brain_case(size: int = 24) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("kind", ["ddim", "ddpm", "dpm2m"])
 def test_a_shut_gate_is_the_identity(kind):
     case = brain_case()
-    edited = PriorConditionedInferer(scheduler("sample"), sampler=kind, steps=4)(
-        network=Constant(3.0, SHUT), seeds=[1, 2], **case
-    )
-    assert torch.equal(edited, case["inputs"])
+    editor = ChangeEditor(scheduler("sample"), sampler=kind, steps=4)
+    assert torch.equal(editor(network=Constant(3.0, SHUT), seeds=[1, 2], **case).image, case["inputs"])
 
 
 @pytest.mark.parametrize("steps", [1, 4])
@@ -144,19 +142,18 @@ def test_an_open_gate_changes_its_region_and_its_rim(steps):
     case = brain_case()
     logit = torch.full((1, 1, 24, 24), -OPEN)
     logit[..., 10:14, :] = OPEN
-    editor = inferer(steps=steps)
-    edited = editor(network=Constant(0.4, logit), seeds=[1, 2], **case)
-    change = (edited - case["inputs"])[:, 0, :, 12]
+    edit = build(steps=steps)(network=Constant(0.4, logit), seeds=[1, 2], **case)
+    change = (edit.image - case["inputs"])[:, 0, :, 12]
     weight = {8: 1 / 3, 9: 2 / 3, **{row: 1.0 for row in range(10, 14)}, 14: 2 / 3, 15: 1 / 3}
     # beyond the gate σ(l) is shut, so that the rim's change is 0 here: the rim only matters where the gate is half open
     for row, share in weight.items():
         wanted = CHANGE_SCALE * 0.4 if share == 1 else 0.0
         assert change[:, row].numpy() == pytest.approx(wanted, abs=1e-6)
-        assert editor.edit_region[:, 0, row, 12].all()
-    outside = ~editor.edit_region
+        assert edit.region[:, 0, row, 12].all()
+    outside = ~edit.region
     assert outside[:, 0, :8].all() and outside[:, 0, 16:].all() and outside[:, 0, :, :2].all()
-    assert torch.equal(edited[outside], case["inputs"][outside])
-    half = inferer(steps=1)(network=Constant(0.4, torch.where(logit > 0, OPEN, -1.0)), seeds=[1, 2], **case)
+    assert torch.equal(edit.image[outside], case["inputs"][outside])
+    half = build(steps=1)(network=Constant(0.4, torch.where(logit > 0, OPEN, -1.0)), seeds=[1, 2], **case).image
     rim = 1 / (1 + np.e) * 0.4 * CHANGE_SCALE
     assert (half - case["inputs"])[:, 0, 9, 12].numpy() == pytest.approx(2 / 3 * rim, abs=1e-6)
     assert (half - case["inputs"])[:, 0, 15, 12].numpy() == pytest.approx(1 / 3 * rim, abs=1e-6)
@@ -168,34 +165,29 @@ def test_specks_are_dropped_and_the_lesion_belongs_to_the_region():
     logit[..., 4:6, 4:6] = OPEN  # four pixels, away from the lesion
     logit[..., 18:21, 18:20] = OPEN  # six
     logit[..., 13, 11] = OPEN  # one that touches the lesion
-    editor = inferer(steps=1)
-    edited = editor(network=Constant(1.0, logit), seeds=[1, 2], **case)
-    region = editor.edit_region[0, 0]
+    edit = build(steps=1)(network=Constant(1.0, logit), seeds=[1, 2], **case)
+    region = edit.region[0, 0]
     assert not region[3:7, 3:7].any() and region[18:21, 18:20].all() and region[10:13, 10:13].all()
-    assert torch.equal(edited != case["inputs"], (torch.sigmoid(logit) > 0) & editor.edit_region)
+    assert torch.equal(edit.image != case["inputs"], (torch.sigmoid(logit) > 0) & edit.region)
 
 
 def test_a_limit_is_kept_and_a_box_is_not_the_region():
     case = brain_case()
     limit = torch.zeros_like(case["brain"])
     limit[..., :12] = 1
-    editor = inferer(steps=2, condition="box")
-    edited = editor(network=Constant(1.0, OPEN), seeds=[1, 2], region=limit, **case)
-    assert torch.equal(edited != case["inputs"], limit > 0) and torch.equal(editor.edit_region, limit > 0)
-    editor(network=Constant(1.0, SHUT), seeds=[1, 2], **case)
-    assert not editor.edit_region.any()
-    shut = inferer(steps=1)
-    shut(network=Constant(1.0, SHUT), seeds=[1, 2], **case)
-    assert shut.edit_region[..., 10:13, 10:13].all()
+    editor = build(steps=2, condition="box")
+    edit = editor(network=Constant(1.0, OPEN), seeds=[1, 2], region=limit, **case)
+    assert torch.equal(edit.image != case["inputs"], limit > 0) and torch.equal(edit.region, limit > 0)
+    assert not editor(network=Constant(1.0, SHUT), seeds=[1, 2], **case).region.any()
+    shut = build(steps=1)(network=Constant(1.0, SHUT), seeds=[1, 2], **case)
+    assert shut.region[..., 10:13, 10:13].all()
 
 
 def test_the_counterfactual_stays_in_range():
     case = brain_case()
     for change, bound in ((9.0, 1.0), (-9.0, -1.0)):
-        edited = PriorConditionedInferer(scheduler("sample"), steps=3)(
-            network=Constant(change, OPEN), seeds=[1, 2], **case
-        )
-        assert (edited[case["brain"] > 0] == bound).all()
+        edit = ChangeEditor(scheduler("sample"), steps=3)(network=Constant(change, OPEN), seeds=[1, 2], **case)
+        assert (edit.image[case["brain"] > 0] == bound).all()
 
 
 # --- network, noise, guidance ----------------------------------------------------------------------------------------
@@ -207,7 +199,7 @@ def test_what_the_network_sees(condition, channel):
     case, network = brain_case(), Constant(0.0, SHUT)
     width = 3 if condition == "regions" else 1
     case["pathology"] = torch.cat([case["pathology"] * k for k in (1, 0, 0)], dim=1)[:, :width]
-    inferer(steps=2, condition=condition)(network=network, seeds=[1, 2], **case)
+    build(steps=2, condition=condition)(network=network, seeds=[1, 2], **case)
     for x in network.seen:
         assert x.shape[1] == 8
         assert torch.equal(x[:, 1:2], case["brain"]) and torch.equal(x[:, 7:], case["inputs"])
@@ -215,7 +207,7 @@ def test_what_the_network_sees(condition, channel):
         assert x[:, 2:7].sum() == case["pathology"].sum()
     assert torch.equal(network.seen[0][:, :1], CaseNoise([1, 2], case["inputs"])())
     with pytest.raises(InputError, match="--condition: got 'boxes'"):
-        inferer(condition="boxes")
+        build(condition="boxes")
 
 
 class Follower:
@@ -229,15 +221,15 @@ class Follower:
 @pytest.mark.parametrize("kind", ["ddim", "ddpm"])
 def test_a_case_is_the_same_in_any_batch_and_order(kind):
     case = brain_case()
-    editor = inferer(steps=4, sampler=kind)
-    together = editor(network=Follower(), seeds=[11, 12], **case)
-    turned = editor(network=Follower(), seeds=[12, 11], **{k: v.flip(0) for k, v in case.items()})
+    editor = build(steps=4, sampler=kind)
+    together = editor(network=Follower(), seeds=[11, 12], **case).image
+    turned = editor(network=Follower(), seeds=[12, 11], **{k: v.flip(0) for k, v in case.items()}).image
     assert torch.equal(together, turned.flip(0))
     for k, seed in enumerate((11, 12)):
         alone = editor(network=Follower(), seeds=[seed], **{key: v[k : k + 1] for key, v in case.items()})
-        assert torch.equal(alone[0], together[k])
+        assert torch.equal(alone.image[0], together[k])
     same = {key: v[:1].expand(2, -1, -1, -1) for key, v in case.items()}
-    slices = editor(network=Follower(), seeds=[11, 11], **same)
+    slices = editor(network=Follower(), seeds=[11, 11], **same).image
     assert torch.equal(slices[0], slices[1])  # slices of a case share their noise
 
 
@@ -253,21 +245,10 @@ class Lesion:
 def test_guidance_is_the_strength_of_the_lesion(strength, steps):
     """ŷ0(0) + w (ŷ0(p) - ŷ0(0)), once, at any number of levels."""
     case = brain_case()
-    editor = inferer(steps=steps, guidance=strength)
-    change = (editor(network=Lesion(), seeds=[1, 2], **case) - case["inputs"]) / CHANGE_SCALE
+    edit = build(steps=steps, guidance=strength)(network=Lesion(), seeds=[1, 2], **case)
+    change = (edit.image - case["inputs"]) / CHANGE_SCALE
     lesion, rest = case["pathology"] > 0, (case["pathology"] == 0) & (case["brain"] > 0)
     assert change[lesion].numpy() == pytest.approx(0.1 + strength * 0.3, abs=1e-5)
     assert change[rest].numpy() == pytest.approx(0.1, abs=1e-5)
-    assert editor.nfe == steps + 1
-    editor = inferer(steps=steps)
-    editor(network=Lesion(), seeds=[1, 2], **case)
-    assert editor.nfe == steps
-
-
-def test_settings_of_composed_methods_change_nothing():
-    composed = {"dilation": 9, "resample": 4, "jump": 2, "start": 0.5, "mode": "paper", "within_brain": False}
-    editor = build_inferer("prior", scheduler("sample"), "mask", steps=5, **composed)
-    case = brain_case()
-    plain = build_inferer("prior", scheduler("sample"), "mask", steps=5)
-    edits = [one(network=Follower(), seeds=[3, 4], **case) for one in (editor, plain)]
-    assert torch.equal(*edits) and editor.nfe == 5
+    assert edit.evaluations == steps + 1
+    assert build(steps=steps)(network=Lesion(), seeds=[1, 2], **case).evaluations == steps

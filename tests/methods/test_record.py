@@ -1,38 +1,122 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Families of networks: channels and files, by hand."""
+"""Records of the methods: channels, files, defaults and regions, by hand."""
 
 from __future__ import annotations
 
 import pytest
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.methods.families import METHOD_FAMILY, method_default, method_family, weights_name
+from mededit_monai.diseases import DISEASES
+from mededit_monai.methods.edit_options import EditOptions
+from mededit_monai.methods.record import METHODS, Method, network_named, networks
+
+NAMES = ("prior", "mededit", "naive_repaint", "sdedit", "palette", "palette_original")
 
 
 @pytest.mark.parametrize(
     ("method", "condition", "channels", "file"),
     [
-        ("mededit", "mask", 3, "model.pt"),  # x_t, b, p
-        ("naive_repaint", "box", 3, "model_box.pt"),
-        ("sdedit", "regions", 5, "model_regions.pt"),  # x_t, b, core, edema, rim
-        ("palette", "mask", 2, "palette.pt"),  # x_t, scan with noise in the hole
-        ("palette_original", "box", 2, "palette_original.pt"),
-        ("prior", "regions", 8, "model_prior.pt"),  # x_t, b, 5 condition channels, prior
+        ("mededit", "mask", "x_t brain mask", "model.pt"),
+        ("naive_repaint", "box", "x_t brain box", "model_box.pt"),
+        ("sdedit", "regions", "x_t brain core edema rim", "model_regions.pt"),
+        ("palette", "mask", "x_t|scan with a hole", "palette.pt"),
+        ("palette_original", "box", "x_t|scan with a hole", "palette_original.pt"),
+        ("prior", "mask", "y_t|brain|mask|box|core|edema|rim|prior scan", "model_prior.pt"),
+        ("prior", "regions", "y_t|brain|mask|box|core|edema|rim|prior scan", "model_prior.pt"),
     ],
 )
 def test_channels_and_files(method, condition, channels, file):
-    assert method_family(method).in_channels(condition) == channels
-    assert weights_name(method, condition) == file
+    record = METHODS[method]
+    names = tuple(channels.split("|" if "|" in channels else " "))
+    assert record.network.in_names(condition) == names
+    assert record.network.in_channels(condition) == len(names)
+    assert record.weights_file(condition) == record.network.weights_file(condition) == file
 
 
-def test_an_unknown_method():
-    with pytest.raises(InputError, match=f"--method: got 'mededits', wanted one of {', '.join(METHOD_FAMILY)}"):
-        method_family("mededits")
+def test_what_the_networks_give():
+    found = {name: (one.outputs, one.prediction, one.state) for name, one in networks().items()}
+    inpainting = (1, "v_prediction", "x_t")
+    assert found == {
+        "prior": (2, "sample", "y_t"),
+        **dict.fromkeys(("mededit", "palette", "palette_original"), inpainting),
+    }
+
+
+def test_methods_may_share_a_network():
+    assert METHODS.names() == NAMES
+    assert all(METHODS[name].network is network_named("mededit") for name in ("mededit", "naive_repaint", "sdedit"))
+    assert all(network_named(name) is METHODS[name].network for name in ("prior", "palette", "palette_original"))
+
+
+def test_a_method_without_a_network_has_no_weights():
+    assert (
+        Method("nothing", "changes nothing", editor=lambda scheduler: None, network=None).weights_file("mask") is None
+    )
+
+
+@pytest.mark.parametrize("ask", [lambda: METHODS["mededits"], lambda: EditOptions.of({"method": "mededits"})])
+def test_an_unknown_method(ask):
+    with pytest.raises(InputError, match=f"--method: got 'mededits', wanted one of {', '.join(NAMES)}; did you mean"):
+        ask()
+
+
+def test_an_unknown_network_and_an_unknown_condition():
+    with pytest.raises(InputError, match="--family: got 'sdedit', wanted one of prior, mededit, palette, palette_orig"):
+        network_named("sdedit")
+    for ask in (network_named("prior").in_channels, network_named("prior").weights_file):
+        with pytest.raises(InputError, match="--condition: got 'boxes'"):
+            ask("boxes")
+
+
+#: Method → what follows for steps, sampler, resample, start and dilation; None: no such thing, or off.
+DEFAULTS = {
+    "prior": (2, "ddim", None, None, None),
+    "mededit": (50, "ddpm", 2, None, 25),
+    "naive_repaint": (50, "ddpm", 2, None, None),
+    "sdedit": (50, "ddpm", None, 0.2, None),
+    "palette": (50, "ddpm", None, None, None),
+    "palette_original": (50, "ddpm", None, None, None),
+}
+
+
+def following(disease: str, **given) -> tuple:
+    """What the options are once everything that follows is filled in."""
+    found = EditOptions.of(given).resolved(DISEASES[disease])
+    return found.steps, found.sampler, found.resample, found.start, found.dilation
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_defaults_of_methods(method):
+    assert following("stroke", method=method) == DEFAULTS[method]
+    given = {"steps": 7, "sampler": "dpm2m"}
+    assert following("stroke", method=method, **given) == (7, "dpm2m", *DEFAULTS[method][2:])
+
+
+def test_what_follows_from_condition_region_and_disease():
+    assert following("stroke", method="mededit", condition="box")[4] == 20
+    assert following("stroke", method="mededit", condition="box", dilation=7)[4] == 7
+    assert following("stroke", method="mededit", region="brain")[4] is None  # nothing is dilated
+    assert following("stroke", method="prior", region="dilate")[4] == 25
+    assert following("tumor", method="prior", region="dilate", condition="box")[4] == 20
+    assert following("tumor", method="sdedit")[3] == 0.6
+    windows = [
+        (one.window_mm, one.percentile) for one in map(EditOptions().resolved, map(DISEASES.get, ("stroke", "tumor")))
+    ]
+    assert windows == [(233, 98.0), (200, 99.5)]
 
 
 @pytest.mark.parametrize(
-    "option, of_mededit, of_prior", [("steps", 50, 2), ("sampler", "ddpm", "ddim"), ("resample", 2, 1)]
+    ("method", "words"),
+    [
+        ("mededit", {None: "dilate", "auto": "brain", "pathology": "pathology", "m.nii.gz": "file"}),
+        ("prior", {None: "brain", "auto": "brain", "dilate": "dilate", "m.nii.gz": "file"}),
+        ("naive_repaint", {None: "pathology"}),
+        ("sdedit", {None: "image"}),
+        ("palette", {None: "image"}),
+        ("palette_original", {None: "pathology"}),
+    ],
 )
-def test_defaults_of_methods(option, of_mededit, of_prior):
-    assert (method_default("mededit", option), method_default("prior", option)) == (of_mededit, of_prior)
+def test_regions_of_the_methods(method, words):
+    """A method's own region, whatever is asked for; --region for those that have none."""
+    assert {asked: METHODS[method].region_word(asked) for asked in words} == words

@@ -1,6 +1,6 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Seeds, batches, paper mode, guidance and the use of the inferers inside MONAI."""
+"""Seeds, batches, paper mode, guidance and the use of the editors inside MONAI."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 from gaussian import ALPHA_BAR, ExactNetwork, scheduler
 from ignite.engine import Events
 from monai.data import DataLoader, Dataset
-from monai.engines import SupervisedEvaluator
 
-from mededit_monai.methods.build import MedEditInferer, NaiveRePaintInferer, SDEditInferer, build_inferer
-from mededit_monai.methods.inpainting import ResampledInpaintingInferer
+from mededit_monai.handlers.evaluator import EditEvaluator
+from mededit_monai.methods.build import build_editor
+from mededit_monai.methods.inpainting import InpaintingEditor, MedEditEditor, NaiveRePaintEditor, SDEditEditor
 from mededit_monai.networks import MaskConditionedUNet
 from mededit_monai.sampling.noise import CaseNoise, case_seed
 
@@ -77,78 +77,75 @@ def test_case_seed_depends_on_seed_name_and_sample():
 def test_result_does_not_depend_on_the_batch(spatial):
     cases, network = batch(7, spatial), small_network(len(spatial))
     settings = {"steps": 4, "resample": 2, "dilation": 5, "spacing": "logsnr"}
-    together = MedEditInferer(scheduler(), **settings)(network=network, seeds=SEEDS, **cases)
-    exact = MedEditInferer(scheduler(), exact=True, **settings)
-    exact_together = exact(network=network, seeds=SEEDS, **cases)
+    together = MedEditEditor(scheduler(), **settings)(network=network, seeds=SEEDS, **cases).image
+    exact = MedEditEditor(scheduler(), exact=True, **settings)
+    exact_together = exact(network=network, seeds=SEEDS, **cases).image
     order = [3, 1, 6, 0, 5, 2, 4]
     shuffled = exact(network=network, seeds=[SEEDS[k] for k in order], **{n: t[order] for n, t in cases.items()})
-    assert torch.equal(shuffled, exact_together[order])
+    assert torch.equal(shuffled.image, exact_together[order])
     for k in range(7):
         alone = exact(network=network, seeds=[SEEDS[k]], **{n: t[k : k + 1] for n, t in cases.items()})
-        assert torch.equal(alone[0], exact_together[k])
+        assert torch.equal(alone.image[0], exact_together[k])
     assert torch.allclose(together, exact_together, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", [MedEditInferer, NaiveRePaintInferer])
+@pytest.mark.parametrize("kind", [MedEditEditor, NaiveRePaintEditor])
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm2m"])
 def test_prior_is_kept_outside_the_region_bit_for_bit(kind, sampler):
     cases = batch()
-    inferer = kind(scheduler(), steps=6, resample=2, sampler=sampler)
-    if kind is MedEditInferer:
-        inferer.dilation = 5
-    result = inferer(network=small_network(), seeds=SEEDS[:3], **cases)
-    region = inferer.region(cases["brain"], cases["pathology"])
-    assert torch.equal(result[~region], cases["inputs"][~region])
-    assert (result[region] != cases["inputs"][region]).all()
+    editor = kind(scheduler(), steps=6, resample=2, sampler=sampler)
+    if kind is MedEditEditor:
+        editor.dilation = 5
+    edit = editor(network=small_network(), seeds=SEEDS[:3], **cases)
+    assert torch.equal(edit.region, editor.region(cases["brain"], cases["pathology"]))
+    assert edit.region[0].sum() == (7 * 7 if kind is MedEditEditor else 3 * 3)
+    assert torch.equal(edit.image[~edit.region], cases["inputs"][~edit.region])
+    assert (edit.image[edit.region] != cases["inputs"][edit.region]).all()
 
 
 def test_explicit_region_wins():
     cases = batch()
     region = torch.zeros_like(cases["brain"])
     region[..., :2, :2] = 1
-    result = MedEditInferer(scheduler(), steps=3, resample=1)(network=Recorder(), region=region, **cases)
-    assert torch.equal(result != cases["inputs"], region > 0)
+    edit = MedEditEditor(scheduler(), steps=3, resample=1)(network=Recorder(), region=region, **cases)
+    assert torch.equal(edit.image != cases["inputs"], region > 0) and torch.equal(edit.region, region > 0)
 
 
 def test_thesis_defaults():
-    mededit, naive, sdedit = (build_inferer(m, scheduler()) for m in ("mededit", "naive_repaint", "sdedit"))
+    mededit, naive, sdedit = (build_editor(m, scheduler()) for m in ("mededit", "naive_repaint", "sdedit"))
     assert (mededit.dilation, len(mededit.moves), mededit.clip) == (25, 3997 + 999 * 3, (-1.0, 1.0))
     assert naive.dilation == 0 and sum(t < f for f, t in naive.moves) == 999 * 3 + 1
     assert sdedit.levels.timesteps[-1] == 199 and len(sdedit.moves) == 200
 
 
-def test_nfe_is_counted():
+def test_evaluations_are_counted():
     cases, network = batch(1), Recorder()
-    inferer = MedEditInferer(scheduler(), steps=5, resample=3)
-    inferer(network=network, **cases)
-    assert inferer.nfe == len(network.calls) == 4 * 3 + 1
-    guided = MedEditInferer(scheduler(), steps=5, resample=3, guidance=2.0)
-    network = Recorder()
-    guided(network=network, **cases)
-    assert guided.nfe == len(network.calls) == 26
+    editor = MedEditEditor(scheduler(), steps=5, resample=3)
+    assert editor(network=network, **cases).evaluations == len(network.calls) == 4 * 3 + 1
+    assert editor(network=network, **cases).evaluations == 4 * 3 + 1  # of an edit, not of the editor
+    guided, network = MedEditEditor(scheduler(), steps=5, resample=3, guidance=2.0), Recorder()
+    assert guided(network=network, **cases).evaluations == len(network.calls) == 26
 
 
 def test_guidance_mixes_the_lesion_and_the_healthy_prediction():
     """With a network that answers with its pathology channel, x̂0 = w·p exactly (prediction type 'sample')."""
     cases = batch(1)
-    inferer = ResampledInpaintingInferer(scheduler("sample"), steps=1, guidance=3.0, dilation=5, clip=None)
-    result = inferer(network=lambda x, timesteps: x[:, 2:3], **cases)
-    region = inferer.region(cases["brain"], cases["pathology"])
-    assert torch.allclose(result[region], 3.0 * cases["pathology"][region], atol=1e-5)
+    editor = InpaintingEditor(scheduler("sample"), steps=1, guidance=3.0, dilation=5, clip=None)
+    edit = editor(network=lambda x, timesteps: x[:, 2:3], **cases)
+    assert torch.allclose(edit.image[edit.region], 3.0 * cases["pathology"][edit.region], atol=1e-5)
 
 
 def test_clip_bounds_the_result():
     cases = batch(1)
     settings = {"steps": 1, "dilation": 5}
-    clipped = ResampledInpaintingInferer(scheduler("sample"), clip=(-0.5, 0.5), **settings)
-    assert clipped(network=lambda x, timesteps: 9 * torch.ones_like(x[:, :1]), **cases).max() <= 1
-    region = clipped.region(cases["brain"], cases["pathology"])
-    assert (clipped(network=lambda x, timesteps: 9 * torch.ones_like(x[:, :1]), **cases)[region] == 0.5).all()
+    clipped = InpaintingEditor(scheduler("sample"), clip=(-0.5, 0.5), **settings)
+    edit = clipped(network=lambda x, timesteps: 9 * torch.ones_like(x[:, :1]), **cases)
+    assert edit.image.max() <= 1 and (edit.image[edit.region] == 0.5).all()
 
 
 def test_start_below_the_top_begins_at_the_noised_prior():
     network, cases = Recorder(), batch(1, (64, 64))
-    SDEditInferer(scheduler(), start=0.2, steps=1000)(network=network, seeds=[1], **cases)
+    SDEditEditor(scheduler(), start=0.2, steps=1000)(network=network, seeds=[1], **cases)
     x, t = network.calls[0]
     assert t == 199
     noise = CaseNoise([1], cases["inputs"])()
@@ -159,8 +156,8 @@ def test_start_below_the_top_begins_at_the_noised_prior():
 # --- mode="paper": four steps of the authors' release, with their quirks --------------------------------------------
 
 
-def paper(steps: int, **settings) -> ResampledInpaintingInferer:
-    return ResampledInpaintingInferer(scheduler("sample"), steps=steps, mode="paper", clip=None, **settings)
+def paper(steps: int, **settings) -> InpaintingEditor:
+    return InpaintingEditor(scheduler("sample"), steps=steps, mode="paper", clip=None, **settings)
 
 
 def blank_region(cases: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -178,8 +175,8 @@ def test_paper_mode_starts_from_the_noised_prior():
 def test_paper_mode_ends_with_a_scaled_prior():
     cases = batch(1)
     result = paper(1000)(network=lambda x, timesteps: x[:, :1], region=blank_region(cases), **cases)
-    assert torch.allclose(result, float(np.sqrt(ALPHA_BAR[0])) * cases["inputs"], atol=1e-7)
-    assert not torch.equal(result, cases["inputs"])
+    assert torch.allclose(result.image, float(np.sqrt(ALPHA_BAR[0])) * cases["inputs"], atol=1e-7)
+    assert not torch.equal(result.image, cases["inputs"])
 
 
 def test_paper_mode_takes_the_known_part_from_the_level_left():
@@ -187,8 +184,8 @@ def test_paper_mode_takes_the_known_part_from_the_level_left():
     cases = batch(1, (128, 128))
     for mode, level in (("paper", 999), ("corrected", 500)):
         network = Recorder()
-        inferer = ResampledInpaintingInferer(scheduler("sample"), steps=3, mode=mode, clip=None)
-        inferer(network=network, region=blank_region(cases), seeds=[1], **cases)
+        editor = InpaintingEditor(scheduler("sample"), steps=3, mode=mode, clip=None)
+        editor(network=network, region=blank_region(cases), seeds=[1], **cases)
         seen, t = network.calls[1]
         assert t == 500
         residual = seen[:, :1] - float(np.sqrt(ALPHA_BAR[level])) * cases["inputs"]
@@ -200,8 +197,8 @@ def test_paper_mode_undoes_with_the_beta_of_the_level_below():
     cases = batch(1, (128, 128))
     for mode, ratio in (("paper", ALPHA_BAR[0]), ("corrected", ALPHA_BAR[999] / ALPHA_BAR[0])):
         network = Recorder()
-        inferer = ResampledInpaintingInferer(scheduler("sample"), steps=2, resample=2, mode=mode, clip=None)
-        inferer(network=network, region=blank_region(cases), seeds=[1], **cases)
+        editor = InpaintingEditor(scheduler("sample"), steps=2, resample=2, mode=mode, clip=None)
+        editor(network=network, region=blank_region(cases), seeds=[1], **cases)
         noise = CaseNoise([1], cases["inputs"])
         drawn = [noise() for _ in range(4)]  # start, posterior, known part, undo
         known_level = 999 if mode == "paper" else 0
@@ -219,7 +216,8 @@ def test_paper_mode_undoes_with_the_beta_of_the_level_below():
     [
         ({"sampler": "euler"}, "euler"),
         ({"mode": "printed"}, "printed"),
-        ({"eta": 2.0}, "eta"),
+        ({"eta": 2.0, "sampler": "ddim"}, "eta"),
+        ({"eta": 0.5}, "which --sampler ddpm cannot"),
         ({"steps": 0}, "steps"),
         ({"dilation": -1}, "dilation"),
         ({"mode": "paper", "jump": 2}, "jump"),
@@ -227,15 +225,15 @@ def test_paper_mode_undoes_with_the_beta_of_the_level_below():
 )
 def test_refuses(settings, word):
     with pytest.raises(ValueError, match=word):
-        ResampledInpaintingInferer(scheduler(), **settings)
+        InpaintingEditor(scheduler(), **settings)
 
 
 def test_refuses_an_unknown_method():
     with pytest.raises(ValueError, match="mededit, naive_repaint, sdedit"):
-        build_inferer("medit", scheduler())
+        build_editor("medit", scheduler())
 
 
-def test_runs_in_a_supervised_evaluator():
+def test_runs_in_an_evaluator_of_monai():
     cases = batch(4)
     items = [
         {"image": cases["inputs"][k], "brain": cases["brain"][k], "pathology": cases["pathology"][k]} for k in range(4)
@@ -246,20 +244,21 @@ def test_runs_in_a_supervised_evaluator():
         return data["image"], None, (), {**masks, "seeds": SEEDS[:2]}
 
     outputs = []
-    evaluator = SupervisedEvaluator(
+    evaluator = EditEvaluator(
         device=torch.device("cpu"),
         val_data_loader=DataLoader(Dataset(items), batch_size=2),
         network=small_network(),
-        inferer=MedEditInferer(scheduler(), steps=3, resample=1, dilation=3),
+        inferer=MedEditEditor(scheduler(), steps=3, resample=1, dilation=3),
         prepare_batch=prepare,
         postprocessing=None,
         decollate=False,
     )
-    evaluator.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: outputs.append(engine.state.output["pred"]))
+    evaluator.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: outputs.append(engine.state.output))
     evaluator.run()
-    assert len(outputs) == 2
-    region = evaluator.inferer.region(cases["brain"], cases["pathology"])
-    assert torch.equal(torch.cat(outputs)[~region], cases["inputs"][~region])
+    assert len(outputs) == 2 and all(output["edit"].evaluations == 3 for output in outputs)
+    image = torch.cat([output["pred"] for output in outputs])
+    region = torch.cat([output["edit"].region for output in outputs])
+    assert torch.equal(image != cases["inputs"], region) and region[0].sum() == 5 * 5
 
 
 def test_exact_network_is_exact():

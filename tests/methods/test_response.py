@@ -8,7 +8,7 @@ import pytest
 import torch
 from gaussian import scheduler
 
-from mededit_monai.methods.build import build_inferer
+from mededit_monai.methods.build import build_editor
 from mededit_monai.methods.response import LEVELS, response_map, response_region
 
 SHARP = 1e-3  # a Gaussian narrower than a pixel changes nothing
@@ -87,13 +87,14 @@ def test_without_a_response_it_is_the_lesion():
 def test_mededit_edits_where_the_network_responds():
     network, prior = Responds(-0.3 * place((8, 12, 8, 18))), torch.full((2, 1, 24, 24), 0.4)
     brain, lesion = BRAIN.repeat(2, 1, 1, 1), LESION.repeat(2, 1, 1, 1)
-    inferer = build_inferer("mededit", scheduler("sample"), region="auto", steps=5, resample=1)
-    both = inferer(prior, network, brain, lesion, seeds=[1, 2])
-    assert inferer.nfe == 5 + 2 * len(LEVELS)
-    found = inferer.edit_region
+    editor = build_editor("mededit", scheduler("sample"), region="auto", steps=5, resample=1)
+    edit = editor(prior, network, brain, lesion, seeds=[1, 2])
+    assert edit.evaluations == network.calls == 5 + 2 * len(LEVELS)
+    both, found = edit.image, edit.region
     assert found[:, 0, 8:12, 8:18].all() and found.sum() < 2 * 13 * 19  # smoothing reaches 4.5 pixels farther
     assert torch.equal(both[~found], prior[~found]) and (both[found] != prior[found]).all()
-    assert torch.equal(inferer(prior[1:], network, brain[1:], lesion[1:], seeds=[2]), both[1:])
-    inferer(prior, network, brain, lesion, region=lesion, seeds=[1, 2])
-    assert torch.equal(inferer.edit_region.float(), lesion)  # a given region limits it
-    assert build_inferer("mededit", scheduler("sample"), steps=5).edit_region is None
+    assert torch.equal(editor(prior[1:], network, brain[1:], lesion[1:], seeds=[2]).image, both[1:])
+    limited = editor(prior, network, brain, lesion, region=lesion, seeds=[1, 2])
+    assert torch.equal(limited.region.float(), lesion)  # a given region limits it
+    drawn = build_editor("mededit", scheduler("sample"), steps=5, resample=1)(prior, network, brain, lesion)
+    assert drawn.evaluations == 5 and torch.equal(drawn.region.float(), brain)  # dilate(p, 25) covers the brain

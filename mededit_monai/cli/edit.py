@@ -1,0 +1,55 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mededit edit`: a lesion into a scan."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from mededit_monai.cli.generated import BUNDLE, JSON, add_verb
+from mededit_monai.core.options import options_of
+from mededit_monai.methods.edit_options import EditOptions, own_options
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the program."""
+    declared = [one for one in options_of(EditOptions).values() if one.verb]
+    own = [replace(one, help=f"{one.help.rstrip('.')} ({one.group}).") for one in own_options().values()]
+    add_verb(
+        app,
+        "edit",
+        [*declared[:3], BUNDLE, *declared[3:], *own, JSON],
+        edit_command,
+        "Add a lesion to a scan: NIfTI in, same-grid NIfTI out. Defaults are the bundle's.",
+        "mededit edit --scan T1.nii.gz --pathology lesion.nii.gz --brain brain.nii.gz -o out",
+    )
+
+
+def edit_command(given: dict[str, Any]) -> None:
+    """Edit, and say where the results are; what was done before is said too."""
+    from mededit_monai.workflows import edit
+
+    as_json = given.pop("json")
+    index = given.get("slice_index", "")
+    if index.removeprefix("-").isdecimal():
+        given["slice_index"] = int(index)
+    given["progress"] = given["progress"] and sys.stderr.isatty()
+    written = edit(**given)
+    if as_json:
+        print(json.dumps({"synthetic": True, "written": [str(folder) for folder in written]}))
+        return
+    for folder in written:
+        print(f"{folder}: look at {folder / 'preview.png'}, load {_edited(folder)}")
+    if not written:
+        print("nothing to do: every case is done with these options.")
+
+
+def _edited(folder: Path) -> Path:
+    single = folder / "edited.nii.gz"
+    return single if single.is_file() else folder / "mean.nii.gz"

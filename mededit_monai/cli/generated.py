@@ -1,0 +1,77 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Verbs of the command line made from a dataclass of options."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+import typer
+
+from mededit_monai.core.options import Option
+
+#: --slice-index is the same as --slice_index; a misspelt option is refused with the nearest known one, exit code 2.
+SETTINGS = {"token_normalize_func": lambda name: name.replace("-", "_"), "help_option_names": ["-h", "--help"]}
+
+#: Options whose default typer states itself: those of verbs, which no bundle can set.
+STATED = ("bundle", "output_dir")
+
+BUNDLE = Option(name="bundle", help="stroke, tumor or a bundle's folder.", default="stroke")
+JSON = Option(name="json", help="Print the result as JSON.", kind=bool, default=False)
+
+
+def add_verb(
+    app: typer.Typer,
+    name: str,
+    options: Iterable[Option],
+    run: Callable[[dict[str, Any]], None],
+    help: str,
+    example: str,
+    typed: Iterable[inspect.Parameter] = (),
+) -> None:
+    """
+    Add a verb to the program.
+
+    Args:
+        options: that it offers; one that is not given is left out of what ``run`` is given.
+        run: called with what was given, by name.
+        help: a sentence; example: a command.
+        typed: further parameters, as typer takes them; one of ``typer.Context`` gets what else stands on the line.
+    """
+    parameters = [*typed, *map(parameter, options)]
+
+    def verb(**given: Any) -> None:
+        run({name: value for name, value in given.items() if value is not None})
+
+    verb.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] - typer reads both
+    verb.__annotations__ = {one.name: one.annotation for one in parameters}
+    verb.__doc__ = help
+    more = {"allow_extra_args": True, "ignore_unknown_options": True} if typed else {}
+    app.command(name, context_settings=SETTINGS | more, epilog=f"Example: {example}")(verb)
+
+
+def parameter(one: Option, as_text: bool = False) -> inspect.Parameter:
+    """
+    An option as typer takes it. What follows from other options, and what a bundle sets, has no default here.
+
+    Args:
+        as_text: whether it comes as a list of the texts that stand on the line.
+    """
+    names = [f"--{one.name}", *([one.short] if one.short else [])]
+    if one.kind is bool and one.default and not as_text:
+        names = [f"--{one.name}/--no_{one.name}"]
+    known = [str(word) for word in one.known() or () if word is not None]
+    text = f"{one.help.rstrip('.')} ({', '.join(known)})." if known else one.help
+    if one.default is not None and (one.kind is not bool or as_text) and one.name not in STATED:
+        text += f" [default: {str(one.default).lower() if one.kind is bool else one.default}]"
+    kind = one.kind if one.kind in (int, float, bool) and not one.words else str
+    hint: Any = list[str] | None if as_text else kind if kind is bool else kind | None
+    shown = None if kind is bool and not as_text else f"<{kind.__name__}>"
+    return inspect.Parameter(
+        one.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=one.default if kind is bool and not as_text or one.name in STATED else None,
+        annotation=Annotated[hint, typer.Option(*names, help=text, metavar=shown)],
+    )

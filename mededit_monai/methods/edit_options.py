@@ -1,0 +1,347 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""The options of an edit. One that is given is used or refused, from the command line, YAML and Python alike."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.options import Option, option, options_of, refuse_unknown
+from mededit_monai.methods.conditions import CONDITIONS
+from mededit_monai.methods.record import CHOSEN, METHODS, Method
+from mededit_monai.sampling.levels import SPACINGS
+from mededit_monai.sampling.sampler import SAMPLERS
+
+MODES = ("corrected", "paper")
+RESTORE_MODES = ("residual", "replace")
+AMP_NAMES = ("fp16", "bf16")
+
+WHAT, HOW, SAMPLE, WRITE, RUN = "What to edit", "How", "Noise levels and sampling", "What is written", "The run itself"
+
+
+@dataclass(frozen=True)
+class EditOptions:
+    """
+    Everything that can be said about an edit.
+
+    None stands for what follows from the method, the condition and the disease; :meth:`resolved` fills it in.
+    """
+
+    scan: str | None = option(
+        None, "T1-weighted scan without the lesion: 3-D NIfTI, any orientation.", group=WHAT, file=True
+    )
+    pathology: str | None = option(
+        None,
+        "Lesion mask on the scan's grid: 0 and 1, for tumours also the labels 1, 2, 3 (or 4).",
+        group=WHAT,
+        file=True,
+    )
+    brain: str | None = option(
+        None, "Brain mask on the scan's grid; not needed if the scan is skull-stripped.", group=WHAT, file=True
+    )
+    datalist: str | None = option(
+        None,
+        "JSON list of many cases, instead of --scan; a case's scan is its 'scan', else 'prior', else 'image'.",
+        group=WHAT,
+        file=True,
+    )
+    dataset_dir: str | None = option(
+        None, "Folder with a datalist.json, instead of --datalist.", group=WHAT, file=True, verb=False
+    )
+    shard: str | None = option(
+        None, "i/n: edit only every n-th case of the list, beginning with the i-th (from 1).", group=WHAT
+    )
+    output_dir: str = option(
+        "out/edits", "Folder for the results, in which every case gets its own.", group=WHAT, file=True, short="-o"
+    )
+
+    method: str = option("prior", "Editing method.", group=HOW, choices=METHODS.names, recorded=True)
+    condition: str = option(
+        "mask",
+        "What the network is told of the lesion: its mask, boxes around its pieces, or a tumour's regions.",
+        group=HOW,
+        choices=CONDITIONS,
+        recorded=True,
+    )
+    weights: str | None = option(None, "Weight file to use instead of the bundle's.", group=HOW, file=True)
+    region: str | None = option(
+        None,
+        "Where the scan may change: dilate (around the lesion), auto (where the network finds it), brain, pathology "
+        "(the lesion alone) or a mask file.",
+        group=HOW,
+        recorded=True,
+    )
+    # The model's image has 128 pixels a side, so a kernel of 255 covers it from anywhere.
+    dilation: int | None = option(
+        None,
+        "Side of the square that dilates the lesion for --region dilate, in model pixels; 0 and 1 dilate nothing.",
+        group=HOW,
+        least=0,
+        most=255,
+        recorded=True,
+    )
+    spatial_dims: int = option(2, "Axial slices, or the volume as a whole.", group=HOW, choices=(2, 3), recorded=True)
+    slice_index: int | str = option(
+        "all",
+        "Which axial slices: all that hold lesion, auto for the one that holds most, or an index (RAS, from 0).",
+        group=HOW,
+        words=("auto", "all"),
+        recorded=True,
+    )
+    window_mm: int | None = option(
+        None,
+        "Side of the model's field of view in mm; belongs to the weights.",
+        group=HOW,
+        least=16,
+        most=1000,
+        recorded=True,
+        verb=False,
+    )
+    percentile: float | None = option(
+        None,
+        "Percentile of a slice's intensities that is scaled to 1; belongs to the weights.",
+        group=HOW,
+        least=1,
+        most=100,
+        recorded=True,
+        verb=False,
+    )
+
+    sampler: str | None = option(
+        None, "How to step from one noise level to the next.", group=SAMPLE, choices=SAMPLERS.names, recorded=True
+    )
+    eta: float = option(
+        0.0,
+        "Noise that --sampler ddim adds: 0 is none, 1 as much as ddpm.",
+        group=SAMPLE,
+        least=0,
+        most=1,
+        recorded=True,
+    )
+    spacing: str = option(
+        "logsnr", "Noise levels evenly spaced in t or in log-SNR.", group=SAMPLE, choices=SPACINGS, recorded=True
+    )
+    steps: int | None = option(
+        None, "Number of noise levels over the whole range.", group=SAMPLE, least=1, most=1000, recorded=True
+    )
+    resample: int | None = option(
+        None,
+        "How often each noise level is denoised (U), to blend the edit into what is kept.",
+        group=SAMPLE,
+        least=1,
+        most=1000,
+        recorded=True,
+    )
+    jump: int = option(
+        1, "How many noise levels to go back up at each resampling.", group=SAMPLE, least=1, most=1000, recorded=True
+    )
+    resample_above: float = option(
+        0.0,
+        "Fraction of the noise range below which no level is resampled.",
+        group=SAMPLE,
+        least=0,
+        most=1,
+        recorded=True,
+    )
+    start: float | None = option(
+        None,
+        "Fraction of the noise range to start at; below 1 from the scan with noise, not from noise alone.",
+        group=SAMPLE,
+        least=0,
+        most=1,
+        recorded=True,
+    )
+    guidance: float = option(
+        1.0,
+        "Strength of the lesion's effect: 0 is none, 1 the network's own; other values than 1 take longer.",
+        group=SAMPLE,
+        least=-100,
+        most=100,
+        recorded=True,
+    )
+    mode: str = option(
+        "corrected",
+        "The algorithm as it should be, or with four steps as in the authors' code.",
+        group=SAMPLE,
+        choices=MODES,
+        recorded=True,
+    )
+    seed: int = option(
+        0,
+        "Seed of the noise; a case's own follows from it and the case's name.",
+        group=SAMPLE,
+        least=0,
+        most=2**63 - 1,
+        recorded=True,
+    )
+
+    samples: int = option(
+        1,
+        "Edits of every case, each with its own noise; their spread is not a map of uncertainty.",
+        group=WRITE,
+        least=1,
+        most=1000,
+        recorded=True,
+    )
+    restore: str = option(
+        "residual",
+        "Texture of edited voxels: the scan's own, or the model's.",
+        group=WRITE,
+        choices=RESTORE_MODES,
+        recorded=True,
+    )
+    strict: bool = option(False, "Refuse whatever would be done with a warning.", group=WRITE)
+    keep_going: bool = option(
+        False, "Go on with the other cases if one fails; failed.json lists those that did.", group=WRITE
+    )
+    overwrite: bool = option(False, "Replace the result of another scan, or one that was changed by hand.", group=WRITE)
+
+    exact: bool = option(
+        False,
+        "Run the network on one slice at a time, so that results do not depend on the batch.",
+        group=RUN,
+        recorded=True,
+    )
+    batch_size: int = option(1, "Cases edited at a time.", group=RUN, least=1, most=4096)
+    num_workers: int = option(0, "Extra processes that load cases.", group=RUN, least=0, most=256)
+    device: Any = option(None, "cpu, cuda, cuda:1, …; by default a GPU if there is one.", group=RUN, yaml="")
+    amp: str | None = option(
+        None, "Half precision, on a GPU only.", group=RUN, choices=(None, *AMP_NAMES), recorded=True
+    )
+    channels_last: bool = option(
+        True,
+        "Lay the network's weights out channels last in memory, which is faster on CPUs and most GPUs.",
+        group=RUN,
+        recorded=True,
+        verb=False,
+    )
+    compile: bool = option(
+        False,
+        "Compile the network: minutes before the first edit, then faster on most GPUs.",
+        group=RUN,
+        recorded=True,
+        verb=False,
+    )
+    progress: bool = option(True, "Show a progress bar.", group=RUN)
+
+    own: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def record(self) -> Method:
+        """The method's record."""
+        return METHODS[self.method]
+
+    @property
+    def region_word(self) -> str:
+        """Word of the edit region for the slices."""
+        return self.record.region_word(self.region)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> EditOptions:
+        """
+        Options from values by name, those of methods' own among them; checked one by one.
+
+        Raises:
+            InputError: no such option, or a value that it cannot have.
+        """
+        known = options_of(cls)
+        refuse_unknown(tuple(values), (*known, *own_options()), "an edit")
+        method = METHODS[values.get("method", cls.method)]
+        more = {one.name: one for one in method.options}
+        for name, value in values.items():
+            if name not in known:
+                method.refuse_unused(name, value)
+            (known | more)[name].check(value)
+        given = {name: value for name, value in values.items() if name in known}
+        return cls(**given, own={name: values.get(name, one.default) for name, one in more.items()})
+
+    def resolved(self, disease: Any) -> EditOptions:
+        """
+        With everything that follows from method, condition and disease filled in.
+
+        Args:
+            disease: its record.
+
+        Raises:
+            InputError: options that do not go together.
+        """
+        self._check_together()
+        follows = {"window_mm": disease.window, "percentile": disease.percentile}
+        follows |= self.record.defaults(disease, self.condition)
+        if self.region_word != "dilate":
+            follows.pop("dilation", None)
+        chosen = {name: value for name, value in follows.items() if getattr(self, name) is None}
+        found = dataclasses.replace(self, **chosen)
+        if found.start is not None and 0 < found.start < 1 and found.steps == 1:
+            raise InputError("--start: below 1 needs at least 2 --steps, got 1.")
+        return found
+
+    def refuse_useless(self, given: Collection[str]) -> None:
+        """
+        Refuse options that were given and have no use in this edit; call it on resolved ones.
+
+        Args:
+            given: names of the options that somebody set.
+
+        Raises:
+            InputError: names the option and what it applies to.
+        """
+        again = (self.resample or 1) != 1
+        device = str(self.device)
+        uses = {
+            "dilation": (self.region_word == "dilate", "applies to --region dilate, which this edit does not have"),
+            "eta": (self._sampler_takes("eta"), f"applies to --sampler ddim, not {self.sampler}"),
+            "jump": (again or self.jump == 1, "applies to --resample of at least 2"),
+            "resample_above": (again or self.resample_above == 0, "applies to --resample of at least 2"),
+            "amp": (self.amp is None or device == "None" or "cpu" not in device, "applies to a GPU"),
+            "slice_index": (self.spatial_dims == 2, "applies to --spatial_dims 2"),
+        }
+        for name, (used, reason) in uses.items():
+            if name in given and not used:
+                value = getattr(self, name)
+                raise InputError(f"--{name}: got {value!r}, but it {reason}; leave it out or change that.")
+
+    def _check_together(self) -> None:
+        method = self.record
+        if self.start == 0:
+            raise InputError(f"--start: got {self.start!r}, wanted a fraction of T above 0 and at most 1.")
+        for name in sorted(CHOSEN):
+            value = getattr(self, name)
+            if value != type(self).__dataclass_fields__[name].default:
+                method.refuse_unused(name, value)
+        if method.network is not None and method.network.pathology == "none" and self.condition == "regions":
+            raise InputError(
+                f"--condition: got 'regions', but {method.name} is not told of regions; wanted mask or box, or another "
+                f"--method."
+            )
+        if self.spatial_dims not in method.spatial_dims:
+            wanted = " or ".join(map(str, method.spatial_dims))
+            raise InputError(f"--spatial_dims: got {self.spatial_dims}, but {method.name} edits in {wanted}.")
+        if self.mode == "paper" and self.jump != 1:
+            raise InputError(f"--jump: got {self.jump}, but --mode paper goes up one level at a time; wanted 1.")
+
+    def editor_settings(self) -> dict[str, Any]:
+        """Settings of the method's editor: the options that it and its sampler take, where they are known."""
+        names = {name: getattr(self, name) for name in sorted(self.record.of_editor)}
+        settings = {name: value for name, value in names.items() if value is not None}
+        if not self._sampler_takes("eta"):
+            settings.pop("eta", None)
+        return settings | dict(self.own) | {"exact": self.exact, "progress": self.progress}
+
+    def _sampler_takes(self, name: str) -> bool:
+        return self.sampler is not None and name in SAMPLERS[self.sampler].options
+
+    def recorded(self) -> dict[str, Any]:
+        """What decides the result, for the provenance; None for what the method does not take."""
+        names = [one.name for one in options_of(type(self)).values() if one.recorded]
+        unused = CHOSEN - self.record.takes
+        return {name: None if name in unused else getattr(self, name) for name in names} | dict(self.own)
+
+
+def own_options() -> dict[str, Option]:
+    """Options of methods' own, by name."""
+    return {one.name: one for method in METHODS.values() for one in method.options}

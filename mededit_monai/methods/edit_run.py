@@ -1,0 +1,63 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""What an editing bundle's config calls: its options, resolved, and the run."""
+
+from __future__ import annotations
+
+from monai.bundle import ConfigParser
+
+from mededit_monai.core.devices import require_device
+from mededit_monai.core.errors import reporting_bad_input
+from mededit_monai.core.guard import check_run
+from mededit_monai.core.options import options_of
+from mededit_monai.core.paths import user_path
+from mededit_monai.core.running import run_engine
+from mededit_monai.diseases import DISEASES
+from mededit_monai.io.claims import claim
+from mededit_monai.io.finished import clear_up
+from mededit_monai.methods.edit_options import EditOptions, own_options
+
+
+def check_edit_run(parser: ConfigParser) -> None:
+    """Refuse what has no effect in a run of an editing bundle; see :func:`~mededit_monai.core.guard.check_run`."""
+    declared = options_of(EditOptions)
+    named = {*declared, *own_options(), "thesis_network_def"}  # the last is there for other programs
+    check_run(parser, named, [one.name for one in declared.values() if one.file])
+
+
+def edit_settings(parser: ConfigParser, refuse_useless: bool = True) -> EditOptions:
+    """
+    The options of an edit as a config has them, checked and resolved; bad input ends in one sentence.
+
+    Args:
+        parser: of the run; its top-level items are the options.
+        refuse_useless: whether an option that was set and has no use ends the run.
+    """
+    with reporting_bad_input():
+        declared, config = options_of(EditOptions), parser.get()
+        names = [name for name in (*declared, *own_options()) if name in config]
+        given = EditOptions.of({name: parser.get_parsed_content(name) for name in names})
+        require_device(given.device)
+        found = given.resolved(DISEASES[parser.get_parsed_content("disease")])
+        if refuse_useless:
+            found.refuse_useless([n for n, one in declared.items() if n in names and getattr(given, n) != one.default])
+        return found
+
+
+def run_edits(parser: ConfigParser) -> None:
+    """
+    Build and run the evaluator of an editing bundle; while it runs, no other run takes up the same cases.
+
+    Raises:
+        InputError: another run is at the same cases, or, at the end of a run that kept going, some failed.
+    """
+    with reporting_bad_input():
+        cases = parser.get_parsed_content("cases")
+        if not cases:  # every case is done already
+            return
+        out = user_path(parser.get_parsed_content("output_dir"))
+        names = [case["case_id"] for case in cases]
+        with claim(out, names):
+            clear_up(out, names)
+            run_engine(parser, "evaluator")
+            parser.get_parsed_content("writer").report_failures()

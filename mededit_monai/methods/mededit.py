@@ -1,0 +1,36 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""MedEdit, the thesis's method: a network told of brain and lesion, resampled inpainting in a dilated mask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mededit_monai.core.lazy import Later
+from mededit_monai.methods.conditions import CONDITION_DILATION
+from mededit_monai.methods.record import METHODS, NEUTRAL, SAMPLING, Method, Network
+
+#: The thesis's network: [x_t, b, p].
+NETWORK = Network(name="mededit", weights=None, brain=True, pathology="own")
+
+#: Laptop settings of methods that compose; the thesis's are configs/thesis_sampling.yaml.
+COMPOSED: Mapping[str, Any] = {"steps": 50, "sampler": "ddpm", "resample": 2}
+
+
+def _defaults(disease: Any, condition: str) -> Mapping[str, Any]:
+    return {**COMPOSED, "dilation": CONDITION_DILATION[condition]}
+
+
+METHODS.add(
+    "mededit",
+    Method(
+        name="mededit",
+        summary="resampled inpainting in the dilated lesion, the thesis's method",
+        editor=Later("mededit_monai.methods.inpainting:MedEditEditor"),
+        network=NETWORK,
+        takes=SAMPLING | set(NEUTRAL) | {"dilation", "region"},
+        defaults=_defaults,
+        finds_region=True,
+    ),
+)

@@ -1,0 +1,22 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Naïve RePaint: resampled inpainting of the lesion alone, by MedEdit's network."""
+
+from __future__ import annotations
+
+from mededit_monai.core.lazy import Later
+from mededit_monai.methods.mededit import COMPOSED, NETWORK
+from mededit_monai.methods.record import METHODS, NEUTRAL, SAMPLING, Method
+
+METHODS.add(
+    "naive_repaint",
+    Method(
+        name="naive_repaint",
+        summary="resampled inpainting of the lesion alone",
+        editor=Later("mededit_monai.methods.inpainting:NaiveRePaintEditor"),
+        network=NETWORK,
+        takes=SAMPLING | set(NEUTRAL),
+        defaults=lambda disease, condition: COMPOSED,
+        region="pathology",
+    ),
+)

@@ -1,0 +1,198 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of an editing method, in one record; light to import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mededit_monai.core.errors import InputError
+from mededit_monai.core.lazy import Later
+from mededit_monai.core.options import Option
+from mededit_monai.core.registry import Registry
+from mededit_monai.methods.conditions import CONDITION_CHANNELS, CONDITION_WEIGHTS, condition_width
+
+METHODS: Registry[Method] = Registry(
+    "method",
+    tuple(
+        f"mededit_monai.methods.{name}"
+        for name in ("prior", "mededit", "naive_repaint", "sdedit", "palette", "palette_original")
+    ),
+)
+
+#: Options that every sampler needs.
+SAMPLING = frozenset({"steps", "spacing", "sampler", "eta"})
+
+#: Options whose value means that nothing is done: a method that does not take them can be given these all the same.
+NEUTRAL: Mapping[str, Any] = {
+    "resample": 1,
+    "jump": 1,
+    "resample_above": 0,
+    "start": 1,
+    "guidance": 1,
+    "mode": "corrected",
+}
+
+#: Options that methods may take or not.
+CHOSEN = SAMPLING | set(NEUTRAL) | {"dilation", "region"}
+
+
+@dataclass(frozen=True)
+class Network:
+    """
+    What a method's network sees and gives, and how it is trained. Methods may share one.
+
+    Args:
+        name: of the method that it belongs to, ``--family`` of a training.
+        weights: file under a bundle's ``models/``; None: one file a condition.
+        brain: whether the brain mask is a channel.
+        pathology: how the pathology is: ``own`` channels of one condition, ``fused`` channels that take every
+            condition in turn, or ``none``.
+        scans: further image channels, by name, behind the pathology.
+        state: the first channel: ``x_t``, a noisy scan, or ``y_t``, a noisy change.
+        prediction: what the network predicts: ``v_prediction``, ``epsilon`` or ``sample``, x0 itself.
+        outputs: channels of the prediction.
+        batch: builds the batch preparation of a training: ``(scheduler, condition, even, **settings)``.
+        loss: builds the loss: ``(kind, **settings)``.
+        noising: builds what noises the image and asks the network: ``(scheduler)``.
+        preview: settings of the edits that a training shows.
+        training_options: options of its own in a training, by the part that takes them: ``batch``, ``loss``, or
+            ``augmentation``, which is in the YAML laid over ``train.yaml``.
+    """
+
+    name: str
+    weights: str | None
+    brain: bool
+    pathology: str
+    scans: tuple[str, ...] = ()
+    state: str = "x_t"
+    prediction: str = "v_prediction"
+    outputs: int = 1
+    batch: Callable[..., Any] = Later("mededit_monai.training.prepare_batch:MaskConditionedPrepareBatch")
+    loss: Callable[..., Any] = Later("mededit_monai.training.losses:DenoisingLoss")
+    noising: Callable[..., Any] = Later("monai.inferers:DiffusionInferer")
+    preview: Mapping[str, Any] = field(default_factory=lambda: {"steps": 20, "resample": 1})
+    training_options: Mapping[str, tuple[Option, ...]] = field(default_factory=dict)
+
+    def in_names(self, condition: str) -> tuple[str, ...]:
+        """Names of the input channels, in order. InputError: unknown condition."""
+        condition_width(condition)
+        fused = sum(CONDITION_CHANNELS.values(), ())
+        told = {"own": CONDITION_CHANNELS[condition], "fused": fused, "none": ()}[self.pathology]
+        return (self.state, *(("brain",) if self.brain else ()), *told, *self.scans)
+
+    def in_channels(self, condition: str) -> int:
+        """Input channels."""
+        return len(self.in_names(condition))
+
+    def weights_file(self, condition: str) -> str:
+        """Name of the weight file under ``models/``. InputError: unknown condition."""
+        condition_width(condition)
+        return self.weights or CONDITION_WEIGHTS[condition]
+
+
+@dataclass(frozen=True)
+class Method:
+    """
+    An editing method.
+
+    Args:
+        name: ``--method``.
+        summary: for ``--help`` and the reference, a phrase.
+        editor: builds it: ``(scheduler, **settings)`` → :class:`~mededit_monai.methods.editor.Editor`; the settings
+            are the options that the method takes, its own, and ``exact`` and ``progress``.
+        network: what it asks; None: nothing.
+        takes: the options among ``CHOSEN`` that have a meaning for it; others are refused.
+        defaults: (disease, condition) → what its options are where they are not given.
+        region: word of its own edit region (see ``ModelSlicesd``): pathology or image; None: ``--region`` chooses.
+        finds_region: whether it can find the region of change itself (``--region auto``); where that is the only
+            way, a region that is given limits it.
+        always_finds: whether it always does.
+        tells_condition: whether its editor wants to know what the pathology channels hold.
+        options: of its own, beside those of every edit.
+        spatial_dims: of the scans that it edits.
+    """
+
+    name: str
+    summary: str
+    editor: Callable[..., Any]
+    network: Network | None
+    takes: frozenset[str] = SAMPLING
+    defaults: Callable[[Any, str], Mapping[str, Any]] = lambda disease, condition: {}
+    region: str | None = None
+    finds_region: bool = False
+    always_finds: bool = False
+    tells_condition: bool = False
+    options: tuple[Option, ...] = ()
+    spatial_dims: tuple[int, ...] = (2, 3)
+
+    @property
+    def of_editor(self) -> frozenset[str]:
+        """Those of ``takes`` that its editor is built with; a region is drawn before and comes with the call."""
+        return self.takes - ({"region", "dilation"} if self.always_finds else {"region"})
+
+    def weights_file(self, condition: str) -> str | None:
+        """Name of the weight file under a bundle's ``models/``; None for a method without network."""
+        return None if self.network is None else self.network.weights_file(condition)
+
+    def region_word(self, asked: str | None) -> str:
+        """Word of the edit region for ``ModelSlicesd``: the method's own, or what ``--region`` asks for."""
+        if self.region is not None:
+            return self.region
+        if asked == "auto" or (asked is None and self.always_finds):
+            return "brain"  # the method finds the region; this only limits it
+        return asked if asked in ("brain", "pathology") else "dilate" if asked in (None, "dilate") else "file"
+
+    def refuse_unused(self, name: str, value: Any) -> None:
+        """
+        Refuse an option that the method does not take, unless the value means that nothing is done: one among
+        ``CHOSEN``, or another method's own.
+
+        Raises:
+            InputError: with the way out.
+        """
+        takers = [one.name for one in METHODS.values() if name in {own.name for own in one.options}]
+        if takers and self.name not in takers:
+            raise InputError(f"--{name}: applies to --method {', '.join(takers)}, not to {self.name}; leave it out.")
+        if name == "region" and name in self.takes and value == "auto" and not self.finds_region:
+            finders = " and ".join(one.name for one in METHODS.values() if one.finds_region)
+            raise InputError(
+                f"--region: 'auto' is for --method {finders}, got {self.name}; wanted dilate, brain, pathology or a "
+                f"mask FILE."
+            )
+        if name not in CHOSEN or name in self.takes or value is None or value == NEUTRAL.get(name):
+            return
+        if name == "region":
+            takers = [method.name for method in METHODS.values() if "region" in method.takes]
+            raise InputError(
+                f"--region: applies to --method {', '.join(takers)}; {self.name} has its own, leave the option out."
+            )
+        if name == "dilation":
+            raise InputError(
+                f"--dilation: got {value!r}, but it applies to --region dilate, which {self.name} does not have; leave "
+                f"it out or choose another --method."
+            )
+        raise InputError(
+            f"--{name}: got {value!r}, which {self.name} cannot do; leave the option out or choose another --method."
+        )
+
+
+def networks() -> dict[str, Network]:
+    """Every network that a method has, by name."""
+    return {method.network.name: method.network for method in METHODS.values() if method.network is not None}
+
+
+def network_named(name: str) -> Network:
+    """
+    A network by its name, ``--family`` of a training.
+
+    Raises:
+        InputError: unknown name.
+    """
+    from mededit_monai.core.errors import require_choice
+
+    known = networks()
+    require_choice("family", name, tuple(known))
+    return known[name]

@@ -1,0 +1,93 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mededit edit`: what it says, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import write_head
+from promises.verbs import mededit, tree  # noqa: F401
+
+import mededit_monai.workflows
+
+
+@pytest.fixture()
+def files(tmp_path, monkeypatch) -> tuple[str, ...]:
+    monkeypatch.chdir(tmp_path)
+    write_head(tmp_path / "head")
+    return ("--scan", "head/scan.nii.gz", "--pathology", "head/pathology.nii.gz", "--slice_index", "10", "--steps", "1")
+
+
+def test_json_is_all_that_a_program_reads(files, mededit):  # noqa: F811
+    """At the second run too, where nothing is to do."""
+    first = mededit("edit", *files, "--json", "-o", "out")
+    assert first.code == 0 and json.loads(first.out) == {"synthetic": True, "written": ["out/scan"]}
+    before = tree(Path("out"))
+    again = mededit("edit", *files, "--json", "-o", "out")
+    assert again.code == 0 and json.loads(again.out) == {"synthetic": True, "written": []}
+    assert "scan is done with these options, skipped" in again.err and tree(Path("out")) == before
+
+
+def test_people_are_told_where_to_look(files, mededit):  # noqa: F811
+    first = mededit("edit", *files, "-o", "out")
+    assert first.code == 0 and first.out == "out/scan: look at out/scan/preview.png, load out/scan/edited.nii.gz\n"
+    assert Path("out/scan/preview.png").is_file() and Path("out/scan/edited.nii.gz").is_file()
+    again = mededit("edit", *files, "-o", "out")
+    assert again.code == 0 and again.out == "nothing to do: every case is done with these options.\n"
+    several = mededit("edit", *files, "--samples", "2", "-o", "two")
+    assert several.out == "two/scan: look at two/scan/preview.png, load two/scan/mean.nii.gz\n"
+    assert Path("two/scan/mean.nii.gz").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        ("", {}),
+        ("--steps 7 --guidance 2", {"steps": 7, "guidance": 2.0}),
+        ("--slice-index 10", {"slice_index": 10}),
+        ("--slice-index -3", {"slice_index": -3}),
+        ("--slice-index auto", {"slice_index": "auto"}),
+        ("--exact --overwrite --bundle tumor", {"exact": True, "overwrite": True, "bundle": "tumor"}),
+        ("--progress", {"progress": False}),  # no terminal, no bar
+    ],
+)
+def test_what_is_given_reaches_the_function(words, given, monkeypatch, mededit):  # noqa: F811
+    """Nothing else does: every other default is the bundle's."""
+    asked: dict = {}
+    monkeypatch.setattr(mededit_monai.workflows, "edit", lambda **options: asked.update(options) or [])
+    assert mededit("edit", *words.split()).code == 0
+    flags = dict.fromkeys(("strict", "keep_going", "overwrite", "exact", "progress"), False)
+    assert asked == {"output_dir": "out/edits", "bundle": "stroke", **flags} | given
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--slice_index some", "--slice_index: got 'some', wanted a whole number or 'auto' or 'all'."),
+        ("--slice_index -1", "--slice_index -1: axial slice -1 of"),
+        (
+            "--condition regoins",
+            "--condition: got 'regoins', wanted one of mask, box, regions; did you mean 'regions'?",
+        ),
+        ("--spatial_dims 4", "--spatial_dims: got '4', wanted one of 2, 3"),
+        ("--eta 0.5 --sampler ddpm", "--eta: got 0.5, but it applies to --sampler ddim, not ddpm"),
+        ("--start 0", "--start: got 0.0, wanted a fraction of T above 0 and at most 1."),
+        ("--seed -1", "--seed: got -1, wanted a whole number of at least 0."),
+        ("--guidance nan", "--guidance: got nan, wanted a number between -100 and 100."),
+        ("--method mededit --jump 2 --resample 1", "--jump: got 2, but it applies to --resample of at least 2"),
+        ("--method mededit --mode paper --jump 2", "--jump: got 2, but --mode paper goes up one level at a time"),
+        ("--method mededit --region brain --dilation 5", "--dilation: got 5, but it applies to --region dilate"),
+        ("--dilation 5", "--dilation: got 5, but it applies to --region dilate, which this edit does not have"),
+        ("--method sdedit --start 0.5 --steps 1", "--start: below 1 needs at least 2 --steps, got 1."),
+        ("--method palette --condition regions", "--condition: got 'regions', but palette is not told of regions"),
+        ("--weights none.pt", "none.pt: weights not found"),
+        ("--device gpu", "--device: got 'gpu'"),
+    ],
+)
+def test_what_is_refused_in_a_sentence(files, words, sentence, mededit):  # noqa: F811
+    done = mededit("edit", *files[:4], *words.split(), "-o", "out")
+    assert done.refused(sentence), done.said
+    assert not Path("out").exists() and not done.out
