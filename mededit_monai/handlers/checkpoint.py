@@ -99,7 +99,9 @@ class TrainingCheckpoint:
         if odd := [name for name, kind in PARTS.items() if not isinstance(parts.get(name), kind)]:
             raise InputError(f"{path}: cannot be read as a checkpoint (no '{odd[0]}' in it); {way_out}.")
         for name, value in self.settings.items():
-            found = content["settings"].get(name)
+            if name not in content["settings"]:
+                raise InputError(f"{path}: was made by another mededit, which did not write {name} down; {way_out}.")
+            found = content["settings"][name]
             if found != value:
                 raise InputError(f"{path}: was made with {name} = {found}, now {value}; {way_out}.")
         if content["epoch"] > engine.state.max_epochs:

@@ -15,7 +15,7 @@ class NoiseLevelLoss:
     Adds metrics ``val_loss_t0`` … : the loss of validation cases by equal parts of [0, T).
 
     Args:
-        loss: (prediction, target) → scalar.
+        loss: (prediction, target) → scalar; see :class:`~mededit_monai.training.losses.Target`.
         prepare_batch: of the validation; knows the timesteps of the batch.
         parts: into how many [0, T) is cut.
     """
@@ -35,7 +35,8 @@ class NoiseLevelLoss:
         part_of = (self.prepare_batch.timesteps * self.parts // steps).tolist()
         for case, part in enumerate(part_of):
             one = slice(case, case + 1)
-            self._sums.setdefault(part, []).append(float(self.loss(output["pred"][one], output["label"][one])))
+            target = {name: tensor[one] for name, tensor in output["label"].items()}
+            self._sums.setdefault(part, []).append(float(self.loss(output["pred"][one], target)))
 
     def _report(self, engine: Engine) -> None:
         steps = self.prepare_batch.scheduler.num_train_timesteps

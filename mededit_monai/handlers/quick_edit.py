@@ -14,8 +14,9 @@ from monai.networks.schedulers import Scheduler
 
 from mededit_monai.core.paths import user_path
 from mededit_monai.io.outputs import OutputFolder, make_folder
-from mededit_monai.methods.build import build_inferer
+from mededit_monai.methods.build import build_editor
 from mededit_monai.methods.conditions import condition_channels
+from mededit_monai.methods.record import METHODS, network_named
 from mededit_monai.metrics import edge_gradient
 from mededit_monai.metrics.contrast import lesion_contrast
 from mededit_monai.metrics.truth import zone_errors
@@ -59,15 +60,15 @@ class QuickEdit:
         cases: int = 8,
         interval: int = 1,
         condition: str = "mask",
-        family: str = "composed",
+        family: str = "mededit",
         listed_in: str | Path | None = None,
     ) -> None:
         self.condition = condition
         self.network, self.path, self.cases, self.interval = network, user_path(path), cases, interval
         self.listed_in = self.path if listed_in is None else user_path(listed_in)
-        method = "mededit" if family == "composed" else family
-        steps = 5 if family == "prior" else 20
-        self.inferer = build_inferer(method, scheduler, condition, resample=1, steps=steps, spacing="logsnr")
+        preview = network_named(family).preview
+        self.editor = build_editor(family, scheduler, condition, spacing="logsnr", **preview)
+        self.finds_region = METHODS[family].always_finds
         self._batch: dict[str, torch.Tensor] = {}
 
     def attach(self, engine: Engine) -> None:
@@ -92,12 +93,10 @@ class QuickEdit:
         seeds = [case_seed(0, f"sheet_{k}") for k in range(len(truth))]
         masks = self._batch["regions"].to(device) if self.condition == "regions" else pathology
         channels = torch.stack([condition_channels(mask, self.condition) for mask in masks])
-        edited = self.inferer(to_model_range(prior.to(device)), self.network, brain, channels, seeds=seeds)
-        stacks = {"prior": prior, "truth": truth, "edit": to_unit_range(edited), "brain": brain, "pathology": pathology}
-        found = getattr(self.inferer, "edit_region", None)
-        edge_of = getattr(self.inferer, "hole", self.inferer.region)  # a seam runs along the hole, if there is one
-        stacks["region"] = edge_of(brain, channels) if found is None else found
-        stacks["zone"] = edit_region(pathology, brain, ZONE)
+        edit = self.editor(to_model_range(prior.to(device)), self.network, brain, channels, seeds=seeds)
+        stacks = {"prior": prior, "truth": truth, "edit": to_unit_range(edit.image), "brain": brain}
+        stacks["region"] = edit.region if self.finds_region else self.editor.edge(brain, channels)
+        stacks |= {"pathology": pathology, "zone": edit_region(pathology, brain, ZONE)}
         planes = {k: v[:, 0].cpu().numpy() for k, v in stacks.items()}
         engine.state.metrics |= edit_scores(planes, paired="prior" in self._batch)
         picture = self.path / f"epoch_{engine.state.epoch:04d}.png"

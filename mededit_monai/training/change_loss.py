@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from mededit_monai.methods.change import gated_change
-from mededit_monai.training.losses import LOSSES
+from mededit_monai.training.losses import DenoisingLoss, Target
 
 
-class ChangeLoss(nn.Module):
+class ChangeLoss(DenoisingLoss):
     """
     mean(w · d(σ(l) c, y0)) + λ mean(w · BCE(l, r)), with d the squared, absolute or Huber (δ = 1) difference.
 
@@ -21,19 +21,16 @@ class ChangeLoss(nn.Module):
     """
 
     def __init__(self, kind: str = "mse", gate_weight: float = 0.1) -> None:
-        super().__init__()
-        if kind not in LOSSES:
-            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {kind!r}.")
-        self.kind, self.gate_weight = kind, gate_weight
+        super().__init__(kind)
+        self.gate_weight = gate_weight
 
-    def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def forward(self, prediction: torch.Tensor, target: Target) -> torch.Tensor:
         """
         Args:
             prediction: Nx2xHxW[xD], change c and logit l of the region of change.
-            target: Nx3xHxW[xD] of :class:`~mededit_monai.training.PriorPrepareBatch`: y0, r and weight w.
+            target: ``value`` y0, ``region`` r and ``weight`` w, Nx1xHxW[xD] each.
         """
         prediction = prediction.float()
-        wanted, region, weight = target[:, :1], target[:, 1:2], target[:, 2:3]
-        change = LOSSES[self.kind](gated_change(prediction), wanted, reduction="none")
-        gate = nn.functional.binary_cross_entropy_with_logits(prediction[:, 1:2], region, reduction="none")
-        return (weight * (change + self.gate_weight * gate)).mean()
+        change = self.difference(gated_change(prediction), target["value"])
+        gate = nn.functional.binary_cross_entropy_with_logits(prediction[:, 1:2], target["region"], reduction="none")
+        return (target["weight"] * (change + self.gate_weight * gate)).mean()

@@ -73,13 +73,3 @@ class CheckCased(Transform):
                 values = torch.unique(tensor)[:5].tolist()
                 raise InputError(f"{where}: holds {values}, wanted 0, 1 (core), 2 (edema) and 3 (enhancing) only.")
         return data
-
-
-class KeepItemsd(Transform):
-    """Drop everything but ``keys``, of which any may be absent, so that a batch collates whatever a datalist holds."""
-
-    def __init__(self, keys: Sequence[str]) -> None:
-        self.keys = tuple(keys)
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        return {key: data[key] for key in self.keys if key in data}

@@ -4,18 +4,39 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import torch
 from torch import nn
 
-LOSSES = {"mse": nn.functional.mse_loss, "l1": nn.functional.l1_loss, "huber": nn.functional.huber_loss}
+from mededit_monai.training.options import LOSS_KINDS
+
+
+class Target(TypedDict, total=False):
+    """
+    What a prediction is held against, as MONAI's engines pass it from the batch to the loss.
+
+    A plain dictionary at run time, so that MONAI can take a batch of them apart.
+
+    Args:
+        value: what the network shall predict, NxCxHxW[xD].
+        weight: of every pixel in the loss, Nx1xHxW[xD]; absent: all count alike.
+        region: 1 where the scan changes, Nx1xHxW[xD]; for networks that predict that too.
+    """
+
+    value: torch.Tensor
+    weight: torch.Tensor
+    region: torch.Tensor
+
+
+def target_size(target: Target) -> int:
+    """Cases in a target, for Ignite's metrics."""
+    return len(target["value"])
 
 
 class DenoisingLoss(nn.Module):
     """
-    mean(w · d(prediction, target)), with d the squared, absolute or Huber (δ = 1) difference.
-
-    MONAI's trainer hands a loss nothing but prediction and target, so the weights w ride behind the target's channels,
-    where :class:`~mededit_monai.training.MaskConditionedPrepareBatch` puts them.
+    mean(w · d(prediction, value)), with d the squared, absolute or Huber (δ = 1) difference.
 
     Args:
         kind: ``mse``, ``l1`` or ``huber``.
@@ -23,20 +44,23 @@ class DenoisingLoss(nn.Module):
 
     def __init__(self, kind: str = "mse") -> None:
         super().__init__()
-        if kind not in LOSSES:
-            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {kind!r}.")
+        if kind not in LOSS_KINDS:
+            raise ValueError(f"loss must be one of {', '.join(LOSS_KINDS)}, got {kind!r}.")
         self.kind = kind
 
-    def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def forward(self, prediction: torch.Tensor, target: Target) -> torch.Tensor:
         """
         Args:
             prediction: NxCxHxW[xD].
-            target: Nx(C+1)xHxW[xD], weights last; or NxC…, unweighted.
+            target: ``value`` of the same shape and perhaps ``weight``.
         """
-        channels = prediction.shape[1]
-        wanted, weight = target[:, :channels], target[:, channels:]
-        difference = LOSSES[self.kind](prediction.float(), wanted, reduction="none")
-        return (difference * weight).mean() if weight.shape[1] else difference.mean()
+        difference = self.difference(prediction.float(), target["value"])
+        return (difference * target["weight"] if "weight" in target else difference).mean()
+
+    def difference(self, found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """d, pixel by pixel."""
+        by_pixel: torch.Tensor = getattr(nn.functional, f"{self.kind}_loss")(found, wanted, reduction="none")
+        return by_pixel
 
 
 def min_snr_weight(alpha_bar: torch.Tensor, gamma: float, prediction_type: str) -> torch.Tensor:

@@ -10,19 +10,9 @@ from pathlib import Path
 import torch
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.methods.conditions import CONDITIONS, condition_width
-from mededit_monai.methods.families import FAMILIES
+from mededit_monai.methods.conditions import CONDITION_CHANNELS, CONDITIONS
+from mededit_monai.methods.record import network_named, networks
 from mededit_monai.networks.weights import read_weights
-
-#: Names of input channels. The regions make up the mask.
-REGIONS = ("core", "edema", "rim")
-PATHOLOGY = {"mask": ("mask",), "box": ("box",), "regions": REGIONS}
-SCANS = {
-    "composed": (),
-    "palette": ("scan with a hole",),
-    "palette_original": ("scan with a hole",),
-    "prior": ("prior scan",),
-}
 
 #: The output layer of MaskConditionedUNet.
 OUTPUT_LAYER = "unet.out.2.conv."
@@ -36,7 +26,7 @@ def prepared_network(
     init_weights: str | Path | None = None,
     channels_last: bool = False,
     condition: str = "mask",
-    family: str = "composed",
+    family: str = "mededit",
 ) -> torch.nn.Module:
     """
     Warm-start a network and move it to its device.
@@ -56,7 +46,7 @@ def prepared_network(
 
 
 def warm_start(
-    network: torch.nn.Module, path: str | Path, condition: str = "mask", family: str = "composed"
+    network: torch.nn.Module, path: str | Path, condition: str = "mask", family: str = "mededit"
 ) -> list[str]:
     """
     Load weights of a network that may have had other input channels, or fewer outputs.
@@ -65,13 +55,13 @@ def warm_start(
     behind a space-to-depth fold, which keeps the cells of a channel together. Mask and boxes start as each other, and
     the three ``regions`` of a tumour make up its mask: each starts with the mask channel's weights, the mask with the
     mean of theirs. All others, and all outputs behind the file's own, start at zero. So a network that only gained
-    channels first computes what the old one did, whatever they hold. The family ``prior`` denoises a change y_t and
-    sees the scan beside it: its scan channel starts as x_t, which was the scan, and all its outputs at zero.
+    channels first computes what the old one did, whatever they hold. A network that denoises a change y_t and sees the
+    scan beside it: its scan channel starts as x_t, which was the scan, and all its outputs at zero.
 
     Args:
         path: plain state dict.
         condition: ``mask``, ``box`` or ``regions``: what the network's own condition channels hold.
-        family: of the network, see :mod:`mededit_monai.methods.families`.
+        family: name of the network's record, see :class:`~mededit_monai.methods.record.Network`.
 
     Returns:
         names of the tensors that were adapted.
@@ -115,7 +105,7 @@ def _with_outputs(
     if tensor.shape[0] % cells:
         return None
     padded = torch.zeros(shape, dtype=tensor.dtype)
-    if family == "prior":
+    if network_named(family).state == "y_t":
         return padded, "outputs at zero, as they are of another kind"
     padded[: tensor.shape[0]] = tensor
     return padded, f"{tensor.shape[0] // cells} of {network.out_channels} outputs taken, others at zero"
@@ -128,7 +118,7 @@ def _with_inputs(
     if not (tensor.ndim == len(shape) > 1 and (tensor.shape[0], *tensor.shape[2:]) == (shape[0], *shape[2:])):
         return None
     cells = shape[1] // getattr(network, "in_channels", shape[1])
-    before, after = _known_names(tensor.shape[1] // cells), input_names(family, condition)
+    before, after = _known_names(tensor.shape[1] // cells), network_named(family).in_names(condition)
     if before is None or len(after) * cells != shape[1]:  # channels without names: added ones start at zero
         if tensor.shape[1] > shape[1]:
             return None
@@ -145,17 +135,9 @@ def _with_inputs(
     return torch.cat(columns, dim=1), ", ".join(notes)
 
 
-def input_names(family: str, condition: str) -> tuple[str, ...]:
-    """Names of a network's input channels, in order."""
-    known = FAMILIES[family]
-    condition_width(condition)  # refuses unknown ones
-    own = {"own": PATHOLOGY[condition], "fused": sum(PATHOLOGY.values(), ()), "none": ()}[known.pathology]
-    return ("y_t" if family == "prior" else "x_t", *(("brain",) if known.brain else ()), *own, *SCANS[family])
-
-
 def _known_names(count: int) -> tuple[str, ...] | None:
     """The input channels of the networks that have so many; mask stands for boxes too."""
-    layouts = [input_names(family, condition) for family in FAMILIES for condition in CONDITIONS]
+    layouts = [one.in_names(condition) for one in networks().values() for condition in CONDITIONS]
     return next((names for names in layouts if len(names) == count), None)
 
 
@@ -165,7 +147,8 @@ def _sources(name: str, before: tuple[str, ...]) -> tuple[str, ...]:
         return (name,)
     if name == "prior scan":
         return ("x_t",)
-    for stand_in in (("mask",), ("box",), REGIONS) if name in ("mask", "box", *REGIONS) else ():
+    stand_ins = CONDITION_CHANNELS.values()
+    for stand_in in stand_ins if any(name in one for one in stand_ins) else ():
         if set(stand_in) <= set(before):
             return stand_in
     return ()

@@ -13,15 +13,14 @@ import torch
 from monai.inferers import DiffusionInferer
 from monai.networks.schedulers import Scheduler
 
-from mededit_monai.core.errors import InputError, require_choice
+from mededit_monai.core.errors import InputError
 from mededit_monai.methods.conditions import condition_channels
-from mededit_monai.methods.palette_editor import with_noisy_hole
+from mededit_monai.methods.hole_editors import with_noisy_hole
+from mededit_monai.methods.palette import HOLE
 from mededit_monai.sampling.noise import CaseNoise
 from mededit_monai.space.intensity import to_model_range
-from mededit_monai.training.losses import region_weight
-from mededit_monai.training.prepare_batch import MaskConditionedPrepareBatch, batch_tensor, training_target
-
-HOLES = ("mask", "box", "both")
+from mededit_monai.training.losses import Target, region_weight
+from mededit_monai.training.prepare_batch import MaskConditionedPrepareBatch, batch_tensor, case_seeds, training_target
 
 #: Number of the random stream that draws holes; timesteps are drawn from the seed itself.
 HOLE_STREAM = 1
@@ -53,7 +52,7 @@ class PalettePrepareBatch(MaskConditionedPrepareBatch):
             raise InputError("--condition: got 'regions', but Palette is not told of regions; wanted mask or box.")
         super().__init__(scheduler, condition, even, min_snr_gamma, lesion_weight)
         self.hole = condition if hole is None or even else hole
-        require_choice("hole", self.hole, HOLES)
+        HOLE.check(self.hole)
 
     def __call__(
         self,
@@ -61,27 +60,26 @@ class PalettePrepareBatch(MaskConditionedPrepareBatch):
         device: str | torch.device | None = None,
         non_blocking: bool = False,
         **kwargs: Any,
-    ) -> tuple[torch.Tensor, torch.Tensor, tuple, dict]:
+    ) -> tuple[torch.Tensor, Target, tuple, dict]:
         """
         Args:
             batchdata: as for the base class.
 
         Returns:
-            image in [-1, 1]; target, perhaps with the loss's weights as last channel; (); the keywords of the family's
-            training inferer.
+            image in [-1, 1]; target; (); the keywords of what noises the image.
         """
         tensor = partial(batch_tensor, batchdata, device=device, non_blocking=non_blocking)
         image, pathology = to_model_range(tensor("image")), tensor("pathology")
-        seeds = self._seeds(batchdata, image)
-        draw, t = CaseNoise(seeds, image), self.timesteps
+        seeds = case_seeds(batchdata)
+        draw, t = CaseNoise(seeds, image), self._draw_timesteps(seeds, image)
         noise, filling = draw(), draw()
         kinds = [self._kind(seed) for seed in seeds]
         holes = torch.stack([condition_channels(mask, kind) for mask, kind in zip(pathology, kinds)])
         hole = (holes > 0) & (tensor("brain") > 0)
-        target = training_target(self.scheduler, image, noise, t)
+        target = Target(value=training_target(self.scheduler, image, noise, t))
         weight = self._hole_weight(hole, pathology, t)
         if weight is not None:
-            target = torch.cat([target, weight], dim=1)
+            target["weight"] = weight
         visible = with_noisy_hole(image, hole, filling)
         return image, target, (), {"noise": noise, "timesteps": t, "condition": visible, **self._inferer_facts(hole)}
 
@@ -91,8 +89,7 @@ class PalettePrepareBatch(MaskConditionedPrepareBatch):
         return ("mask", "box")[np.random.default_rng((seed, HOLE_STREAM)).integers(2)]
 
     def _hole_weight(self, hole: torch.Tensor, pathology: torch.Tensor, t: torch.Tensor) -> torch.Tensor | None:
-        plain = self.min_snr_gamma is None and not self.lesion_weight
-        return None if plain else self._weight(pathology, t)
+        return self._weight(pathology, t) if self.weighted else None
 
     def _inferer_facts(self, hole: torch.Tensor) -> dict[str, Any]:
         return {"mode": "concat"}

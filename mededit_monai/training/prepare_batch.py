@@ -17,7 +17,7 @@ from monai.utils import convert_to_tensor
 from mededit_monai.methods.conditions import condition_channels
 from mededit_monai.sampling.noise import CaseNoise
 from mededit_monai.space.intensity import to_model_range
-from mededit_monai.training.losses import min_snr_weight
+from mededit_monai.training.losses import Target, min_snr_weight
 
 
 def training_target(scheduler: Scheduler, image: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
@@ -42,6 +42,13 @@ def batch_tensor(
     """A batch's item as a plain float32 tensor: MetaTensor bookkeeping costs time at every operation of the network."""
     data = convert_to_tensor(batchdata[key], track_meta=False)
     return data.to(device=device, dtype=torch.float32, non_blocking=non_blocking)
+
+
+def case_seeds(batchdata: Mapping[str, Any]) -> list[int]:
+    """The cases' ``seed`` (see :class:`~mededit_monai.datasets.seeded.SeededCases`); without, torch draws them."""
+    if "seed" in batchdata:
+        return batchdata["seed"].tolist()
+    return torch.randint(2**62, (len(batchdata["image"]),)).tolist()
 
 
 class MaskConditionedPrepareBatch(PrepareBatch):
@@ -80,38 +87,41 @@ class MaskConditionedPrepareBatch(PrepareBatch):
         device: str | torch.device | None = None,
         non_blocking: bool = False,
         **kwargs: Any,
-    ) -> tuple[torch.Tensor, torch.Tensor, tuple, dict]:
+    ) -> tuple[torch.Tensor, Target, tuple, dict]:
         """
         Args:
-            batchdata: ``image`` Nx1xHxW[xD] in [0, 1] and the condition masks of the same shape; ``seed``, N numbers
-                (see :class:`~mededit_monai.datasets.seeded.SeededCases`), without which torch draws.
+            batchdata: ``image`` Nx1xHxW[xD] in [0, 1] and the condition masks of the same shape; see
+                :func:`case_seeds`.
 
         Returns:
-            image in [-1, 1]; target, with the loss's weights as last channel; (); the keywords of MONAI's
-            ``DiffusionInferer``.
+            image in [-1, 1]; target; (); the keywords of MONAI's ``DiffusionInferer``.
         """
         tensor = partial(batch_tensor, batchdata, device=device, non_blocking=non_blocking)
         image = to_model_range(tensor("image"))
-        seeds = self._seeds(batchdata, image)
-        noise, t = CaseNoise(seeds, image)(), self.timesteps
+        seeds = case_seeds(batchdata)
+        noise, t = CaseNoise(seeds, image)(), self._draw_timesteps(seeds, image)
         masks = tensor("regions" if self.condition == "regions" else "pathology")
         channels = torch.stack([condition_channels(mask, self.condition) for mask in masks])
         condition = torch.cat([tensor("brain"), channels], dim=1)
-        target = training_target(self.scheduler, image, noise, t)
-        if self.min_snr_gamma is not None or self.lesion_weight:
-            target = torch.cat([target, self._weight(tensor("pathology"), t)], dim=1)
+        target = Target(value=training_target(self.scheduler, image, noise, t))
+        if self.weighted:
+            target["weight"] = self._weight(tensor("pathology"), t)
         return image, target, (), {"noise": noise, "timesteps": t, "condition": condition, "mode": "concat"}
 
-    def _seeds(self, batchdata: Mapping[str, Any], image: torch.Tensor) -> list[int]:
-        """The cases' seeds, from which their ``timesteps`` are set."""
-        count, steps = image.shape[0], self.scheduler.num_train_timesteps
-        seeds = batchdata["seed"].tolist() if "seed" in batchdata else torch.randint(2**62, (count,)).tolist()
+    @property
+    def weighted(self) -> bool:
+        """Whether levels or pixels count differently."""
+        return self.min_snr_gamma is not None or bool(self.lesion_weight)
+
+    def _draw_timesteps(self, seeds: list[int], image: torch.Tensor) -> torch.Tensor:
+        """The cases' timesteps, N integers."""
+        count, steps = len(seeds), self.scheduler.num_train_timesteps
         if self.even:
             t = ((torch.arange(count) + 0.5) * steps / count).long()
         else:
             t = torch.tensor([np.random.default_rng(seed).integers(steps) for seed in seeds])
         self.timesteps = t.to(image.device)
-        return seeds
+        return self.timesteps
 
     def _weight(self, pathology: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         weight = 1 + self.lesion_weight * pathology.amax(dim=1, keepdim=True)

@@ -13,12 +13,13 @@ from monai.networks.schedulers import Scheduler
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.methods.change import changed_region, scaled_change
+from mededit_monai.methods.change_editor import prior_channels
 from mededit_monai.methods.conditions import condition_channels, fused_channels
-from mededit_monai.methods.prior_conditioned import prior_channels
 from mededit_monai.sampling.noise import CaseNoise
 from mededit_monai.space.intensity import to_model_range
 from mededit_monai.space.masks import edit_region
-from mededit_monai.training.prepare_batch import MaskConditionedPrepareBatch, batch_tensor
+from mededit_monai.training.losses import Target
+from mededit_monai.training.prepare_batch import MaskConditionedPrepareBatch, batch_tensor, case_seeds
 
 #: How often each condition is drawn, relative to the others that the data have.
 CONDITION_SHARES = {"mask": 3, "box": 1, "regions": 2}
@@ -89,14 +90,14 @@ class PriorPrepareBatch(MaskConditionedPrepareBatch):
         device: str | torch.device | None = None,
         non_blocking: bool = False,
         **kwargs: Any,
-    ) -> tuple[torch.Tensor, torch.Tensor, tuple, dict]:
+    ) -> tuple[torch.Tensor, Target, tuple, dict]:
         """
         Args:
             batchdata: ``image`` and ``prior`` Nx1xHxW[xD] in [0, 1], ``brain``, ``pathology`` and perhaps
-                ``prior_brain`` and ``regions`` of the same shape; ``seed``, N numbers, without which torch draws.
+                ``prior_brain`` and ``regions`` of the same shape; see :func:`case_seeds`.
 
         Returns:
-            y0; target (y0, region of change, weight); (); the keywords of MONAI's ``DiffusionInferer``, whose
+            y0; target with region of change and weight; (); the keywords of MONAI's ``DiffusionInferer``, whose
             condition is [b, p in five channels, prior].
 
         Raises:
@@ -104,14 +105,17 @@ class PriorPrepareBatch(MaskConditionedPrepareBatch):
         """
         if "prior" not in batchdata:
             first = batchdata.get("case_id", ["?"])[0]
-            raise InputError(f"case '{first}' has no 'prior'; --family prior wants pairs, see 'mededit simulate'.")
+            raise InputError(
+                f"case '{first}' has no 'prior'; --family prior wants pairs, as 'mededit simulate' makes them, and "
+                f"--config configs/prior_conditioned.yaml."
+            )
 
         def tensor(key: str) -> torch.Tensor:
             return batch_tensor(batchdata, key, device, non_blocking)
 
         image, prior = to_model_range(tensor("image")), to_model_range(tensor("prior"))
         brain, pathology = tensor("prior_brain" if "prior_brain" in batchdata else "brain"), tensor("pathology")
-        seeds = batchdata["seed"].tolist() if "seed" in batchdata else torch.randint(2**62, (len(image),)).tolist()
+        seeds = case_seeds(batchdata)
         masks = {"mask": pathology, "box": pathology}
         if "regions" in batchdata:
             masks["regions"] = tensor("regions")
@@ -126,20 +130,11 @@ class PriorPrepareBatch(MaskConditionedPrepareBatch):
         change = scaled_change(image, prior)
         # A lesion that leaves the intensity as it was is a change too, where it is drawn.
         region = changed_region(image, prior) | (pathology > 0)
-        target = torch.cat([change, region.float(), self._zone_weight(fused, brain)], dim=1)
+        target = Target(value=change, region=region.float(), weight=self._zone_weight(fused, brain))
         condition = prior_channels(prior, brain, fused)
         noise = CaseNoise(seeds, change)()
-        return (
-            change,
-            target,
-            (),
-            {
-                "noise": noise,
-                "timesteps": self.timesteps,
-                "condition": condition,
-                "mode": "concat",
-            },
-        )
+        facts = {"noise": noise, "timesteps": self.timesteps, "condition": condition, "mode": "concat"}
+        return change, target, (), facts
 
     def _draw(self, seeds: list[int], known: list[str]) -> tuple[torch.Tensor, list[str]]:
         """Timestep and condition of every case."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mededit_monai.training import RandLesionFreed
+from mededit_monai.training.lesion_free import RandLesionFreed
 
 
 def case(*keys: str) -> dict:

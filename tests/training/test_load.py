@@ -18,7 +18,7 @@ from monai.transforms import LoadImaged
 from training.small_cases import TOY, small_cases
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.training import LoadWholed
+from mededit_monai.training.load import LoadWholed
 from mededit_monai.workflows import train
 
 OPTIONS = {"keys": "image", "ensure_channel_first": True, "image_only": True}

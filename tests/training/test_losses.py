@@ -4,21 +4,42 @@ from __future__ import annotations
 
 import pytest
 import torch
+from ignite.engine import Engine
+from ignite.metrics import Loss
+from monai.transforms import Decollated
 
-from mededit_monai.training import DenoisingLoss, min_snr_weight
+from mededit_monai.training.losses import DenoisingLoss, Target, min_snr_weight, target_size
 
 
 @pytest.mark.parametrize("kind, wanted", [("mse", (1 + 4) / 2), ("l1", (1 + 2) / 2), ("huber", (0.5 + 1.5) / 2)])
 def test_by_hand(kind, wanted):
     """Differences 1 and 2; Huber with δ = 1: ½·1², then 2 - ½."""
     prediction, target = torch.zeros(1, 1, 1, 2), torch.tensor([[[[1.0, -2.0]]]])
-    assert DenoisingLoss(kind)(prediction, target) == pytest.approx(wanted)
+    assert DenoisingLoss(kind)(prediction, Target(value=target)) == pytest.approx(wanted)
 
 
-def test_weights_behind_the_target():
+def test_weights_beside_the_target():
     prediction = torch.zeros(1, 1, 1, 2)
-    target = torch.cat([torch.tensor([[[[1.0, -2.0]]]]), torch.tensor([[[[3.0, 0.5]]]])], dim=1)
+    target = Target(value=torch.tensor([[[[1.0, -2.0]]]]), weight=torch.tensor([[[[3.0, 0.5]]]]))
     assert DenoisingLoss("mse")(prediction, target) == pytest.approx((3 * 1 + 0.5 * 4) / 2)
+
+
+def test_one_weight_serves_every_channel_of_the_value():
+    """Two channels that differ by 1 and 2, and pixels that count 3 and ½ times."""
+    value = torch.tensor([[[[1.0, 1.0]], [[2.0, 2.0]]]])
+    target = Target(value=value, weight=torch.tensor([[[[3.0, 0.5]]]]))
+    assert DenoisingLoss("mse")(torch.zeros_like(value), target) == pytest.approx((3 * (1 + 4) + 0.5 * (1 + 4)) / 4)
+
+
+def test_what_monai_and_ignite_make_of_a_target():
+    """MONAI's trainer takes its output apart after every batch; Ignite weighs batches by their cases."""
+    target = Target(value=torch.arange(3.0).view(3, 1, 1, 1), weight=torch.ones(3, 1, 1, 1))
+    output = {"pred": torch.zeros(3, 1, 1, 1), "label": target, "loss": torch.tensor(1.0)}
+    cases = Decollated(keys=None, detach=True)(output)
+    assert [case["label"]["value"].item() for case in cases] == [0.0, 1.0, 2.0] and target_size(target) == 3
+    validator = Engine(lambda engine, count: (torch.zeros(count, 1), Target(value=torch.full((count, 1), 1.0 * count))))
+    Loss(DenoisingLoss(), batch_size=target_size).attach(validator, "loss")
+    assert validator.run([1, 3]).metrics["loss"] == pytest.approx((1 * 1 + 3 * 9) / 4)
 
 
 def test_unknown_kind():

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.methods.families import FAMILIES
+from mededit_monai.methods.record import network_named
 from mededit_monai.networks import MaskConditionedUNet, save_weights
-from mededit_monai.training import prepared_network, warm_start
+from mededit_monai.training.network import prepared_network, warm_start
 
 SIZE = {"channels": (8, 16), "attention_levels": (False, True), "norm_num_groups": 4, "num_head_channels": 8}
 
@@ -63,9 +63,9 @@ PLACES = {"palette": (0, None, ())}
 @pytest.mark.parametrize("patch", [1, 2])
 @pytest.mark.parametrize("family", PLACES)
 def test_other_families_take_over_what_they_share(tmp_path, family, patch, caplog):
-    """Fed what the composed network knows, each computes what that did, whatever else it sees."""
+    """Fed what the thesis's network knows, each computes what that did, whatever else it sees."""
     x_at, brain_at, lesion_at = PLACES[family]
-    count, outputs = FAMILIES[family].in_channels("mask"), FAMILIES[family].outputs
+    count, outputs = network_named(family).in_channels("mask"), network_named(family).outputs
     old, new = network(3, patch=patch), network(count, seed=1, patch=patch, out_channels=outputs)
     save_weights(old, tmp_path / "old.pt")
     with caplog.at_level(logging.INFO):

@@ -1,15 +1,20 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Mad numbers, kinds and devices as options of a training: one sentence, and nothing is written."""
+"""Options of a training: declared once, and mad ones are refused in one sentence before anything is written."""
 
 from __future__ import annotations
 
 import math
 
 import pytest
+import yaml
+from conftest import REPOSITORY
 from training.small_cases import TOY, small_cases
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.core.options import options_of, yaml_block
+from mededit_monai.methods.record import networks
+from mededit_monai.training.options import TrainingOptions, own_training_options
 from mededit_monai.workflows import train
 
 MAD = [
@@ -44,4 +49,71 @@ def test_mad_options_are_refused_in_one_sentence(tmp_path, name, value):
         train(output_dir=tmp_path / "out", **({"datalist": datalist} | TOY | {name: value}))
     sentence = str(caught.value)
     assert "\n" not in sentence and f"--{name}" in sentence.replace("--channels", f"--{name}", 1), sentence
+    assert not (tmp_path / "out").exists()
+
+
+# --- declared once ---------------------------------------------------------------------------------------------------
+
+
+CONFIGS = REPOSITORY / "bundles" / "stroke" / "configs"
+
+
+def test_the_block_of_train_yaml_is_what_is_declared():
+    text = (CONFIGS / "train.yaml").read_text()
+    assert f"\n\n{yaml_block(options_of(TrainingOptions))}# End of the options.\n" in text
+
+
+@pytest.mark.parametrize(
+    ("overlay", "family"), [("configs/prior_conditioned.yaml", "prior"), ("train_palette.yaml", "palette")]
+)
+def test_files_laid_over_say_what_is_declared(overlay, family):
+    path = REPOSITORY / overlay if "/" in overlay else CONFIGS / overlay
+    written = yaml.safe_load(path.read_text())
+    own = TrainingOptions.of({"family": family}).own
+    assert {name: written[name] for name in own} == own and written["family"] == family
+
+
+def test_what_a_network_has_of_its_own():
+    found = {name: set(own_training_options(network)) for name, network in networks().items()}
+    prior = {"blur", "noise", "top_share", "zone_weight", "gate_weight"}
+    assert found == {"mededit": set(), "palette": {"hole"}, "palette_original": {"hole"}, "prior": prior}
+    options = TrainingOptions.of({"family": "prior", "top_share": 0.5})
+    assert options.of_part("batch") == {"top_share": 0.5, "zone_weight": 2.0}
+    assert options.of_part("loss") == {"gate_weight": 0.1} and options.prediction_type == "sample"
+    assert {"top_share": 0.5, "gate_weight": 0.1, "family": "prior"}.items() <= options.recorded().items()
+
+
+def test_what_is_recorded_of_the_data():
+    """The size of the simulated cohort decides nothing where there are data."""
+    assert TrainingOptions.of({}).recorded()["cohort_size"] == 1600
+    assert TrainingOptions.of({"datalist": "a.json"}).recorded()["cohort_size"] is None
+    assert {"output_dir", "max_epochs", "device"}.isdisjoint(TrainingOptions.of({}).recorded())
+
+
+HOLE = "--hole: applies to palette and palette_original, but --family is"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"hole": "box"}, f"{HOLE} mededit; leave it out."),
+        ({"hole": "box", "family": "prior"}, f"{HOLE} prior; leave it out."),
+        (
+            {"top_share": 0.1, "family": "palette"},
+            "--top_share: applies to prior, but --family is palette; leave it out.",
+        ),
+        ({"hole": "circle", "family": "palette"}, "--hole: got 'circle', wanted one of mask, box, both."),
+        ({"zone_weight": -1, "family": "prior"}, "--zone_weight: got -1, wanted a number between 0 and 1e+06."),
+        (
+            {"condition": "regions", "family": "palette"},
+            "--condition: got 'regions', but palette is not told of regions",
+        ),
+    ],
+    ids=str,
+)
+def test_options_of_other_networks_are_refused(tmp_path, options, sentence):
+    """Without any file laid over: nothing is passed over in silence."""
+    with pytest.raises(InputError) as caught:
+        train(output_dir=tmp_path / "out", **TOY, **options)
+    assert str(caught.value).startswith(sentence)
     assert not (tmp_path / "out").exists()

@@ -14,6 +14,7 @@ from monai.transforms import Compose, RandAdjustContrast, RandAdjustContrastd
 from scipy import ndimage
 
 from mededit_monai.space.intensity import intensity_ceiling
+from mededit_monai.training.options import TrainingOptions
 from mededit_monai.training.pairs import Jointlyd, PairCeilingd, RandSharedRicianNoise
 
 SIZE = 64
@@ -131,8 +132,6 @@ def test_the_ceiling_is_the_priors():
 def test_the_overlay_names_known_options_only():
     """Every scalar of the overlay is written down in training.json."""
     overlay = yaml.safe_load((REPOSITORY / "configs" / "prior_conditioned.yaml").read_text())
-    default = yaml.safe_load((REPOSITORY / "bundles" / "stroke" / "configs" / "train.yaml").read_text())
     scalars = {key for key, value in overlay.items() if isinstance(value, (str, int, float)) and "#" not in key}
     scalars -= {"image_keys"}  # what a case holds, no option
-    recorded = set(default["settings"]) | {key.split("#")[1] for key in overlay if key.startswith("settings#")}
-    assert scalars <= recorded
+    assert scalars <= set(TrainingOptions.of({"family": "prior"}).recorded())

@@ -9,15 +9,10 @@ import torch
 from gaussian import ALPHA_BAR, scheduler
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.methods.record import network_named
 from mededit_monai.sampling.noise import CaseNoise
-from mededit_monai.training import (
-    DenoisingLoss,
-    OriginalPalettePrepareBatch,
-    PalettePrepareBatch,
-    build_prepare_batch,
-    build_training_inferer,
-)
-from mededit_monai.training.losses import region_weight
+from mededit_monai.training.losses import DenoisingLoss, Target, region_weight
+from mededit_monai.training.palette_batch import OriginalPalettePrepareBatch, PalettePrepareBatch
 
 SEED = 2**62 + 3
 
@@ -41,7 +36,7 @@ HOLE = torch.tensor([[True, False], [False, False]])
 SCAN = torch.tensor([[-1.0, 1.0], [0.0, -0.5]])
 
 
-def seen(family: str, batchdata: dict, **settings) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, int]:
+def seen(family: str, batchdata: dict, **settings) -> tuple[torch.Tensor, Target, torch.Tensor, int]:
     """What the network is shown, target, its prediction's loss where it answers 0, and t."""
     diffusion, shown = scheduler("v_prediction"), {}
 
@@ -49,8 +44,9 @@ def seen(family: str, batchdata: dict, **settings) -> tuple[torch.Tensor, torch.
         shown["x"] = x
         return torch.zeros_like(x[:, :1])
 
-    image, target, rest, keywords = build_prepare_batch(family, diffusion, **settings)(batchdata)
-    prediction = build_training_inferer(family, diffusion)(image, network, *rest, **keywords)
+    record = network_named(family)
+    image, target, rest, keywords = record.batch(diffusion, **settings)(batchdata)
+    prediction = record.noising(scheduler=diffusion)(image, network, *rest, **keywords)
     return shown["x"], target, DenoisingLoss()(prediction, target), int(keywords["timesteps"][0])
 
 
@@ -67,7 +63,7 @@ def test_the_thesis_variant():
     x_t, velocity, filling = by_hand(t)
     assert torch.allclose(x[0, 0], x_t, atol=1e-6)
     assert torch.equal(x[0, 1], torch.where(HOLE, filling, SCAN))
-    assert torch.allclose(target[0], velocity[None], atol=1e-6) and target.shape[1] == 1
+    assert torch.allclose(target["value"][0], velocity[None], atol=1e-6) and set(target) == {"value"}
     assert float(loss) == pytest.approx(float((velocity**2).mean()), rel=1e-5)
 
 
@@ -78,16 +74,16 @@ def test_the_original_variant():
     assert torch.allclose(x[0, 0], torch.where(HOLE, x_t, SCAN), atol=1e-6)
     assert torch.equal(x[0, 0][~HOLE], SCAN[~HOLE])
     assert torch.equal(x[0, 1], torch.where(HOLE, filling, SCAN))
-    assert torch.equal(target[0, 1], torch.tensor([[2.0, 0.0], [0.0, 0.0]]))
+    assert torch.equal(target["weight"][0, 0], torch.tensor([[2.0, 0.0], [0.0, 0.0]]))
     assert float(loss) == pytest.approx(2 * float(velocity[0, 0]) ** 2 / 4, rel=1e-5)
 
 
 def test_other_weights_multiply():
     """(1 + lesion weight) in the lesion, for the original in the hole alone."""
     _, plain, *_ = seen("palette", case(), lesion_weight=3.0)
-    assert torch.equal(plain[0, 1], torch.tensor([[4.0, 1.0], [4.0, 1.0]]))
+    assert torch.equal(plain["weight"][0, 0], torch.tensor([[4.0, 1.0], [4.0, 1.0]]))
     _, original, *_ = seen("palette_original", case(), lesion_weight=3.0)
-    assert torch.equal(original[0, 1], torch.tensor([[8.0, 0.0], [0.0, 0.0]]))
+    assert torch.equal(original["weight"][0, 0], torch.tensor([[8.0, 0.0], [0.0, 0.0]]))
 
 
 def test_region_weights():
@@ -124,7 +120,8 @@ def test_both_kinds_of_hole_are_drawn_by_the_case():
         _, target, _, keywords = validation(corners(1, 2, 3, 4))
         assert torch.equal(keywords["hole"].flatten(1).all(1), torch.full((4,), all_boxes))
         assert keywords["timesteps"].tolist() == [125, 375, 625, 875]
-        assert torch.equal(validation(corners(1, 2, 3, 4))[1], target)
+        again = validation(corners(1, 2, 3, 4))[1]
+        assert all(torch.equal(again[name], target[name]) for name in ("value", "weight"))
 
 
 def test_noise_belongs_to_the_case():

@@ -10,7 +10,7 @@ from gaussian import ALPHA_BAR, scheduler
 from monai.data import MetaTensor
 from monai.inferers import DiffusionInferer
 
-from mededit_monai.training import MaskConditionedPrepareBatch, training_target
+from mededit_monai.training.prepare_batch import MaskConditionedPrepareBatch, training_target
 
 
 def batch(count: int = 4, size: tuple[int, ...] = (8, 6)) -> dict[str, torch.Tensor]:
@@ -99,7 +99,7 @@ def test_what_the_network_sees_in_training(kind):
     assert torch.allclose(seen["x"][:, :1], x_t, atol=1e-5)
     assert torch.equal(seen["x"][:, 1:2], data["brain"]) and torch.equal(seen["x"][:, 2:], data["pathology"])
     wanted = keywords["noise"] if kind == "epsilon" else a.sqrt() * keywords["noise"] - (1 - a).sqrt() * image
-    assert torch.allclose(target, wanted, atol=1e-5)
+    assert torch.allclose(target["value"], wanted, atol=1e-5)
 
 
 def test_training_draws_every_timestep_and_new_noise():
@@ -137,7 +137,7 @@ def test_validation_is_the_same_in_every_epoch():
     _, target, _, first = prepare(data)
     torch.randn(7)
     _, again, _, second = prepare(data)
-    assert torch.equal(first["noise"], second["noise"]) and torch.equal(target, again)
+    assert torch.equal(first["noise"], second["noise"]) and torch.equal(target["value"], again["value"])
     assert first["timesteps"].tolist() == second["timesteps"].tolist() == [125, 375, 625, 875]
     *_, other = prepare(seeded(1, 2, 3, 5))
     assert [torch.equal(a, b) for a, b in zip(first["noise"], other["noise"])] == [True, True, True, False]
@@ -145,27 +145,27 @@ def test_validation_is_the_same_in_every_epoch():
 
 @pytest.mark.parametrize("kind", ["epsilon", "sample", "v_prediction"])
 @pytest.mark.parametrize("gamma, lesion", [(5.0, 0.0), (None, 3.0), (5.0, 3.0)])
-def test_weights_ride_behind_the_target(kind, gamma, lesion):
+def test_weights_stand_beside_the_target(kind, gamma, lesion):
     """(1 + lesion weight · p) · min(SNR, γ) / {SNR, 1, SNR + 1} for ε, x0 and v."""
     data = seeded(1, 2, 3, 4)
     _, plain, *_ = MaskConditionedPrepareBatch(scheduler(kind), even=True)(data)
     prepare = MaskConditionedPrepareBatch(scheduler(kind), even=True, min_snr_gamma=gamma, lesion_weight=lesion)
     _, target, _, keywords = prepare(data)
-    assert torch.equal(target[:, :1], plain) and target.shape[1] == 2
+    assert torch.equal(target["value"], plain["value"]) and set(target) == {"value", "weight"}
     a = alpha_bar(keywords["timesteps"])
     snr = a / (1 - a)
     divisor = {"epsilon": snr, "sample": torch.ones_like(snr), "v_prediction": snr + 1}[kind]
     level = torch.ones_like(snr) if gamma is None else snr.clamp(max=gamma) / divisor
-    assert torch.allclose(target[:, 1:].double(), (1 + lesion * data["pathology"]) * level, rtol=1e-4)
+    assert torch.allclose(target["weight"].double(), (1 + lesion * data["pathology"]) * level, rtol=1e-4)
 
 
 def test_without_weights_the_target_is_alone():
     _, target, *_ = MaskConditionedPrepareBatch(scheduler())(batch())
-    assert target.shape[1] == 1
+    assert set(target) == {"value"} and target["value"].shape[1] == 1
 
 
 def test_plain_tensors_leave():
     data = {key: MetaTensor(value).to(torch.float64) for key, value in batch().items()}
     image, target, _, keywords = MaskConditionedPrepareBatch(scheduler())(data, device="cpu")
-    for tensor in (image, target, keywords["condition"]):
+    for tensor in (image, target["value"], keywords["condition"]):
         assert type(tensor) is torch.Tensor and tensor.dtype == torch.float32

@@ -14,8 +14,11 @@ from monai.inferers import DiffusionInferer
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.methods.change import CHANGE_SCALE, changed_region, gated_change
-from mededit_monai.methods.prior_conditioned import PriorConditionedInferer
-from mededit_monai.training import ChangeLoss, PriorPrepareBatch, build_loss, build_prepare_batch
+from mededit_monai.methods.change_editor import ChangeEditor
+from mededit_monai.methods.record import network_named
+from mededit_monai.training.change_loss import ChangeLoss
+from mededit_monai.training.losses import Target
+from mededit_monai.training.prior_batch import PriorPrepareBatch
 
 
 def plane(*rows: list[float]) -> torch.Tensor:
@@ -43,10 +46,10 @@ def test_targets_by_hand():
     assert rest == () and keywords["mode"] == "concat" and torch.equal(keywords["timesteps"], prepare.timesteps)
     # twice the change in [0, 1], over s
     assert torch.equal(change, plane([-1.0, 0.5], [0.0, 0.0]) / CHANGE_SCALE)
-    assert torch.equal(target[:, :1], change)
-    assert torch.equal(target[:, 1:2], torch.ones(1, 1, 2, 2))  # closing with a square of side 3 fills a 2x2 image
+    assert torch.equal(target["value"], change)
+    assert torch.equal(target["region"], torch.ones(1, 1, 2, 2))  # closing with a square of side 3 fills a 2x2 image
     # lesion of one pixel, zone, zone, no brain
-    assert target[:, 2:].ravel().tolist() == pytest.approx([371**0.5 + 2.0, 1.5, 1.5, 1.0])
+    assert target["weight"].ravel().tolist() == pytest.approx([371**0.5 + 2.0, 1.5, 1.5, 1.0])
     condition = keywords["condition"]
     assert torch.equal(condition[:, 0], batch()["brain"][:, 0]) and torch.equal(
         condition[:, 6:], 2 * batch()["prior"] - 1
@@ -74,7 +77,7 @@ def test_small_lesions_weigh_more():
         lesion[:, :, :rows] = 1
         ones = torch.ones_like(lesion)
         case = {"image": ones, "prior": ones, "brain": ones, "pathology": lesion, "seed": torch.tensor([0])}
-        weights.append(PriorPrepareBatch(scheduler("sample"), even=True)(case)[1][0, 2, :, 0])
+        weights.append(PriorPrepareBatch(scheduler("sample"), even=True)(case)[1]["weight"][0, 0, :, 0])
     assert weights[0][:92].tolist() == pytest.approx([2.0] * 92, rel=0.01) and (weights[0][92:] == 1).all()
     assert (weights[1] == 1).all()
 
@@ -83,7 +86,8 @@ def test_without_a_lesion_there_is_no_change():
     case = batch()
     case |= {"image": case["prior"], "pathology": torch.zeros_like(case["pathology"])}
     change, target, _, keywords = PriorPrepareBatch(scheduler("sample"))(case)
-    assert not change.any() and not target[:, :2].any() and not keywords["condition"][:, 1:6].any()
+    assert not change.any() and not target["value"].any() and not target["region"].any()
+    assert not keywords["condition"][:, 1:6].any()
 
 
 def test_training_shows_the_network_what_editing_does():
@@ -98,7 +102,7 @@ def test_training_shows_the_network_what_editing_does():
     change, _, _, keywords = prepare(case)
     assert prepare.timesteps.tolist() == [999]
     DiffusionInferer(scheduler("sample"))(inputs=change, diffusion_model=network, **keywords)
-    editor = PriorConditionedInferer(scheduler("sample"), steps=1, condition=prepare.conditions[0])
+    editor = ChangeEditor(scheduler("sample"), steps=1, condition=prepare.conditions[0])
     editor(2 * case["prior"] - 1, network, case["prior_brain"], case["pathology"], seeds=[3])
     trained, edited = seen
     a = ALPHA_BAR[999]
@@ -157,7 +161,7 @@ def test_conditions_are_drawn_by_the_seed(regions):
 def test_what_it_refuses(change, words):
     kind = change.pop("prediction_type", "sample")
     with pytest.raises(InputError, match=words):
-        build_prepare_batch("prior", scheduler(kind), **change)
+        network_named("prior").batch(scheduler(kind), **change)
     alone = {key: value for key, value in batch().items() if key != "prior"} | {"case_id": ["sub-1"]}
     with pytest.raises(InputError, match="case 'sub-1' has no 'prior'"):
         PriorPrepareBatch(scheduler("sample"))(alone)
@@ -174,7 +178,9 @@ def test_the_loss_by_hand(kind, distance):
     assert gated_change(stack(c, logit)).ravel().tolist() == pytest.approx(estimate)
     entropy = [log(2.0), log(4 / 3), log(4 / 3), log(4 / 3)]
     terms = [w * (distance(e - y) + 0.2 * h) for w, e, y, h in zip(weight, estimate, wanted, entropy)]
-    loss = ChangeLoss(kind, gate_weight=0.2)(stack(c, logit), stack(wanted, region, weight))
+    loss = ChangeLoss(kind, gate_weight=0.2)(
+        stack(c, logit), Target(value=stack(wanted), region=stack(region), weight=stack(weight))
+    )
     assert float(loss) == pytest.approx(sum(terms) / 4, rel=1e-6)
 
 
@@ -186,7 +192,7 @@ def test_the_best_gate_and_change_are_their_probabilities():
     """A pixel that changes by 2 in 3 of 4 cases: least squares and entropy agree on σ(l) = ¾ and c = 2."""
     raw = torch.zeros(1, 2, 1, 1, requires_grad=True)
     changes = torch.tensor([2.0, 2.0, 2.0, 0.0]).reshape(4, 1, 1, 1)
-    target = torch.cat([changes, (changes > 0).float(), torch.ones_like(changes)], dim=1)
+    target = Target(value=changes, region=(changes > 0).float(), weight=torch.ones_like(changes))
     loss, optimizer = ChangeLoss("mse", 1.0), torch.optim.LBFGS([raw], max_iter=100)
 
     def closure():
@@ -201,6 +207,6 @@ def test_the_best_gate_and_change_are_their_probabilities():
 
 
 def test_losses_by_family():
-    assert isinstance(build_loss("prior", "l1", gate_weight=0.3), ChangeLoss)
+    assert isinstance(network_named("prior").loss("l1", gate_weight=0.3), ChangeLoss)
     with pytest.raises(ValueError, match="loss must be one of mse"):
-        build_loss("prior", "mae")
+        network_named("prior").loss("mae")
