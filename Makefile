@@ -11,7 +11,8 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
 
-.PHONY: simulation-report simulation-realism demo test test-slow check-weights release-check bench-training pictures metric-pictures lint format clean
+.PHONY: demo test test-slow lint format clean pictures \
+	check-weights release-check bench-training metric-pictures simulation-report simulation-realism mutants mutants-all
 
 # torch first and pinned: an unpinned one pulls gigabytes of CUDA libraries.
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -35,53 +36,65 @@ test: $(VENV)/installed-dev
 test-slow: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m slow
 
+# The picture in docs/get_started.md.
+pictures: $(VENV)/installed
+	$(BIN)/python -m mededit_monai.demo --output_dir out/pictures --picture out/pictures/before_after.png
+	cp out/pictures/before_after.png docs/images/before_after.png
+
+lint: $(VENV)/installed-dev
+	$(BIN)/python -m black --check -q mededit_monai studies tests
+	$(BIN)/python -m isort --check -q mededit_monai studies tests
+	$(BIN)/python -m ruff check -q mededit_monai studies tests
+
+format: $(VENV)/installed-dev
+	$(BIN)/python -m isort -q mededit_monai studies tests
+	$(BIN)/python -m black -q mededit_monai studies tests
+
+clean:
+	rm -rf $(VENV) build dist out *.egg-info .pytest_cache .ruff_cache
+
+# --- studies: what measures the project itself; nothing of it is in the wheel ---
+
 # The floor for the shipped weights, on 20 held-out simulated cases each: bundle:condition:method.
 CHECKED := stroke:mask:prior stroke:mask:mededit stroke:box:mededit \
 	tumor:mask:prior tumor:regions:prior tumor:regions:mededit tumor:mask:mededit tumor:box:mededit
 check-weights: $(VENV)/installed
 	status=0; for one in $(CHECKED); do \
 		set -- $$(echo $$one | tr : ' '); echo "$$1, told of the $$2, $$3"; \
-		$(BIN)/python -m mededit_monai.reports.weight_check --bundle $$1 --condition $$2 --method $$3 \
+		$(BIN)/python -m studies.weight_check --bundle $$1 --condition $$2 --method $$3 \
 			--output_dir out/weight_check/$$1_$$2_$$3 || status=1; \
 	done; exit $$status
 
 # Are the weights fit to be shipped? COHORT= (mededit simulate) is needed; SCANS= a folder of real T1 scans, CANDIDATE= other
 # weights of the default editor.
 release-check: $(VENV)/installed
-	$(BIN)/python -m mededit_monai.reports.release_check --cohort "$(COHORT)" $(if $(SCANS),--scans "$(SCANS)") \
+	$(BIN)/python -m studies.release_check --cohort "$(COHORT)" $(if $(SCANS),--scans "$(SCANS)") \
 		$(if $(CANDIDATE),--candidate "$(CANDIDATE)") --output_dir out/release_check
 
 # What the data pipeline costs beside a training step.
 bench-training: $(VENV)/installed
-	$(BIN)/python -m mededit_monai.reports.training_bench --bundle stroke
+	$(BIN)/python -m studies.training_bench --bundle stroke
 
 # The pictures of docs/concepts/metrics.md.
 metric-pictures: $(VENV)/installed-dev
-	$(BIN)/python -m mededit_monai.reports.metric_pictures -o docs/images/metrics
-
-# The pictures in README.
-pictures: $(VENV)/installed
-	$(BIN)/python -m mededit_monai.demo --output_dir out/pictures --picture out/pictures/before_after.png
-	cp out/pictures/before_after.png docs/images/before_after.png
-
-lint: $(VENV)/installed-dev
-	$(BIN)/python -m black --check -q mededit_monai tests
-	$(BIN)/python -m isort --check -q mededit_monai tests
-	$(BIN)/python -m ruff check -q mededit_monai tests
-
-format: $(VENV)/installed-dev
-	$(BIN)/python -m isort -q mededit_monai tests
-	$(BIN)/python -m black -q mededit_monai tests
-
-clean:
-	rm -rf $(VENV) build dist out *.egg-info .pytest_cache .ruff_cache
+	$(BIN)/python -m studies.metric_pictures -o docs/images/metrics
 
 # 500 simulated cases of each disease, measured: docs/results/simulation.md and two montages.
 simulation-report: $(VENV)/installed
-	$(BIN)/python -m mededit_monai.reports.simulation_report $(if $(ANATOMIES),--anatomies "$(ANATOMIES)") \
+	$(BIN)/python -m studies.simulation_report $(if $(ANATOMIES),--anatomies "$(ANATOMIES)") \
 		$(if $(LESIONS),--lesions "$(LESIONS)")
 
 # Can a classifier tell simulated slices from those of real scans? SCANS= is needed.
 simulation-realism: $(VENV)/installed
-	$(BIN)/python -m mededit_monai.reports.simulation_realism --scans "$(SCANS)" \
+	$(BIN)/python -m studies.simulation_realism --scans "$(SCANS)" \
 		$(if $(ANATOMIES),--anatomies "$(ANATOMIES)")
+
+# Do the tests bite? One mistake of studies/mistakes at a time, in a copy; ONLY= those whose name matches, JOBS= at a time.
+mutants: $(VENV)/installed-dev
+	$(BIN)/python -m studies.mutants --jobs $(or $(JOBS),2) $(if $(ONLY),--only "$(ONLY)")
+
+# Every mistake that mutmut can think of in some modules ([mutmut] in setup.cfg), a quarter of an hour; lists what survives, for a
+# person to judge: a changed message or an equal formula is no gap.
+mutants-all: $(VENV)/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children $(or $(JOBS),2)
+	$(BIN)/mutmut results

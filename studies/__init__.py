@@ -1,3 +1,3 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Speed against quality: every family and sampler on the same cases, `mededit bench`."""
+"""Programs that measure the project itself; run from the repository's root: ``python -m studies.NAME``."""

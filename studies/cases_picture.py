@@ -3,7 +3,7 @@
 """
 Best, median and worst cases of a row of an evaluation as one PNG.
 
-    python -m mededit_monai.reports.cases_picture --folder out/evaluation --row release_mask_prior -o cases.png
+    python -m studies.cases_picture --folder out/evaluation --row release_mask_prior -o cases.png
 """
 
 from __future__ import annotations

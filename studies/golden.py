@@ -3,8 +3,8 @@
 """
 Does a change of the code change a byte? Record what a tree writes, before and after, and compare.
 
-    python studies/golden.py record --tree DIR --out golden_before.json
-    python studies/golden.py compare golden_before.json golden_after.json
+    python -m studies.golden record --tree DIR --out golden_before.json
+    python -m studies.golden compare golden_before.json golden_after.json
 
 A record holds the SHA-256 of edits by every method, of simulated cohorts and of briefly trained weights, with the
 options of each run; ``golden_runs.py`` lists them. Records are comparable if they were made on one machine with the
@@ -21,7 +21,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from golden_runs import PARTS
+from studies.golden_runs import PARTS
 
 #: Variables that numerical libraries read when they are loaded.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
@@ -66,7 +66,7 @@ def _record(given: argparse.Namespace) -> int:
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     for variable in THREADS:
         os.environ[variable] = "1"
-    from golden_record import record  # imports NumPy, which reads these once
+    from studies.golden_record import record  # imports NumPy, which reads these once
 
     parts = [part for part in PARTS if part in (given.only or PARTS)]
     stderr = sys.stderr  # a run's own output is caught

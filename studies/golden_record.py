@@ -19,8 +19,8 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from golden_inputs import write_inputs
-from golden_runs import SIMULATIONS, EditRun, TrainingRun, edit_runs, training_runs
+from studies.golden_inputs import write_inputs
+from studies.golden_runs import SIMULATIONS, EditRun, TrainingRun, edit_runs, training_runs
 
 #: Files of an edited case that are compared, wherever in its folder.
 EDITED = ("edited.nii.gz", "edit_region.nii.gz", "mean.nii.gz", "sd.nii.gz")

@@ -3,7 +3,7 @@
 """
 The pictures of docs/concepts/metrics.md, from simulated pairs of the embedded template (no data needed).
 
-    python -m mededit_monai.reports.metric_pictures -o docs/images/metrics
+    python -m studies.metric_pictures -o docs/images/metrics
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from mededit_monai.io.atomic import replacing
 from mededit_monai.metrics.arrays import STROKE_PIXEL_MM, TUMOR_PIXEL_MM
 from mededit_monai.metrics.indirect import brain_midline, septum, surface_band, tissue_means
 from mededit_monai.metrics.preservation import DISTANCE_EDGES
-from mededit_monai.reports.metric_plots import adherence, agreement, growth, realism, sheet
 from mededit_monai.reports.preview import upright
 from mededit_monai.simulation.anatomies import load_anatomy
 from mededit_monai.simulation.draw_case import LesionPool, draw_case
 from mededit_monai.simulation.plan import Recipe, plan_cases
 from mededit_monai.space.masks import edit_region
+from studies.metric_plots import adherence, agreement, growth, realism, sheet
 
 RED, BLUE, GREEN, ORANGE = "#ff4040", "#40b0ff", "#50d060", "#ff9a20"
 

@@ -1,6 +1,6 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Plots for docs/concepts/metrics.md that show no scan; see :mod:`mededit_monai.reports.metric_pictures`."""
+"""Plots for docs/concepts/metrics.md that show no scan; see :mod:`studies.metric_pictures`."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 """
 Are weights fit to be shipped? Loads every file, scores the editors on held-out anatomies, edits real scans.
 
-    python -m mededit_monai.reports.release_check --cohort out/cohort --scans DIR -o out/release
+    python -m studies.release_check --cohort out/cohort --scans DIR -o out/release
 
 The cohort (``mededit simulate``) says the disease. Writes ``release_check.md`` and ``.json``, ``*/scores/report.html``,
 ``*/cases.png`` and ``*/cases_thesis.png`` with best, median and worst cases, and ``scans/sheet.png``.
@@ -41,11 +41,11 @@ from mededit_monai.io.hashing import sha256
 from mededit_monai.io.outputs import OutputFolder, write_output
 from mededit_monai.io.provenance import DISCLAIMER, versions
 from mededit_monai.methods.conditions import CONDITIONS
-from mededit_monai.methods.families import METHOD_FAMILY, weights_name
-from mededit_monai.reports.cases_picture import save_cases
-from mededit_monai.reports.plain_text import table_cell
-from mededit_monai.reports.scan_sheet import edit_scans
+from mededit_monai.methods.record import METHODS
+from mededit_monai.reports.plain_text import markdown_table
 from mededit_monai.workflows import bundle_content
+from studies.cases_picture import save_cases
+from studies.scan_sheet import edit_scans
 
 #: The editor that a bundle's edits use by default.
 DEFAULT = "prior"
@@ -105,7 +105,10 @@ def load_all(disease: str) -> list[dict[str, Any]]:
         ``file``, ``bytes``, ``sha256``, ``parameters`` and ``problem`` (None: fits) of each.
     """
     root = bundle_root(disease)
-    users = {weights_name(method, c): (method, c) for method in METHOD_FAMILY for c in CONDITIONS}
+    users: dict[str | None, tuple[str, str]] = {}
+    for condition in CONDITIONS:  # mask first, which every method is told of
+        for method in METHODS.values():
+            users.setdefault(method.weights_file(condition), (method.name, condition))
     found = []
     for path in sorted((root / "models").glob("*.pt")):
         entry = {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
@@ -113,9 +116,9 @@ def load_all(disease: str) -> list[dict[str, Any]]:
         if path.name not in users:
             problem = "is no file that an edit would load"
         else:
-            method, condition = users[path.name]
+            name, condition = users[path.name]
             try:
-                (network,) = bundle_content(root, ("network",), method=method, condition=condition, device="cpu")
+                (network,) = bundle_content(root, ("network",), method=name, condition=condition, device="cpu")
                 parameters = sum(p.numel() for p in network.parameters())
             except InputError as error:
                 problem = str(error)
@@ -274,19 +277,18 @@ def _short_name(row: str) -> str:
 
 def markdown(content: Mapping[str, Any]) -> str:
     """The result for people."""
-    text = [f"# Release check: {content['bundle']}", "", str(content["note"]), "", "| weights | bytes | SHA-256 | |"]
-    text += ["|---|---|---|---|"]
-    for entry in content["weights"]:
-        state = table_cell(entry["problem"] or "loads")
-        text.append(f"| {table_cell(entry['file'])} | {entry['bytes']} | {entry['sha256'][:12]} | {state} |")
+    weights = [[e["file"], e["bytes"], e["sha256"][:12], e["problem"] or "loads"] for e in content["weights"]]
+    text = [f"# Release check: {content['bundle']}", "", str(content["note"]), ""]
+    text += markdown_table(["weights", "bytes", "SHA-256", ""], weights)
     for name, lines in content["targets"].items():
-        text += ["", f"## {name}", "", "| figure | measured | wanted | |", "|---|---|---|---|"]
+        rows = []
         for line in lines:
             value = "not measured" if line["value"] is None else f"{line['value']:.4g}"
             if line["low"] is not None and line["high"] is not None:
                 value += f" ({line['low']:.4g} … {line['high']:.4g})"
             verdict = "**missed**" if line["verdict"] == "missed" else line["verdict"]
-            text.append(f"| {line['column']} | {value} | {line['wanted']} | {verdict} |")
+            rows.append([line["column"], value, line["wanted"], verdict])
+        text += ["", f"## {name}", "", *markdown_table(["figure", "measured", "wanted", ""], rows)]
     if content["targets"]:
         text += ["", VERDICTS]
     if content["candidate"] is not None:

@@ -3,7 +3,7 @@
 """
 The same lesion in the same real scans by several methods, side by side, with figures of what was kept.
 
-    python -m mededit_monai.reports.scan_comparison --scans DIR --methods prior mededit sdedit -o out/comparison
+    python -m studies.scan_comparison --scans DIR --methods prior mededit sdedit -o out/comparison
 
 Scans as for ``scan_sheet``. A real scan has no true counterfactual: the sheet is for the eye, and the table says what
 stayed as it was. Writes ``gallery.png``, ``sheet.png`` (with differences), ``comparison.md``, ``.json`` and the edits.
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -29,7 +30,7 @@ from mededit_monai.io.atomic import replacing, write_json, write_text
 from mededit_monai.io.nifti import read_volume
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.io.provenance import DISCLAIMER
-from mededit_monai.methods.build import METHODS
+from mededit_monai.methods.record import METHODS
 from mededit_monai.metrics.preservation import (
     edge_gradient,
     psnr_outside,
@@ -37,10 +38,10 @@ from mededit_monai.metrics.preservation import (
     surrounding_ring,
     texture_ratio,
 )
-from mededit_monai.reports.plain_text import PLAIN
+from mededit_monai.reports.plain_text import PLAIN, markdown_table
 from mededit_monai.reports.preview import upright
-from mededit_monai.reports.scan_sheet import edit_scans
 from mededit_monai.simulation.anatomies import list_anatomies, stem
+from studies.scan_sheet import edit_scans
 
 #: How scans and edits are drawn: smoothly, since their pixels are larger or smaller than the picture's.
 GRAY = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "bilinear"}
@@ -147,16 +148,11 @@ def markdown(found: Mapping[str, Sequence[Mapping[str, Any]]], bundle: str) -> s
     """Means over the scans, a row a method."""
     count = len(next(iter(found.values())))
     text = [f"# Real scans: {bundle}", "", f"{DISCLAIMER} {count} scans, one drawn lesion in each; means.", ""]
-    text += ["| method | " + " | ".join(FIGURES.values()) + " |", "|---" * (1 + len(FIGURES)) + "|"]
-    for method, rows in found.items():
-        cells = [f"{_mean([row[key] for row in rows]):.3g}" for key in FIGURES]
-        text.append(f"| {method} | " + " | ".join(cells) + " |")
+    means = {method: pd.DataFrame(rows)[list(FIGURES)].mean() for method, rows in found.items()}  # of what is known
+    text += markdown_table(
+        ["method", *FIGURES.values()], [[m, *(f"{v:.3g}" for v in mean)] for m, mean in means.items()]
+    )
     return "\n".join(text) + "\n"
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if value == value]
-    return float(np.mean(known)) if known else float("nan")
 
 
 def save_sheet(

@@ -3,7 +3,7 @@
 """
 Edits of real scans to look at: one lesion in every scan of a folder, all previews on one sheet.
 
-    python -m mededit_monai.reports.scan_sheet --scans DIR --bundle tumor --condition regions -o out/scans
+    python -m studies.scan_sheet --scans DIR --bundle tumor --condition regions -o out/scans
 
 Scans are T1 NIfTI files, skull-stripped or with ``X_brain.nii.gz`` beside them. Each gets a drawn lesion (the same
 place in mm from the middle of its brain) and an edit with the bundle's defaults. There is no truth here: look.
@@ -19,9 +19,10 @@ from typing import Any
 from PIL import Image
 
 from mededit_monai.core.errors import InputError, exit_on_bad_input
-from mededit_monai.core.paths import bundle_disease, bundle_root, user_path
+from mededit_monai.core.paths import bundle_root, user_path
 from mededit_monai.core.program import run_program
 from mededit_monai.diseases import DISEASES
+from mededit_monai.diseases.bundle import bundle_disease
 from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.io.atomic import replacing
 from mededit_monai.io.outputs import OutputFolder

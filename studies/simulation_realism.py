@@ -3,7 +3,7 @@
 """
 Can a classifier tell simulated lesion-free slices from slices of real scans?
 
-    python -m mededit_monai.reports.simulation_realism --scans DIR --anatomies DIR
+    python -m studies.simulation_realism --scans DIR --anatomies DIR
 
 Real scans: T1 NIfTI files, skull-stripped or with ``X_brain.nii.gz`` beside them. Both kinds go through the model's
 geometry (128x128). Features of every slice: intensity quantiles and histogram, gradient sizes, radial power spectrum,
@@ -28,10 +28,9 @@ from mededit_monai.io.nifti import binary_mask, read_volume, require_same_grid
 from mededit_monai.io.outputs import require_writable, write_output
 from mededit_monai.prepare.brain import brain_from_background
 from mededit_monai.simulation.anatomies import list_anatomies, stem
-from mededit_monai.simulation.diseases import drawn_lesion
 from mededit_monai.simulation.plan import case_rng
-from mededit_monai.space.geometry import ModelGrid
 from mededit_monai.space.intensity import intensity_ceiling, to_unit
+from mededit_monai.space.model_space import ModelSpace, shrunk
 
 #: Slices of a real scan, as heights above the brain's lower end in shares of its height.
 HEIGHTS = (0.42, 0.85)
@@ -52,15 +51,15 @@ def real_slices(path: Path, count: int, window: int = 233, percentile: float = 9
         brain = binary_mask(given)
     else:
         brain = brain_from_background(volume)
-    grid = ModelGrid.around_brain(brain, volume.spacing[:2], window)
+    space = ModelSpace.around_brain(brain, volume.affine, window)
     levels = np.flatnonzero(brain.any(axis=(0, 1)))
     low, high = (levels[0] + share * (levels[-1] - levels[0]) for share in HEIGHTS)
     images, masks = [], []
     for z in np.unique(np.linspace(low, high, count).round().astype(int)):
-        inside = grid.to_millimetres(brain[:, :, z].astype(np.float32), order=0) > 0
-        plane = grid.to_millimetres(volume.data[:, :, z] * brain[:, :, z]) * inside
-        masks.append(grid.to_model(inside.astype(np.float32)) >= 0.5)
-        images.append(grid.to_model(to_unit(plane, intensity_ceiling(plane, percentile))) * masks[-1])
+        inside = space.to_window(brain[:, :, z].astype(np.float32), order=0) > 0
+        plane = space.to_window(volume.data[:, :, z] * brain[:, :, z]) * inside
+        masks.append(shrunk(inside.astype(np.float32)) >= 0.5)
+        images.append(shrunk(to_unit(plane, intensity_ceiling(plane, percentile))) * masks[-1])
     return np.stack(images), np.stack(masks)
 
 
@@ -75,7 +74,7 @@ def simulated_slices(anatomy: str, count: int, seed: int = 0) -> tuple[np.ndarra
         rng = case_rng(seed, f"realism/{prepared.name}", number)
         number += 1
         height = float(rng.uniform(*disease.heights))
-        pair = simulate_pair(disease, prepared, height, lambda canvas, r: drawn_lesion(disease, canvas, 6.0, r), rng)
+        pair = simulate_pair(disease, prepared, height, lambda canvas, r: disease.draw_lesion(canvas, 6.0, r), rng)
         if pair is not None:
             images.append(pair["prior"])
             masks.append(pair["brain"])

@@ -3,7 +3,7 @@
 """
 What a simulated cohort holds, measured case by case.
 
-    python -m mededit_monai.reports.simulation_report --anatomies DIR --lesions DIR --workers 2
+    python -m studies.simulation_report --anatomies DIR --lesions DIR --workers 2
 
 Writes docs/results/simulation.md and .json and a montage of 100 slices of each disease under docs/images. Without
 folders the embedded template and drawn lesions are measured. Exit code 1 if a property does not hold.
@@ -15,6 +15,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,18 +24,19 @@ import torch
 from mededit_monai.core.errors import exit_on_bad_input, require_whole
 from mededit_monai.core.paths import default_cache, user_path
 from mededit_monai.core.program import run_program
-from mededit_monai.diseases import DISEASES
+from mededit_monai.diseases import DISEASES, STRATA
 from mededit_monai.io.atomic import write_json, write_text
 from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.provenance import DISCLAIMER, versions
-from mededit_monai.reports.simulation_measures import measure_case, summarise, ventricle_areas
-from mededit_monai.reports.simulation_montage import save_montage
+from mededit_monai.reports.plain_text import markdown_table
 from mededit_monai.simulation.anatomies import load_anatomy
 from mededit_monai.simulation.draw_case import LesionPool, draw_case
 from mededit_monai.simulation.files import write_case
 from mededit_monai.simulation.lesion_library import open_library
 from mededit_monai.simulation.plan import Recipe, plan_cases
 from mededit_monai.simulation.simulate import simulate_cohort
+from studies.simulation_measures import measure_case, summarise, ventricle_areas
+from studies.simulation_montage import save_montage
 
 
 def report(disease: str, cases: int, anatomies: str | None, lesions: str | None, workers: int, seed: int) -> dict:
@@ -81,77 +83,53 @@ def speed(recipe: Recipe, slices: int = 40) -> float:
         return slices / (time.process_time() - started)
 
 
+def _three(values: list[float], digits: int = 0) -> str:
+    return " / ".join(f"{v:.{digits}f}" for v in values)
+
+
+#: Lines of the report: what a property of a cohort's summary is called, and how it is shown.
+PROPERTIES: dict[str, Callable[[dict], str]] = {
+    "cases (training / validation / testing)": lambda f: "{} ({training} / {validation} / {testing})".format(
+        f["cases"], **f["cases_in_splits"]
+    ),
+    "pairs identical outside lesion and displaced tissue": lambda f: f"{f['identical']} of {f['cases']}",
+    "pixels of the brain that are identical (median)": lambda f: f"{f['identical_share_median']:.0%}",
+    "smallest Jacobian of any case (at 1.2 mm)": lambda f: f"{f['jacobian_min']:.3f}",
+    "cases with a positive Jacobian everywhere": lambda f: f"{f['jacobian_positive']} of {f['cases']}",
+    "slices whose ventricles change by more than 3 px": lambda f: str(f["ventricle_changed"]),
+    "of these, sign as it should be (stroke +, tumour -)": lambda f: f"{f['ventricle_sign_right']:.1%}",
+    "ventricle change in px at 128x128, quantiles 5 / 50 / 95 %": lambda f: _three(f["ventricle_change_px"]),
+    "midline shift in mm, quantiles 5 / 50 / 95 %": lambda f: _three(f["midline_shift_mm"], 1),
+    "lesion area in px, quantiles 25 / 50 / 75 %": lambda f: _three(f["area_px"]),
+    "the same in the thesis's real slices": lambda f: THESIS[f["recipe"]["disease"]][0],
+    "cases small / medium / large": lambda f: " / ".join(str(f["strata"][s]) for s in STRATA),
+    "the same in the thesis": lambda f: THESIS[f["recipe"]["disease"]][1],
+    "lateral ventricles without lesion, mm² in a slice that shows them, quantiles 5 / 50 / 95 %": lambda f: _three(
+        f["prior_ventricles_mm2"]
+    ),
+    "the same in the label maps themselves": lambda f: _three(f["label_maps"]),
+    "slices per second of processor time, one core, anatomy prepared": lambda f: f"{f['slices_per_cpu_second']:.1f}",
+    "slices per second of this run, files written; opening each label map takes as long as seven slices": lambda f: (
+        f"{f['slices_per_second']:.1f} ({f['workers']} workers)"
+    ),
+}
+
+#: Of the thesis's real slices: quantiles 25 / 50 / 75 % of the lesion's area, and how many are small, medium, large.
+THESIS = {"stroke": ("18.5 / - / 371", "111 / 221 / 111"), "tumor": ("135.75 / - / 397", "265 / 527 / 265")}
+
+
 def text(found: dict[str, dict], real_areas: list[float] | None) -> str:
     """The report as Markdown."""
-    names = list(found)
+    shown = [{**f, "label_maps": real_areas} for f in found.values()]
+    rows = [[label, *map(show, shown)] for label, show in PROPERTIES.items() if real_areas or "label maps" not in label]
     lines = ["# The simulated cohort, measured", "", f"{DISCLAIMER} Made by `make simulation-report`.", ""]
-    lines += ["| property | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
-
-    def row(label: str, values: list[str]) -> None:
-        lines.append(f"| {label} | " + " | ".join(values) + " |")
-
-    row(
-        "cases (training / validation / testing)",
-        [
-            "{} ({training} / {validation} / {testing})".format(f["cases"], **f["cases_in_splits"])
-            for f in found.values()
-        ],
-    )
-    row(
-        "pairs identical outside lesion and displaced tissue",
-        [f"{f['identical']} of {f['cases']}" for f in found.values()],
-    )
-    row(
-        "pixels of the brain that are identical (median)",
-        [f"{f['identical_share_median']:.0%}" for f in found.values()],
-    )
-    row("smallest Jacobian of any case (at 1.2 mm)", [f"{f['jacobian_min']:.3f}" for f in found.values()])
-    row(
-        "cases with a positive Jacobian everywhere",
-        [f"{f['jacobian_positive']} of {f['cases']}" for f in found.values()],
-    )
-    row("slices whose ventricles change by more than 3 px", [str(f["ventricle_changed"]) for f in found.values()])
-    row(
-        "of these, sign as it should be (stroke +, tumour -)",
-        [f"{f['ventricle_sign_right']:.1%}" for f in found.values()],
-    )
-    row(
-        "ventricle change in px at 128x128, quantiles 5 / 50 / 95 %",
-        [_three(f["ventricle_change_px"]) for f in found.values()],
-    )
-    row("midline shift in mm, quantiles 5 / 50 / 95 %", [_three(f["midline_shift_mm"], 1) for f in found.values()])
-    row("lesion area in px, quantiles 25 / 50 / 75 %", [_three(f["area_px"]) for f in found.values()])
-    row("the same in the thesis's real slices", ["18.5 / - / 371", "135.75 / - / 397"][: len(names)])
-    row(
-        "cases small / medium / large",
-        [" / ".join(str(f["strata"][s]) for s in ("small", "medium", "large")) for f in found.values()],
-    )
-    row("the same in the thesis", ["111 / 221 / 111", "265 / 527 / 265"][: len(names)])
-    row(
-        "lateral ventricles without lesion, mm² in a slice that shows them, quantiles 5 / 50 / 95 %",
-        [_three(f["prior_ventricles_mm2"]) for f in found.values()],
-    )
-    if real_areas:
-        row("the same in the label maps themselves", [_three(real_areas)] * len(names))
-    row(
-        "slices per second of processor time, one core, anatomy prepared",
-        [f"{f['slices_per_cpu_second']:.1f}" for f in found.values()],
-    )
-    row(
-        "slices per second of this run, files written; opening each label map takes as long as seven slices",
-        [f"{f['slices_per_second']:.1f} ({f['workers']} workers)" for f in found.values()],
-    )
-    lines += [""]
-    for name in names:
+    lines += [*markdown_table(["property", *found], rows), ""]
+    for name in found:
         lines += [
             f"100 simulated {name} slices, lesion in every second one ([picture](../images/simulation_{name}.png)).",
             "",
         ]
     return "\n".join(lines)
-
-
-def _three(values: list[float], digits: int = 0) -> str:
-    return " / ".join(f"{v:.{digits}f}" for v in values)
 
 
 def main() -> int:

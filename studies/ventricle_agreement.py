@@ -3,7 +3,7 @@
 """
 Does the embedded judge agree on ventricle area with a network that owes nothing to this project, on real scans?
 
-    python -m mededit_monai.reports.ventricle_agreement --scans DIR --meshnet DIR -o out/ventricles
+    python -m studies.ventricle_agreement --scans DIR --meshnet DIR -o out/ventricles
 
 Scans: T1 NIfTI files, skull-stripped or with ``X_brain.nii.gz`` beside them (those without a usable mask are left out,
 by name). MeshNet (brainchop, 18 classes) labels the volume on its 1 mm grid; the judge sees axial slices in the model's
@@ -33,14 +33,14 @@ from mededit_monai.io.held import held_folder
 from mededit_monai.io.nifti import Volume, binary_mask, read_volume, require_same_grid
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.judges.embedded import Judge, load_judge
-from mededit_monai.judges.ventricles_meshnet import lateral_classes, load_meshnet, segment_scan
 from mededit_monai.metrics.adherence import dice
 from mededit_monai.metrics.statistics import bootstrap
 from mededit_monai.prepare.brain import brain_from_background
-from mededit_monai.reports.plain_text import plain_legend
+from mededit_monai.reports.plain_text import markdown_table, plain_legend
 from mededit_monai.simulation.anatomies import stem
-from mededit_monai.space.geometry import ModelGrid
 from mededit_monai.space.intensity import intensity_ceiling, to_unit
+from mededit_monai.space.model_space import ModelSpace, shrunk
+from studies.ventricles_meshnet import lateral_classes, load_meshnet, segment_scan
 
 #: What is written.
 FILES = ("agreement.json", "agreement.md", "agreement.png")
@@ -78,16 +78,16 @@ def compare_scan(path: Path, judge: Judge, network: Any, classes: tuple[int, ...
     brain, disease = brain_of(volume), DISEASES[judge.disease]
     stored, affine = segment_scan(network, path)
     lateral = np.isin(apply_orientation(stored, io_orientation(affine)), classes)
-    grid = ModelGrid.around_brain(brain, volume.spacing[:2], disease.window)
+    space = ModelSpace.around_brain(brain, volume.affine, disease.window)
     stride = max(1, round(STEP_MM / volume.spacing[2]))
     heights = [z for z in range(0, brain.shape[2], stride) if brain[:, :, z].any()]
     planes, truth = [], []
     for z in heights:
-        inside = grid.to_millimetres(brain[:, :, z].astype(np.float32), order=0)
-        plane = grid.to_millimetres(volume.data[:, :, z]) * inside
-        small = grid.to_model(to_unit(plane, intensity_ceiling(plane, disease.percentile)))
-        planes.append(np.clip(small, 0, 1) * (grid.to_model(inside) >= 0.5))
-        truth.append(grid.to_model(grid.to_millimetres(lateral[:, :, z].astype(np.float32))) >= 0.5)
+        inside = space.to_window(brain[:, :, z].astype(np.float32), order=0)
+        plane = space.to_window(volume.data[:, :, z]) * inside
+        small = shrunk(to_unit(plane, intensity_ceiling(plane, disease.percentile)))
+        planes.append(np.clip(small, 0, 1) * (shrunk(inside) >= 0.5))
+        truth.append(shrunk(space.to_window(lateral[:, :, z].astype(np.float32))) >= 0.5)
     found = judge.segment(np.stack(planes))["ventricles"] > 0
     pixel = disease.pixel_mm**2
     return [
@@ -172,8 +172,6 @@ def _markdown(found: dict[str, Any]) -> str:
         f"{found['slices']} slices of {found['scans']} scans: "
         f"r = {number(found['r'])}, slope {number(found['slope'])}.",
         "",
-        "| | value | 95 % interval (scans, then slices) |",
-        "|---|---|---|",
     ]
     names = {
         "difference_mm2": "judge − MeshNet, mm²",
@@ -181,11 +179,9 @@ def _markdown(found: dict[str, Any]) -> str:
         "dice": "Dice, all slices in which either sees a ventricle",
         "dice_where_large": f"Dice, slices in which MeshNet sees at least {LARGE_MM2:.0f} mm²",
     }
-    for key, name in names.items():
-        one = found[key]
-        if one is None:
-            continue
-        lines.append(f"| {name} | {one['value']:.3g} | {one['low']:.3g} … {one['high']:.3g} |")
+    known = [(name, found[key]) for key, name in names.items() if found[key] is not None]
+    rows = [[name, f"{one['value']:.3g}", f"{one['low']:.3g} … {one['high']:.3g}"] for name, one in known]
+    lines += markdown_table(["", "value", "95 % interval (scans, then slices)"], rows)
     lines += ["", *(f"Left out: {sentence}" for sentence in found["left_out"].values())]
     return "\n".join(lines) + "\n"
 

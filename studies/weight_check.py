@@ -3,8 +3,8 @@
 """
 The floor that shipped weights must reach, on held-out simulated pairs.
 
-    python -m mededit_monai.reports.weight_check --bundle stroke
-    python -m mededit_monai.reports.weight_check --bundle tumor --condition regions
+    python -m studies.weight_check --bundle stroke
+    python -m studies.weight_check --bundle tumor --condition regions
 
 Prints how much of the true change the edits hold inside p (floor: 0.6, or nine tenths of what a regression reaches that
 is told as much, if that is less: no model can draw what its condition leaves open as the truth has it), the mean
@@ -77,7 +77,7 @@ def check_weights(bundle: str, cases: int = 20, seed: int = 0, anatomies: str | 
     Raises:
         InputError: bad input, or edits that are not finite.
     """
-    disease, condition, network, inferer = bundle_content(
+    disease, condition, network, editor = bundle_content(
         bundle, ("disease", "condition", "network", "inferer"), **options
     )
     pairs = held_out_pairs(disease, cases, seed, anatomies)
@@ -85,18 +85,16 @@ def check_weights(bundle: str, cases: int = 20, seed: int = 0, anatomies: str | 
     masks = np.stack([pair.get("regions", pair["pathology"]) for pair in pairs])
     batch = {k: torch.from_numpy(v)[:, None] for k, v in stack.items()}
     pathology = torch.stack([condition_channels(torch.from_numpy(m)[None], condition) for m in masks])
-    region = inferer.region(batch["brain"], pathology)
     seeds = [case_seed(seed, f"check_{k}") for k in range(cases)]
     started = time.perf_counter()
-    edited = inferer(to_model_range(batch["prior"]), network.eval(), batch["brain"], pathology, seeds=seeds)
+    made = editor(to_model_range(batch["prior"]), network.eval(), batch["brain"], pathology, seeds=seeds)
     seconds = (time.perf_counter() - started) / cases
-    region = region if getattr(inferer, "edit_region", None) is None else inferer.edit_region
-    if not torch.isfinite(edited).all():
+    if not torch.isfinite(made.image).all():
         raise InputError("the network gave NaN or infinite values in its edits; check --weights and --steps.")
-    edit = to_unit_range(edited)[:, 0].numpy()
+    edit = to_unit_range(made.image)[:, 0].numpy()
     rows = []
     for k in range(cases):
-        prior, truth, edge, brain = stack["prior"][k], stack["image"][k], region[k, 0].numpy(), stack["brain"][k]
+        prior, truth, edge, brain = stack["prior"][k], stack["image"][k], made.region[k, 0].numpy(), stack["brain"][k]
         row = {"case": k, "area_px": int((masks[k] > 0).sum())}
         row["contrast"] = lesion_contrast(prior, edit[k], truth, masks[k] > 0)
         row |= {"edge_gradient": edge_gradient(edit[k], edge, brain)}
@@ -109,7 +107,7 @@ def check_weights(bundle: str, cases: int = 20, seed: int = 0, anatomies: str | 
         "disease": disease,
         "condition": condition,
         "synthetic": True,
-        "nfe": inferer.nfe,
+        "nfe": made.evaluations,
         "seconds_per_edit": seconds,
         "contrast": _mean(rows, "contrast"),
         "told_contrast": told_contrast(stack["prior"], stack["image"], pathology.numpy(), masks),

@@ -9,40 +9,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mededit_monai.core.errors import InputError, require_choice
 from mededit_monai.core.paths import user_path
 from mededit_monai.evaluation.folder import require_folder_name
 from mededit_monai.evaluation.rows import Row, evaluation_row
-from mededit_monai.evaluation.tables import tables_folder
+from mededit_monai.evaluation.tables import PRESETS, tables_folder, yaml_entries
+from mededit_monai.methods.record import METHODS
 from mededit_monai.sampling.levels import evaluations, visits
+from mededit_monai.sampling.sampler import SAMPLERS
 
 ENTRIES = ("reference", "default", "margins", "presets", "networks", "rows", "series")
-PRESETS = ("quick", "full")
 
 
 @dataclass(frozen=True)
-class BenchRow:
+class BenchRow(Row):
     """
-    One setting that is measured.
+    A row with its place in the bench.
 
     Args:
-        row: what the evaluation makes and measures.
         group: part of the table; a series' name for its rows.
         value: of the series' option; None outside of a series.
-        cases: at most so many on a CPU; None: all.
     """
 
-    row: Row
-    group: str
+    group: str = ""
     value: float | None = None
-    cases: int | None = None
-
-    @property
-    def name(self) -> str:
-        """As in the file, a series' rows with their value."""
-        return self.row.key
 
 
 @dataclass(frozen=True)
@@ -63,6 +53,11 @@ class BenchPlan:
     margins: Mapping[str, float]
     cases: int
     networks: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def measurable(self) -> list[BenchRow]:
+        """Rows that this bundle has weights for."""
+        return [row for row in self.rows if row.reason is None]
 
 
 def bench_file() -> Path:
@@ -96,17 +91,12 @@ def read_plan(
     place = bench_file() if path is None else user_path(path)
     if not place.is_file():
         raise InputError(f"--rows_file: {place} not found; give an existing YAML file.")
-    try:
-        content = yaml.safe_load(place.read_bytes())
-    except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{place}: is not valid YAML ({str(error).splitlines()[0]}); mend it.") from error
-    if not isinstance(content, dict) or set(content) != set(ENTRIES):
-        found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
-        raise InputError(f"{place}: has the entries {found}; wanted {', '.join(ENTRIES)}.")
+    content = yaml_entries(place, ENTRIES)
     try:
         limits = content["presets"][preset]
         count = cases or int(limits["cases"])
-        rows = [_row(root, condition, name, **entry) for name, entry in content["rows"].items()]
+        most = None if all_cases else count
+        rows = [_row(root, condition, most, name, **entry) for name, entry in content["rows"].items()]
         for name, series in content["series"].items():
             rows += _series(root, condition, name, **series)
         margins, networks = dict(content["margins"]), dict(content["networks"])
@@ -118,8 +108,8 @@ def read_plan(
     if missing:
         raise InputError(f"{place}: has no margin of {', '.join(sorted(missing))}; add it.")
     for row in rows:
-        require_folder_name(place, "row", row.name)
-    names = {row.name for row in rows}
+        require_folder_name(place, "row", row.key)
+    names = {row.key for row in rows}
     for key in ("reference", "default"):
         if content[key] not in names:
             raise InputError(f"{place}: its {key} is '{content[key]}', which is none of its rows.")
@@ -127,30 +117,37 @@ def read_plan(
     for word in wanted:
         require_choice("rows", word, (*sorted(names), *sorted(groups)))
     if wanted:
-        rows = [row for row in rows if row.name in wanted or row.group in wanted]
+        rows = [row for row in rows if row.key in wanted or row.group in wanted]
     elif "most_evaluations" in limits:
         try:
-            rows = [row for row in rows if planned_evaluations(row.row.settings) <= limits["most_evaluations"]]
+            rows = [row for row in rows if planned_evaluations(row.settings) <= limits["most_evaluations"]]
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{place}: a row does not say how many evaluations it takes ({error}); add it.") from error
-    limited = [replace(row, cases=None if all_cases or row.cases is None else min(row.cases, count)) for row in rows]
-    return BenchPlan(tuple(limited), content["reference"], content["default"], margins, count, networks)
+    return BenchPlan(tuple(rows), content["reference"], content["default"], margins, count, networks)
 
 
 def _row(
-    root: Path, condition: str, name: str, label: str, group: str, settings: Mapping[str, Any], cases: int | None = None
+    root: Path,
+    condition: str,
+    most: int | None,
+    name: str,
+    label: str,
+    group: str,
+    settings: Mapping[str, Any],
+    cases: int | None = None,
 ) -> BenchRow:
-    return BenchRow(evaluation_row(name, label, condition, dict(settings), root), group, None, cases)
+    row = evaluation_row(name, label, condition, dict(settings), root)
+    limit = None if cases is None or most is None else min(cases, most)
+    return BenchRow(**{**vars(row), "cases": limit}, group=group)
 
 
 def _series(
     root: Path, condition: str, name: str, label: str, option: str, values: Sequence, settings: Mapping[str, Any]
 ) -> list[BenchRow]:
-    rows = []
-    for value in values:
-        key, chosen = f"{name}_{value:g}", {**settings, option: value}
-        rows.append(BenchRow(evaluation_row(key, f"{label} {value:g}", condition, chosen, root), name, float(value)))
-    return rows
+    rows = [
+        _row(root, condition, None, f"{name}_{v:g}", f"{label} {v:g}", name, {**settings, option: v}) for v in values
+    ]
+    return [replace(row, value=float(v)) for row, v in zip(rows, values)]
 
 
 def planned_evaluations(settings: Mapping[str, Any]) -> int:
@@ -159,6 +156,6 @@ def planned_evaluations(settings: Mapping[str, Any]) -> int:
         return 0
     if "Diffusers" in str(settings.get("evaluate#editor", "")):
         return 2410
-    composed = settings["method"] in ("mededit", "naive_repaint") and "evaluate#editor" not in settings
-    resample = settings.get("resample", 2) if composed else 1
-    return evaluations(visits(settings["steps"], resample, settings.get("jump", 1)))
+    resamples = "resample" in METHODS[settings["method"]].takes and "evaluate#editor" not in settings
+    moves = visits(settings["steps"], settings.get("resample", 2) if resamples else 1, settings.get("jump", 1))
+    return evaluations(moves) * SAMPLERS[settings.get("sampler", "ddpm")].evaluations

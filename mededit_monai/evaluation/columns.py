@@ -11,6 +11,13 @@ from dataclasses import dataclass, replace
 #: distance of two sets; (1 - Dice) x FID.
 KINDS = ("mean", "ratio", "agreement", "set", "combined")
 
+#: For people: which way is better, and what the columns of a pairing are measured on.
+ARROWS = {"lower": "↓", "higher": "↑", "one": "→ 1", "none": ""}
+PAIRING_TITLES = {
+    "thesis": "Scan and mask from different people, as in the thesis",
+    "paired": "Scan, mask and true counterfactual of the same case",
+}
+
 
 @dataclass(frozen=True)
 class Column:
@@ -44,81 +51,67 @@ class Column:
         return self.kind == "mean"
 
 
-_CHANGE = tuple(
-    f"against_truth_{name}" for name in ("ventricle_change_predicted", "ventricle_change_true", "lesion_size")
+_CHANGE = (
+    "against_truth_ventricle_change_predicted",
+    "against_truth_ventricle_change_true",
+    "against_truth_lesion_size",
 )
 
+#: The first fields of every column, in the order of the page.
+_KNOWN: tuple[tuple, ...] = (
+    ("combined", "combined", "lower", "thesis", "combined"),
+    ("fid", "FID", "lower", "thesis", "set", (), "fid"),
+    ("kid", "KID", "lower", "thesis", "set", (), "kid"),
+    ("auc", "two-sample AUC", "lower", "thesis", "set", (), "auc"),
+    ("dice", "Dice", "higher", "thesis", "mean", ("adherence_dice",)),
+    ("box_dice", "box Dice", "higher", "thesis", "mean", ("boxes_box_dice",)),
+    ("box_iou", "box IoU", "higher", "thesis", "mean", ("boxes_box_iou",)),
+    ("contrast", "lesion contrast", "one", "paired", "mean", ("contrast_lesion",)),
+    ("core_present", "core present", "higher", "paired", "mean", ("regions_core_present",)),
+    ("outside", "change outside M", "lower", "thesis", "mean", ("kept_change_outside",)),
+    ("zone_error", "error in M∖p", "lower", "paired", "mean", ("truth_error_zone",)),
+    ("outside_error", "error outside M", "lower", "paired", "mean", ("truth_error_outside",)),
+    ("ventricle_error", "ventricle error, mm²", "lower", "paired", "mean", ("against_truth_ventricle_change_error",)),
+    ("ventricle_slope", "ventricle slope", "one", "paired", "agreement", _CHANGE, "slope"),
+    ("ventricle_r", "ventricle r", "higher", "paired", "agreement", _CHANGE, "r"),
+    ("ventricle_partial_r", "ventricle r given area", "higher", "paired", "agreement", _CHANGE, "partial_r"),
+    ("midline_error", "midline error, mm", "lower", "paired", "mean", ("midline_truth_shift_error",)),
+    ("seam", "seam gradient", "one", "thesis", "ratio", ("seam_edge_gradient", "seam_edge_gradient_prior")),
+    ("texture", "texture ratio", "one", "thesis", "ratio", ("texture_texture", "texture_texture_prior")),
+)
 
-def _known() -> list[Column]:
-    thesis, paired = "thesis", "paired"
-    reference = "M = dilate(p, 25) ∩ b for masks, dilate(boxes, 20) ∩ b for boxes, the same for every row."
-    return [
-        Column("combined", "combined", "lower", thesis, "combined", note="(1 − Dice) × FID; boxes: the boxes' Dice."),
-        Column("fid", "FID", "lower", thesis, "set", statistic="fid", note="Biased upward at this number of images."),
-        Column("kid", "KID", "lower", thesis, "set", statistic="kid", note="Unbiased; can be negative."),
-        Column(
-            *("auc", "two-sample AUC", "lower", thesis, "set"),
-            statistic="auc",
-            note="Telling edits from pathological test images: 0.5 cannot, 1 always.",
-        ),
-        Column(
-            *("dice", "Dice", "higher", thesis, "mean", ("adherence_dice",)),
-            note="The judge's lesion in the edit against the mask; the judge's own errors are part of it.",
-        ),
-        Column(
-            *("box_dice", "box Dice", "higher", thesis, "mean", ("boxes_box_dice",)),
-            note="Boxes fitted to the judge's lesion against the conditioning boxes.",
-        ),
-        Column("box_iou", "box IoU", "higher", thesis, "mean", ("boxes_box_iou",)),
-        Column(
-            *("contrast", "lesion contrast", "one", paired, "mean", ("contrast_lesion",)),
-            truth=True,
-            note="Share of the true change inside p: 1 as in the truth, 0 none.",
-        ),
-        Column(
-            *("core_present", "core present", "higher", paired, "mean", ("regions_core_present",)),
-            note="Share of the edits that ask for a necrotic core in which the judge sees one.",
-        ),
-        Column(
-            *("outside", "change outside M", "lower", thesis, "mean", ("kept_change_outside",)),
-            note=f"Largest absolute change outside {reference}",
-        ),
-        Column(
-            *("zone_error", "error in M∖p", "lower", paired, "mean", ("truth_error_zone",)),
-            truth=True,
-            note=f"Mean absolute error against the true counterfactual; {reference}",
-        ),
-        Column("outside_error", "error outside M", "lower", paired, "mean", ("truth_error_outside",), truth=True),
-        Column(
-            *("ventricle_error", "ventricle error, mm²", "lower", paired, "mean"),
-            ("against_truth_ventricle_change_error",),
-            truth=True,
-            note="Change of the ventricles' area as the judge sees it against the true one, mean absolute error.",
-        ),
-        Column("ventricle_slope", "ventricle slope", "one", paired, "agreement", _CHANGE, "slope", truth=True),
-        Column("ventricle_r", "ventricle r", "higher", paired, "agreement", _CHANGE, "r", truth=True),
-        Column(
-            *("ventricle_partial_r", "ventricle r given area", "higher", paired, "agreement", _CHANGE, "partial_r"),
-            truth=True,
-            note="Partial correlation: what the edit knows beyond that a large lesion has a large effect.",
-        ),
-        Column(
-            *("midline_error", "midline error, mm", "lower", paired, "mean", ("midline_truth_shift_error",)),
-            truth=True,
-            note="By the septum between the ventricles, in steps of half a pixel.",
-        ),
-        Column(
-            *("seam", "seam gradient", "one", thesis, "ratio", ("seam_edge_gradient", "seam_edge_gradient_prior")),
-            note="Step across the edge of the method's own region against the prior's; none without such a region.",
-        ),
-        Column(
-            *("texture", "texture ratio", "one", thesis, "ratio", ("texture_texture", "texture_texture_prior")),
-            note="High-frequency power of M∖p against the ring around M, relative to the prior's.",
-        ),
-    ]
+_NOTES = {
+    "combined": "(1 − Dice) × FID; with boxes, the Dice of the boxes.",
+    "fid": "biased upward at this number of images.",
+    "kid": "unbiased; can be negative.",
+    "auc": "how well a classifier tells edits from pathological test images: 0.5 not at all, 1 always.",
+    "dice": "the judge's lesion in the edit against the mask that was asked for; includes the judge's own errors.",
+    "box_dice": "boxes fitted to the judge's lesion against the conditioning boxes.",
+    "contrast": "the change inside p as a share of the true change; 1 equals the truth, 0 is no change.",
+    "core_present": "share of the edits that ask for a necrotic core in which the judge sees one.",
+    "outside": "largest absolute change outside M, which is the same for every row: dilate(p, 25) ∩ b for masks, "
+    "dilate(boxes, 20) ∩ b for boxes.",
+    "zone_error": "mean absolute error against the true counterfactual between the lesion and the edge of M, with the "
+    "same M for every row.",
+    "ventricle_error": "mean absolute error of the change in ventricle area, as the judge measures it, against the "
+    "true change.",
+    "ventricle_partial_r": "partial correlation given the lesion's area: what the edit shows beyond "
+    '"large lesion, large effect".',
+    "midline_error": "measured at the septum between the ventricles, in steps of half a pixel.",
+    "seam": "intensity step across the edge of the method's own region, relative to the unedited scan; empty for "
+    "methods without such a region.",
+    "texture": "high-frequency power in M∖p against that in the ring around M, relative to the unedited scan.",
+}
 
+#: Measured on pairs where there are any, but without a look at the truth.
+_WITHOUT_TRUTH = ("core_present",)
 
-COLUMNS: dict[str, Column] = {column.key: column for column in _known()}
+COLUMNS: dict[str, Column] = {
+    known[0]: Column(
+        *known, truth=known[3] == "paired" and known[0] not in _WITHOUT_TRUTH, note=_NOTES.get(known[0], "")
+    )
+    for known in _KNOWN
+}
 
 
 def table_columns(keys: Sequence[str], extractors: dict[str, str], pairings: Sequence[str]) -> list[Column]:

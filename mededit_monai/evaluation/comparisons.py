@@ -1,37 +1,36 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Is one row better than another on the same cases? Paired differences with intervals, and tests."""
+"""Is one row better than another, or no worse, on the same cases? Paired differences with intervals, tests, bounds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from sklearn.metrics.pairwise import polynomial_kernel
 
-from mededit_monai.evaluation.columns import Column
-from mededit_monai.evaluation.scores import Scorer
+from mededit_monai.evaluation.columns import COLUMNS, Column
+from mededit_monai.evaluation.scores import Scorer, values_of
 from mededit_monai.evaluation.tables import Table
-from mededit_monai.metrics.statistics import compare_paired
+from mededit_monai.metrics.statistics import NonInferiority, bootstrap_draws, compare_paired, paired_bound
 
 #: Rows that all others are compared with, where a table has them.
 BASES = ("mededit", "prior")
 
 
-def comparisons(table: Table, columns: Sequence[Column], scorer: Scorer, measured: set[str]) -> list[dict[str, Any]]:
+def comparisons(table: Table, columns: Sequence[Column], scorer: Scorer) -> list[dict[str, Any]]:
     """
     MedEdit, and the prior-conditioned editor, against every other row of a table.
 
     Columns of case means: mean of first minus second over the cases that both have, two-level bootstrap, signed-rank
     test on the anatomies' means. FID and combined: difference over the same resamples of edits and real slices; no p.
 
-    Args:
-        measured: keys of the rows that were.
-
     Returns:
         ``row against column difference low high p n_cases n_groups`` each.
     """
-    keys = {row.name: table.row_key(row) for row in table.rows}
+    keys, measured = {row.name: table.row_key(row) for row in table.rows}, {row for row, _ in scorer.lines}
     found = []
     for base in (keys[name] for name in BASES if name in keys):
         for other in keys.values():
@@ -71,3 +70,89 @@ def _compare(first: str, second: str, column: Column, scorer: Scorer, condition:
         counts = {"n_cases": len(groups), "n_groups": len(set(groups))}
         return {"difference": difference, "low": float(low), "high": float(high), "p": None, **counts}
     return None
+
+
+#: Figures of which each case has its own, among those that a margin is for.
+PER_CASE = ("dice", "ventricle_error")
+
+
+def against_reference(
+    scorer: Scorer, row: str, reference: str, pairing: str, margins: Mapping[str, float], real: np.ndarray | None
+) -> dict[str, Any]:
+    """
+    Is a row no worse than the reference? On the cases that both have (the first of each, since rows share their order).
+
+    Args:
+        margins: fixed before looking: ``dice`` absolute; ``kid`` and ``ventricle_error`` as a share of the reference's
+            own figure.
+        real: MxD features that the KID is measured to; None: no KID.
+
+    Returns:
+        for each figure a :class:`NonInferiority` as dictionary (None: not measured on both), ``no_worse`` (all of them;
+        None if one is missing), ``zone_share`` (the row's error in M∖p over the reference's) and ``n_cases``.
+    """
+    keys = (row, reference)
+    count = min(len(scorer.lines[key, pairing]) for key in keys)
+    lines, groups = [scorer.lines[key, pairing][:count] for key in keys], scorer.groups(row, pairing)[:count]
+    found: dict[str, NonInferiority | None] = {}
+    for name in PER_CASE:
+        new, old = (values_of(part, COLUMNS[name].figures[0]) for part in lines)
+        allowed = margins[name] * (1.0 if name == "dice" or np.isnan(old).all() else float(np.nanmean(old)))
+        try:
+            found[name] = paired_bound(new, old, allowed, COLUMNS[name].better == "higher", groups, seed=scorer.seed)
+        except ValueError:  # nothing that both have
+            found[name] = None
+    sets = [scorer.set_scores(key, pairing, "") for key in keys]
+    features = [None if part is None else part.features.values[:count] for part in sets]
+    found["kid"] = kid_bound(*features, groups, real, margins["kid"], scorer.seed)
+    known = [result.non_inferior for result in found.values() if result is not None]
+    zone = [np.nanmean(values_of(part, COLUMNS["zone_error"].figures[0])) for part in lines]
+    return {
+        **{name: None if result is None else asdict(result) for name, result in found.items()},
+        "no_worse": all(known) if len(known) == len(found) else None,
+        "zone_share": float(zone[0] / zone[1]) if zone[1] else None,
+        "n_cases": count,
+    }
+
+
+def kid_bound(
+    row: np.ndarray | None,
+    reference: np.ndarray | None,
+    groups: Sequence[Hashable],
+    real: np.ndarray | None,
+    margin: float,
+    seed: int = 0,
+    level: float = 0.95,
+) -> NonInferiority | None:
+    """
+    Bound on the rise of the KID over the reference's, by a paired bootstrap (anatomies, then cases) of the edits.
+
+    The kernel is :func:`mededit_monai.metrics.realism.squared_mmd`'s; pairs of one image with itself are left out, also
+    where a draw holds it twice. The real set is fixed, and its own term cancels in the difference.
+
+    Args:
+        row, reference, real: features; groups: of each case; margin: share of the reference's KID.
+
+    Returns:
+        None without features, or where all draws hold one image.
+    """
+    if real is None or row is None or reference is None or len(groups) < 2:
+        return None
+    within = [polynomial_kernel(part, degree=3, coef0=1) for part in (row, reference)]
+    across = [polynomial_kernel(part, real, degree=3, coef0=1).mean(axis=1) for part in (row, reference)]
+    everything = polynomial_kernel(real, degree=3, coef0=1)
+    own = (everything.sum() - np.trace(everything)) / (len(real) * (len(real) - 1))
+
+    def distances(cases: np.ndarray) -> np.ndarray:
+        other = cases[:, None] != cases[None]
+        pairs = [kernel[np.ix_(cases, cases)][other].mean() for kernel in within]
+        return np.array([pair - 2 * part[cases].mean() for pair, part in zip(pairs, across)])
+
+    whole = distances(np.arange(len(groups)))
+    draws = [cases for cases in bootstrap_draws(groups, seed=seed) if len(set(cases)) > 1]
+    if not draws:
+        return None
+    drawn = np.array([np.subtract(*distances(cases)[::-1]) for cases in draws])  # reference - row: the advantage
+    bound, allowed = float(np.quantile(drawn, 1 - level)), margin * abs(float(whole[1] + own))
+    counts = (len(set(groups)), len(groups))
+    return NonInferiority(float(whole[1] - whole[0]), bound, allowed, level, bound > -allowed, bound > 0, *counts)

@@ -31,6 +31,7 @@ from mededit_monai.io.hashing import sha256
 from mededit_monai.io.held import reserve_together
 from mededit_monai.io.outputs import OutputFolder, written_files
 from mededit_monai.io.provenance import DISCLAIMER
+from mededit_monai.methods.editor import Edit
 from mededit_monai.space.intensity import to_model_range, to_unit_range
 from mededit_monai.space.masks import edit_region
 
@@ -139,25 +140,25 @@ def _note_settings(folder: Path, settings: Mapping[str, Any]) -> None:
 
 class StoredEdits(Inferer):
     """
-    An inferer that looks an edit up before it makes it, and stores what it made.
+    An editor that looks an edit up before it makes it, and stores what it made.
 
     The edit that comes out is the stored one, made now or before: what is measured is what is kept.
 
     Args:
-        inferer: that edits.
-        folder: of ``CASE.npz``; None: nothing is kept, and the inferer's own result comes out.
+        editor: that edits.
+        folder: of ``CASE.npz``; None: nothing is kept, and the editor's own result comes out.
 
     Raises:
         InputError: when called, an edit with NaN or infinite values, or a file in its place that mededit did not write.
     """
 
-    def __init__(self, inferer: Any, folder: str | Path | None) -> None:
+    def __init__(self, editor: Any, folder: str | Path | None) -> None:
         super().__init__()
-        self.inferer, self.folder = inferer, None if folder is None else user_path(folder)
+        self.editor, self.folder = editor, None if folder is None else user_path(folder)
 
     def region(self, brain: torch.Tensor, pathology: torch.Tensor) -> torch.Tensor:
-        """The inferer's own edit region M."""
-        return self.inferer.region(brain, pathology)
+        """The editor's own edit region M."""
+        return self.editor.region(brain, pathology)
 
     def _reserve(self, names: Sequence[str]) -> None:
         """Names that :func:`pending_cases` listed are on the list already."""
@@ -173,19 +174,20 @@ class StoredEdits(Inferer):
         requests: Sequence[str],
         seeds: Sequence[int],
         **tensors: torch.Tensor,
-    ) -> torch.Tensor:
+    ) -> Edit:
         """
         Args:
             inputs: prior scans in [-1, 1], Nx1xHxW.
             cases, requests, seeds: of each case.
-            tensors: what else the inferer takes, batch first.
+            tensors: what else the editor takes, batch first.
 
         Returns:
-            counterfactuals in [-1, 1], Nx1xHxW.
+            counterfactuals in [-1, 1], Nx1xHxW; a stored one's region is where it differs from the prior, and the
+            evaluations are those of the case that took most.
         """
         if self.folder is None:
-            made = self.inferer(inputs, network, seeds=seeds, **tensors)
-            _require_finite(made, cases)
+            made = self.editor(inputs, network, seeds=seeds, **tensors)
+            _require_finite(made.image, cases)
             return made
         places = [self.folder / f"{case}.npz" for case in cases]
         found = [read_edit(place, request) for place, request in zip(places, requests)]
@@ -194,15 +196,16 @@ class StoredEdits(Inferer):
             self._reserve([places[k].name for k in missing])
             started = time.perf_counter()
             parts = {name: tensor[missing] for name, tensor in tensors.items()}
-            made = self.inferer(inputs[missing], network, seeds=[seeds[k] for k in missing], **parts)
-            planes = to_unit_range(made)[:, 0].clamp(0, 1).float().cpu().numpy()
+            made = self.editor(inputs[missing], network, seeds=[seeds[k] for k in missing], **parts)
+            planes = to_unit_range(made.image)[:, 0].clamp(0, 1).float().cpu().numpy()
             seconds = (time.perf_counter() - started) / len(missing)
-            _require_finite(made, [cases[k] for k in missing])
+            _require_finite(made.image, [cases[k] for k in missing])
             for k, plane in zip(missing, planes):
-                found[k] = StoredEdit(plane, int(self.inferer.nfe), seconds)
+                found[k] = StoredEdit(plane, made.evaluations, seconds)
                 write_edit(places[k], found[k], requests[k])  # type: ignore[arg-type]
         stack = np.stack([edit.edit for edit in found])[:, None]  # type: ignore[union-attr]
-        return to_model_range(torch.from_numpy(stack)).to(inputs)
+        image = to_model_range(torch.from_numpy(stack)).to(inputs)
+        return Edit(image, image != inputs, max(edit.nfe for edit in found))  # type: ignore[union-attr]
 
 
 def _require_finite(edits: torch.Tensor, cases: Sequence[str]) -> None:
@@ -223,12 +226,12 @@ class EvaluationPrepareBatch(CohortPrepareBatch):
     to be compared, also where a method has another region or none.
 
     Args:
-        inferer, condition, seed: as there.
+        editor, condition, seed: as there.
         reference: k of the reference region in pixels.
     """
 
-    def __init__(self, inferer: Any, condition: str = "mask", seed: int = 0, reference: int = 25) -> None:
-        super().__init__(inferer, condition, seed)
+    def __init__(self, editor: Any, condition: str = "mask", seed: int = 0, reference: int = 25) -> None:
+        super().__init__(editor, condition, seed)
         self.reference = reference
 
     def __call__(self, batchdata: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[torch.Tensor, None, tuple, dict]:

@@ -10,8 +10,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from monai.bundle import ConfigParser
+
 from mededit_monai.core.errors import InputError, reporting_bad_input, require_choice, require_number, require_whole
 from mededit_monai.core.paths import user_path
+from mededit_monai.core.running import run_engine
 from mededit_monai.io.claims import ALL
 from mededit_monai.io.held import held_folder
 
@@ -82,14 +85,13 @@ def check_evaluation_options(options: dict[str, Any]) -> None:
             path_word(name, value, optional=name != "output_dir")
 
 
-def run_evaluation(output_dir: str, edits_dir: str | None, shard: str | None) -> None:
+def run_evaluation(parser: ConfigParser) -> None:
     """
     What ``evaluate.yaml`` runs: edit what is not stored yet and, without a shard, measure all.
 
     While it is at work, no other run is in the same folders, or at the same share.
     """
-    from mededit_monai.workflows import run_engine  # it imports what this package builds
-
+    output_dir, edits_dir, shard = (parser.get_parsed_content(k) for k in ("output_dir", "edits_dir", "shard"))
     wanted: dict[Path, str] = {}
     if edits_dir is not None:
         wanted[user_path(edits_dir)] = ALL if shard is None else f"shard {shard}"
@@ -99,6 +101,6 @@ def run_evaluation(output_dir: str, edits_dir: str | None, shard: str | None) ->
         if int(os.environ.get("RANK", 0)) == 0:  # further processes of one run work in its name
             for folder, name in wanted.items():
                 held.enter_context(held_folder(folder, claimed=[name]))
-        run_engine("evaluate#editing")
+        run_engine(parser, "evaluate#editing")
         if shard is None:
-            run_engine("evaluate#evaluator")
+            run_engine(parser, "evaluate#evaluator")

@@ -14,11 +14,12 @@ import torch
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
+from mededit_monai.diseases import DISEASES
 from mededit_monai.judges.embedded import Judge, judge_files, load_judge
 from mededit_monai.judges.features import Extractor, embedded_extractor, radimagenet_extractor
 from mededit_monai.judges.nnunet import IDENTITY_FILE as NNUNET_FILE
 from mededit_monai.judges.nnunet import NNUNetFolder, NNUNetJudge
-from mededit_monai.judges.structures import STRUCTURES, TISSUES, pathology_structures
+from mededit_monai.judges.structures import TISSUES, structures
 
 
 class LesionByNNUNet:
@@ -45,7 +46,7 @@ class LesionByNNUNet:
     def ceiling(self) -> dict[str, Any]:
         """nnU-Net's Dice on its validation list, and the embedded judge's on ventricles and tissue."""
         place = self.lesion.folder.results / "fold_0" / "validation" / "summary.json"
-        pathology = pathology_structures(self.ventricles.disease)
+        pathology = DISEASES[self.ventricles.disease].structures
         found = {k: v for k, v in self.ventricles.ceiling.items() if k not in pathology}
         try:
             return {"lesion": {"value": float(json.loads(place.read_bytes())["foreground_mean"]["Dice"])}, **found}
@@ -107,7 +108,7 @@ def _embedded(disease: str, folder: str | Path | None) -> Judge:
 def finds_tissue(judge: Judge | LesionByNNUNet) -> bool:
     """Whether the judge was trained to tell fluid, gray and white matter apart."""
     embedded = judge.ventricles if isinstance(judge, LesionByNNUNet) else judge
-    return set(TISSUES) <= set(embedded.facts.get("structures", STRUCTURES[embedded.disease]))
+    return set(TISSUES) <= set(embedded.facts.get("structures", structures(embedded.disease)))
 
 
 def judge_facts(judge: Judge | LesionByNNUNet, disease: str) -> dict[str, Any]:

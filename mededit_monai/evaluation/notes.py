@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mededit_monai.evaluation.rows import AREA
-from mededit_monai.evaluation.tables import Table
+from mededit_monai.evaluation.rows import AREA, Row
+from mededit_monai.evaluation.tables import THESIS_LEVELS, THESIS_MASKS, Table
 from mededit_monai.judges.structures import TISSUES
 
 if TYPE_CHECKING:
@@ -21,18 +21,19 @@ def table_notes(found: Evaluation, table: Table) -> list[str]:
     notes += [_triplets(pairing, counts) for pairing, counts in found.counts.items()]
     notes += [_preset(found, table), _judge(found.judge)]
     notes.append(
-        f"Realism is measured against {found.real} pathological test slices of the same cohort, on features of "
+        f"Realism compares the edits with {found.real} pathological test slices of the same cohort, on features of "
         + " and of ".join(found.extractors.values())
-        + "; each extractor has its own columns."
+        + "; each extractor has columns of its own."
     )
     notes.append(
-        "Intervals of 95 %: anatomies are drawn first, then cases of each. Of FID, as in the thesis: value ± 1.96 s.d. "
-        "over 10 resamples of the pathological slices. Of combined: over resamples of both sets with the Dice of the "
-        "same edits, the FIDs shifted so that their mean is that of the table, since a resampled set repeats images."
+        "95 % intervals: bootstrap over anatomies, then over the cases of each. FID: value ± 1.96 s.d. over 10 "
+        "resamples of the pathological slices, as in the thesis. Combined: over resamples of both sets with the Dice "
+        "of the same edits; the FIDs are shifted so that their mean is the table's, because a resampled set repeats "
+        "images."
     )
     notes.append(
-        "p: signed-rank test on the anatomies' mean differences, two-sided; differences of FID and combined have an "
-        "interval over the same resamples and no p."
+        "p: two-sided signed-rank test on the mean differences of the anatomies. Differences in FID and combined have "
+        "an interval over the same resamples and no p value."
     )
     notes += _controls(found, table)
     for entry in table.rows:
@@ -41,8 +42,8 @@ def table_notes(found: Evaluation, table: Table) -> list[str]:
             notes.append(f"{entry.label}: {row.reason}.")
     if any(entry.published for entry in table.rows):
         notes.append(
-            "Published figures are the thesis's, on ATLAS or BraTS slices with RadImageNet features and its own "
-            "nnU-Net: other data and other instruments, comparable in their order at best, not in absolute terms."
+            "Published figures are the thesis's, on ATLAS or BraTS slices, with RadImageNet features and its own "
+            "nnU-Net. Data and instruments differ: compare the order of the methods at best, not the values."
         )
     return notes
 
@@ -50,28 +51,30 @@ def table_notes(found: Evaluation, table: Table) -> list[str]:
 def _data(found: Evaluation) -> str:
     cohort = found.cohort
     kind = "synthetic" if cohort["synthetic"] else "real"
-    return f"Cohort: {cohort['name']} ({kind}), its held-out list 'testing'; every edit is synthetic."
+    return f"Cohort: {cohort['name']} ({kind}), held-out list 'testing'; every edit is synthetic."
 
 
 def _triplets(pairing: str, counts: Mapping[str, Any]) -> str:
     strata = ", ".join(f"{count} {name}" for name, count in counts["strata"].items())
     part = counts["partly_outside"]
-    outside = f"; in {part} the mask lies partly outside the brain" if part else ""
+    outside = f"; {part} of the masks lie{'s' * (part == 1)} partly outside the brain" if part else ""
     return (
-        f"Pairing {pairing}: {counts['triplets']} of {counts['available']} test masks, strata in proportion "
-        f"({strata}), on scans of {counts['groups']} anatomies or patients{outside}; the same triplets and noise for "
-        "every row."
+        f"Pairing {pairing}: {counts['triplets']} of {counts['available']} test masks, size strata in proportion "
+        f"({strata}), on scans of {counts['groups']} anatomies or patients{outside}. Every row has the same triplets "
+        "and noise."
     )
 
 
 def _preset(found: Evaluation, table: Table) -> str:
-    options, preset, thesis = found.options, table.presets[found.options.preset], table.presets["full"]
+    options, preset = found.options, table.presets[found.options.preset]
     levels = preset.get("steps") if options.steps is None else options.steps
+    spaced = {"logsnr": "in log-SNR"}.get(preset.get("spacing", ""), f"in {preset.get('spacing')}")
     limit = "" if options.limit is None else f", at most {options.limit} by --limit"
+    thesis = f"; the thesis used {THESIS_LEVELS} levels and {THESIS_MASKS[found.cohort['disease']]} masks"
     return (
-        f"Preset {options.preset}: {levels} noise levels ({preset.get('spacing')}) where a row has none of its own, "
-        f"{preset['cases']} test masks{limit}; the thesis has {thesis['steps']} levels and {thesis['cases']} masks. "
-        f"Seconds are of a batch of up to {options.batch_size}."
+        f"Preset {options.preset}: {levels} noise levels (spaced {spaced}) unless a row sets its own number, "
+        f"{preset['cases']} test masks{limit}{thesis if table.of_thesis else ''}. Seconds per edit are measured in "
+        f"batches of up to {options.batch_size}."
     )
 
 
@@ -84,20 +87,30 @@ def _judge(judge: Mapping[str, Any]) -> str:
         if score and name not in TISSUES  # no table measures tissue
     ]
     known = ", ".join(told) or "not known"
-    return f"Judge: {judge['name']}; its Dice on held-out truth (not an upper bound for other cases): {known}."
+    return (
+        f"Judge: {judge['name']}. Its mean Dice on held-out true images (not an upper bound for other cases): {known}."
+    )
 
 
 def _controls(found: Evaluation, table: Table) -> list[str]:
-    told = {
-        "no_edit": "nothing is edited.",
-        "truth": "the true counterfactual in place of an edit: what the judge makes of a perfect one.",
-        "without_lesion": "MedEdit on the same region with the pathology channels zero.",
-        AREA: "no edit; change predicted by a linear regression on the lesion's area, fitted on "
-        f"{found.fitted} true pairs of the training split.",
-    }
     notes = []
     for entry in table.rows:
         row = found.rows[table.row_key(entry)]
+        told = {
+            "no_edit": "the unedited scan, scored as if it were an edit.",
+            "truth": "the true counterfactual, scored as if it were an edit: how the judge rates a perfect one.",
+            "without_lesion": f"{_same_but_told(found, table, row)} with all pathology channels set to zero.",
+            AREA: "no image is made; the change is predicted by a linear regression on the lesion's area, fitted on "
+            f"{found.fitted} true pairs of the training split.",
+        }
         if row.control in told and row.reason is None:
             notes.append(f"{entry.label}: {told[row.control]}")
     return notes
+
+
+def _same_but_told(found: Evaluation, table: Table, row: Row) -> str:
+    """The method of a control that is told of no lesion: the label of its own row, if the table has it."""
+    settings = {key: value for key, value in row.settings.items() if key != "control"}
+    rows = [(entry.label, found.rows[table.row_key(entry)].settings) for entry in table.rows]
+    name = next((label for label, other in rows if other == settings), f"method '{settings.get('method')}'")
+    return f"{name} on the same region" if "dilation" in settings else f"{name},"

@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,38 +17,30 @@ from mededit_monai.core.errors import InputError
 from mededit_monai.evaluation.columns import Column, table_columns
 from mededit_monai.evaluation.comparisons import comparisons
 from mededit_monai.evaluation.notes import table_notes
-from mededit_monai.evaluation.rows import Row
+from mededit_monai.evaluation.plan import Plan
 from mededit_monai.evaluation.scores import Scorer
 from mededit_monai.evaluation.tables import Table, TableRow
-from mededit_monai.evaluation.write import write_metrics, write_table
-from mededit_monai.io.atomic import write_json
+from mededit_monai.evaluation.write import csv_text, read_lines, table_lines, table_markdown, write_table
+from mededit_monai.io.atomic import write_json, write_text
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.outputs import OutputFolder, remove_listed_file
 from mededit_monai.io.provenance import DISCLAIMER, versions
-
-if TYPE_CHECKING:
-    from mededit_monai.evaluation.evaluate import EvaluationOptions
 
 #: Kinds of a table's file.
 ENDINGS = ("json", "csv", "md")
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Plan):
     """
     Everything that the files are made of.
 
     Args:
-        options, cohort, tables, rows: what was asked; lines: of ``metrics.csv`` by row and pairing.
+        lines: of ``metrics.csv`` by row and pairing.
         counts: of the triplets by pairing; judge: its facts; extractors: ending of the columns' keys → name.
         real: pathological test slices that edits are compared with; fitted: training cases of the area regression.
-        bundle: name of its folder.
     """
 
-    options: EvaluationOptions
-    cohort: Mapping[str, Any]
-    tables: Sequence[Table]
-    rows: Mapping[str, Row]
     lines: Mapping[tuple[str, str], list[dict[str, Any]]]
     scorer: Scorer
     counts: Mapping[str, Mapping[str, Any]]
@@ -57,12 +48,6 @@ class Evaluation:
     extractors: dict[str, str]
     real: int
     fitted: int
-    bundle: str
-
-    @property
-    def measured(self) -> set[str]:
-        """Keys of the rows with any figure."""
-        return {row for row, _ in self.lines}
 
     @property
     def request(self) -> dict[str, Any]:
@@ -74,7 +59,7 @@ class Evaluation:
                 "datalist_sha256": sha256(Path(o.cohort) / "datalist.json"),
                 **{key: self.cohort[key] for key in ("name", "disease", "recipe", "simulator_version", "synthetic")},
             },
-            "bundle": self.bundle,
+            "bundle": self.job.root.name,
             "preset": o.preset,
             "limit": o.limit,
             "steps": o.steps,
@@ -118,11 +103,11 @@ def write_results(found: Evaluation) -> list[Path]:
     OutputFolder(folder).reserve(result_names(found.tables, found.options.report))
     kept_rows, kept_lines, kept_tables = _kept(folder, found)
     lines = [line for (_, lines) in found.lines.items() for line in lines]
-    write_metrics(folder / "metrics.csv", [*lines, *kept_lines])
+    write_text(folder / "metrics.csv", csv_text([*lines, *kept_lines]))
     written = []
     for table in found.tables:
-        write_table(folder, table.stem, table_content(found, table))
-        written.append(folder / f"{table.stem}.json")
+        content = table_content(found, table)
+        written.append(write_table(folder, table.stem, content, table_lines(content), table_markdown(content)))
     tables = sorted({*(table.table for table in found.tables), *kept_tables})
     facts = {
         "note": DISCLAIMER,
@@ -137,7 +122,9 @@ def write_results(found: Evaluation) -> list[Path]:
     }
     write_json(folder / "evaluation.json", json.loads(json.dumps(facts, default=str)))
     if found.options.report:
-        _report(folder)
+        from mededit_monai.reports.evaluation_report import write_report  # it draws, which takes long to import
+
+        write_report(folder)
     return written
 
 
@@ -149,7 +136,7 @@ def table_content(found: Evaluation, table: Table) -> dict[str, Any]:
         "table": table.table,
         "title": table.title,
         "synthetic": True,
-        "bundle": found.bundle,
+        "bundle": found.job.root.name,
         "condition": table.condition,
         "kind": table.kind,
         "preset": found.options.preset,
@@ -157,7 +144,7 @@ def table_content(found: Evaluation, table: Table) -> dict[str, Any]:
             {"key": c.key, "label": c.label, "better": c.better, "pairing": c.pairing, "note": c.note} for c in columns
         ],
         "rows": rows,
-        "comparisons": comparisons(table, columns, found.scorer, found.measured),
+        "comparisons": comparisons(table, columns, found.scorer),
         "notes": table_notes(found, table),
         "extractors": {ending.removeprefix("_") or "embedded": name for ending, name in found.extractors.items()},
         "command": found.command([table.table]),
@@ -222,7 +209,7 @@ def _before(folder: Path) -> tuple[dict[str, Any] | None, list[dict[str, str]]]:
         if not isinstance(before, dict) or not isinstance(before.get("rows", {}), dict):
             raise ValueError("no object")
         place = places[1]
-        lines = list(csv.DictReader(io.StringIO(place.read_bytes().decode("utf-8"), newline="")))
+        lines = read_lines(place)
         if any("row" not in line for line in lines):
             raise ValueError("no column 'row'")
     except (ValueError, csv.Error) as error:
@@ -235,9 +222,3 @@ def _before(folder: Path) -> tuple[dict[str, Any] | None, list[dict[str, str]]]:
 
 def _deciding(row: Mapping[str, Any]) -> dict[str, Any]:
     return {key: row.get(key) for key in ("settings", "weights_sha256", "measured")}
-
-
-def _report(folder: Path) -> None:
-    from mededit_monai.reports.evaluation_report import write_report  # it draws, which takes long to import
-
-    write_report(folder)

@@ -14,8 +14,7 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.evaluation.controls import CONTROLS
 from mededit_monai.evaluation.tables import Table
 from mededit_monai.io.hashing import sha256
-from mededit_monai.methods.build import METHODS
-from mededit_monai.methods.families import METHOD_FAMILY, weights_name
+from mededit_monai.methods.record import METHODS
 
 #: The control that edits nothing: the ventricles' change by a regression on the lesion's area.
 AREA = "area_regression"
@@ -33,6 +32,7 @@ class Row:
         settings: options of ``evaluate.yaml``.
         weights: file that the edits depend on; None: none.
         reason: why it cannot be measured, a sentence; None: it can.
+        cases: at most so many are edited; None: all.
     """
 
     key: str
@@ -41,6 +41,7 @@ class Row:
     settings: Mapping[str, Any]
     weights: Path | None
     reason: str | None = None
+    cases: int | None = None
 
     @property
     def control(self) -> str | None:
@@ -96,8 +97,11 @@ def evaluation_row(key: str, label: str, condition: str, settings: dict[str, Any
     if control == AREA or not CONTROLS.get(str(control), True):
         return Row(key, label, condition, settings, None)
     method = settings.get("method")
-    if method not in METHOD_FAMILY or method not in METHODS:
+    if method not in METHODS:
         return Row(key, label, condition, settings, None, f"not measured (method {method} is not in this version)")
-    weights = user_path(settings.get("weights") or root / "models" / weights_name(method, condition))
+    name = METHODS[str(method)].weights_file(condition)
+    if name is None:
+        return Row(key, label, condition, settings, None)
+    weights = user_path(settings.get("weights") or root / "models" / name)
     reason = None if weights.is_file() else f"not measured (weights {weights.name} missing)"
     return Row(key, label, condition, settings, weights, reason)

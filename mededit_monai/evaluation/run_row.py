@@ -1,13 +1,13 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Edit and measure one row on one pairing: the bundle's own ``evaluating`` workflow, with the row's settings."""
+"""Edit and measure rows: each on a pairing by the bundle's own ``evaluating`` workflow, with the row's settings."""
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,20 @@ from monai.bundle import ConfigWorkflow
 from monai.data import get_track_meta, set_track_meta
 
 from mededit_monai.core.errors import InputError, raising_bad_input
-from mededit_monai.core.paths import bundle_disease, bundle_root
 from mededit_monai.core.plain_values import as_data
+from mededit_monai.core.running import running
+from mededit_monai.datasets.evaluation import group_of, write_triplets
 from mededit_monai.evaluation.edits import SETTINGS_FILE, read_edit
-from mededit_monai.evaluation.realism import plane
+from mededit_monai.evaluation.realism import RealismJudge, plane
 from mededit_monai.evaluation.rows import Row
+from mededit_monai.evaluation.scores import Lines, SetScores
+from mededit_monai.evaluation.write import read_lines
+from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.outputs import OutputFolder
+from mededit_monai.workflows import overrides
+
+#: Rows with the pairings on which they are edited.
+Edited = Sequence[tuple[Row, str]]
 
 #: Names of a case in ``cases.csv``; every other column is a figure.
 NAMES = ("case_id", "anatomy", "patient", "stratum")
@@ -53,6 +61,15 @@ class Job:
         """Datalist of a pairing."""
         return self.output / f"triplets_{pairing}.json"
 
+    def cases(self, pairing: str) -> dict[str, dict[str, Any]]:
+        """The cases of a pairing by their name."""
+        return {case["case_id"]: case for case in read_datalist(self.triplets(pairing))}
+
+    def areas(self, pairing: str, pixel: float) -> dict[str, float]:
+        """Area of each case's lesion in mm²; pixel: its side in mm."""
+        cases = self.cases(pairing).items()
+        return {name: float((plane(case["pathology"]) > 0).sum()) * pixel**2 for name, case in cases}
+
 
 @contextmanager
 def row_workflow(job: Job, row: Row, pairing: str, shard: str | None = None) -> Iterator[ConfigWorkflow]:
@@ -65,10 +82,8 @@ def row_workflow(job: Job, row: Row, pairing: str, shard: str | None = None) -> 
     Raises:
         InputError: bad input, in one sentence, also of what is run inside.
     """
-    from mededit_monai.workflows import _overrides  # it imports what this package builds
-
     folder = job.edits(row, pairing)
-    given = _overrides(
+    given = overrides(
         {
             **(job.options or {}),
             **{key: value for key, value in row.settings.items() if not _is_component(value)},
@@ -78,6 +93,7 @@ def row_workflow(job: Job, row: Row, pairing: str, shard: str | None = None) -> 
             "edits_dir": str(folder),
             "output_dir": str(folder),
             "row": row.key,
+            **({} if row.cases is None else {"limit": row.cases}),
             "shard": shard,
         }
     )
@@ -95,26 +111,28 @@ def row_workflow(job: Job, row: Row, pairing: str, shard: str | None = None) -> 
                 bundle_root=as_data(str(job.root)),
                 **given,
             )
-            workflow.initialize()
-            yield workflow
-            workflow.finalize()
+            with running(workflow.parser):
+                workflow.initialize()
+                yield workflow
+                workflow.finalize()
     finally:
         set_track_meta(tracked)
 
 
-def require_free_edits(job: Job, edited: Iterable[tuple[Row, str]], cases: Mapping[str, Sequence[str]]) -> None:
+def make_triplets(job: Job, cohort: str, edited: Edited, pairings: Iterable[str], cases: int) -> dict[str, Any]:
     """
-    Before hours of editing: refuse files in the rows' folders that are in the way and not ours.
-
-    Args:
-        edited: rows and the pairings on which they are edited; cases: names of the triplets by pairing.
+    Write the triplets of each pairing; their counts by pairing.
 
     Raises:
-        InputError: names the first one.
+        InputError: a file in a row's folder, in the way of hours of editing, that mededit did not write.
     """
-    for row, pairing in edited:
-        names = (*(f"{case}.npz" for case in cases[pairing]), SETTINGS_FILE, "cases.csv")
-        OutputFolder(job.edits(row, pairing)).require_free(names)
+    seed, counts = (job.options or {})["seed"], {}
+    for pairing in pairings:
+        counts[pairing] = write_triplets(cohort, job.triplets(pairing), pairing, cases, seed)
+        names = (*(f"{case}.npz" for case in job.cases(pairing)), SETTINGS_FILE, "cases.csv")
+        for row in (row for row, own in edited if own == pairing):
+            OutputFolder(job.edits(row, pairing)).require_free(names)
+    return counts
 
 
 def _is_component(value: Any) -> bool:
@@ -137,98 +155,73 @@ def run_row(job: Job, row: Row, pairing: str, shard: str | None = None) -> None:
         workflow.run()
 
 
-def shared_options(options: Any) -> dict[str, Any]:
+def measured(
+    job: Job, edited: Edited, pixel: float, then: Callable[[Row], None] | None = None
+) -> dict[tuple[str, str], list[dict[str, Any]]]:
     """
-    What all rows take from the options of ``evaluate`` or ``bench``.
+    Make the edits that are missing, and measure all: lines of ``metrics.csv`` by row and pairing.
 
     Args:
-        options: with ``seed judge batch_size progress device``.
+        pixel: side of a model pixel, mm; then: called with each row when it is measured.
     """
-    return {
-        "seed": options.seed,
-        "judge": options.judge,
-        "eval_batch_size": options.batch_size,
-        "progress": options.progress,
-        "summary": False,  # the tables have the intervals
-        **({} if options.device is None else {"device": options.device}),
-    }
+    lines = {}
+    areas = {pairing: job.areas(pairing, pixel) for pairing in {pairing for _, pairing in edited}}
+    for number, (row, pairing) in enumerate(edited, start=1):
+        count = min(row.cases or len(areas[pairing]), len(areas[pairing]))
+        say(f"[{number}/{len(edited)}] {row.key}, {pairing}: {count} cases")
+        run_row(job, row, pairing)
+        lines[row.key, pairing] = [
+            case_line(row, pairing, case, areas[pairing][case["case_id"]])
+            for case in read_cases(job.edits(row, pairing))
+        ]
+        if then is not None:
+            then(row)
+    return lines
 
 
-def matching_bundle(bundle: str | None, disease: str) -> Path:
-    """
-    Folder of the bundle that a cohort is evaluated with.
-
-    Args:
-        bundle: name or folder; None for that of the cohort's disease.
-
-    Raises:
-        InputError: no such bundle, or one about another disease.
-    """
-    root = bundle_root(bundle or disease)
-    if bundle_disease(root) != disease:
-        about = f"--bundle: {root.name} is about '{bundle_disease(root)}'"
-        raise InputError(f"{about}, wanted one about '{disease}' as the cohort is; leave the option out.")
-    return root
-
-
-def lesion_areas(cases: Sequence[Mapping[str, Any]], pixel: float) -> dict[str, float]:
-    """Area of each case's lesion in mm²; pixel: its side in mm."""
-    return {case["case_id"]: float((plane(case["pathology"]) > 0).sum()) * pixel**2 for case in cases}
-
-
-def stored_planes(folder: Path, cases: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """
-    A row's stored edits times the scans' brain masks, NxHxW in [0, 1].
-
-    Args:
-        folder: of the row's edits; cases: with ``case_id`` and ``prior_brain``.
-
-    Raises:
-        InputError: an edit that is not there any more.
-    """
-    planes = []
-    for case in cases:
-        edit = read_edit(folder / f"{case['case_id']}.npz")
-        if edit is None:
-            raise InputError(f"{folder}: the edit of '{case['case_id']}' has gone; run the same command again.")
-        planes.append(edit.edit * (plane(case["prior_brain"]) > 0))
-    return np.stack(planes)
-
-
-def read_cases(job: Job, row: Row, pairing: str, areas: Mapping[str, float]) -> list[dict[str, Any]]:
-    """
-    What was measured on a row, a dictionary a case, in the order of ``metrics.csv``; a missing figure is NaN.
-
-    Args:
-        areas: lesion's area by case, mm².
-    """
-    folder = job.edits(row, pairing)
-    lines = list(csv.DictReader(io.StringIO((folder / "cases.csv").read_bytes().decode("utf-8"), newline="")))
-    found = []
-    for line in lines:
+def read_cases(folder: Path) -> Iterator[dict[str, Any]]:
+    """What was measured on a row: names, costs and figures of each case; a missing figure is NaN."""
+    for line in read_lines(folder / "cases.csv"):
         edit = read_edit(folder / f"{line['case_id']}.npz")
-        cost = {"nfe": edit.nfe, "seconds": edit.seconds} if edit else {}
-        names = {name: line.get(name, "") for name in NAMES}
         figures = {key: float(text) if text else float("nan") for key, text in line.items() if key not in NAMES}
-        found.append(case_line(row, pairing, names, areas[line["case_id"]], cost) | figures)
-    return found
+        names = {name: line.get(name, "") for name in NAMES}
+        yield names | ({"nfe": edit.nfe, "seconds": edit.seconds} if edit else {}) | figures
 
 
-def case_line(
-    row: Row, pairing: str, names: Mapping[str, Any], area: float, cost: Mapping[str, float]
-) -> dict[str, Any]:
-    """The leading columns of ``metrics.csv``."""
-    return {
-        "row": row.key,
-        "label": row.label,
-        "method": row.method,
-        "condition": row.condition,
-        "pairing": pairing,
-        "case_id": names["case_id"],
-        "patient": names.get("patient", ""),
-        "anatomy": names.get("anatomy", ""),
-        "stratum": names.get("stratum", ""),
-        "lesion_area": area,
-        "nfe": cost.get("nfe", 0),
-        "seconds": cost.get("seconds", 0.0),
-    }
+def case_line(row: Row, pairing: str, case: Mapping[str, Any], area: float) -> dict[str, Any]:
+    """A line of ``metrics.csv``: who and what it is of, costs, figures; area: of the lesion, mm²."""
+    known = {"row": row.key, "label": row.label, "method": row.method, "condition": row.condition, "pairing": pairing}
+    names = {name: case.get(name, "") for name in ("case_id", "patient", "anatomy", "stratum")}
+    costs = {"lesion_area": area, "nfe": case.get("nfe", 0), "seconds": case.get("seconds", 0.0)}
+    return known | names | costs | {key: value for key, value in case.items() if key not in names | costs}
+
+
+def set_scores(
+    job: Job, edited: Edited, lines: Lines, judges: Mapping[str, RealismJudge]
+) -> Callable[[str, str, str], SetScores | None]:
+    """
+    Realism of a row's stored edits by its key, pairing and the ending of the extractor; None where it has none.
+
+    Raises:
+        InputError: when it is asked for, an edit that is not there any more.
+    """
+    rows = {(row.key, pairing): row for row, pairing in edited}
+
+    def find(key: str, pairing: str, ending: str) -> SetScores | None:
+        if (key, pairing) not in rows:
+            return None
+        folder, cases, planes = job.edits(rows[key, pairing], pairing), job.cases(pairing), []
+        for name in (line["case_id"] for line in lines[key, pairing]):
+            edit = read_edit(folder / f"{name}.npz")
+            if edit is None:
+                raise InputError(f"{folder}: the edit of '{name}' has gone; run the same command again.")
+            planes.append(edit.edit * (plane(cases[name]["prior_brain"]) > 0))
+        return SetScores(judges[ending], np.stack(planes), [group_of(line) for line in lines[key, pairing]])
+
+    return find
+
+
+def say(sentence: str) -> None:
+    """Where a run is, on stderr of the first process."""
+    if int(os.environ.get("RANK", 0)) == 0:
+        print(sentence, file=sys.stderr, flush=True)

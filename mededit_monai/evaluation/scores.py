@@ -20,8 +20,9 @@ from mededit_monai.metrics.truth import Agreement, change_agreement
 #: A figure of a table: value, low, high, n_cases, n_groups; None: not measured.
 Figure = dict[str, Any] | None
 
-#: Lines of ``metrics.csv`` by row and pairing.
-Lines = Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
+#: Lines of ``metrics.csv``, and all by row and pairing.
+Cases = Sequence[Mapping[str, Any]]
+Lines = Mapping[tuple[str, str], Cases]
 
 
 def adherence_figure(condition: str) -> str:
@@ -97,14 +98,7 @@ class Scorer:
         """A row's figure in a column; None where it was not or cannot be measured."""
         key = (row, column.key, column.pairing, condition)
         if key not in self._figures:
-            compute = {
-                "mean": self._mean,
-                "ratio": self._ratio,
-                "agreement": self._agreement,
-                "set": self._set,
-                "combined": self._combined,
-            }[column.kind]
-            cases = self.lines.get((row, column.pairing), ())
+            compute, cases = getattr(self, f"_{column.kind}"), self.lines.get((row, column.pairing), ())
             try:
                 self._figures[key] = compute(row, column, cases, condition) if cases else None
             except ValueError:  # no case has the figure, or too few have it
@@ -118,7 +112,7 @@ class Scorer:
 
     def groups(self, row: str, pairing: str) -> list[str]:
         """Anatomy (else patient) of every case of a row."""
-        return [group_of(case) for case in self.lines.get((row, pairing), ())]
+        return _groups(self.lines.get((row, pairing), ()))
 
     def resamples(self, row: str, column: Column, condition: str) -> np.ndarray | None:
         """Resampled FIDs or combined figures of a row; None where there are none."""
@@ -131,30 +125,28 @@ class Scorer:
         combined = found.combined(dice)
         return None if combined is None else combined[1]
 
-    def _mean(self, row: str, column: Column, cases: Sequence[Mapping[str, Any]], condition: str) -> Figure:
-        values = values_of(cases, column.figures[0])
-        return _figure(bootstrap(values, [group_of(c) for c in cases], seed=self.seed))
+    def _mean(self, row: str, column: Column, cases: Cases, condition: str) -> Figure:
+        return _figure(bootstrap(values_of(cases, column.figures[0]), _groups(cases), seed=self.seed))
 
-    def _ratio(self, row: str, column: Column, cases: Sequence[Mapping[str, Any]], condition: str) -> Figure:
+    def _ratio(self, row: str, column: Column, cases: Cases, condition: str) -> Figure:
         table = np.stack([values_of(cases, name) for name in column.figures], axis=1)
-        groups = [group_of(c) for c in cases]
-        return _figure(bootstrap(table, groups, lambda t: t[:, 0].mean() / t[:, 1].mean(), seed=self.seed))
+        return _figure(bootstrap(table, _groups(cases), lambda t: t[:, 0].mean() / t[:, 1].mean(), seed=self.seed))
 
-    def _agreement(self, row: str, column: Column, cases: Sequence[Mapping[str, Any]], condition: str) -> Figure:
+    def _agreement(self, row: str, column: Column, cases: Cases, condition: str) -> Figure:
         key = (row, column.pairing)
         if key not in self._agreements:  # one bootstrap for r, slope and partial r
             columns = [values_of(cases, name) for name in column.figures]
-            self._agreements[key] = change_agreement(*columns, [group_of(c) for c in cases], seed=self.seed)
+            self._agreements[key] = change_agreement(*columns, _groups(cases), seed=self.seed)
         return _figure(getattr(self._agreements[key], column.statistic))
 
-    def _set(self, row: str, column: Column, cases: Sequence[Mapping[str, Any]], condition: str) -> Figure:
+    def _set(self, row: str, column: Column, cases: Cases, condition: str) -> Figure:
         found = self.set_scores(row, column.pairing, column.extractor)
         score = None if found is None else found.scores[column.statistic]
         if found is None or score is None:
             return None
         return _numbers(score.value, score.low, score.high, score.n_edits, len(set(found.groups)))
 
-    def _combined(self, row: str, column: Column, cases: Sequence[Mapping[str, Any]], condition: str) -> Figure:
+    def _combined(self, row: str, column: Column, cases: Cases, condition: str) -> Figure:
         found = self.set_scores(row, column.pairing, column.extractor)
         pair = None if found is None else found.combined(values_of(cases, adherence_figure(condition)))
         if found is None or pair is None:
@@ -163,7 +155,11 @@ class Scorer:
         return _numbers(pair[0], float(low), float(high), len(cases), len(set(found.groups)))
 
 
-def values_of(cases: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
+def _groups(cases: Cases) -> list[str]:
+    return [group_of(case) for case in cases]
+
+
+def values_of(cases: Cases, name: str) -> np.ndarray:
     """A figure of every case; NaN where a case does not have it."""
     return np.array([case.get(name, float("nan")) for case in cases], dtype=np.float64)
 

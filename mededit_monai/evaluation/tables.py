@@ -20,6 +20,9 @@ from mededit_monai.evaluation.folder import require_folder_name
 KINDS = ("methods", "kernel", "resampling")
 PRESETS = ("quick", "full")
 
+#: Noise levels and test masks of the thesis, by disease.
+THESIS_LEVELS, THESIS_MASKS = 1000, {"stroke": 54, "tumor": 126}
+
 
 @dataclass(frozen=True)
 class TableRow:
@@ -44,10 +47,10 @@ class TableRow:
 @dataclass(frozen=True)
 class Table:
     """
-    A table of the thesis.
+    A table of the thesis, or another one in the same form.
 
     Args:
-        table: its number, such as ``5.1``.
+        table: its number, such as ``5.1``, or name.
         title, bundle, condition, kind: what it is about.
         columns: keys of :data:`mededit_monai.evaluation.columns.COLUMNS`.
         presets: name → ``cases`` and settings that all rows share.
@@ -62,6 +65,11 @@ class Table:
     columns: tuple[str, ...]
     presets: Mapping[str, Mapping[str, Any]]
     rows: tuple[TableRow, ...]
+
+    @property
+    def of_thesis(self) -> bool:
+        """Whether it is one of the thesis's tables: others have settings and rows of their own."""
+        return self.table in known_tables()
 
     @property
     def stem(self) -> str:
@@ -140,14 +148,7 @@ def read_table(path: Path) -> Table:
     """
     if not path.is_file():
         raise InputError(f"--table: {path} not found; wanted one of {', '.join(known_tables())} or a YAML file.")
-    try:
-        content = yaml.safe_load(path.read_bytes())
-    except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{path}: is not valid YAML ({str(error).splitlines()[0]}); mend it.") from error
-    wanted = ("table", "title", "bundle", "condition", "kind", "columns", "presets", "rows")
-    if not isinstance(content, dict) or set(content) != set(wanted):
-        found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
-        raise InputError(f"{path}: has the entries {found}; wanted {', '.join(wanted)}.")
+    content = yaml_entries(path, ("table", "title", "bundle", "condition", "kind", "columns", "presets", "rows"))
     _require(path, "bundle", content["bundle"], tuple(DISEASES))
     _require(path, "condition", content["condition"], ("mask", "box", "regions"))
     _require(path, "kind", content["kind"], KINDS)
@@ -162,6 +163,23 @@ def read_table(path: Path) -> Table:
     rows = [_row(path, name, row) for name, row in content["rows"].items()]
     content |= {"rows": tuple(rows), "columns": tuple(content["columns"])}
     return Table(**content | {"table": str(content["table"]), "title": str(content["title"])})
+
+
+def yaml_entries(path: Path, wanted: Sequence[str]) -> dict[str, Any]:
+    """
+    Content of a YAML file that has these entries and no others.
+
+    Raises:
+        InputError: it is no YAML, or has others.
+    """
+    try:
+        content = yaml.safe_load(path.read_bytes())
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(f"{path}: is not valid YAML ({str(error).splitlines()[0]}); mend it.") from error
+    if not isinstance(content, dict) or set(content) != set(wanted):
+        found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
+        raise InputError(f"{path}: has the entries {found}; wanted {', '.join(wanted)}.")
+    return content
 
 
 def _require_preset(path: Path, preset: str, found: Any) -> None:

@@ -10,83 +10,81 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mededit_monai.evaluation.columns import COLUMNS
+import pandas as pd
+
+from mededit_monai.evaluation.columns import ARROWS, COLUMNS, PAIRING_TITLES
 from mededit_monai.io.atomic import write_json, write_text
-from mededit_monai.io.provenance import DISCLAIMER
-from mededit_monai.reports.plain_text import table_cell
+from mededit_monai.reports.plain_text import markdown_table
+
+#: What stands on top of every table.
+EVERY_EDIT = "Every edit is synthetic. Research use only, not a medical device."
 
 #: Costs of a row: columns of their own beside the figures.
 COSTS = ("nfe", "seconds")
 
-
-def write_metrics(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
-    """``metrics.csv``: a line a row, pairing and case; figures that a line does not have, or NaN, are empty."""
-    lines = list(lines)
-    names = list(dict.fromkeys(name for line in lines for name in line))
-    cells = [[_cell(line.get(name, "")) for name in names] for line in lines]
-    write_text(path, csv_text([names, *cells]))
+#: Parts of a figure in a CSV file, by the ending of their column.
+PARTS = {"": "value", "_low": "low", "_high": "high", "_cases": "n_cases", "_groups": "n_groups"}
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.8g}" if value == value else ""
-    return str(value)
+def csv_text(lines: Iterable[Mapping[str, Any]], digits: int = 8) -> str:
+    """Lines as CSV, under all names that any of them has; what a line does not have, None and NaN are empty."""
+
+    def short(value: Any) -> Any:
+        return f"{value:.{digits}g}" if isinstance(value, float) and value == value else value
+
+    return pd.DataFrame(list(lines)).map(short).to_csv(index=False, lineterminator="\n")
 
 
-def csv_text(rows: Sequence[Sequence[Any]]) -> str:
-    """Rows as CSV."""
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(rows)
-    return stream.getvalue()
+def read_lines(path: Path) -> list[dict[str, str]]:
+    """Lines of a CSV file as text, by the names in its head; ValueError or csv.Error where it is none."""
+    return list(csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8"), newline="")))
 
 
-def write_table(folder: Path, stem: str, content: Mapping[str, Any]) -> None:
-    """Write ``STEM.json``, ``.csv`` and ``.md``; the content is that of the JSON."""
+def write_table(
+    folder: Path, stem: str, content: Mapping[str, Any], lines: Iterable[Mapping[str, Any]], text: str, digits: int = 8
+) -> Path:
+    """
+    Write ``STEM.json``, ``.csv`` and ``.md``.
+
+    Args:
+        content: of the JSON; lines: of the CSV, with so many digits; text: Markdown.
+
+    Returns:
+        the first.
+    """
     write_json(folder / f"{stem}.json", content)
-    write_text(folder / f"{stem}.csv", csv_text(table_cells(content)))
-    write_text(folder / f"{stem}.md", table_markdown(content))
+    write_text(folder / f"{stem}.csv", csv_text(lines, digits))
+    write_text(folder / f"{stem}.md", text)
+    return folder / f"{stem}.json"
 
 
-def table_cells(content: Mapping[str, Any]) -> list[list[Any]]:
-    """A table as CSV rows: value, ends of the interval and counts of every column, published figures beside it."""
-    published = _published_keys(content)
-    head = ["row", "label", *COSTS]
-    for column in content["columns"]:
-        key = column["key"]
-        head += [key, f"{key}_low", f"{key}_high", f"{key}_cases", f"{key}_groups"]
-        head += [f"{key}_published"] if key in published else []
-    rows = []
+def figure_cells(key: str, figure: Mapping[str, Any] | None, endings: Iterable[str] = PARTS) -> dict[str, Any]:
+    """A figure as columns of a CSV file."""
+    return {f"{key}{ending}": (figure or {}).get(PARTS[ending]) for ending in endings}
+
+
+def table_lines(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A table's lines of CSV: value, ends of the interval and counts of every column, published figures beside it."""
+    published = {key for row in content["rows"] for key in row["published"]}
+    lines = []
     for row in content["rows"]:
-        cells = [row["row"], row["label"], *(_plain(row[cost]) for cost in COSTS)]
-        for column in content["columns"]:
-            key = column["key"]
-            figure = row["figures"].get(key) or {}
-            cells += [_plain(figure.get(part)) for part in ("value", "low", "high", "n_cases", "n_groups")]
-            cells += [_plain(row["published"].get(key))] if key in published else []
-        rows.append(cells)
-    return [head, *rows]
-
-
-def _plain(value: Any) -> Any:
-    return "" if value is None else f"{value:.8g}" if isinstance(value, float) else value
-
-
-def _published_keys(content: Mapping[str, Any]) -> set[str]:
-    return {key for row in content["rows"] for key in row["published"]}
+        line = {key: row[key] for key in ("row", "label", *COSTS)}
+        for key in (column["key"] for column in content["columns"]):
+            line |= figure_cells(key, row["figures"].get(key))
+            line |= {f"{key}_published": row["published"].get(key)} if key in published else {}
+        lines.append(line)
+    return lines
 
 
 def table_markdown(content: Mapping[str, Any]) -> str:
     """A table for people: figures with intervals by pairing, comparisons, what was published, notes."""
-    lines = [f"# Table {content['table']}: {content['title']}", "", f"{DISCLAIMER} Preset: {content['preset']}.", ""]
-    titles = {
-        "thesis": "Scan and mask of different people, as in the thesis",
-        "paired": "Scan, mask and true counterfactual of the same case",
-    }
+    lines = [f"# Table {content['table']}: {content['title']}", "", f"{EVERY_EDIT} Preset: {content['preset']}.", ""]
     for pairing in dict.fromkeys(column["pairing"] for column in content["columns"]):
         columns = [column for column in content["columns"] if column["pairing"] == pairing]
-        lines += [f"## {titles[pairing]}", "", *_figures(content, columns), ""]
+        lines += [f"## {PAIRING_TITLES[pairing]}", "", *_figures(content, columns), ""]
     lines += [
-        "n: cases / anatomies (patients). NFE: network evaluations an edit; seconds: an edit. In brackets: 95 %.",
+        "n: cases / anatomies (patients). NFE: network evaluations per edit; seconds: per edit. In brackets: 95 % "
+        "intervals.",
         "",
     ]
     lines += _published(content)
@@ -98,8 +96,7 @@ def table_markdown(content: Mapping[str, Any]) -> str:
 
 
 def _figures(content: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> list[str]:
-    arrows = {"lower": " ↓", "higher": " ↑", "one": " → 1", "none": ""}
-    heads = ["row", "n", *(c["label"] + arrows[c["better"]] for c in columns), "NFE", "seconds"]
+    heads = ["row", "n", *(f"{c['label']} {ARROWS[c['better']]}".rstrip() for c in columns), "NFE", "seconds"]
     rows = []
     for row in content["rows"]:
         figures = [row["figures"].get(column["key"]) for column in columns]
@@ -109,7 +106,7 @@ def _figures(content: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -
             largest = max(known, key=lambda f: f["n_cases"])
             count = f"{largest['n_cases']} / {largest['n_groups']}"
         rows.append([row["label"], count, *map(interval, figures), number(row["nfe"]), number(row["seconds"])])
-    return _grid(heads, rows)
+    return markdown_table(heads, rows)
 
 
 def _published(content: Mapping[str, Any]) -> list[str]:
@@ -123,7 +120,7 @@ def _published(content: Mapping[str, Any]) -> list[str]:
     ]
     plain = [key.removesuffix("_radimagenet") for key in keys]  # the thesis's features are all RadImageNet's
     heads = ["row", *(COLUMNS[key].label if key in COLUMNS else f"readers: {key}" for key in plain)]
-    return ["## Published in the thesis, on other data", "", *_grid(heads, rows), ""]
+    return ["## Published in the thesis, on other data", "", *markdown_table(heads, rows), ""]
 
 
 def _comparisons(content: Mapping[str, Any]) -> list[str]:
@@ -138,7 +135,7 @@ def _comparisons(content: Mapping[str, Any]) -> list[str]:
             by_column = {item["column"]: item for item in own if item["against"] == other}
             rows.append([labels[other], *(_difference(by_column.get(c["key"])) for c in columns)])
         heads = ["against", *(c["label"] for c in columns)]
-        lines += [f"## {labels[base]} minus the others, on the same cases", "", *_grid(heads, rows), ""]
+        lines += [f"## {labels[base]} minus the others, on the same cases", "", *markdown_table(heads, rows), ""]
     return lines
 
 
@@ -159,13 +156,6 @@ def interval(figure: Mapping[str, Any] | None) -> str:
     return f"{number(figure['value'])} ({number(figure['low'])} … {number(figure['high'])})"
 
 
-def number(value: Any) -> str:
-    """Three significant digits, all digits of larger numbers; a dash for none."""
-    return "–" if value is None else f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    cells = [[table_cell(cell) for cell in row] for row in [heads, *rows]]
-    rule = "|" + "---|" * len(heads)
-    lines = ["| " + " | ".join(row) + " |" for row in cells]
-    return [lines[0], rule, *lines[1:]]
+def number(value: Any, missing: str = "–") -> str:
+    """Three significant digits, all digits of larger numbers."""
+    return missing if value is None else f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import re
 from collections import Counter
@@ -22,6 +21,7 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.pairing import PAIRINGS
 from mededit_monai.diseases import DISEASES, Disease
 from mededit_monai.evaluation.edits import read_edit
+from mededit_monai.evaluation.write import read_lines
 from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.nifti import read_array
 
@@ -171,7 +171,7 @@ def _read_cases(path: Path) -> list[Case]:
     if not path.is_file():
         return []
     try:
-        lines = list(csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8"), newline="")))
+        lines = read_lines(path)
     except (ValueError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as a table ({error}); run 'mededit evaluate' again.") from error
     for name in ("row", "pairing", "case_id"):

@@ -9,13 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
-#: Title of a part of a table, by the pairing of its columns.
-PAIRING_TITLES = {
-    "thesis": "Scan and mask of different people, as in the thesis",
-    "paired": "Scan, mask and true counterfactual of the same simulated case",
-}
-
-ARROWS = {"lower": "↓", "higher": "↑", "one": "→ 1", "none": ""}
+from mededit_monai.evaluation.columns import ARROWS, PAIRING_TITLES
+from mededit_monai.evaluation.tables import known_tables
 
 
 def best_rows(figures: Sequence[Mapping[str, float] | None], better: str) -> set[int]:
@@ -98,7 +93,7 @@ def table_view(table: Mapping[str, Any]) -> dict[str, Any]:
     blocks = [_block(table, [c for c in columns if c.get("pairing") == p], p, k) for k, p in enumerate(pairings)]
     return {
         "key": str(table["table"]).replace(".", "_"),
-        "thesis": table["table"],
+        "thesis": table["table"] if str(table["table"]) in known_tables() else None,
         "title": table.get("title", ""),
         "blocks": blocks,
         "published": any(column["published"] for block in blocks for column in block["columns"]),

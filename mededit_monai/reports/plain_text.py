@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 #: For every text in a figure that holds a name from outside.
@@ -29,3 +29,9 @@ def plain_legend(owner: Any, handles: Sequence[Any], names: Sequence[str], **key
 def table_cell(text: Any) -> str:
     """A text as a cell of a Markdown table."""
     return str(text).replace("|", "\\|").replace("\r", " ").replace("\n", " ")
+
+
+def markdown_table(heads: Sequence[Any], rows: Iterable[Sequence[Any]]) -> list[str]:
+    """Lines of a Markdown table; every cell as its text is."""
+    lines = ["| " + " | ".join(map(table_cell, cells)) + " |" for cells in [heads, *rows]]
+    return [lines[0], "|" + "---|" * len(heads), *lines[1:]]

@@ -9,17 +9,17 @@ import pytest
 import torch
 from gaussian import ExactNetwork, scheduler
 
-from mededit_monai.benchmark.baselines import DiffusersRePaintInferer, PlainLoopInferer
+from mededit_monai.evaluation.baselines import DiffusersRePaintEditor, PlainLoopEditor
 
 SD = 0.1
 SHAPE = (1, 1, 128, 128)
 
 
-def spread(inferer) -> float:
-    """S.d. where everything is edited."""
+def spread(editor) -> tuple[float, int]:
+    """S.d. where everything is edited, and the evaluations that it took."""
     everything = torch.ones(SHAPE)
-    edited = inferer(torch.zeros(SHAPE), ExactNetwork(np.array([[SD**2]])), everything, everything, seeds=[1])
-    return float(edited.std())
+    edit = editor(torch.zeros(SHAPE), ExactNetwork(np.array([[SD**2]])), everything, everything, seeds=[1])
+    return float(edit.image.std()), edit.evaluations
 
 
 @pytest.mark.parametrize(
@@ -27,42 +27,40 @@ def spread(inferer) -> float:
     [("ddpm", 100, 0.64), ("ddpm", 50, 0.80), ("ddim", 100, 0.090)],  # the true one is 0.1
 )
 def test_what_monai_does_with_fewer_steps(kind, steps, wanted):
-    inferer = PlainLoopInferer(scheduler(), steps, kind=kind)
-    found = spread(inferer)
+    found, evaluations = spread(PlainLoopEditor(scheduler(), steps, kind=kind))
     # the edits end clamped to [-1, 1], as x0 is: of a wide normal distribution that cuts the tails
     values = torch.randn(200_000, generator=torch.Generator().manual_seed(0)) * wanted
-    assert found == pytest.approx(float(values.clamp(-1, 1).std()), rel=0.06) and inferer.nfe == steps
+    assert found == pytest.approx(float(values.clamp(-1, 1).std()), rel=0.06) and evaluations == steps
 
 
 def test_diffusers_without_jumps_is_ddim():
-    inferer = DiffusersRePaintInferer(scheduler(), 100, jump=10, resample=1)
-    assert spread(inferer) == pytest.approx(0.0883, rel=0.04) and inferer.nfe == 100
+    found, evaluations = spread(DiffusersRePaintEditor(scheduler(), 100, jump=10, resample=1))
+    assert found == pytest.approx(0.0883, rel=0.04) and evaluations == 100
 
 
 def test_published_schedule_has_its_evaluations():
-    inferer = DiffusersRePaintInferer(scheduler())
-    moves = inferer.loop.timesteps
+    moves = DiffusersRePaintEditor(scheduler()).schedule.timesteps
     down = 1 + int((moves[1:] < moves[:-1]).sum())
     assert down == 2410
 
 
 @pytest.mark.parametrize(
-    "inferer",
+    "editor",
     [
-        PlainLoopInferer(scheduler("v_prediction"), 6, dilation=5),
-        PlainLoopInferer(scheduler(), 6, dilation=5, kind="ddim"),
-        DiffusersRePaintInferer(scheduler("v_prediction"), 20, dilation=5, jump=2, resample=2),
+        PlainLoopEditor(scheduler("v_prediction"), 6, dilation=5),
+        PlainLoopEditor(scheduler(), 6, dilation=5, kind="ddim"),
+        DiffusersRePaintEditor(scheduler("v_prediction"), 20, dilation=5, jump=2, resample=2),
     ],
     ids=["ddpm", "ddim", "diffusers"],
 )
-def test_keeps_the_scan_around_the_region_and_a_cases_noise(inferer):
-    kind = str(inferer.scheduler.prediction_type)
+def test_keeps_the_scan_around_the_region_and_a_cases_noise(editor):
+    kind = str(editor.scheduler.prediction_type)
     network = ExactNetwork(np.array([[SD**2]]), kind)
     prior = torch.rand(2, 1, 32, 32) - 0.5
     brain, lesion = torch.ones_like(prior), torch.zeros_like(prior)
     lesion[:, :, 10:14, 10:14] = 1
-    both = inferer(prior, network, brain, lesion, seeds=[3, 4])
-    edit = inferer.region(brain, lesion)
+    both = editor(prior, network, brain, lesion, seeds=[3, 4]).image
+    edit = editor.region(brain, lesion)
     assert torch.equal(both[~edit], prior[~edit]) and not torch.equal(both[edit], prior[edit])
-    alone = inferer(prior[1:], network, brain[1:], lesion[1:], seeds=[4])
+    alone = editor(prior[1:], network, brain[1:], lesion[1:], seeds=[4]).image
     assert torch.allclose(alone, both[1:], atol=1e-5)

@@ -7,17 +7,18 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
 from evaluation.toy import make_toy
 
 from mededit_monai import cli
-from mededit_monai.benchmark.bench import BenchOptions, bench
-from mededit_monai.benchmark.plan import bench_file
-from mededit_monai.benchmark.timing import PeakMemory, network_sizes
-from mededit_monai.benchmark.write import comparison
 from mededit_monai.core.errors import InputError
+from mededit_monai.evaluation.bench import BenchOptions, bench
+from mededit_monai.evaluation.bench_plan import bench_file
+from mededit_monai.evaluation.bench_tables import comparison
+from mededit_monai.evaluation.timing import PeakMemory, network_sizes
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +145,12 @@ def test_without_pairs_it_refuses(toy, rows, tmp_path):
     (cohort / "datalist.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="holds no pairs"):
         bench(options(toy, rows, tmp_path / "out", cohort=str(cohort)))
+
+
+def test_rows_without_weights_are_refused_at_once(toy, rows, tmp_path):
+    with pytest.raises(InputError, match="--row: none can be measured with .*model_prior.pt missing"):
+        bench(replace(options(toy, rows, tmp_path / "out"), rows=("prior",)))
+    assert not (tmp_path / "out").exists()
 
 
 def test_peak_memory_sees_what_was_held():

@@ -12,11 +12,12 @@ import pytest
 import yaml
 from evaluation.toy import Toy, make_toy
 
-from mededit_monai.benchmark.bench import TIMES_FILE, BenchOptions, bench
-from mededit_monai.benchmark.plan import bench_file, read_plan
-from mededit_monai.benchmark.write import BENCH_FILES
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import bundle_root
+from mededit_monai.evaluation.bench import BenchOptions, bench
+from mededit_monai.evaluation.bench_plan import bench_file, read_plan
+from mededit_monai.evaluation.bench_tables import BENCH_FILES
+from mededit_monai.evaluation.timing import TIMES_FILE
 from mededit_monai.io.claims import claim
 from mededit_monai.io.outputs import written_files
 

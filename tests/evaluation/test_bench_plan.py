@@ -6,23 +6,23 @@ import pytest
 import yaml
 from conftest import REPOSITORY
 
-from mededit_monai.benchmark.plan import bench_file, planned_evaluations, read_plan
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import bundle_root
+from mededit_monai.evaluation.bench_plan import bench_file, planned_evaluations, read_plan
 
 
 def names(**options) -> list[str]:
-    return [row.name for row in read_plan(bundle_root("stroke"), **options).rows]
+    return [row.key for row in read_plan(bundle_root("stroke"), **options).rows]
 
 
 def test_shipped_rows_are_those_asked_for():
     plan = read_plan(bundle_root("stroke"))
-    by_name = {row.name: row for row in plan.rows}
-    assert planned_evaluations(by_name["algorithm_1"].row.settings) == 3997 and by_name["algorithm_1"].cases == 8
-    assert planned_evaluations(by_name["mededit_1000x1"].row.settings) == 1000
-    assert planned_evaluations(by_name["mededit_250x4"].row.settings) == 997
+    by_name = {row.key: row for row in plan.rows}
+    assert planned_evaluations(by_name["algorithm_1"].settings) == 3997 and by_name["algorithm_1"].cases == 8
+    assert planned_evaluations(by_name["mededit_1000x1"].settings) == 1000
+    assert planned_evaluations(by_name["mededit_250x4"].settings) == 997
     for family in ("composed", "prior"):
-        steps = [planned_evaluations(by_name[f"{family}_{n}"].row.settings) for n in (250, 100, 50, 25, 10, 8, 5, 2, 1)]
+        steps = [planned_evaluations(by_name[f"{family}_{n}"].settings) for n in (250, 100, 50, 25, 10, 8, 5, 2, 1)]
         assert steps == [250, 100, 50, 25, 10, 8, 5, 2, 1]
     assert plan.reference == "algorithm_1" and plan.margins == {"dice": 0.01, "kid": 0.1, "ventricle_error": 0.05}
     assert all(row.cases is None for row in read_plan(bundle_root("stroke"), all_cases=True).rows)
@@ -53,7 +53,7 @@ def test_what_it_refuses(tmp_path, change, options, message):
 
 def test_rows_of_two_widths_differ_in_the_network_alone():
     plan = read_plan(bundle_root("stroke"), path=REPOSITORY / "configs" / "bench_sizes.yaml")
-    found = {row.name: row.row.settings for row in plan.rows}
+    found = {row.key: row.settings for row in plan.rows}
     assert set(found) == {"no_edit", "shipped", "half"} and plan.reference == "shipped"
     own = {"weights", "network_def#channels", "network_def#norm_num_groups"}
     assert {key: value for key, value in found["half"].items() if key not in own} == found["shipped"]
@@ -63,7 +63,7 @@ def test_rows_of_two_widths_differ_in_the_network_alone():
 def test_the_short_bench_keeps_the_settings_of_the_shipped_rows():
     root = bundle_root("tumor")
     short = read_plan(root, path=REPOSITORY / "configs" / "bench_short.yaml")
-    shipped = {row.name: row.row.settings for row in read_plan(root).rows}
-    assert {row.name: row.row.settings for row in short.rows} == {row.name: shipped[row.name] for row in short.rows}
+    shipped = {row.key: row.settings for row in read_plan(root).rows}
+    assert {row.key: row.settings for row in short.rows} == {row.key: shipped[row.key] for row in short.rows}
     assert (short.reference, short.default, short.cases) == ("mededit_250x4", "prior_2", 72)
     assert all(row.cases is None for row in short.rows)  # the bounds want all cases of the reference

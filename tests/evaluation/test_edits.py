@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.evaluation.controls import ControlInferer, evaluation_network, weights_identity
+from mededit_monai.evaluation.controls import ControlEditor, evaluation_network, weights_identity
 from mededit_monai.evaluation.edits import (
     EvaluationPrepareBatch,
     StoredEdit,
@@ -20,14 +22,13 @@ from mededit_monai.evaluation.edits import (
     with_requests,
     write_edit,
 )
+from mededit_monai.methods.editor import Edit
 from mededit_monai.space.intensity import to_model_range, to_unit_range
 from mededit_monai.space.masks import dilate
 
 
 class Darker:
-    """An "inferer" that darkens p by 0.5 and counts its cases."""
-
-    nfe = 7
+    """An "editor" that darkens p by 0.5 and counts its cases."""
 
     def __init__(self):
         self.seen: list[int] = []
@@ -37,7 +38,7 @@ class Darker:
 
     def __call__(self, inputs, network, pathology, seeds, **facts):
         self.seen += list(seeds)
-        return inputs - 0.5 * pathology
+        return Edit(inputs - 0.5 * pathology, pathology > 0, 7)
 
 
 def _batch(count: int = 4) -> dict:
@@ -52,15 +53,16 @@ def _batch(count: int = 4) -> dict:
 
 
 def test_only_missing_edits_are_made_and_the_others_bytes_stay(tmp_path):
-    batch, inferer = _batch(), Darker()
-    edits = StoredEdits(inferer, tmp_path)
-    first = edits(**batch)
-    darker = Darker()(batch["inputs"], None, batch["pathology"], [])
-    assert inferer.seen == [0, 1, 2, 3] and torch.equal(to_unit_range(first), to_unit_range(darker).clamp(0, 1))
+    batch, editor = _batch(), Darker()
+    edits = StoredEdits(editor, tmp_path)
+    edit = edits(**batch)
+    first, darker = edit.image, Darker()(batch["inputs"], None, batch["pathology"], []).image
+    assert edit.evaluations == 7 and torch.equal(edit.region, first != batch["inputs"])
+    assert editor.seen == [0, 1, 2, 3] and torch.equal(to_unit_range(first), to_unit_range(darker).clamp(0, 1))
     kept = {path.name: path.read_bytes() for path in tmp_path.glob("*.npz")}
     (tmp_path / "case_2.npz").unlink()
-    inferer.seen.clear()
-    assert torch.equal(edits(**batch), first) and inferer.seen == [2]
+    editor.seen.clear()
+    assert torch.equal(edits(**batch).image, first) and editor.seen == [2]
     found = {path.name: path.read_bytes() for path in tmp_path.glob("*.npz")}
     assert set(found) == set(kept) and all(found[n] == kept[n] for n in found if n != "case_2.npz")
     stored = read_edit(tmp_path / "case_2.npz")
@@ -70,7 +72,7 @@ def test_only_missing_edits_are_made_and_the_others_bytes_stay(tmp_path):
 
 def test_what_is_not_edited_differs_by_exactly_nothing(tmp_path):
     batch = _batch()
-    edited = to_unit_range(StoredEdits(Darker(), tmp_path)(**batch))
+    edited = to_unit_range(StoredEdits(Darker(), tmp_path)(**batch).image)
     outside = (batch["pathology"] == 0).expand_as(edited)
     assert torch.equal(edited[outside], to_unit_range(batch["inputs"])[outside])
 
@@ -86,7 +88,8 @@ def test_other_requests_and_broken_files_do_not_count(tmp_path):
 
 def test_without_a_folder_nothing_is_kept(tmp_path):
     batch = _batch()
-    assert torch.equal(StoredEdits(Darker(), None)(**batch), Darker()(batch["inputs"], None, batch["pathology"], []))
+    darker = Darker()(batch["inputs"], None, batch["pathology"], [])
+    assert torch.equal(StoredEdits(Darker(), None)(**batch).image, darker.image)
 
 
 def _files(folder, count: int) -> list[dict]:
@@ -135,29 +138,31 @@ def test_shards_part_the_cases_and_settings_that_differ_are_told(tmp_path, capsy
 
 def test_controls():
     batch = _batch()
-    call = {"inputs": batch["inputs"], "network": None, "pathology": batch["pathology"]}
+    brain = torch.ones_like(batch["inputs"])
+    call = {"inputs": batch["inputs"], "network": None, "brain": brain, "pathology": batch["pathology"]}
     truth = batch["inputs"] / 2
-    nothing = ControlInferer(Darker(), "no_edit")
-    assert torch.equal(nothing(**call, truth=truth, seeds=[]), batch["inputs"]) and nothing.nfe == 0
-    assert torch.equal(ControlInferer(Darker(), "truth")(**call, truth=truth, seeds=[]), truth)
-    untold = ControlInferer(Darker(), "without_lesion")
-    assert torch.equal(untold(**call, seeds=[]), batch["inputs"]) and untold.nfe == 7  # p = 0: nothing gets darker
+    nothing = ControlEditor(Darker(), "no_edit")(**call, truth=truth, seeds=[])
+    assert torch.equal(nothing.image, batch["inputs"]) and nothing.evaluations == 0
+    assert torch.equal(ControlEditor(Darker(), "truth")(**call, truth=truth, seeds=[]).image, truth)
+    untold = ControlEditor(Darker(), "without_lesion")
+    edit = untold(**call, seeds=[])
+    assert torch.equal(edit.image, batch["inputs"]) and edit.evaluations == 7  # p = 0: nothing gets darker
     region = untold.region(batch["pathology"], batch["pathology"])
     assert torch.equal(region, batch["pathology"] > 0)  # and yet the region is the lesion's
-    assert not torch.equal(ControlInferer(Darker())(**call, seeds=[]), batch["inputs"])
+    assert not torch.equal(ControlEditor(Darker())(**call, seeds=[]).image, batch["inputs"])
     with pytest.raises(InputError, match="--control truth: the cases have no 'image'"):
-        ControlInferer(Darker(), "truth")(**call)
+        ControlEditor(Darker(), "truth")(**call)
     with pytest.raises(InputError, match="--control: got 'nothing'"):
-        ControlInferer(Darker(), "nothing")
+        ControlEditor(Darker(), "nothing")
 
 
 def test_controls_without_network_need_no_weights():
     network = torch.nn.Linear(1, 1)
-    assert isinstance(evaluation_network(network, "nowhere.pt", "no_edit"), torch.nn.Identity)
-    assert weights_identity("nowhere.pt", "truth") is None
+    assert isinstance(evaluation_network(network, Path("nowhere.pt"), "no_edit"), torch.nn.Identity)
+    assert weights_identity(Path("nowhere.pt"), "truth") is None
     for control in (None, "without_lesion"):
         with pytest.raises(InputError, match="nowhere.pt: weights not found"):
-            weights_identity("nowhere.pt", control)
+            weights_identity(Path("nowhere.pt"), control)
 
 
 def test_zones_are_the_same_for_every_method():

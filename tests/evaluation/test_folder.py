@@ -16,8 +16,8 @@ import torch
 import yaml
 from evaluation.toy import TABLE, Toy, make_toy
 
-from mededit_monai.benchmark.bench import BenchOptions, bench
 from mededit_monai.core.errors import InputError
+from mededit_monai.evaluation.bench import BenchOptions, bench
 from mededit_monai.evaluation.edits import StoredEdit, StoredEdits, pending_cases, read_edit, write_edit
 from mededit_monai.evaluation.evaluate import EvaluationOptions, evaluate
 from mededit_monai.evaluation.rows import Row
@@ -25,6 +25,7 @@ from mededit_monai.evaluation.run_row import Job, row_workflow
 from mededit_monai.evaluation.tables import read_table
 from mededit_monai.io.claims import claim
 from mededit_monai.io.outputs import written_files
+from mededit_monai.methods.editor import Edit
 from mededit_monai.networks import read_weights
 
 NASTY = "$open('pwned','w').close() @x %y #z"
@@ -190,14 +191,12 @@ def test_every_option_of_a_row_is_data(toy, tmp_path, monkeypatch):
 
 
 class Broken:
-    """An inferer whose edit of the second case is no image."""
-
-    nfe = 1
+    """An editor whose edit of the second case is no image."""
 
     def __call__(self, inputs, network, seeds, **facts):
         edits = inputs.clone()
         edits[seeds.index(1), :, 2] = float("nan")
-        return edits
+        return Edit(edits, edits != inputs, 1)
 
 
 @pytest.mark.parametrize("kept", [True, False])

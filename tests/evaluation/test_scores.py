@@ -18,7 +18,7 @@ from mededit_monai.evaluation.comparisons import comparisons
 from mededit_monai.evaluation.realism import RealismJudge
 from mededit_monai.evaluation.scores import Scorer, SetScores
 from mededit_monai.evaluation.tables import Table, TableRow
-from mededit_monai.evaluation.write import number, table_markdown
+from mededit_monai.evaluation.write import csv_text, number, read_lines, table_markdown
 from mededit_monai.judges.features import Extractor
 from mededit_monai.metrics.realism import frechet_distance
 
@@ -124,7 +124,7 @@ def test_comparisons_are_paired_and_signed(judge):
     sets = {name: SetScores(judge, _images(10, shift, 2), groups) for name, shift in (("mededit", 0.1), ("other", 0.3))}
     scorer = Scorer(lines, lambda row, pairing, ending: sets[row.removeprefix("stroke_mask_")])
     columns = [COLUMNS["dice"], COLUMNS["combined"], COLUMNS["zone_error"]]
-    found = comparisons(_table(), columns, scorer, {row for row, _ in lines})
+    found = comparisons(_table(), columns, scorer)
     assert [(c["against"], c["column"]) for c in found] == [
         ("stroke_mask_other", "dice"),
         ("stroke_mask_other", "combined"),
@@ -194,3 +194,18 @@ def test_numbers_for_people():
     content = {"table": "t", "title": "T", "preset": "quick", "columns": [column], "rows": [row], "comparisons": []}
     text = table_markdown(content | {"notes": [], "command": "x"})
     assert "| R | 2 / 1 | 0.5 | – | – |" in text and "a\\|b ↑" in text
+
+
+def test_lines_as_csv_and_back(tmp_path):
+    lines = [
+        {"case_id": "007", "nfe": 3, "dice": 0.123456789012, "label": 'a, "b"\n'},
+        {"case_id": "NA", "dice": NAN, "zone": "0.50"},  # a line that was read again is text
+        {"case_id": "1e5", "dice": None, "nfe": 4},
+    ]
+    text = csv_text(lines)
+    assert text == 'case_id,nfe,dice,label,zone\n007,3,0.12345679,"a, ""b""\n",\nNA,,,,0.50\n1e5,4,,,\n'
+    assert csv_text(lines, digits=3).splitlines()[1].startswith("007,3,0.123,")
+    (tmp_path / "lines.csv").write_text(text)
+    assert [line["case_id"] for line in read_lines(tmp_path / "lines.csv")] == ["007", "NA", "1e5"]
+    (tmp_path / "lines.csv").write_text(csv_text([]))  # an evaluation of which nothing could be measured
+    assert read_lines(tmp_path / "lines.csv") == []

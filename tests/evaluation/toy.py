@@ -16,7 +16,7 @@ from judges.toy_cohort import write_cohort
 
 from mededit_monai.evaluation.evaluate import EvaluationOptions
 from mededit_monai.judges.embedded import judge_files, judge_network
-from mededit_monai.judges.structures import STRUCTURES
+from mededit_monai.judges.structures import structures
 from mededit_monai.networks import MaskConditionedUNet, save_weights, weights_sha256
 
 NETWORK = {"channels": [8, 16], "attention_levels": [False, True], "norm_num_groups": 4, "num_head_channels": 8}
@@ -95,7 +95,7 @@ def make_toy(folder: Path) -> Toy:
     weights, facts = judge_files("stroke", judge)
     save_weights(judge_network("stroke"), weights)
     ceiling = {"lesion": {"value": 0.9, "low": 0.8, "high": 0.95, "n_groups": 2, "n_cases": 6}, "ventricle_left": None}
-    known = {"structures": STRUCTURES["stroke"], "weights_sha256": weights_sha256(weights), "ceiling": ceiling}
+    known = {"structures": structures("stroke"), "weights_sha256": weights_sha256(weights), "ceiling": ceiling}
     facts.write_text(json.dumps(known))
     overlay, table = folder / "tiny.yaml", folder / "table_toy.yaml"
     overlay.write_text(yaml.safe_dump(NETWORK | {"reference_dilation": 9}))

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from reports.small_evaluation import write_evaluation
 
-from mededit_monai.reports.cases_picture import main, save_cases
 from mededit_monai.reports.evaluation_folder import EvaluationFolder
 from mededit_monai.reports.evaluation_sheets import contact_sheet
+from studies.cases_picture import main, save_cases
 
 
 @pytest.fixture(scope="module")

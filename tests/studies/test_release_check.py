@@ -12,7 +12,7 @@ import pytest
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import bundle_root
 from mededit_monai.evaluation.tables import read_table, tables_folder
-from mededit_monai.reports import release_check as check
+from studies import release_check as check
 
 
 def row(**figures) -> dict:

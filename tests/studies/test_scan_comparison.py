@@ -10,7 +10,7 @@ import pytest
 from conftest import write_head
 from PIL import Image
 
-from mededit_monai.reports.scan_comparison import compare_on_scans, kept
+from studies.scan_comparison import compare_on_scans, kept
 
 
 def test_what_was_kept():

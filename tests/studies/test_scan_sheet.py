@@ -11,7 +11,7 @@ from conftest import write_head
 from PIL import Image
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.reports.scan_sheet import edit_scans, save_sheet_of_previews
+from studies.scan_sheet import edit_scans, save_sheet_of_previews
 
 
 def test_every_scan_of_a_folder(tmp_path):

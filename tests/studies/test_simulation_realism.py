@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from simulation.small_brains import label_array, label_maps, save, t1_array
 
-from mededit_monai.reports import simulation_realism
-from mededit_monai.reports.simulation_realism import features, measure, real_slices
+from studies import simulation_realism
+from studies.simulation_realism import features, measure, real_slices
 
 INSIDE = np.hypot(*np.meshgrid(np.arange(128) - 64, np.arange(128) - 64)) < 50
 

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from mededit_monai.diseases import DISEASES
-from mededit_monai.reports import simulation_report
-from mededit_monai.reports.simulation_measures import measure_case, quantiles, summarise, ventricle_areas
-from mededit_monai.reports.simulation_montage import save_montage
+from studies import simulation_report
+from studies.simulation_measures import measure_case, quantiles, summarise, ventricle_areas
+from studies.simulation_montage import save_montage
 
 
 @pytest.fixture

@@ -14,11 +14,10 @@ import pytest
 import torch
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.judges import ventricles_meshnet
 from mededit_monai.judges.embedded import Judge, judge_network
-from mededit_monai.judges.ventricles_meshnet import lateral_classes, load_meshnet, segment_scan, segment_volume
-from mededit_monai.reports import ventricle_agreement
-from mededit_monai.reports.ventricle_agreement import agreement, main, report
+from studies import ventricle_agreement, ventricles_meshnet
+from studies.ventricle_agreement import agreement, main, report
+from studies.ventricles_meshnet import lateral_classes, load_meshnet, segment_scan, segment_volume
 
 
 def write_model(folder: Path, kernels: list[np.ndarray], biases: list[np.ndarray], dilations: list[int]) -> Path:

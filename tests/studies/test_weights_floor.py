@@ -8,7 +8,7 @@ import pytest
 
 from mededit_monai.core.paths import bundle_root
 from mededit_monai.methods.conditions import CONDITION_WEIGHTS
-from mededit_monai.reports.weight_check import check_weights, missed_floors
+from studies.weight_check import check_weights, missed_floors
 
 SHIPPED = [
     (bundle, condition, "mededit")

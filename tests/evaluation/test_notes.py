@@ -1,0 +1,76 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""What stands under the tables is true of them: the method of a control, and what the thesis did."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from mededit_monai.core.paths import bundle_root
+from mededit_monai.evaluation.notes import table_notes
+from mededit_monai.evaluation.rows import planned_rows
+from mededit_monai.evaluation.tables import Table, known_tables, read_table, tables_folder
+from mededit_monai.reports.evaluation_tables import table_view
+
+RELEASE = {path.stem: path for path in tables_folder().glob("release_*.yaml")}
+
+
+def notes(table: Table, **options) -> list[str]:
+    """The notes of a table whose rows could all be measured."""
+    cohort = {"name": "simulated", "synthetic": True, "disease": table.bundle}
+    counts = {"paired": {"triplets": 8, "available": 9, "strata": {"small": 8}, "groups": 2, "partly_outside": 1}}
+    asked = {"preset": "quick", "steps": None, "limit": None, "batch_size": 16} | options
+    return table_notes(
+        SimpleNamespace(
+            options=SimpleNamespace(**asked),
+            cohort=cohort,
+            rows=planned_rows([table], asked["preset"], bundle_root(table.bundle)),
+            counts=counts,
+            judge={"name": "a judge"},
+            extractors={"": "a judge's"},
+            real=9,
+            fitted=7,
+        ),
+        table,
+    )
+
+
+@pytest.mark.parametrize("path", RELEASE.values(), ids=list(RELEASE))
+def test_a_control_is_of_its_own_method(path):
+    told = [note for note in notes(read_table(path)) if "told of no lesion" in note]
+    assert told == [
+        f"{name}, told of no lesion: {method} with all pathology channels set to zero."
+        for name, method in (
+            ("prior-conditioned", "prior-conditioned, the default,"),
+            ("MedEdit", "MedEdit on the same region"),
+        )
+    ]
+
+
+def test_a_control_without_its_method_in_the_table_names_the_method():
+    table = read_table(RELEASE["release_stroke"])
+    alone = Table(**vars(table) | {"rows": tuple(row for row in table.rows if row.name == "prior_p0")})
+    (told,) = (note for note in notes(alone) if "told of no lesion" in note)
+    assert told.endswith(": method 'prior', with all pathology channels set to zero.")
+
+
+@pytest.mark.parametrize("preset", ["quick", "full"])
+@pytest.mark.parametrize("path", RELEASE.values(), ids=list(RELEASE))
+def test_a_table_of_our_own_says_nothing_of_the_thesis(path, preset):
+    table = read_table(path)
+    said = notes(table, preset=preset)
+    assert not any("the thesis used" in note or "Published figures" in note for note in said)
+    assert any(f"{table.presets[preset]['cases']} test masks. Seconds" in note for note in said)
+    assert table_view({"table": table.table, "rows": []})["thesis"] is None
+
+
+@pytest.mark.parametrize("number", list(known_tables()))
+def test_the_thesiss_tables_say_what_the_thesis_did(number):
+    table = read_table(known_tables()[number])
+    masks = {"stroke": 54, "tumor": 126}[table.bundle]
+    assert (table.presets["full"]["steps"], table.presets["full"]["cases"]) == (1000, masks)
+    (said,) = (note for note in notes(table, steps=7, limit=5) if note.startswith("Preset quick: 7 noise levels"))
+    assert f"at most 5 by --limit; the thesis used 1000 levels and {masks} masks." in said
+    assert table_view({"table": number, "rows": []})["thesis"] == number
