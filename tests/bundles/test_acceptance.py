@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,13 @@ import torch
 from conftest import REPOSITORY, write_head
 from monai.bundle import ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
 
-from mededit_monai.reports.release_check import DEFAULT
+from mededit_monai.methods.record import METHODS
+from mededit_monai.networks import load_weights
 from mededit_monai.workflows import bundle_content
+from studies.release_check import DEFAULT
 
-SCHEMA = Path(os.environ.get("MEDEDIT_META_SCHEMA", REPOSITORY.parent / "shared/zoo/meta_schema_20240725.json"))
+#: The zoo's metadata schema, see tests/data/README.md.
+SCHEMA = REPOSITORY / "tests" / "data" / "meta_schema_20240725.json"
 
 
 @pytest.fixture(params=["stroke", "tumor"])
@@ -24,11 +26,18 @@ def bundle(request) -> Path:
     return REPOSITORY / "bundles" / request.param
 
 
-@pytest.mark.skipif(not SCHEMA.is_file(), reason="the zoo's metadata schema is not at hand (MEDEDIT_META_SCHEMA)")
-def test_metadata_is_valid(bundle, tmp_path):
-    schema = tmp_path / "schema.json"  # found on disk, MONAI does not download it
-    schema.write_bytes(SCHEMA.read_bytes())
-    verify_metadata(meta_file=str(bundle / "configs" / "metadata.json"), filepath=str(schema))
+def test_metadata_is_valid(bundle):
+    assert SCHEMA.name in json.loads((bundle / "configs" / "metadata.json").read_text())["schema"]
+    # Found on disk, MONAI does not download it.
+    verify_metadata(meta_file=str(bundle / "configs" / "metadata.json"), filepath=str(SCHEMA))
+
+
+def test_metadata_without_what_the_schema_asks_for_is_refused(bundle, tmp_path):
+    content = json.loads((bundle / "configs" / "metadata.json").read_text())
+    del content["network_data_format"]
+    (tmp_path / "metadata.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="network_data_format"):
+        verify_metadata(meta_file=str(tmp_path / "metadata.json"), filepath=str(SCHEMA))
 
 
 def test_metadata_names_what_is_installed(bundle):
@@ -41,6 +50,7 @@ def test_metadata_names_what_is_installed(bundle):
 
 
 def test_network_in_and_out(bundle):
+    """The default editor's network, which ``network_def`` is."""
     verify_net_in_out(
         net_id="network_def",
         meta_file=str(bundle / "configs" / "metadata.json"),
@@ -50,21 +60,46 @@ def test_network_in_and_out(bundle):
     )
 
 
+def test_metadata_names_the_channels_of_the_default_editor(bundle):
+    """In their order, by words that both have."""
+    network = METHODS[DEFAULT].network
+    formats = json.loads((bundle / "configs" / "metadata.json").read_text())["network_data_format"]
+    inputs, outputs = (formats[key][name] for key, name in (("inputs", "image"), ("outputs", "pred")))
+    assert (inputs["num_channels"], outputs["num_channels"]) == (8, 2) == (network.in_channels("mask"), network.outputs)
+    for told, width in ((inputs, 8), (outputs, 2)):
+        assert list(told["channel_def"]) == [str(channel) for channel in range(width)]
+    for name, text in zip(network.in_names("mask"), inputs["channel_def"].values()):
+        assert name in text, (name, text)
+
+
 def test_traced_export(bundle, tmp_path):
+    """What MONAI's command makes of the default editor's weights is the network that an edit asks."""
     target = tmp_path / "model.ts"
     ckpt_export(
         net_id="network_def",
         filepath=str(target),
-        ckpt_file=str(bundle / "models" / "model.pt"),
+        ckpt_file=str(bundle / "models" / METHODS[DEFAULT].weights_file("mask")),
         meta_file=str(bundle / "configs" / "metadata.json"),
         config_file=str(bundle / "configs" / "inference.yaml"),
         use_trace=True,
-        input_shape=[1, 3, 128, 128],
+        input_shape=[1, 8, 128, 128],
     )
-    x = torch.rand(1, 3, 128, 128)
-    (network,) = bundle_content(bundle, ("network",), method="mededit")
+    x = torch.rand(1, 8, 128, 128)
+    (network,) = bundle_content(bundle, ("network",))
     with torch.no_grad():
-        assert torch.allclose(torch.jit.load(str(target))(x), network.eval()(x), atol=1e-4)
+        found, wanted = torch.jit.load(str(target))(x), network.eval()(x)
+    assert found.shape == (1, 2, 128, 128) and torch.allclose(found, wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("condition", ["mask", "box", "regions"])
+def test_the_networks_of_the_bundle(bundle, condition):
+    """The default editor's takes every condition, the thesis's one, with weights of its own; both are shipped."""
+    default, thesis = bundle_content(bundle, ("network_def", "thesis_network_def"), condition=condition)
+    assert (default.in_channels, thesis.in_channels) == (8, 5 if condition == "regions" else 3)
+    assert load_weights(default, bundle / "models" / "model_prior.pt") is default
+    place = bundle / "models" / METHODS["mededit"].weights_file(condition)
+    assert place.is_file() or (bundle.name, condition) == ("stroke", "regions")
+    assert not place.is_file() or load_weights(thesis, place) is thesis
 
 
 def test_no_property_is_missing(bundle, tmp_path):
@@ -79,7 +114,14 @@ def test_no_property_is_missing(bundle, tmp_path):
 
 
 def test_files_of_the_bundle(bundle):
-    for name in ("LICENSE", "docs/README.md", "docs/data_license.txt", "configs/logging.conf", "models/model.pt"):
+    for name in (
+        "LICENSE",
+        "docs/README.md",
+        "docs/data_license.txt",
+        "configs/logging.conf",
+        "models/model.pt",
+        "models/model_prior.pt",
+    ):
         assert (bundle / name).is_file(), name
     assert all(path.stat().st_size <= 16e6 for path in (bundle / "models").iterdir())
 
@@ -91,19 +133,28 @@ def test_what_both_share_exists_once():
         assert files[1].is_symlink() and files[1].resolve() == files[0].resolve()
 
 
+def settings(bundle, **options):
+    """The options of an edit, as a run of the bundle has them once everything that follows is filled in."""
+    return bundle_content(bundle, ("settings",), **options)[0]
+
+
 def test_the_default_editor(bundle):
     """The one that the release check scores; few evaluations, whatever the disease."""
-    ids = ("method", "steps", "sampler", "resample")
-    assert bundle_content(bundle, ids) == (DEFAULT, 2, "ddim", 1)
-    assert bundle_content(bundle, ids, method="mededit") == ("mededit", 50, "ddpm", 2)
+    found = settings(bundle)
+    assert (found.method, found.steps, found.sampler, found.resample) == (DEFAULT, 2, "ddim", None)
+    found = settings(bundle, method="mededit")
+    assert (found.steps, found.sampler, found.resample) == (50, "ddpm", 2)
 
 
 def test_defaults_of_each_disease():
     """Thesis: window, percentile and SDEdit start; boxes are dilated by 20, masks by 25."""
-    ids = ("disease", "window_mm", "percentile", "sdedit_start", "dilation")
-    assert bundle_content("stroke", ids) == ("stroke", 233, 98.0, 0.2, 25)
-    assert bundle_content("tumor", ids) == ("tumor", 200, 99.5, 0.6, 25)
-    assert bundle_content("tumor", ("dilation",), condition="box") == (20,)
+    for bundle, window, percentile, start in (("stroke", 233, 98.0, 0.2), ("tumor", 200, 99.5, 0.6)):
+        found = settings(bundle, method="sdedit")
+        assert (found.window_mm, found.percentile, found.start) == (window, percentile, start)
+        assert found.recorded()["window_mm"] == window and bundle_content(bundle, ("disease",)) == (bundle,)
+        assert settings(bundle, method="mededit").dilation == 25
+        assert settings(bundle, method="mededit", condition="box").dilation == 20
+        assert settings(bundle, window_mm=256, percentile=99).window_mm == 256
 
 
 def test_weights_are_plain_half_precision(bundle):

@@ -19,7 +19,7 @@ from mededit_monai.datasets.evaluation import evaluation_cases
 from mededit_monai.evaluation.edits import read_edit
 from mededit_monai.evaluation.judging import finds_tissue
 from mededit_monai.judges.embedded import Judge, judge_files, judge_network
-from mededit_monai.judges.structures import STRUCTURES, without_tissue
+from mededit_monai.judges.structures import structures, without_tissue
 from mededit_monai.networks import MaskConditionedUNet, save_weights, weights_sha256
 from mededit_monai.simulation.plan import Recipe
 from mededit_monai.simulation.simulate import simulate_cohort
@@ -30,14 +30,14 @@ NETWORK = {"channels": [8, 16], "attention_levels": [False, True], "norm_num_gro
 def test_a_judge_of_an_earlier_version_finds_no_tissue():
     network = judge_network("stroke", without_tissue("stroke"))
     assert not finds_tissue(Judge("stroke", network, "old", facts={"structures": list(without_tissue("stroke"))}))
-    assert finds_tissue(Judge("stroke", network, "new", facts={"structures": list(STRUCTURES["stroke"])}))
+    assert finds_tissue(Judge("stroke", network, "new", facts={"structures": list(structures("stroke"))}))
 
 
 def toy_judge(disease: str, folder: Path) -> None:
     weights, facts = judge_files(disease, folder)
     folder.mkdir()
     save_weights(judge_network(disease), weights)
-    content = {"structures": STRUCTURES[disease], "weights_sha256": weights_sha256(weights), "ceiling": {}}
+    content = {"structures": structures(disease), "weights_sha256": weights_sha256(weights), "ceiling": {}}
     facts.write_text(json.dumps(content))
 
 

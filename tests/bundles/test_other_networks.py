@@ -16,13 +16,13 @@ from conftest import REPOSITORY, write_head
 
 from mededit_monai import edit
 from mededit_monai.core.errors import InputError
-from mededit_monai.methods.families import FAMILIES
+from mededit_monai.methods.record import network_named
 from mededit_monai.networks import MaskConditionedUNet, read_weights, save_weights
-from mededit_monai.workflows import region_kind, train
+from mededit_monai.workflows import train
 
 NETWORK = {"channels": [8, 16], "attention_levels": [False, True], "norm_num_groups": 4, "num_head_channels": 8}
 TOY = {"batch_size": 2, "max_epochs": 1, "preview_interval": 1, "progress": False, **NETWORK}
-QUICK = {"steps": 3, "progress": False} | {f"network_def#{k}": v for k, v in NETWORK.items()}
+QUICK = {"slice_index": "auto", "steps": 3, "progress": False} | {f"network_def#{k}": v for k, v in NETWORK.items()}
 OVERLAY = REPOSITORY / "bundles" / "tumor" / "configs" / "train_palette.yaml"
 
 
@@ -70,7 +70,7 @@ def test_from_the_thesis_weights_to_an_edited_scan(bundle, family, condition, tm
     assert np.isfinite(float(row["edit_gradient"]))
     assert (out / "previews" / "epoch_0001.png").is_file()
     kernel = read_weights(out / "model.pt")["unet.conv_in.conv.weight"]
-    assert kernel.shape[1] == 4 * FAMILIES[family].in_channels(condition)
+    assert kernel.shape[1] == 4 * network_named(family).in_channels(condition)
 
     head = write_head(tmp_path / "head", "LIA")
     options = QUICK | {"bundle": bundle, "method": family, "condition": condition, "weights": str(out / "model.pt")}
@@ -104,7 +104,7 @@ def test_what_training_refuses(tmp_path, options, words):
     "options, words",
     [
         ({"method": "palette", "condition": "regions"}, "--condition: got 'regions', but palette is not told of"),
-        ({"method": "palette_original", "region": "brain"}, "--region: applies to --method mededit, prior; pal"),
+        ({"method": "palette_original", "region": "brain"}, "--region: applies to --method prior, mededit; pal"),
         ({"method": "palette", "start": 0.5}, "--start: got 0.5, which palette cannot do"),
         ({"method": "palette_original", "guidance": 2}, "--guidance: got 2, which palette_original cannot do"),
         ({"method": "prior", "mode": "paper"}, "--mode: got 'paper', which prior cannot do"),
@@ -125,15 +125,3 @@ def _empty_bundle(folder: Path) -> Path:
     place.mkdir()
     (place / "configs").symlink_to(REPOSITORY / "bundles" / "tumor" / "configs")
     return place
-
-
-def test_regions_of_the_methods():
-    """A method's own region, whatever is asked for; --region for those that have none."""
-    assert [region_kind(m, None) for m in ("palette", "palette_original", "naive_repaint", "sdedit")] == [
-        "image",
-        "pathology",
-        "pathology",
-        "image",
-    ]
-    words = [region_kind("mededit", asked) for asked in (None, "dilate", "brain", "pathology", "mask.nii.gz")]
-    assert words == ["dilate", "dilate", "brain", "pathology", "file"]

@@ -22,7 +22,9 @@ from mededit_monai.workflows import train
 OVERLAY = REPOSITORY / "configs" / "prior_conditioned.yaml"
 NETWORK = {"channels": [8, 16], "attention_levels": [False, True], "norm_num_groups": 4, "num_head_channels": 8}
 TOY = {"cohort_size": 4, "validation_size": 2, "batch_size": 2, "max_epochs": 1, "progress": False, **NETWORK}
-QUICK = {"method": "prior", "progress": False} | {f"network_def#{k}": v for k, v in NETWORK.items()}
+QUICK = {"method": "prior", "slice_index": "auto", "progress": False} | {
+    f"network_def#{k}": v for k, v in NETWORK.items()
+}
 
 
 def with_regions(head: Head) -> None:
@@ -81,7 +83,7 @@ def test_the_region_of_change_is_the_region_written(tmp_path):
     head = write_head(tmp_path / "head")
     before, lesion = (np.asarray(nib.load(path).dataobj) for path in (head.scan, head.pathology))
     brain = np.asarray(nib.load(head.brain).dataobj) > 0
-    options = {**QUICK, "brain": str(head.brain), "steps": 1}
+    options = {**QUICK, "brain": str(head.brain), "steps": 1, "slice_index": "auto"}
     (shut,) = edit(
         head.scan, head.pathology, tmp_path / "shut", weights=constant_network(tmp_path, 1.0, -200), **options
     )
@@ -120,7 +122,7 @@ def test_samples_have_regions_of_their_own(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"method": "sdedit", "region": "auto"}, "--region: applies to --method mededit, prior; sdedit has its own"),
+        ({"method": "sdedit", "region": "auto"}, "--region: applies to --method prior, mededit; sdedit has its own"),
         ({"region": "nowhere.nii.gz"}, "nowhere.nii.gz: not found"),
         ({"guidance": "strong"}, "--guidance: got 'strong'"),
     ],

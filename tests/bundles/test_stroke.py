@@ -21,7 +21,7 @@ from mededit_monai.networks import MaskConditionedUNet, load_weights, save_weigh
 
 BUNDLE = REPOSITORY / "bundles" / "stroke"
 CONFIGS = BUNDLE / "configs"
-QUICK = {"method": "mededit", "steps": 3, "resample": 1, "progress": False}
+QUICK = {"method": "mededit", "slice_index": "auto", "steps": 3, "resample": 1, "progress": False}
 
 
 def monai_run(run_id: str, config: str, cwd: Path, *options: str) -> subprocess.CompletedProcess:
@@ -134,7 +134,7 @@ def test_samples_with_mean_and_deviation(tmp_path):
 
 def test_all_slices_share_their_noise(tmp_path):
     head = write_head(tmp_path / "head")
-    (folder,) = edit(head.scan, head.pathology, tmp_path / "out", slice_index="all", dilation=13, **QUICK)
+    (folder,) = edit(head.scan, head.pathology, tmp_path / "out", **{**QUICK, "slice_index": "all", "dilation": 13})
     record = json.loads((folder / "provenance.json").read_text())
     region = nib.load(folder / "edit_region.nii.gz").get_fdata()
     assert np.flatnonzero(region.any(axis=(0, 1))).tolist() == record["slices"]
@@ -186,7 +186,7 @@ def test_datalist_resumes_and_shards(tmp_path):
         ({"amp": "fp8"}, ("--amp", "fp8", "bf16")),
         ({"batch_size": 0}, ("--batch_size", "0", "at least 1")),
         ({"window_mm": -5}, ("--window_mm", "-5")),
-        ({"inferer#stepz": 3}, ("--inferer#stepz", "build_inferer")),
+        ({"inferer#stepz": 3}, ("--inferer#stepz", "editor_of", "options, scheduler")),
         ({"writer#restored": "x"}, ("--writer#restored", "did you mean --writer#restore")),
         ({"sampler": "plms"}, ("--sampler", "plms", "dpm2m")),
         ({"slice_index": "some"}, ("--slice_index", "some")),

@@ -22,7 +22,7 @@ from mededit_monai.workflows import train
 NETWORK = {"channels": [8, 16], "attention_levels": [False, True], "norm_num_groups": 4, "num_head_channels": 8}
 TOY = {"cohort_size": 4, "validation_size": 2, "batch_size": 2, "max_epochs": 1, "preview_interval": 1}
 TOY |= {"progress": False, "warp": 1.0, **NETWORK}
-QUICK = {"method": "mededit", "steps": 3, "resample": 1, "progress": False} | {
+QUICK = {"method": "mededit", "slice_index": "auto", "steps": 3, "resample": 1, "progress": False} | {
     f"network_def#{k}": v for k, v in NETWORK.items()
 }
 

@@ -71,3 +71,13 @@ def test_wheel_holds_bundle_and_overlays(installed):
         assert place.read_bytes() == (REPOSITORY / "bundles/stroke/configs" / name).read_bytes()
     shipped = (package / "bundles/stroke/models/model.pt").read_bytes()
     assert shipped == (REPOSITORY / "bundles/stroke/models/model.pt").read_bytes()
+
+
+def test_wheel_leaves_out_what_measures_the_project_itself(installed):
+    package = installed / "mededit_monai"
+    places = {path.name for folder in (installed, package) for path in folder.iterdir()}
+    assert not {"studies", "tests", "docs", "benchmark"} & places
+    for module in package.rglob("*.py"):
+        lines = module.read_text(encoding="utf-8").splitlines()
+        assert not [line for line in lines if line.split()[:2] in (["from", "studies"], ["import", "studies"])], module
+        assert not [line for line in lines if line.lstrip().startswith(("from studies.", "import studies."))], module

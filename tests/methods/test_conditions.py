@@ -12,7 +12,7 @@ import torch
 from mededit_monai.core.errors import InputError
 from mededit_monai.methods.conditions import condition_channels, condition_width, fused_channels
 from mededit_monai.prepare.load import LoadCased
-from mededit_monai.space.slices import AxialSlicesd
+from mededit_monai.space.to_model import ToModelSpaced
 
 LABELS = torch.tensor([[[0, 1, 2, 0], [0, 3, 0, 0], [0, 0, 0, 0], [0, 0, 0, 2]]])
 
@@ -48,12 +48,12 @@ def case(tmp_path):
 
 def loaded(case: dict, mask: str, condition: str, labels: bool = True) -> dict:
     read = LoadCased(labels, condition)({"case_id": "a", "scan": case["scan"], "pathology": case[mask], "brain": None})
-    return AxialSlicesd(40, window=128, condition=condition, dilation=5)(read)  # 1 mm model pixels
+    return ToModelSpaced(40, window=128, condition=condition, dilation=5)(read)  # 1 mm model pixels
 
 
 def test_regions_reach_the_model_where_they_are(case):
     found = loaded(case, "tumor", "regions")
-    condition, start = found["condition"][0], found["grid"].start
+    condition, start = found["condition"][0], found["space"].start
     assert condition.shape == (3, 128, 128)
     for channel, first in enumerate((20, 40, 60)):
         wanted = torch.zeros(128, 128)

@@ -1,6 +1,6 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Every method still gives what it gave, to 1e-4: processors round otherwise, so bytes are compared by studies.golden."""
+"""Every method still gives what it gave, to 1e-4: processors round differently; studies.golden compares bytes."""
 
 from __future__ import annotations
 

@@ -66,36 +66,37 @@ def upside_down(head):
 
 
 @pytest.mark.parametrize(
-    "spoil, word",
+    "spoil, index, word",
     [
-        (one_voxel, "changed no voxel"),
-        (several_slices, "1 of the 4 slices of the lesion"),
-        (no_codes, "left and right are a guess"),
-        (upside_down, "does not seem to begin at 0"),
+        (one_voxel, "all", "changed no voxel"),
+        (several_slices, "auto", "1 of the 4 slices of the lesion"),
+        (no_codes, "all", "left and right are a guess"),
+        (upside_down, "all", "does not seem to begin at 0"),
     ],
 )
-def test_a_warning_is_on_the_screen_in_the_provenance_and_refused_if_strict(head, mededit, spoil, word):  # noqa: F811
+def test_a_warning_is_said_recorded_and_refused_if_strict(head, mededit, spoil, index, word):  # noqa: F811
     spoil(head)
-    done = mededit("edit", *files(head), "-o", "out")
+    words = ("edit", *files(head), "--slice_index", index)
+    done = mededit(*words, "-o", "out")
     assert done.code == 0 and "mededit: scan: warning: " in done.err and word in done.err
     assert any(word in warning for warning in warnings())
-    strict = mededit("edit", *files(head), "-o", "strict", "--strict")
+    strict = mededit(*words, "-o", "strict", "--strict")
     assert strict.refused(word, "--strict") and not Path("strict").exists()
 
 
 def test_an_edit_without_a_warning_says_nothing(head, mededit):  # noqa: F811
-    done = mededit("edit", *files(head), "-o", "out", "--slice_index", "all", "--strict")
+    done = mededit("edit", *files(head), "-o", "out", "--strict")
     assert done.code == 0 and "warning" not in done.said and warnings() == []
 
 
-@pytest.mark.parametrize("samples", [1, 2])
-def test_voxels_that_changed_are_counted(head, mededit, samples):  # noqa: F811
-    assert mededit("edit", *files(head), "-o", "out", "--samples", samples).code == 0
+@pytest.mark.parametrize("samples, index, share", [(1, "all", 1.0), (2, "auto", 0.25)])
+def test_voxels_that_changed_are_counted(head, mededit, samples, index, share):  # noqa: F811
+    assert mededit("edit", *files(head), "-o", "out", "--samples", samples, "--slice_index", index).code == 0
     for folder in ["out/scan"] if samples == 1 else ["out/scan/sample_0", "out/scan/sample_1"]:
         facts = json.loads(Path(folder, "provenance.json").read_text())
         before, after = (np.asarray(nib.load(p).dataobj) for p in (head.scan, Path(folder, "edited.nii.gz")))
         assert facts["voxels_changed"] == (before != after).sum() > 0
-        assert facts["lesion_share_edited"] == pytest.approx(0.25)
+        assert facts["lesion_share_edited"] == pytest.approx(share)
 
 
 # --- mad values ------------------------------------------------------------------------------------------------------

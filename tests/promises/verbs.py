@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mededit_monai import cli
+from mededit_monai.cli import program
 from mededit_monai.core.program import exit_code
 
 
@@ -42,7 +42,7 @@ def mededit(monkeypatch, capfd):
         monkeypatch.setattr(sys, "argv", arguments)
         capfd.readouterr()
         try:
-            cli._run_verb()
+            program._run_verb()
             code = 0
         except BaseException as error:
             code = exit_code(error)
