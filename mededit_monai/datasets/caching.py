@@ -16,8 +16,8 @@ from monai.data import CacheDataset, Dataset
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.seeded import SeededCases
-
-CACHE_MODES = ("auto", "memory", "disk", "none")
+from mededit_monai.training.options import CACHE_MODES
+from mededit_monai.training.prepared import PreparedCases
 
 #: Share of the memory free at the start that ``auto`` lets the cache take.
 MEMORY_SHARE = 0.5
@@ -56,8 +56,6 @@ def cached_cases(
         return CacheDataset(data, transform, num_workers=num_workers or 1, progress=progress and sys.stderr.isatty())
     if cache == "disk":
         folder = Path(cache_dir) if cache_dir is not None else Path("out") / "prepared"
-        from mededit_monai.training.prepared import PreparedCases  # that package imports this module
-
         return PreparedCases(data, transform, folder)
     return Dataset(data, transform)
 

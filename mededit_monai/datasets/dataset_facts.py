@@ -84,7 +84,7 @@ def datalist_of(
     lists = {split: splits.of(split, False) for split in SPLITS}
     lists |= {f"lesion_free_{split}": splits.of(split, True) for split in SPLITS}
     return {
-        "name": f"{recipe.source} ({recipe.condition})",
+        "name": f"{recipe.source} ({recipe.disease_name})",
         "description": f"Prepared by mededit_monai {__version__}. {NOTE}",
         "synthetic": facts["synthetic"],
         "recipe": facts["recipe"],
@@ -119,7 +119,7 @@ def dataset_facts(
     if got != splits.wanted:
         said = f"; whole patients come no closer to {splits.wanted}"
     return {
-        "name": f"{recipe.source} ({recipe.condition})",
+        "name": f"{recipe.source} ({recipe.disease_name})",
         "note": NOTE,
         "mededit_monai": __version__,
         "synthetic": any(record["synthetic"] for record in records),
@@ -164,7 +164,7 @@ def _counts(splits: Splits, split: str) -> dict[str, Any]:
 def _strata_facts(recipe: DatasetRecipe, splits: Splits) -> dict[str, Any]:
     thesis = None
     if recipe.spatial_dims == 2:  # the thesis has slices only
-        thesis = {"bounds_px": list(DISEASES[recipe.condition or ""].strata)}
+        thesis = {"bounds_px": list(DISEASES[recipe.disease_name or ""].strata)}
         if recipe.source in THESIS_COUNTS:
             total, counts = THESIS_COUNTS[recipe.source]
             thesis |= {"with_pathology": total, "counts": dict(zip(STRATA, counts))}

@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from mededit_monai.core.errors import InputError
+from mededit_monai.core.errors import InputError, say
 from mededit_monai.core.paths import user_path
 from mededit_monai.io.case_names import case_name, name_of, other_scan, owner_of
 from mededit_monai.io.datalist import read_datalist
@@ -18,8 +16,9 @@ from mededit_monai.io.finished import require_own_folder
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.outputs import require_apart
 from mededit_monai.io.provenance import is_finished
+from mededit_monai.space.stack import CaseStack
 
-#: Model-space tensors of a case, Sx1x128x128 (``condition`` SxKx128x128), joined over the cases of a batch.
+#: Model-space tensors of a case, Sx1x128x128 or 1x1x128x128xD (``condition``: K channels), joined in a batch.
 TENSOR_KEYS = ("image", "brain", "pathology", "condition", "region")
 
 #: What names a file in a case.
@@ -112,7 +111,7 @@ def _is_pending(case: dict[str, Any], out: Path, options: Mapping[str, Any], ove
     case |= {"files": files, "request": request, "owner": owner_of(case["scan"])}
     final = out / case["case_id"]
     if is_finished(final, request):
-        print(f"mededit: {case['case_id']} is done with these options, skipped ({final})")
+        say(f"{case['case_id']} is done with these options, skipped ({final})")
         return False
     if not single:
         _require_same_scan(final, case, overwrite)
@@ -133,13 +132,15 @@ def _require_same_scan(final: Path, case: Mapping[str, Any], overwrite: bool) ->
 
 def collate_cases(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """
-    Join the slices of several cases into one batch; everything else travels in the list ``cases``.
+    Join the slices or volumes of several cases into one batch (see :class:`~mededit_monai.space.stack.CaseStack`).
+
+    Everything else travels in the list ``cases``.
 
     Cases that failed (``failed`` among their keys) are set apart in the list ``failed``.
     """
     failed = [{"case_id": case["case_id"], "failed": case["failed"]} for case in cases if case.get("failed")]
     good = [case for case in cases if not case.get("failed")]
-    batch: dict[str, Any] = {key: torch.cat([case[key] for case in good]) for key in TENSOR_KEYS if good}
+    batch: dict[str, Any] = {key: CaseStack.join([case[key] for case in good]) for key in TENSOR_KEYS if good}
     batch["cases"] = [{k: v for k, v in case.items() if k not in TENSOR_KEYS} for case in good]
     return batch | ({"failed": failed} if failed else {})
 

@@ -12,6 +12,7 @@ from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.bids import BidsFile, nearest_scans, owners, parse_name
 from mededit_monai.datasets.sources import Listing, SourceVolume, find_brain, nifti_files
+from mededit_monai.diseases import DISEASES
 from mededit_monai.io.tables import read_table
 
 COLUMNS = ("case_id", "patient", "image", "pathology")
@@ -101,7 +102,7 @@ def _derivatives(root: Path, brains: str | None, disease: str) -> Listing:
             brain = _brain(free, scans, brain_masks, root, brains)
             listing.volumes.append(SourceVolume(_name(free), _patient(free), free.path, None, False, brain))
         sick = [scan for scan in scans if not scan.is_free]
-        lesions = [file for file in files if file.is_lesion and (disease == "tumor" or file.suffix != "dseg")]
+        lesions = [file for file in files if file.is_lesion and (DISEASES[disease].labels or file.suffix != "dseg")]
         own = _lesions_of(sick, lesions, listing)
         for scan in (scan for scan in sick if scan.path in own):
             brain = _brain(scan, scans, brain_masks, root, brains)
@@ -141,12 +142,12 @@ def _list_scan(
     left_out = [max(mask.left_out(scan), 0) for mask in own[scan.path]]
     lesions = [mask for mask, missing in zip(own[scan.path], left_out) if missing == min(left_out)]
     lesions = [mask for mask in lesions if mask.names_lesion] or lesions
-    regions = [mask for mask in lesions if mask.suffix == "dseg"] if disease == "tumor" else []
+    regions = [mask for mask in lesions if mask.suffix == "dseg"] if DISEASES[disease].labels else []
     lesions = regions or lesions
     others = (other for other in scans if other is not scan and own.get(other.path) != [])
     other = next((s for s in others if scan.is_version_of(s) or s.is_version_of(scan)), None)
     if len(lesions) == 1:
-        labelled = True if regions else None if disease == "tumor" else False
+        labelled = True if regions else None if DISEASES[disease].labels else False
         listing.volumes.append(SourceVolume(name, patient, scan.path, lesions[0].path, labelled, brain))
     elif lesions:
         found = ", ".join(mask.path.name for mask in lesions)
@@ -193,6 +194,6 @@ def _scans(scans: Sequence[BidsFile], disease: str) -> list[BidsFile]:
         groups.setdefault((*scan.key, scan.desc), []).append(scan)
     chosen = []
     for group in groups.values():
-        fitting = [scan for scan in group if ("ce" in scan.entities) == (disease == "tumor")]
+        fitting = [scan for scan in group if ("ce" in scan.entities) == DISEASES[disease].gadolinium]
         chosen += fitting or group
     return chosen

@@ -13,12 +13,12 @@ import numpy as np
 from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.brats_labels import ambiguous_label_4, refuse_other_labels
 from mededit_monai.datasets.sources import SourceVolume
+from mededit_monai.diseases import DISEASES
 from mededit_monai.io.nifti import (
     BINARY,
     TUMOR_LABELS,
     Volume,
     binary_mask,
-    is_marked_synthetic,
     read_volume,
     require_same_grid,
     whole_values,
@@ -100,7 +100,7 @@ def load_source(source: SourceVolume, disease: str) -> tuple[LoadedVolume | None
         "brain_source": brain_source,
         "outside_share": round(1 - inside / voxels, 6) if voxels else 0.0,
         "label_4": bool(mask and mask[2]),
-        "synthetic": is_marked_synthetic(source.scan),
+        "synthetic": scan.synthetic,
     }
     doubt = ambiguous_label_4([4], source.pathology) if mask and mask[2] else None
     warnings += [f"{mask[0].path.name}: {doubt}"] if doubt else []
@@ -149,7 +149,7 @@ def _mask(source: SourceVolume, disease: str) -> tuple[Volume, np.ndarray, bool,
     volume = read_volume(source.pathology)
     data = whole_values(volume)
     values = set(np.unique(data).tolist())
-    binary = disease == "stroke" or (source.labelled is None and any(values <= set(b) for b in BINARY))
+    binary = not DISEASES[disease].labels or (source.labelled is None and any(values <= set(b) for b in BINARY))
     if values == {0}:
         return volume, np.zeros(data.shape, np.uint8), False, source.labelled is True
     if binary:

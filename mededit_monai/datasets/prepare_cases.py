@@ -22,8 +22,7 @@ from mededit_monai.io.hashing import sha256
 from mededit_monai.io.nifti import PREPARED_NOTE, SYNTHETIC_NOTE, save_image
 from mededit_monai.io.outputs import make_folder
 from mededit_monai.methods.conditions import REGION_LABELS
-from mededit_monai.space.slices import AxialSlicesd
-from mededit_monai.space.volumes import ModelBlock, model_image
+from mededit_monai.space.to_model import ToModelSpaced
 
 #: Why a slice or volume yields no case.
 NO_BRAIN = "no brain"
@@ -38,7 +37,7 @@ def check_volume(source: SourceVolume, recipe: DatasetRecipe, strict: bool = Fal
     Args:
         strict: whether a warning is a problem too.
     """
-    loaded, problems = load_source(source, recipe.condition or "")
+    loaded, problems = load_source(source, recipe.disease_name or "")
     if loaded is not None:
         try:
             _check_use(source, loaded, recipe)
@@ -72,12 +71,11 @@ def make_volume(root: Path, source: SourceVolume, recipe: DatasetRecipe, overwri
     Raises:
         InputError: a volume that cannot be used, a case's folder with something in it that is not ours to replace.
     """
-    loaded, problems = load_source(source, recipe.condition or "")
+    loaded, problems = load_source(source, recipe.disease_name or "")
     if loaded is None:
         raise InputError(problems[0].sentence)
-    made = _slices(source, loaded, recipe) if recipe.spatial_dims == 2 else _volume(source, loaded, recipe)
     cases, left_out = [], {}
-    for facts, arrays in made:
+    for facts, arrays in _cut(source, loaded, recipe):
         if arrays is None:
             left_out[facts["case_id"]] = facts["reason"]
             continue
@@ -144,51 +142,39 @@ def _check_use(source: SourceVolume, loaded: LoadedVolume, recipe: DatasetRecipe
         )
 
 
-def _slices(
+def _cut(
     source: SourceVolume, loaded: LoadedVolume, recipe: DatasetRecipe
 ) -> Iterator[tuple[dict, dict[str, np.ndarray] | None]]:
-    """Facts and arrays of every slice asked for; no arrays, but a reason, for one that yields no case."""
-    disease, inside = DISEASES[recipe.condition or ""], loaded.pathology
-    for z in chosen_slices(recipe, inside, loaded.brain, source.scan):
-        facts: dict[str, Any] = {"case_id": f"{source.volume_id}_z{z:03d}", "slice_index": int(z)}
-        if not loaded.brain[:, :, z].any():
+    """Facts and arrays of every slice asked for, or of the volume; no arrays, but a reason, where there is no case."""
+    disease, slices = DISEASES[recipe.disease_name or ""], recipe.spatial_dims == 2
+    condition = "mask" if loaded.labels is None else "regions"
+    for z in chosen_slices(recipe, loaded.pathology, loaded.brain, source.scan) if slices else [None]:
+        part = np.s_[:, :, z] if slices else np.s_[...]
+        case_id = f"{source.volume_id}_z{z:03d}" if slices else source.volume_id
+        facts: dict[str, Any] = {"case_id": case_id, "slice_index": int(z) if slices else None}
+        if not loaded.brain[part].any():
             yield facts | {"reason": NO_BRAIN}, None
             continue
-        # The editor's own transform. It cuts slices with pathology only; where there is none, the brain stands in.
-        shown = inside if inside[:, :, z].any() else loaded.brain
-        condition = "mask" if loaded.labels is None else "regions"
-        cut = AxialSlicesd(z, "image", 0, disease.window, disease.percentile, condition=condition)(
-            {"scan": loaded.scan, "brain": loaded.brain, "pathology": shown, "regions": loaded.labels}
-        )
-        planes = {key: cut[key][0, 0].numpy() for key in ("image", "brain", "pathology")}
+        # The editor's own transform. It cuts what shows pathology only; where there is none, the brain stands in.
+        shown = loaded.pathology if loaded.pathology[part].any() else loaded.brain
+        cut = ToModelSpaced(
+            slice_index=z if slices else "all",
+            region="image",
+            dilation=0,
+            window=disease.window,
+            percentile=disease.percentile,
+            condition=condition,
+            spatial_dims=recipe.spatial_dims,
+        )({"scan": loaded.scan, "brain": loaded.brain, "pathology": shown, "regions": loaded.labels})
+        arrays = {key: cut[key][0, 0].numpy() for key in ("image", "brain", "pathology")}
         if shown is loaded.brain:
-            planes["pathology"] = np.zeros_like(planes["pathology"])
+            arrays["pathology"] = np.zeros_like(arrays["pathology"])
         regions = None
         if loaded.labels is not None:
             channels = cut["condition"][0].numpy()
-            regions = np.tensordot(np.array(REGION_LABELS, np.float32), channels, 1) * planes["pathology"]
-        facts |= {"ceiling": cut["ceilings"][0]}
-        facts |= {"model_to_world": _rounded(cut["grid"].model_affine(loaded.scan.affine, z))}
-        yield _sorted_out(facts, planes, regions, bool(loaded.marked[:, :, z].any()), recipe.require_core)
-
-
-def _volume(
-    source: SourceVolume, loaded: LoadedVolume, recipe: DatasetRecipe
-) -> Iterator[tuple[dict, dict[str, np.ndarray] | None]]:
-    """The same for a volume: one case."""
-    from mededit_monai.simulation.pair import VOLUME_SHAPE
-
-    disease = DISEASES[recipe.condition or ""]
-    block = ModelBlock(loaded.brain, loaded.scan.spacing, disease.window, VOLUME_SHAPE[2], VOLUME_SHAPE[0])
-    image, brain, ceiling = model_image(block, loaded.scan, loaded.brain, disease.percentile)
-    pathology = block.mask(loaded.pathology) & brain
-    regions = None
-    if loaded.labels is not None:
-        regions = _regions_3d(block, loaded.labels, pathology)
-    facts = {"case_id": source.volume_id, "slice_index": None, "ceiling": ceiling}
-    facts |= {"model_to_world": _rounded(block.affine(loaded.scan.affine))}
-    arrays = {"image": image, "brain": brain, "pathology": pathology}
-    yield _sorted_out(facts, arrays, regions, bool(loaded.marked.any()), recipe.require_core)
+            regions = np.tensordot(np.array(REGION_LABELS, np.float32), channels, 1) * arrays["pathology"]
+        facts |= {"ceiling": cut["ceilings"][0], "model_to_world": _rounded(cut["space"].affine)}
+        yield _sorted_out(facts, arrays, regions, bool(loaded.marked[part].any()), recipe.require_core)
 
 
 def _sorted_out(
@@ -209,12 +195,6 @@ def _sorted_out(
     return facts, kept if regions is None else kept | {"regions": regions}
 
 
-def _regions_3d(block: ModelBlock, labels: np.ndarray, pathology: np.ndarray) -> np.ndarray:
-    """Inside the pathology the label that covers most of a voxel, as the slices' transform has it."""
-    shares = np.stack([block.coverage(labels == label) for label in REGION_LABELS])
-    return np.where(pathology, shares.argmax(axis=0) + 1, 0).astype(np.uint8)
-
-
 def _write_case(
     root: Path,
     case_id: str,
@@ -228,7 +208,7 @@ def _write_case(
 
     ending = "nii" if recipe.spatial_dims == 2 else "nii.gz"
     # Every case gets the same affine, that of the window: masks of one patient are laid over another's scan.
-    affine = model_affine(DISEASES[recipe.condition or ""].pixel_mm, recipe.spatial_dims)
+    affine = model_affine(DISEASES[recipe.disease_name or ""].pixel_mm, recipe.spatial_dims)
     with finished_folder(root / "cases" / case_id, overwrite, clear=False) as unfinished:
         for key, array in arrays.items():
             data = np.asarray(array, dtype=np.float32 if key in ("image", "prior") else np.uint8)

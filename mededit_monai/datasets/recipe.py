@@ -16,6 +16,7 @@ from mededit_monai.datasets.atlas import find_atlas
 from mededit_monai.datasets.brats import find_brats
 from mededit_monai.datasets.folder import find_folder
 from mededit_monai.datasets.sources import Listing
+from mededit_monai.diseases import DISEASES
 
 #: Where a data set comes from → its disease (None: to be given).
 SOURCES: Mapping[str, str | None] = {"atlas": "stroke", "brats": "tumor", "folder": None}
@@ -63,7 +64,7 @@ class DatasetRecipe:
             InputError: for a value that is not offered.
         """
         require_choice("source", self.source, tuple(SOURCES))
-        require_choice("disease", self.condition, ("stroke", "tumor"))
+        require_choice("disease", self.disease_name, DISEASES.names())
         require_choice("spatial_dims", self.spatial_dims, (2, 3))
         self.slices(1)
         self.wanted_test(10**9)
@@ -71,21 +72,24 @@ class DatasetRecipe:
             raise InputError(
                 f"--slice_index: got {self.slice_index}, but --spatial_dims 3 keeps volumes; leave it out."
             )
-        if self.require_core and self.condition != "tumor":
-            raise InputError("--require_core: a stroke has no necrotic core to ask for; leave it out.")
-        if not 0 <= self.validation < 1:
-            raise InputError(f"--validation: got {self.validation:g}, wanted a share from 0 to below 1.")
+        if self.require_core and not DISEASES[str(self.disease_name)].labels:
+            raise InputError(f"--require_core: a {self.disease_name} has no necrotic core to ask for; leave it out.")
+        if not 0 < self.validation < 1:
+            raise InputError(
+                f"--validation: got {self.validation:g}, wanted a share above 0 and below 1; a training needs its "
+                f"validation list."
+            )
         require_whole("seed", self.seed, 0)
 
     @property
-    def condition(self) -> str | None:
-        """stroke or tumor."""
+    def disease_name(self) -> str | None:
+        """The source's disease, else the one that was given."""
         return SOURCES[self.source] or self.disease
 
     def find(self) -> Listing:
         """The volumes of the source."""
         if self.source == "folder":
-            return find_folder(self.root, self.brains, self.condition or "stroke")
+            return find_folder(self.root, self.brains, self.disease_name or "stroke")
         return {"atlas": find_atlas, "brats": find_brats}[self.source](self.root, self.brains)
 
     def slices(self, depth: int) -> list[int] | str:
@@ -133,7 +137,7 @@ class DatasetRecipe:
 
     def as_json(self) -> dict[str, Any]:
         """Options, with folders by their names: files must not hold a machine's paths."""
-        options = asdict(self) | {"disease": self.condition, "test": str(self.test)}
+        options = asdict(self) | {"disease": self.disease_name, "test": str(self.test)}
         options["slice_index"] = None if self.slice_index is None else str(self.slice_index)
         for key in ("root", "brains"):
             options[key] = Path(options[key]).name if options[key] else None

@@ -124,7 +124,7 @@ def test_finished_cases_are_left_out(five, capsys):
     for case in cases(datalist=five)[1:3]:
         finish(case)
     assert names(cases(datalist=five)) == ["case0", "case3", "case4"]
-    assert "case1 is done with these options, skipped (out/case1)" in capsys.readouterr().out
+    assert "case1 is done with these options, skipped (out/case1)" in capsys.readouterr().err
     assert names(cases(datalist=five, shard="2/3")) == ["case4"]  # a share of all cases, not of the pending ones
     assert len(cases(datalist=five, output_dir="elsewhere")) == 5
 

@@ -199,13 +199,13 @@ def test_require_core(tmp_path):
 
 def test_the_editors_transform_gives_the_same_pixels(tmp_path):
     from mededit_monai.prepare.load import LoadCased
-    from mededit_monai.space.slices import AxialSlicesd
+    from mededit_monai.space.to_model import ToModelSpaced
 
     scan = atlas_case(tmp_path, lesion=lesion_box(6), brain=True)
     mask, brain = (next(scan.parent.glob(f"*{kind}_mask.nii.gz")) for kind in ("lesion", "brain"))
     (case,) = made(tmp_path, tmp_path / "out", slice_index=4)["cases"]
     loaded = LoadCased()({"scan": str(scan), "pathology": str(mask), "brain": str(brain)})
-    cut = AxialSlicesd(window=233, percentile=98)(loaded)
+    cut = ToModelSpaced("auto", window=233, percentile=98)(loaded)
     for key in ("image", "brain", "pathology"):
         assert np.array_equal(array(tmp_path / "out", case, key)[:, :, 0], cut[key][0, 0].numpy())
 
