@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "edit"]
+__all__ = ["__version__", "edit", "train"]
 
 
 def __getattr__(name: str) -> Any:
     # MONAI and torch take seconds to import; `mededit --help` must not wait for them.
-    if name == "edit":
-        from mededit_monai.workflows import edit
+    if name in ("edit", "train"):
+        from mededit_monai import workflows
 
-        return edit
+        return getattr(workflows, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

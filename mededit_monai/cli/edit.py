@@ -13,13 +13,14 @@ from typing import Any
 import typer
 
 from mededit_monai.cli.generated import BUNDLE, JSON, add_verb
-from mededit_monai.core.options import options_of
+from mededit_monai.core.options import Option, options_of
 from mededit_monai.methods.edit_options import EditOptions, own_options
+from mededit_monai.methods.record import METHODS
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the program."""
-    declared = [one for one in options_of(EditOptions).values() if one.verb]
+    declared = [_with_summaries(one) for one in options_of(EditOptions).values() if one.verb]
     own = [replace(one, help=f"{one.help.rstrip('.')} ({one.group}).") for one in own_options().values()]
     add_verb(
         app,
@@ -29,6 +30,14 @@ def register(app: typer.Typer) -> None:
         "Add a lesion to a scan: NIfTI in, same-grid NIfTI out. Defaults are the bundle's.",
         "mededit edit --scan T1.nii.gz --pathology lesion.nii.gz --brain brain.nii.gz -o out",
     )
+
+
+def _with_summaries(one: Option) -> Option:
+    """The option with what its words mean, for --method."""
+    if one.name != "method":
+        return one
+    methods = "; ".join(f"{method.name}: {method.summary}" for method in METHODS.values())
+    return replace(one, help=f"{one.help} {methods}.", choices=None)
 
 
 def edit_command(given: dict[str, Any]) -> None:

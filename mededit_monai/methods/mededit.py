@@ -26,7 +26,7 @@ METHODS.add(
     "mededit",
     Method(
         name="mededit",
-        summary="resampled inpainting in the dilated lesion, the thesis's method",
+        summary="resampled inpainting in the dilated lesion mask (the thesis)",
         editor=Later("mededit_monai.methods.inpainting:MedEditEditor"),
         network=NETWORK,
         takes=SAMPLING | set(NEUTRAL) | {"dilation", "region"},

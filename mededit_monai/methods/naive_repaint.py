@@ -1,6 +1,6 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Naïve RePaint: resampled inpainting of the lesion alone, by MedEdit's network."""
+"""Naïve RePaint: resampled inpainting in the lesion mask, by MedEdit's network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ METHODS.add(
     "naive_repaint",
     Method(
         name="naive_repaint",
-        summary="resampled inpainting of the lesion alone",
+        summary="resampled inpainting in the lesion mask",
         editor=Later("mededit_monai.methods.inpainting:NaiveRePaintEditor"),
         network=NETWORK,
         takes=SAMPLING | set(NEUTRAL),

@@ -23,7 +23,7 @@ METHODS.add(
     "palette",
     Method(
         name="palette",
-        summary="fills a hole, drawing the whole scan anew, the thesis's variant",
+        summary="fills the lesion mask and redraws the rest (the thesis)",
         editor=Later("mededit_monai.methods.hole_editors:PaletteEditor"),
         network=Network(
             name="palette",

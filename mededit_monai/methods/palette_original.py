@@ -12,7 +12,7 @@ METHODS.add(
     "palette_original",
     Method(
         name="palette_original",
-        summary="fills a hole and keeps the rest, as published",
+        summary="fills the lesion mask and keeps the rest",
         editor=Later("mededit_monai.methods.hole_editors:OriginalPaletteEditor"),
         network=Network(
             name="palette_original",

@@ -40,7 +40,7 @@ METHODS.add(
     "prior",
     Method(
         name="prior",
-        summary="the change that the lesion makes to this scan, the default",
+        summary="adds to the scan the change that the lesion makes",
         editor=Later("mededit_monai.methods.change_editor:ChangeEditor"),
         network=Network(
             name="prior",

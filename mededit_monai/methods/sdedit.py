@@ -12,7 +12,7 @@ METHODS.add(
     "sdedit",
     Method(
         name="sdedit",
-        summary="the whole scan, noised part of the way and denoised",
+        summary="noises the whole scan part of the way and denoises it",
         editor=Later("mededit_monai.methods.inpainting:SDEditEditor"),
         network=NETWORK,
         takes=SAMPLING | {"start", "guidance", "mode"},

@@ -86,7 +86,7 @@ def test_from_python_and_by_default(brighten, files):
 
 def test_it_is_listed_with_its_option(brighten, mededit):  # noqa: F811
     text = " ".join(mededit("edit", "--help").out.split())
-    assert "palette_original, brighten)" in text
+    assert "keeps the rest; brighten: " in text
     assert "--strength <float> How much brighter the lesion becomes" in text
     assert "(with --method brighten). [default: 0.2]" in text
 
