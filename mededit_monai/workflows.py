@@ -25,6 +25,7 @@ from mededit_monai.training.options import TrainingOptions
 
 __all__ = ["bundle_content", "edit", "overrides", "train"]
 
+
 def bundle_content(
     bundle: str | Path, ids: Sequence[str], config: str = "inference.yaml", **options: Any
 ) -> tuple[Any, ...]:

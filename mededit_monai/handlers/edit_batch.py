@@ -13,14 +13,15 @@ from monai.engines.utils import PrepareBatch
 from mededit_monai.methods.conditions import condition_channels
 from mededit_monai.sampling.noise import case_seed
 from mededit_monai.space.intensity import to_model_range, to_unit_range
+from mededit_monai.space.stack import CaseStack
 
 
 class EditPrepareBatch(PrepareBatch):
     """
     Args:
         seed: the run's seed; each case's own follows from it and the case's name.
-        samples: counterfactuals a case. The batch is repeated sample by sample within each case:
-            case 0 sample 0 slices, case 0 sample 1 slices, …, case 1 sample 0 slices, …
+        samples: counterfactuals a case, which the batch is repeated for (see
+            :class:`~mededit_monai.space.stack.CaseStack`).
     """
 
     def __init__(self, seed: int = 0, samples: int = 1) -> None:
@@ -41,15 +42,12 @@ class EditPrepareBatch(PrepareBatch):
             priors in [-1, 1], None, (), and ``brain``, ``pathology``, ``region``, ``seeds`` for the inferer. All
             slices of a sample share a seed, hence their noise: neighbours agree.
         """
-        rows, seeds, first = [], [], 0
-        for case in batchdata["cases"]:
-            count = len(case["slices"])
-            for sample in range(self.samples):
-                rows += range(first, first + count)
-                seeds += [case_seed(self.seed, case.get("noise_name", case["case_id"]), sample)] * count
-            first += count
+        cases = batchdata["cases"]
+        stack = CaseStack.of(cases, self.samples)
+        names = [case.get("noise_name", case["case_id"]) for case in cases]
+        seeds = [case_seed(self.seed, names[case], sample) for case, sample, _ in stack]
         tensors = {
-            key: batchdata[name][rows].to(device=device, non_blocking=non_blocking)
+            key: stack.rows(batchdata[name]).to(device=device, non_blocking=non_blocking)
             for key, name in (("image", "image"), ("brain", "brain"), ("pathology", "condition"), ("region", "region"))
         }
         image = to_model_range(tensors.pop("image"))
@@ -61,13 +59,13 @@ class CohortPrepareBatch(PrepareBatch):
     For evaluation: the lesion-free scans of a cohort in model space, to be edited with the lesions of their own cases.
 
     Args:
-        inferer: whose edit region the measures need.
+        editor: whose edit region the measures need.
         condition: ``mask``, ``box`` or ``regions``.
         seed: the run's seed; each case's own follows from it and the case's name.
     """
 
-    def __init__(self, inferer: Any, condition: str = "mask", seed: int = 0) -> None:
-        self.inferer, self.condition, self.seed = inferer, condition, seed
+    def __init__(self, editor: Any, condition: str = "mask", seed: int = 0) -> None:
+        self.editor, self.condition, self.seed = editor, condition, seed
 
     def __call__(
         self,
@@ -87,7 +85,7 @@ class CohortPrepareBatch(PrepareBatch):
         at = {key: value.to(device, non_blocking=non_blocking) for key, value in batchdata.items() if _is_tensor(value)}
         masks = at["regions" if self.condition == "regions" else "pathology"]
         channels = torch.stack([condition_channels(mask, self.condition) for mask in masks])
-        batchdata["region"] = region = self.inferer.region(at["brain"], channels)
+        batchdata["region"] = region = self.editor.region(at["brain"], channels)
         prior = to_model_range(at["prior"])
         batchdata["prior"] = to_unit_range(prior)  # as the inferer sees it: what is not edited differs by exactly 0
         seeds = [case_seed(self.seed, str(case)) for case in batchdata["case_id"]]

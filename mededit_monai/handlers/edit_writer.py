@@ -1,12 +1,13 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Writes every edited case: same-grid NIfTI, model-space slice, region, preview and provenance."""
+"""Writes every edited case: same-grid NIfTI, the model's slice or volume, region, preview and provenance."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
 
 from mededit_monai.core.errors import InputError, find_input_error, say
+from mededit_monai.diseases import DISEASES
+from mededit_monai.handlers.evaluator import EDIT
 from mededit_monai.io.atomic import write_json
 from mededit_monai.io.claims import exclusive
 from mededit_monai.io.finished import finished_folder
@@ -26,10 +29,34 @@ from mededit_monai.prepare.one_by_one import refuse_warnings
 from mededit_monai.reports.preview import edit_preview
 from mededit_monai.sampling.noise import case_seed
 from mededit_monai.space.intensity import to_unit_range
-from mededit_monai.space.restore import restore_slices
+from mededit_monai.space.restore import restore
+from mededit_monai.space.stack import CaseStack
 
 #: In the output folder, after ``--keep_going``: the cases that failed, each with its sentence.
 FAILED_FILE = "failed.json"
+
+
+@dataclass(frozen=True)
+class EditedCase:
+    """
+    A case and its edits, on the model's grid; a row is a slice, or the volume.
+
+    Args:
+        case: what its transforms made of it, without the tensors.
+        prior: rows x ``space.shape`` in [0, 1].
+        edits: samples x rows x ``space.shape`` in [0, 1].
+        brain, pathology: bool, rows x ``space.shape``.
+        regions: bool, samples x rows x ``space.shape``: where each edit may differ from the prior.
+        facts: of the batch that it was edited in, for the provenance.
+    """
+
+    case: Mapping[str, Any]
+    prior: np.ndarray
+    edits: np.ndarray
+    brain: np.ndarray
+    pathology: np.ndarray
+    regions: np.ndarray
+    facts: Mapping[str, Any]
 
 
 class EditWriter:
@@ -37,11 +64,10 @@ class EditWriter:
     Restore and write the cases of each batch, folder by folder; a folder appears only when it is complete.
 
     Args:
-        output_dir: gets ``<case>/edited.nii.gz``, ``edited_slice.nii.gz``, ``edit_region.nii.gz``, ``preview.png``,
-            ``provenance.json``; with several samples ``<case>/sample_k/…`` and ``mean.nii.gz``, ``sd.nii.gz``
-            (the spread of the samples, a fraction of their error: not a map of uncertainty).
-        inferer: its ``nfe`` is recorded; where it has an ``edit_region`` of the last call, that is the region written,
-            sample by sample, instead of the batch's.
+        output_dir: gets ``<case>/edited.nii.gz``, ``edited_slice.nii.gz`` (of a volume ``edited_model.nii.gz``),
+            ``edit_region.nii.gz``, ``preview.png``, ``provenance.json``; with several samples ``<case>/sample_k/…`` and
+            ``mean.nii.gz``, ``sd.nii.gz`` (the spread of the samples, a fraction of their error: not a map of
+            uncertainty).
         seed, samples: as given to ``EditPrepareBatch``.
         restore: ``residual`` or ``replace``.
         strict: whether a case with a warning is refused.
@@ -55,7 +81,6 @@ class EditWriter:
     def __init__(
         self,
         output_dir: str | Path,
-        inferer: Any,
         seed: int,
         samples: int,
         restore: str,
@@ -63,7 +88,7 @@ class EditWriter:
         keep_going: bool = False,
         overwrite: bool = False,
     ) -> None:
-        self.output_dir, self.inferer = Path(output_dir), inferer
+        self.output_dir = Path(output_dir)
         self.seed, self.samples, self.restore = seed, samples, restore
         self.strict, self.keep_going, self.overwrite = strict, keep_going, overwrite
         self.written: list[Path] = []
@@ -71,7 +96,7 @@ class EditWriter:
         self._started = 0.0
 
     def attach(self, engine: Engine) -> None:
-        """Attach to a ``SupervisedEvaluator``."""
+        """Attach to an ``EditEvaluator``."""
         engine.add_event_handler(Events.GET_BATCH_COMPLETED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
@@ -83,29 +108,27 @@ class EditWriter:
         self.failed += engine.state.batch.get("failed", [])
         if not engine.state.batch["cases"]:
             return
-        # The prior as the inferer saw it, so that what was not edited differs by exactly nothing.
-        prior = to_unit_range(engine.state.output[CommonKeys.IMAGE]).float().cpu().numpy()[:, 0]
-        edits = to_unit_range(engine.state.output[CommonKeys.PRED]).float().cpu().numpy()[:, 0]
-        batch, row, first = engine.state.batch, 0, 0
-        found = getattr(self.inferer, "edit_region", None)
-        for case in batch["cases"]:
-            count = len(case["slices"])
-            masks = {k: batch[k][first : first + count, 0].numpy() > 0 for k in ("brain", "pathology", "region")}
-            block = slice(row, row + count * self.samples)
-            shape = (self.samples, count, *edits.shape[1:])
-            region = masks.pop("region")[None].repeat(self.samples, axis=0)
-            if found is not None:
-                region = found[block, 0].cpu().numpy().reshape(shape)
+        batch, output = engine.state.batch, engine.state.output
+        stack = CaseStack.of(batch["cases"], self.samples)
+        # The prior as the editor saw it, so that what was not edited differs by exactly nothing.
+        priors, edits = (
+            stack.of_samples(to_unit_range(output[key]).float().cpu().numpy()[:, 0])
+            for key in (CommonKeys.IMAGE, CommonKeys.PRED)
+        )
+        regions = stack.of_samples(output[EDIT].region.cpu().numpy()[:, 0] > 0)
+        brains, lesions = (stack.of_case(batch[key].numpy()[:, 0] > 0) for key in ("brain", "pathology"))
+        facts = {"nfe": output[EDIT].evaluations, "seconds": round(seconds, 3)}
+        for number, case in enumerate(batch["cases"]):
+            edited = EditedCase(
+                case, priors[number][0], edits[number], brains[number], lesions[number], regions[number], facts
+            )
             try:
-                self._write_case(
-                    case, prior[block].reshape(shape)[0], edits[block].reshape(shape), masks, region, seconds
-                )
+                self._write_case(edited)
             except Exception as error:
                 bad_input = find_input_error(error)
                 if bad_input is None or not self.keep_going:
                     raise
                 self.failed.append({"case_id": case["case_id"], "failed": " ".join(str(bad_input).split())})
-            row, first = row + count * self.samples, first + count
 
     def report_failures(self) -> None:
         """
@@ -136,35 +159,27 @@ class EditWriter:
             f"{place} lists them."
         )
 
-    def _write_case(
-        self,
-        case: Mapping[str, Any],
-        prior: np.ndarray,
-        edits: np.ndarray,
-        masks: Mapping[str, np.ndarray],
-        regions: np.ndarray,
-        seconds: float,
-    ) -> None:
-        if not np.isfinite(edits).all():
-            share = np.mean(~np.isfinite(edits))
+    def _write_case(self, edited: EditedCase) -> None:
+        case = edited.case
+        if not np.isfinite(edited.edits).all():
+            share = np.mean(~np.isfinite(edited.edits))
             raise InputError(
                 f"{case['case_id']}: the network gave NaN or infinite values in {share:.0%} of the edit, so nothing "
-                f"was "
-                f"written; check --weights and options such as --guidance."
+                f"was written; check --weights and options such as --guidance."
             )
         final = self.output_dir / case["case_id"]
-        edits = np.where(masks["brain"], edits, prior)  # everything outside the brain is composited back
+        # Everything outside the brain is composited back.
+        edited = replace(edited, edits=np.where(edited.brain, edited.edits, edited.prior))
         facts = {
             "case_id": case["case_id"],
             "files": case["files"],
             "brain_source": case["brain_source"],
             "slices": case["slices"],
             "lesion_share_edited": round(case["lesion_share"], 6),
-            "model_pixel_mm": case["grid"].pixel_mm,
-            "nfe": self.inferer.nfe,
-            "seconds": round(seconds, 3),
+            "model_pixel_mm": case["space"].pixel_mm,
+            **edited.facts,
         }
-        warnings = [*case["warnings"], *self._lesion_warnings(case, edits, masks)]
+        warnings = [*case["warnings"], *_lesion_warnings(edited)]
         owner = {"scan": case["owner"]} if case.get("owner") else {}
         with finished_folder(final, self.overwrite, clear=False, **owner) as unfinished:
             volumes = []
@@ -172,80 +187,66 @@ class EditWriter:
                 folder = unfinished if self.samples == 1 else unfinished / f"sample_{k}"
                 folder.mkdir(exist_ok=True)
                 seed = case_seed(self.seed, case.get("noise_name", case["case_id"]), k)
-                sample_facts = facts | {"case_seed": seed, "sample": k}
-                sample_masks = {**masks, "region": regions[k]}
-                volume, found = self._write_sample(folder, case, prior, edits[k], sample_masks, sample_facts, warnings)
+                of_sample = facts | {"case_seed": seed, "sample": k}
+                volume, found = self._write_sample(folder, edited, k, of_sample, warnings)
                 volumes.append(volume)
                 warnings = list(dict.fromkeys([*warnings, *found]))
             if self.samples > 1:
                 stack, affine = np.stack(volumes), case["scan"].native_affine
                 save_synthetic(stack.mean(0, dtype=np.float64).astype(np.float32), affine, unfinished / "mean.nii.gz")
                 save_synthetic(stack.std(0, dtype=np.float64).astype(np.float32), affine, unfinished / "sd.nii.gz")
-                union = {**masks, "region": regions.any(axis=0)}
-                self._preview(unfinished, case, prior, edits.mean(0), union, f"mean of {self.samples} samples")
+                note = f"mean of {self.samples} samples"
+                _preview(unfinished, edited, edited.edits.mean(0), edited.regions.any(axis=0), note)
                 write_provenance(unfinished, case["request"], facts | {"warnings": warnings})
             refuse_warnings(warnings, self.strict)
         for warning in warnings:
             say(f"{case['case_id']}: warning: {warning}")
         self.written.append(final)
 
-    def _lesion_warnings(
-        self, case: Mapping[str, Any], edits: np.ndarray, masks: Mapping[str, np.ndarray]
-    ) -> list[str]:
-        """A stroke is darker than the brain around it; one that is not says that the intensities were not T1's."""
-        if case["request"]["options"].get("disease") != "stroke":
-            return []
-        lesion = masks["pathology"] & masks["brain"]
-        around = masks["brain"] & ~masks["pathology"]
-        if not lesion.any() or not around.any():
-            return []
-        inside, outside = float(edits[:, lesion].mean()), float(edits[:, around].mean())
-        if inside < outside:
-            return []
-        return [
-            f"the lesion came out no darker than the brain around it ({inside:.2f} against {outside:.2f} of the scan's "
-            f"range); check that the scan is T1-weighted and its intensities begin at 0."
-        ]
-
     def _write_sample(
-        self,
-        folder: Path,
-        case: Mapping[str, Any],
-        prior: np.ndarray,
-        edit: np.ndarray,
-        masks: Mapping[str, np.ndarray],
-        facts: dict[str, Any],
-        warnings: list[str],
+        self, folder: Path, edited: EditedCase, sample: int, facts: dict[str, Any], warnings: list[str]
     ) -> tuple[np.ndarray, list[str]]:
         """One counterfactual; returns the edited volume (scaled, native order, float32) and what is odd about it."""
-        scan, grid, slices = case["scan"], case["grid"], case["slices"]
-        copy = NativeCopy(scan.path)
-        restored = restore_slices(
-            copy, case["brain_volume"], grid, slices, case["ceilings"], prior, edit, masks["region"], self.restore
+        case, edit, region = edited.case, edited.edits[sample], edited.regions[sample]
+        scan, space, copy = case["scan"], case["space"], NativeCopy(case["scan"])
+        restored = restore(
+            copy, case["brain_volume"], space, case["ceilings"], edited.prior, edit, region, self.restore
         )
         copy.save(folder / "edited.nii.gz")
-        region = NativeCopy.to_native(restored.region, scan)
-        save_synthetic(region.astype(np.uint8), scan.native_affine, folder / "edit_region.nii.gz")
-        affine = grid.model_affine(scan.affine, slices[0])
-        save_synthetic(edit.transpose(1, 2, 0).astype(np.float32), affine, folder / "edited_slice.nii.gz")
-        self._preview(folder, case, prior, edit, masks, "")
+        changed = NativeCopy.to_native(restored.region, scan)
+        save_synthetic(changed.astype(np.uint8), scan.native_affine, folder / "edit_region.nii.gz")
+        model = np.moveaxis(space.planes(edit), 0, -1).astype(np.float32)
+        name = "edited_slice.nii.gz" if space.spatial_dims == 2 else "edited_model.nii.gz"
+        save_synthetic(model, space.affine, folder / name)
+        _preview(folder, edited, edit, region, "")
         found = [*warnings, *restored.warnings]
         facts = facts | {"voxels_changed": restored.changed, "warnings": list(dict.fromkeys(found))}
         write_provenance(folder, case["request"], facts)
         return copy.native_volume(), restored.warnings
 
-    def _preview(
-        self,
-        folder: Path,
-        case: Mapping[str, Any],
-        prior: np.ndarray,
-        edit: np.ndarray,
-        masks: Mapping[str, np.ndarray],
-        note: str,
-    ) -> None:
-        shown = int(masks["pathology"].sum(axis=(1, 2)).argmax())  # the slice with the most lesion
-        options = case["request"]["options"]
-        title = f"{case['case_id']}  slice {case['slices'][shown]}  {options.get('method', '')}  {note}"
-        edit_preview(
-            prior[shown], edit[shown], masks["pathology"][shown], masks["region"][shown], folder / "preview.png", title
-        )
+
+def _lesion_warnings(edited: EditedCase) -> list[str]:
+    """A dark lesion, such as a stroke, that came out bright says that the intensities were not T1's."""
+    disease = edited.case["request"]["options"].get("disease")
+    if disease not in DISEASES or not DISEASES[disease].lesion_is_dark:
+        return []
+    lesion, around = edited.pathology & edited.brain, edited.brain & ~edited.pathology
+    if not lesion.any() or not around.any():
+        return []
+    inside, outside = float(edited.edits[:, lesion].mean()), float(edited.edits[:, around].mean())
+    if inside < outside:
+        return []
+    return [
+        f"the lesion came out no darker than the brain around it ({inside:.2f} against {outside:.2f} of the scan's "
+        f"range); check that the scan is T1-weighted and its intensities begin at 0."
+    ]
+
+
+def _preview(folder: Path, edited: EditedCase, edit: np.ndarray, region: np.ndarray, note: str) -> None:
+    """The axial plane with the most lesion."""
+    case, space = edited.case, edited.case["space"]
+    prior, edit, lesion, region = map(space.planes, (edited.prior, edit, edited.pathology, region))
+    shown = int(lesion.sum(axis=(1, 2)).argmax())
+    z, method = int(np.rint(space.heights[shown])), case["request"]["options"].get("method", "")
+    title = f"{case['case_id']}  slice {z}  {method}  {note}"
+    edit_preview(prior[shown], edit[shown], lesion[shown], region[shown], folder / "preview.png", title)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from monai.engines import SupervisedEvaluator
+from monai.engines.utils import IterationEvents
 from monai.utils import CommonKeys
 
 #: Key of an iteration's output under which the whole :class:`~mededit_monai.methods.editor.Edit` is.
@@ -20,9 +21,14 @@ class EditEvaluator(SupervisedEvaluator):
     It passes over a batch of which no case can be used (see ``OneByOne``).
     """
 
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.add_event_handler(IterationEvents.FORWARD_COMPLETED, self._unpack)  # before MONAI's postprocessing
+
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> dict:
-        if not batchdata.get("cases", True):
-            return {}
-        output: dict[str, Any] = super()._iteration(engine, batchdata)
-        edit = output[CommonKeys.PRED]
-        return output | {CommonKeys.PRED: edit.image, EDIT: edit}
+        return super()._iteration(engine, batchdata) if batchdata.get("cases", True) else {}
+
+    @staticmethod
+    def _unpack(engine: SupervisedEvaluator) -> None:
+        edit = engine.state.output[CommonKeys.PRED]
+        engine.state.output |= {CommonKeys.PRED: edit.image, EDIT: edit}

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import gzip
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -46,6 +47,8 @@ class Volume:
         affine: voxel (RAS order) → mm, 4x4.
         native_affine, native_shape: as stored.
         warnings: sentences about what the header leaves open.
+        synthetic: whether the header's description says that the image is.
+        content: the file, decompressed: whoever wants a copy of it need not open it again.
     """
 
     path: Path
@@ -54,6 +57,8 @@ class Volume:
     native_affine: np.ndarray
     native_shape: tuple[int, ...]
     warnings: tuple[str, ...] = ()
+    synthetic: bool = False
+    content: bytes = field(default=b"", repr=False)
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -72,7 +77,8 @@ def read_volume(path: str | Path) -> Volume:
             mirrors the other.
     """
     path = Path(path)
-    image = _open(path)
+    content = read_whole(path)
+    image = _parsed(path, content)
     shape = image.shape
     spatial = shape[:3] + (1,) * (3 - len(shape[:3]))
     if len(shape) < 2 or any(n != 1 for n in shape[3:]):
@@ -105,6 +111,8 @@ def read_volume(path: str | Path) -> Volume:
         native_affine=affine,
         native_shape=spatial,
         warnings=_orientation_warnings(path, image),
+        synthetic=b"synthetic" in image.header["descrip"].tobytes(),
+        content=content,
     )
 
 
@@ -240,14 +248,15 @@ class NativeCopy:
 
     Everything that is not changed stays the input's: data type, byte order, slope and intercept, both transforms with
     their codes, extensions. Saving through floats would rescale integers and change every voxel.
+
+    Args:
+        volume: of :func:`read_volume`; its file is not opened again.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._bytes = bytearray(read_whole(self.path))
-        image = _parsed(self.path, bytes(self._bytes))
-        header = image.header
-        shape = image.shape[:3] + (1,) * (3 - len(image.shape[:3]))
+    def __init__(self, volume: Volume) -> None:
+        self._bytes = bytearray(volume.content)
+        image = _parsed(volume.path, volume.content)
+        header, shape = image.header, volume.native_shape
         count = int(np.prod(shape))
         stored = np.frombuffer(self._bytes, dtype=image.get_data_dtype(), count=count, offset=image.dataobj.offset)
         self._stored = stored.reshape(shape, order="F")
@@ -260,13 +269,17 @@ class NativeCopy:
         note = SYNTHETIC_NOTE.encode()[: size - 1]
         self._bytes[offset : offset + size] = note.ljust(size, b"\0")
 
-    def plane(self, index: int) -> np.ndarray:
-        """An axial slice in scan units, XxY float64."""
-        return self._ras[:, :, index].astype(np.float64) * self.slope + self.inter
+    def values(self, part: Any = ...) -> np.ndarray:
+        """Voxels in scan units, float64: all, XxYxZ in RAS order, or those at an index such as ``np.s_[:, :, 3]``."""
+        return self._ras[part].astype(np.float64) * self.slope + self.inter
 
-    def replace(self, index: int, values: np.ndarray, where: np.ndarray) -> int:
+    def replace(self, values: np.ndarray, where: np.ndarray, part: Any = ...) -> int:
         """
-        Store new values (scan units) in part of an axial slice.
+        Store new values (scan units).
+
+        Args:
+            values, where: of the same shape as the part; stored is what ``where`` marks.
+            part: index of what is replaced, in RAS order; all if left out.
 
         Returns:
             how many of them the stored data type could not hold; these saturate.
@@ -278,7 +291,7 @@ class NativeCopy:
             stored = np.rint(stored)
             saturated = int(np.count_nonzero((stored < limits.min) | (stored > limits.max)))
             stored = np.clip(stored, limits.min, limits.max)
-        self._ras[:, :, index][where] = stored.astype(dtype)
+        self._ras[part][where] = stored.astype(dtype)
         return saturated
 
     def native_volume(self) -> np.ndarray:
@@ -331,7 +344,7 @@ def read_array(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     try:
-        array = np.asarray(_open(path).dataobj)
+        array = np.asarray(_parsed(path, read_whole(path)).dataobj)
     except (EOFError, OSError, ValueError) as error:
         raise InputError(f"{path}: is truncated or damaged ({_short(error)}); copy or download it again.") from error
     if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -339,20 +352,9 @@ def read_array(path: str | Path) -> np.ndarray:
     return array
 
 
-def is_marked_synthetic(path: str | Path) -> bool:
-    """Whether a NIfTI file's description says that the image is synthetic."""
-    return b"synthetic" in _open(Path(path)).header["descrip"].tobytes()
-
-
 def _compressed(content: bytes, path: str | Path) -> bytes:
     """Compressed where the name says so, the same bytes for the same content."""
     return gzip.compress(content, compresslevel=6, mtime=0) if str(path).lower().endswith(".gz") else content
-
-
-def _open(path: Path) -> nib.Nifti1Image:
-    if not path.exists():
-        raise InputError(f"{path}: not found; give the path of a NIfTI file (.nii or .nii.gz).")
-    return _parsed(path, read_whole(path))
 
 
 def _parsed(path: Path, content: bytes) -> nib.Nifti1Image:

@@ -106,7 +106,7 @@ class Method:
         network: what it asks; None: nothing.
         takes: the options among ``CHOSEN`` that have a meaning for it; others are refused.
         defaults: (disease, condition) → what its options are where they are not given.
-        region: word of its own edit region (see ``ModelSlicesd``): pathology or image; None: ``--region`` chooses.
+        region: word of its own edit region (see ``ToModelSpaced``): pathology or image; None: ``--region`` chooses.
         finds_region: whether it can find the region of change itself (``--region auto``); where that is the only
             way, a region that is given limits it.
         always_finds: whether it always does.
@@ -138,7 +138,7 @@ class Method:
         return None if self.network is None else self.network.weights_file(condition)
 
     def region_word(self, asked: str | None) -> str:
-        """Word of the edit region for ``ModelSlicesd``: the method's own, or what ``--region`` asks for."""
+        """Word of the edit region for ``ToModelSpaced``: the method's own, or what ``--region`` asks for."""
         if self.region is not None:
             return self.region
         if asked == "auto" or (asked is None and self.always_finds):

@@ -57,8 +57,13 @@ class LoadCased(Transform):
         if float(scan.data.max()) <= 0:
             raise InputError(f"{scan.path}: has no positive voxel (maximum {scan.data.max():g}); give a T1 scan.")
         warnings += scan.warnings
-        masks = {key: self._mask(scan, case, key, warnings) for key in ("brain", "pathology", "region_file")}
-        if masks["brain"] is not None:
+        files: dict[str, Volume] = {}
+        masks: dict[str, np.ndarray] = {}
+        for key in ("brain", "pathology", "region_file"):
+            if case.get(key):
+                files[key] = read_volume(case[key])
+                masks[key] = self._mask(files[key], scan, self.labels and key == "pathology", warnings)
+        if "brain" in masks:
             brain, source, brain_path = masks["brain"], "file", Path(case["brain"])
         else:
             brain, source, brain_path = brain_from_background(scan), "background", None
@@ -66,9 +71,9 @@ class LoadCased(Transform):
         warnings += intensity_warnings(scan, brain)
         pathology = masks["pathology"]
         if self.condition == "regions":
-            case["regions"] = np.where(brain, self._regions(case["pathology"]), 0).astype(np.uint8)
+            case["regions"] = np.where(brain, self._regions(files["pathology"]), 0).astype(np.uint8)
         warnings += lesion_warnings(Path(case["pathology"]), pathology, brain, scan)
-        if masks["region_file"] is not None:
+        if "region_file" in masks:
             case["region_file"] = masks["region_file"] & brain
         return case | {
             "scan": scan,
@@ -78,15 +83,11 @@ class LoadCased(Transform):
             "warnings": warnings,
         }
 
-    def _mask(self, scan: Volume, case: Mapping[Hashable, Any], key: str, warnings: list[str]) -> np.ndarray | None:
-        """A mask of the case on the scan's grid, None where it has none; what is odd about it goes to ``warnings``."""
-        if not case.get(key):
-            return None
-        volume = read_volume(case[key])
+    def _mask(self, volume: Volume, scan: Volume, labels: bool, warnings: list[str]) -> np.ndarray:
+        """A mask on the scan's grid; what is odd about it goes to ``warnings``."""
         warnings += volume.warnings
         apart = require_same_grid(volume, scan)
         warnings += [apart] if apart else []
-        labels = self.labels and key == "pathology"
         if labels:
             values = np.unique(whole_values(volume)).tolist()
             refuse_other_labels(volume.path, values, self.condition == "regions")
@@ -94,11 +95,10 @@ class LoadCased(Transform):
             warnings += [doubt] if doubt else []
         return binary_mask(volume, (*BINARY, *TUMOR_LABELS) if labels else BINARY)
 
-    def _regions(self, path: str) -> np.ndarray:
-        volume = read_volume(path)
+    def _regions(self, volume: Volume) -> np.ndarray:
         if set(np.unique(whole_values(volume)).tolist()) in ({0, 1}, {0, 255}):
             raise InputError(
-                f"{path}: holds one label only, but --condition regions wants 1 (necrotic core), 2 (edema) and 3 or 4 "
-                f"(enhancing rim); use --condition mask."
+                f"{volume.path}: holds one label only, but --condition regions wants 1 (necrotic core), 2 (edema) and "
+                f"3 or 4 (enhancing rim); use --condition mask."
             )
         return label_mask(volume)

@@ -22,12 +22,12 @@ from mededit_monai.simulation.appearance import draw_scanner, paint_tissue
 from mededit_monai.simulation.flow import exponentiate, jacobian, warp
 from mededit_monai.simulation.person import draw_person
 from mededit_monai.simulation.prepared import PreparedAnatomy
-from mededit_monai.space.geometry import ModelGrid
 from mededit_monai.space.intensity import intensity_ceiling, to_unit
+from mededit_monai.space.model_space import MODEL_DEPTH, MODEL_SIZE, shrunk_mask
 from mededit_monai.space.shapes import around, tidy
 
 #: Grid of a 3-D case, points of the model's pixel size along x, y, z.
-VOLUME_SHAPE = (128, 128, 112)
+VOLUME_SHAPE = (MODEL_SIZE, MODEL_SIZE, MODEL_DEPTH)
 
 #: A displacement whose smallest Jacobian is below this is halved until it is not: on a grid, even a flow can fold.
 SMALLEST_JACOBIAN = 0.02
@@ -138,14 +138,11 @@ def _to_model(disease: Disease, planes: dict[str, np.ndarray], lesion: np.ndarra
     if volume:
         pathology = at["brain"] * _place(lesion[None], window, jitter)[0] > 0
     else:
-        grid = ModelGrid(spacing=(1.0, 1.0), start=(0, 0), window=disease.points)
         small = torch.nn.functional.interpolate(
-            torch.from_numpy(stack)[None], size=(grid.size,) * 2, mode="bilinear", antialias=True
+            torch.from_numpy(stack)[None], size=(MODEL_SIZE,) * 2, mode="bilinear", antialias=True
         )[0].numpy()
         at = {name: small[k] for k, name in enumerate(names)}
-        pathology = grid.mask_to_model(_place(lesion[None].astype(np.float32), window, jitter)[0]) & (
-            at["brain"] >= 0.5
-        )
+        pathology = shrunk_mask(_place(lesion[None].astype(np.float32), window, jitter)[0]) & (at["brain"] >= 0.5)
     brain = at["brain"] >= 0.5
     case = {"brain": brain, "prior_brain": brain, "pathology": pathology, "reached": at["reached"] > 0}
     for name in ("prior", "image"):

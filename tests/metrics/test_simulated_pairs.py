@@ -10,7 +10,7 @@ import pytest
 from mededit_monai import metrics
 from mededit_monai.metrics.arrays import STROKE_PIXEL_MM as STEP
 from mededit_monai.metrics.indirect import lesion_side
-from mededit_monai.reports.metric_pictures import simulated_pairs
+from studies.metric_pictures import simulated_pairs
 
 
 @pytest.fixture(scope="module")

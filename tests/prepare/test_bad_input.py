@@ -13,7 +13,7 @@ from conftest import write_head
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.prepare.load import LoadCased
-from mededit_monai.space.slices import AxialSlicesd
+from mededit_monai.space.to_model import ToModelSpaced
 
 
 def save(path, array, affine):
@@ -155,6 +155,6 @@ def test_whole_head_with_clean_background(tmp_path):
 def test_slice_without_lesion(head):
     case = load(head)
     with pytest.raises(InputError, match="slice 0 of .* holds no pathology; choose one of 8 to 11"):
-        AxialSlicesd(slice_index=0)(case)
+        ToModelSpaced(slice_index=0)(case)
     with pytest.raises(InputError, match="slice 99"):
-        AxialSlicesd(slice_index=99)(case)
+        ToModelSpaced(slice_index=99)(case)

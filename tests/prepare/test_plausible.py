@@ -16,7 +16,7 @@ from mededit_monai.core.errors import InputError
 from mededit_monai.io.nifti import binary_mask, read_volume, require_same_grid, whole_values
 from mededit_monai.prepare.load import LoadCased
 from mededit_monai.prepare.one_by_one import OneByOne
-from mededit_monai.space.slices import AxialSlicesd
+from mededit_monai.space.to_model import ToModelSpaced
 
 
 def load(head, brain: bool = False, **other) -> dict:
@@ -287,7 +287,7 @@ def test_eight_bits_with_a_slope(head):
 
 @pytest.mark.parametrize("index, warned", [("auto", True), ("all", False), (10, False)])
 def test_one_slice_of_a_large_lesion_is_said(head, index, warned):
-    case = AxialSlicesd(index)(load(head))
+    case = ToModelSpaced(index)(load(head))
     said = [w for w in case["warnings"] if "--slice_index all" in w]
     assert bool(said) == warned and 0 < case["lesion_share"] <= 1
     if warned:
@@ -300,4 +300,4 @@ def test_one_slice_of_a_large_lesion_is_said(head, index, warned):
 
 def test_one_slice_that_is_the_lesion_is_not(head):
     change(head.pathology, lambda p: p * (np.arange(p.shape[2]) == 10))
-    assert AxialSlicesd("auto")(load(head))["warnings"] == []
+    assert ToModelSpaced("auto")(load(head))["warnings"] == []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mededit_monai.space.masks import ComponentBoxesd, component_boxes, dilate, edit_region, tapered_dilation
+from mededit_monai.space.masks import component_boxes, dilate, edit_region, tapered_dilation
 
 
 def point(shape, at):
@@ -24,8 +24,13 @@ def test_dilation_of_a_point(kernel, low, high):
     assert len(found) == (low + high + 1) ** 2
 
 
-def test_dilation_in_three_dimensions():
-    assert dilate(point((9, 9, 9), (4, 4, 4)), 3).sum() == 27
+@pytest.mark.parametrize("kernel, low, high", [(3, 1, 1), (4, 1, 2), (6, 2, 3)])
+def test_dilation_in_three_dimensions(kernel, low, high):
+    """A cube, whose sides are cut off where the volume ends."""
+    assert dilate(point((9, 9, 9), (4, 4, 4)), kernel).sum() == kernel**3
+    found = np.argwhere(dilate(point((9, 9, 9), (4, 4, 8)), kernel)[0, 0].numpy())
+    assert found.min(0).tolist() == [4 - low, 4 - low, 8 - low] and found.max(0).tolist() == [4 + high, 4 + high, 8]
+    assert len(found) == (low + high + 1) ** 2 * (low + 1)
 
 
 def test_dilation_stops_at_the_border():
@@ -65,11 +70,3 @@ def test_boxes_keep_every_component():
     boxes = component_boxes(mask)
     assert boxes.sum() == 1 + 3 * 4 + 4
     assert boxes[5:8, 5:9].all() and boxes[12:14, 12:14].all() and boxes[2, 2]
-
-
-def test_boxes_as_a_dictionary_transform():
-    mask = torch.zeros(1, 8, 8)
-    mask[0, 1, 1] = mask[0, 2, 2] = 1
-    case = ComponentBoxesd(keys="pathology")({"pathology": mask, "image": mask})
-    assert case["pathology"].sum() == 4 and case["image"].sum() == 2
-    assert case["pathology"].dtype == mask.dtype

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from conftest import Head, write_head
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
+from scipy import ndimage
 
+from mededit_monai.core.errors import InputError
 from mededit_monai.io.nifti import NativeCopy
 from mededit_monai.prepare.load import LoadCased
-from mededit_monai.space.restore import restore_slices
-from mededit_monai.space.slices import AxialSlicesd
+from mededit_monai.space.restore import Restored, restore
+from mededit_monai.space.to_model import ToModelSpaced
 
 KINDS = [
     {},
@@ -30,19 +32,29 @@ KINDS = [
     {"dtype": ">i2"},
 ]
 
+#: One slice, all of them, the volume.
+WAYS = [{"slice_index": "auto"}, {"slice_index": "all"}, {"spatial_dims": 3}]
+
 
 def prepared(head: Head, **settings) -> dict:
     case = LoadCased()({"scan": str(head.scan), "pathology": str(head.pathology), "brain": str(head.brain)})
-    return AxialSlicesd(**{"dilation": 9, **settings})(case)
+    slices = {"slice_index": "auto"} if settings.get("spatial_dims") != 3 else {"depth": 60}
+    return ToModelSpaced(**{"dilation": 9, **slices, **settings})(case)
 
 
-def restored(head: Head, case: dict, change: float, mode: str = "residual") -> tuple[NativeCopy, np.ndarray]:
-    """Write back the model slices, darkened by ``change`` inside the region."""
-    prior, region = (case[k][:, 0].numpy() for k in ("image", "region"))
-    edit = np.where(region > 0, np.clip(prior - change, 0, 1), prior)
-    copy = NativeCopy(head.scan)
-    arguments = (case["brain_volume"], case["grid"], case["slices"], case["ceilings"], prior, edit, region > 0, mode)
-    return copy, restore_slices(copy, *arguments).region
+def written(case: dict, edit: np.ndarray, mode: str = "residual") -> tuple[NativeCopy, Restored]:
+    """Write model slices, or a model volume, into a copy of the scan."""
+    copy = NativeCopy(case["scan"])
+    prior, region = (case[key][:, 0].numpy() for key in ("image", "region"))
+    arguments = (case["brain_volume"], case["space"], case["ceilings"], prior, edit, region > 0, mode)
+    return copy, restore(copy, *arguments)
+
+
+def restored(case: dict, change: float, mode: str = "residual") -> tuple[NativeCopy, np.ndarray]:
+    """Write back what the model saw, darkened by ``change`` inside the region."""
+    prior, region = (case[key][:, 0].numpy() for key in ("image", "region"))
+    copy, found = written(case, np.where(region > 0, np.clip(prior - change, 0, 1), prior), mode)
+    return copy, found.region
 
 
 def stored(path) -> np.ndarray:
@@ -50,10 +62,10 @@ def stored(path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-@pytest.mark.parametrize("slice_index", ["auto", "all"])
-def test_an_unedited_round_trip_changes_nothing(tmp_path, kind, slice_index):
+@pytest.mark.parametrize("settings", WAYS, ids=str)
+def test_an_unedited_round_trip_changes_nothing(tmp_path, kind, settings):
     head = write_head(tmp_path / "in", **kind)
-    copy, _ = restored(head, prepared(head, slice_index=slice_index), change=0.0)
+    copy, _ = restored(prepared(head, **settings), change=0.0)
     copy.save(tmp_path / "out.nii.gz")
     before, after = (bytearray(gzip.decompress(p.read_bytes())) for p in (head.scan, tmp_path / "out.nii.gz"))
     note = slice(148, 228)  # the description field, where the copy says that it is synthetic
@@ -64,10 +76,11 @@ def test_an_unedited_round_trip_changes_nothing(tmp_path, kind, slice_index):
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("mode", ["residual", "replace"])
-def test_stored_values_are_kept_outside_the_region(tmp_path, kind, mode):
+@pytest.mark.parametrize("settings", [WAYS[0], WAYS[2]], ids=str)
+def test_stored_values_are_kept_outside_the_region(tmp_path, kind, mode, settings):
     head = write_head(tmp_path / "in", **kind)
-    case = prepared(head)
-    copy, region = restored(head, case, change=0.4, mode=mode)
+    case = prepared(head, **settings)
+    copy, region = restored(case, change=0.4, mode=mode)
     copy.save(tmp_path / "out.nii.gz")
     new, old = nib.load(tmp_path / "out.nii.gz"), nib.load(head.scan)
     changed = stored(tmp_path / "out.nii.gz") != stored(head.scan)
@@ -84,11 +97,12 @@ def test_stored_values_are_kept_outside_the_region(tmp_path, kind, mode):
 
 @pytest.mark.parametrize("axcodes", ["LIA", "PSR", "ASL"])
 @pytest.mark.parametrize("rotation", [0.0, 15.0])
-def test_edit_and_reorientation_commute(tmp_path, axcodes, rotation):
+@pytest.mark.parametrize("settings", [WAYS[0], WAYS[2]], ids=str)
+def test_edit_and_reorientation_commute(tmp_path, axcodes, rotation, settings):
     results = []
     for codes in ("RAS", axcodes):
         head = write_head(tmp_path / codes, codes, rotation=rotation)
-        copy, _ = restored(head, prepared(head), change=0.3)
+        copy, _ = restored(prepared(head, **settings), change=0.3)
         copy.save(tmp_path / codes / "out.nii.gz")
         results.append(nib.load(tmp_path / codes / "out.nii.gz"))
     turn = ornt_transform(io_orientation(results[0].affine), axcodes2ornt(axcodes))
@@ -100,11 +114,8 @@ def test_edit_and_reorientation_commute(tmp_path, axcodes, rotation):
 def test_saturation_is_reported(tmp_path):
     head = write_head(tmp_path / "in", dtype=np.uint8, slope=3.6)
     case = prepared(head)
-    copy = NativeCopy(head.scan)
-    prior, region = (case[k][:, 0].numpy() for k in ("image", "region"))
-    edit = np.where(region > 0, 3.0, prior)
-    arguments = (case["brain_volume"], case["grid"], case["slices"], case["ceilings"], prior, edit, region > 0)
-    (warning,) = restore_slices(copy, *arguments).warnings
+    copy, found = written(case, np.where(case["region"][:, 0].numpy() > 0, 3.0, case["image"][:, 0].numpy()))
+    (warning,) = found.warnings
     assert "saturated" in warning
     copy.save(tmp_path / "out.nii.gz")
     assert stored(tmp_path / "out.nii.gz").max() == 255
@@ -114,13 +125,12 @@ def test_native_sharpness_survives_small_changes(tmp_path):
     """A faint change keeps the native texture; a large one brings the model's."""
     head = write_head(tmp_path / "in", dtype=np.float32)
     case = prepared(head)
-    old = NativeCopy(head.scan).plane(case["slices"][0])
+    part = np.s_[:, :, case["slices"][0]]
+    old = NativeCopy(case["scan"]).values(part)
     for change, kept in ((0.05, True), (0.5, False)):
-        copy, region = restored(head, case, change=change)
-        inside = region[:, :, case["slices"][0]]
-        detail = [
-            np.diff(plane, axis=0)[inside[1:] & inside[:-1]].std() for plane in (old, copy.plane(case["slices"][0]))
-        ]
+        copy, region = restored(case, change=change)
+        inside = region[part]
+        detail = [np.diff(plane, axis=0)[inside[1:] & inside[:-1]].std() for plane in (old, copy.values(part))]
         assert (detail[1] > 0.9 * detail[0]) == kept
 
 
@@ -142,4 +152,46 @@ def test_model_slice_of_a_2d_case(tmp_path):
     assert not case["image"][case["brain"] == 0].any()
     assert (case["pathology"] <= case["region"]).all() and (case["region"] <= case["brain"]).all()
     area_mm2 = nib.load(head.pathology).get_fdata()[:, :, case["slices"][0]].sum() * 4
-    assert float(case["pathology"].sum()) * case["grid"].pixel_mm ** 2 == pytest.approx(area_mm2, rel=0.05)
+    assert float(case["pathology"].sum()) * case["space"].pixel_mm ** 2 == pytest.approx(area_mm2, rel=0.05)
+
+
+# --- volumes ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_volume_is_one_row(tmp_path):
+    """Image, masks and condition of a volume; the lesion and its region are where they are in the scan."""
+    head = write_head(tmp_path / "in", "PSR", rotation=9.0)
+    case = prepared(head, spatial_dims=3)
+    for key in ("image", "brain", "pathology", "condition", "region"):
+        assert case[key].shape == (1, 1, 128, 128, 60), key
+    assert 0.99 <= float(case["image"].max()) <= 1.0 and not case["image"][case["brain"] == 0].any()
+    assert (case["pathology"] <= case["region"]).all() and (case["region"] <= case["brain"]).all()
+    volume = nib.load(head.pathology).get_fdata().sum() * 16  # of a lesion with flat ends: 8 or 9 model planes
+    assert float(case["pathology"].sum()) * case["space"].pixel_mm ** 3 == pytest.approx(volume, rel=0.1)
+    middle = np.argwhere(nib.load(head.pathology).get_fdata()).mean(axis=0)
+    found = case["space"].points_to_world(np.argwhere(case["pathology"][0, 0].numpy()).mean(axis=0))
+    assert found == pytest.approx(nib.affines.apply_affine(nib.load(head.pathology).affine, middle), abs=0.5)
+    assert len(case["ceilings"]) == 1 and case["lesion_share"] == 1.0
+
+
+def test_the_region_of_a_volume_is_the_dilated_lesion(tmp_path):
+    """A cube of 9 model voxels around every voxel of the lesion, inside the brain; as many slices as it reaches."""
+    case = prepared(write_head(tmp_path / "in"), spatial_dims=3)
+    lesion, brain = (case[key][0, 0].numpy() > 0 for key in ("pathology", "brain"))
+    wanted = ndimage.binary_dilation(lesion, np.ones((9, 9, 9))) & brain
+    assert np.array_equal(case["region"][0, 0].numpy() > 0, wanted)
+    heights = case["space"].heights[wanted.any(axis=(0, 1))]
+    step = case["space"].heights[1] - case["space"].heights[0]
+    low, high = int(np.ceil(heights[0] - step + 1e-9)), int(np.floor(heights[-1] + step - 1e-9))
+    assert case["slices"] == list(range(low, high + 1))
+
+
+def test_a_slice_of_a_volume_is_refused():
+    with pytest.raises(InputError, match="--slice_index: got 'auto', but --spatial_dims 3 edits the whole volume"):
+        ToModelSpaced("auto", spatial_dims=3)
+
+
+def test_all_slices_are_the_default(tmp_path):
+    head = write_head(tmp_path / "in")
+    case = LoadCased()({"scan": str(head.scan), "pathology": str(head.pathology)})
+    assert ToModelSpaced(dilation=9)(case)["slices"] == prepared(head, slice_index="all")["slices"]
