@@ -84,11 +84,11 @@ def test_traced_export(bundle, tmp_path):
         use_trace=True,
         input_shape=[1, 8, 128, 128],
     )
-    x = torch.rand(1, 8, 128, 128)
+    x = torch.rand(1, 8, 128, 128, generator=torch.Generator().manual_seed(0))
     (network,) = bundle_content(bundle, ("network",))
     with torch.no_grad():
         found, wanted = torch.jit.load(str(target))(x), network.eval()(x)
-    assert found.shape == (1, 2, 128, 128) and torch.allclose(found, wanted, atol=1e-4)
+    assert found.shape == (1, 2, 128, 128) and (found - wanted).abs().max() < 1e-4 * wanted.abs().max()
 
 
 @pytest.mark.parametrize("condition", ["mask", "box", "regions"])

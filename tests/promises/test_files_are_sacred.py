@@ -75,7 +75,7 @@ def test_what_a_second_edit_does_with_the_first(project, mededit):  # noqa: F811
     out = Path("out/T1")
     assert mededit("edit", *ONE, "-o", "out").code == 0
     first = tree(out)
-    assert "skipped" in mededit("edit", *ONE, "-o", "out").out and tree(out) == first
+    assert "skipped" in mededit("edit", *ONE, "-o", "out").err and tree(out) == first
     for spoil in (Path.unlink, lambda p: p.write_bytes(p.read_bytes()[:-9]), lambda p: p.write_bytes(b"")):
         spoil(out / "edited.nii.gz")
         done = mededit("edit", *ONE, "-o", "out")

@@ -61,21 +61,24 @@ def options(command) -> list[str]:
 
 
 def training_options() -> list[str]:
-    """Options of train.yaml that are no section, which `mededit train` takes as they are."""
+    """Items of train.yaml that are no section, which `mededit train` takes as they are."""
     content = yaml.safe_load((bundle_root("stroke") / "configs" / "train.yaml").read_bytes())
     parts = ("model",)  # made of other items: no option of a person's
     return [key for key, value in content.items() if key not in (*NOT_RUN, *parts) and not isinstance(value, dict)]
 
 
-TRIED = [(verb, option) for verb, command in commands() for option in options(command)]
-OF_TRAINING = [("train", option) for option in training_options() if ("train", option) not in TRIED]
+EVERY = [(verb, option) for verb, command in commands() for option in options(command)]
+TRIED = [one for one in EVERY if one[0] != "train"]
+OF_TRAINING = list(
+    dict.fromkeys([*(one for one in EVERY if one[0] == "train"), *(("train", name) for name in training_options())])
+)
 
 #: Of the options that all take one way, those of each kind; the others are tried where there is time.
 QUICK = ("datalist", "init_weights", "cache_dir", "family", "learning_rate", "channels", "resume", "seed")
 
 
 def test_every_verb_is_tried():
-    assert {verb for verb, _ in TRIED} == set(NEEDS)
+    assert {verb for verb, _ in EVERY} == set(NEEDS)
     assert ("edit", "scan") in TRIED and ("train", "learning_rate") in OF_TRAINING
     assert len(TRIED) + len(OF_TRAINING) > 120 and {option for _, option in OF_TRAINING} >= set(QUICK)
 
