@@ -40,9 +40,9 @@ from mededit_monai.io.atomic import write_json, write_text
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.outputs import OutputFolder, write_output
 from mededit_monai.io.provenance import DISCLAIMER, versions
-from mededit_monai.methods.conditions import CONDITIONS
 from mededit_monai.methods.record import METHODS
 from mededit_monai.reports.plain_text import markdown_table
+from mededit_monai.space.conditions import CONDITIONS
 from mededit_monai.workflows import bundle_content
 from studies.cases_picture import save_cases
 from studies.scan_sheet import edit_scans

@@ -28,7 +28,6 @@ from mededit_monai.core.program import run_program
 from mededit_monai.io.atomic import write_json
 from mededit_monai.io.held import held_folder
 from mededit_monai.io.outputs import OutputFolder
-from mededit_monai.methods.conditions import condition_channels
 from mededit_monai.metrics import edge_gradient
 from mededit_monai.metrics.contrast import core_contrast, lesion_contrast, told_contrast
 from mededit_monai.reports.sheet import save_sheet
@@ -36,6 +35,7 @@ from mededit_monai.sampling.noise import case_seed
 from mededit_monai.simulation.anatomies import list_anatomies, load_anatomy
 from mededit_monai.simulation.draw_case import LesionPool, draw_case
 from mededit_monai.simulation.plan import Case, Recipe
+from mededit_monai.space.conditions import condition_channels
 from mededit_monai.space.intensity import to_model_range, to_unit_range
 from mededit_monai.workflows import bundle_content
 

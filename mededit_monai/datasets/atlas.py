@@ -8,15 +8,8 @@ import re
 from pathlib import Path
 
 from mededit_monai.core.paths import user_path
-from mededit_monai.datasets.sources import (
-    NIFTI_END,
-    Listing,
-    SourceVolume,
-    beside,
-    find_brain,
-    is_hidden_part,
-    nifti_files,
-)
+from mededit_monai.datasets.sources import Listing, SourceVolume, beside, find_brain, is_hidden_part, nifti_files
+from mededit_monai.io.case_names import NIFTI_END
 
 _SCAN = re.compile(rf"(?P<start>(?P<patient>sub-r\d+s\d+)_(?P<session>ses-\d+)_space-[A-Za-z0-9]+)_T1w{NIFTI_END}")
 _WANTED = "sub-rXXXsYYY_ses-1_space-MNI152NLin2009aSym_T1w.nii.gz"

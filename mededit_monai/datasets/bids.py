@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mededit_monai.datasets.sources import stem
+from mededit_monai.io.case_names import stem
 
 #: Entities that tell one scan of a subject from another; a mask may leave some out.
 _MATCHED = ("sub", "ses", "acq", "rec", "run", "space", "cohort", "res")

@@ -8,15 +8,8 @@ import re
 from pathlib import Path
 
 from mededit_monai.core.paths import user_path
-from mededit_monai.datasets.sources import (
-    NIFTI_END,
-    Listing,
-    SourceVolume,
-    beside,
-    find_brain,
-    is_hidden_part,
-    nifti_files,
-)
+from mededit_monai.datasets.sources import Listing, SourceVolume, beside, find_brain, is_hidden_part, nifti_files
+from mededit_monai.io.case_names import NIFTI_END
 
 #: t1c since 2023, t1ce before.
 _SCAN = re.compile(rf"(?P<name>.+?)(?P<mark>[-_])(t1c|t1ce|t1gd){NIFTI_END}", re.IGNORECASE)

@@ -10,7 +10,7 @@ from typing import Any
 
 from mededit_monai.core.errors import InputError, say
 from mededit_monai.core.paths import user_path
-from mededit_monai.io.case_names import case_name, name_of, other_scan, owner_of
+from mededit_monai.io.case_names import case_name, other_scan, owner_of, stem
 from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.finished import require_own_folder
 from mededit_monai.io.hashing import sha256
@@ -89,7 +89,7 @@ def editing_cases(
         except (InputError, OSError) as error:
             if not keep_going:
                 raise
-            pending.append(case | {"case_id": case["case_id"] or name_of(case["scan"]), "failed": str(error)})
+            pending.append(case | {"case_id": case["case_id"] or stem(case["scan"]), "failed": str(error)})
     return pending
 
 
@@ -99,13 +99,13 @@ def _is_pending(case: dict[str, Any], out: Path, options: Mapping[str, Any], ove
         if case.get(key) and not Path(case[key]).is_file():
             option = "region" if key == "region_file" else key
             kind = "is a folder, wanted a file" if Path(case[key]).is_dir() else "not found"
-            about = f"--{option}, case '{case['case_id'] or name_of(case['scan'])}'"
+            about = f"--{option}, case '{case['case_id'] or stem(case['scan'])}'"
             raise InputError(f"{case[key]}: {kind} ({about}); check the path.")
     files = {key: str(case[key]) for key in _FILES if case.get(key)}
     request = {"options": dict(options), "inputs": {k: sha256(v) for k, v in files.items()}}
     single = case["case_id"] is None
     if single:
-        name = name_of(case["scan"])
+        name = stem(case["scan"])
         case["case_id"] = case_name(out, case["scan"], overwrite)
         case |= {} if case["case_id"] == name else {"noise_name": name}  # same seed, same noise, whatever was there
     case |= {"files": files, "request": request, "owner": owner_of(case["scan"])}

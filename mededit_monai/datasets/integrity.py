@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.datasets.brats_labels import ambiguous_label_4, refuse_other_labels
 from mededit_monai.datasets.sources import SourceVolume
 from mededit_monai.diseases import DISEASES
 from mededit_monai.io.nifti import (
@@ -24,6 +23,7 @@ from mededit_monai.io.nifti import (
     whole_values,
 )
 from mededit_monai.prepare.brain import brain_from_background
+from mededit_monai.prepare.brats_labels import ambiguous_label_4, refuse_other_labels
 
 BRAIN_MASKS_PAGE = "docs/how_to/brain_masks.md"
 

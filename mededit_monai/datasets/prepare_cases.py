@@ -21,7 +21,7 @@ from mededit_monai.io.finished import finished_folder, is_complete, require_own_
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.nifti import PREPARED_NOTE, SYNTHETIC_NOTE, save_image
 from mededit_monai.io.outputs import make_folder
-from mededit_monai.methods.conditions import REGION_LABELS
+from mededit_monai.space.conditions import REGION_LABELS
 from mededit_monai.space.to_model import ToModelSpaced
 
 #: Why a slice or volume yields no case.

@@ -12,12 +12,10 @@ from pathlib import Path
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
+from mededit_monai.io.case_names import stem
 
 #: Folders of challenge releases whose lesion masks are not published.
 _HIDDEN = re.compile(r"testing|.*validation_?data", re.IGNORECASE)
-
-#: How a NIfTI file's name ends, to be put into patterns; Windows programs write it in capitals too.
-NIFTI_END = r"(?i:\.nii(?:\.gz)?)"
 
 #: What brain extraction programs append to the name of the scan.
 _BRAIN_TAILS = ("_desc-brain_mask", "_brain_mask", "_mask", "_bet_mask", "_bet", "")
@@ -109,11 +107,6 @@ def nifti_files(root: Path, reads: str) -> Iterator[Path]:
 def is_nifti(path: Path) -> bool:
     """Whether a name ends as NIfTI files do, in lower or upper case."""
     return path.name.lower().endswith((".nii", ".nii.gz"))
-
-
-def stem(path: Path) -> str:
-    """File name without ``.nii`` or ``.nii.gz``, in lower or upper case."""
-    return re.sub(rf"{NIFTI_END}\Z", "", path.name)
 
 
 def beside(scan: Path, name: str) -> Path | None:

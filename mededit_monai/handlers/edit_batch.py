@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from monai.engines.utils import PrepareBatch
 
-from mededit_monai.methods.conditions import condition_channels
 from mededit_monai.sampling.noise import case_seed
+from mededit_monai.space.conditions import condition_channels
 from mededit_monai.space.intensity import to_model_range, to_unit_range
 from mededit_monai.space.stack import CaseStack
 

@@ -15,13 +15,13 @@ from monai.networks.schedulers import Scheduler
 from mededit_monai.core.paths import user_path
 from mededit_monai.io.outputs import OutputFolder, make_folder
 from mededit_monai.methods.build import build_editor
-from mededit_monai.methods.conditions import condition_channels
 from mededit_monai.methods.record import METHODS, network_named
 from mededit_monai.metrics import edge_gradient
 from mededit_monai.metrics.contrast import lesion_contrast
 from mededit_monai.metrics.truth import zone_errors
 from mededit_monai.reports.sheet import save_sheet
 from mededit_monai.sampling.noise import case_seed
+from mededit_monai.space.conditions import condition_channels
 from mededit_monai.space.intensity import to_model_range, to_unit_range
 from mededit_monai.space.masks import edit_region
 from mededit_monai.training.distributed import is_main_process

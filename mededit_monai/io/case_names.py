@@ -11,16 +11,18 @@ import re
 from pathlib import Path
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.datasets.sources import stem
 from mededit_monai.io.outputs import MARKER, marker_facts
 from mededit_monai.io.provenance import PROVENANCE_FILE
+
+#: How a NIfTI file's name ends, to be put into patterns; Windows programs write it in capitals too.
+NIFTI_END = r"(?i:\.nii(?:\.gz)?)"
 
 _ENTITY = re.compile(r"(sub|ses)-[A-Za-z0-9]+")
 
 
-def name_of(scan: str | Path) -> str:
-    """File name without ``.nii`` or ``.nii.gz``, in whatever case."""
-    return stem(Path(scan))
+def stem(path: str | Path) -> str:
+    """File name without ``.nii`` or ``.nii.gz``, in lower or upper case."""
+    return re.sub(rf"{NIFTI_END}\Z", "", Path(path).name)
 
 
 def case_name(out: Path, scan: str | Path, overwrite: bool = False) -> str:
@@ -36,7 +38,7 @@ def case_name(out: Path, scan: str | Path, overwrite: bool = False) -> str:
     Raises:
         InputError: both names are taken.
     """
-    name = name_of(scan).lstrip(".") or "scan"
+    name = stem(scan).lstrip(".") or "scan"
     folders = Path(os.path.abspath(scan)).parent.parts
     entities = [part for part in folders if _ENTITY.fullmatch(part) and part not in name.split("_")]
     before = "_".join(entities) if entities else (folders[-1].lstrip(".") if len(folders) > 1 else "")

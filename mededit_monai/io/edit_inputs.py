@@ -14,7 +14,7 @@ from typing import Any
 import nibabel as nib
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.io.case_names import name_of
+from mededit_monai.io.case_names import stem
 from mededit_monai.io.datalist import FILE_KEYS
 
 _SINGLE = ("scan", "pathology", "brain", "region")
@@ -64,6 +64,6 @@ def _file(name: str, value: Any, folder: Path) -> Any:
     if known and nib.is_proxy(value.dataobj) and Path(known).is_file() and nib.load(known).header == value.header:
         return os.path.abspath(known)
     folder.mkdir(parents=True)
-    place = folder / f"{name_of(known) if known else name.strip('-').split()[-1].strip(chr(39))}.nii.gz"
+    place = folder / f"{stem(known) if known else name.strip('-').split()[-1].strip(chr(39))}.nii.gz"
     nib.save(value, place)
     return str(place)

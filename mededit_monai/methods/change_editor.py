@@ -10,9 +10,9 @@ import torch
 from monai.networks.schedulers import Scheduler
 
 from mededit_monai.methods.change import CHANGE_SCALE, change_weight, gated_change
-from mededit_monai.methods.conditions import condition_width, fused_channels
 from mededit_monai.methods.editor import Edit, Editor, NetworkCalls
 from mededit_monai.sampling.noise import CaseNoise
+from mededit_monai.space.conditions import condition_width, fused_channels
 
 
 def prior_channels(prior: torch.Tensor, brain: torch.Tensor, pathology: torch.Tensor) -> torch.Tensor:
@@ -21,7 +21,7 @@ def prior_channels(prior: torch.Tensor, brain: torch.Tensor, pathology: torch.Te
 
     Args:
         prior: scan in [-1, 1], Nx1xHxW[xD]; brain: b, same shape.
-        pathology: of :func:`~mededit_monai.methods.conditions.fused_channels`, Nx5xHxW[xD].
+        pathology: of :func:`~mededit_monai.space.conditions.fused_channels`, Nx5xHxW[xD].
 
     Returns:
         [b, mask, boxes, core, edema, rim, prior], Nx7xHxW[xD].

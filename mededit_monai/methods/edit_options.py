@@ -11,10 +11,10 @@ from typing import Any
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.options import Option, option, options_of, refuse_unknown
-from mededit_monai.methods.conditions import CONDITIONS
 from mededit_monai.methods.record import CHOSEN, METHODS, Method
 from mededit_monai.sampling.levels import SPACINGS
 from mededit_monai.sampling.sampler import SAMPLERS
+from mededit_monai.space.conditions import CONDITIONS
 
 MODES = ("corrected", "paper")
 RESTORE_MODES = ("residual", "replace")

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mededit_monai.core.lazy import Later
-from mededit_monai.methods.conditions import CONDITION_DILATION
 from mededit_monai.methods.record import METHODS, NEUTRAL, SAMPLING, Method, Network
+from mededit_monai.space.conditions import CONDITION_DILATION
 
 #: The thesis's network: [x_t, b, p].
 NETWORK = Network(name="mededit", weights=None, brain=True, pathology="own")

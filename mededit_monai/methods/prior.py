@@ -9,8 +9,8 @@ from typing import Any
 
 from mededit_monai.core.lazy import Later
 from mededit_monai.core.options import Option
-from mededit_monai.methods.conditions import CONDITION_DILATION
 from mededit_monai.methods.record import METHODS, SAMPLING, Method, Network
+from mededit_monai.space.conditions import CONDITION_DILATION
 
 
 def _option(name: str, default: float, most: float, help: str) -> Option:

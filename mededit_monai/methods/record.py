@@ -12,7 +12,7 @@ from mededit_monai.core.errors import InputError
 from mededit_monai.core.lazy import Later
 from mededit_monai.core.options import Option
 from mededit_monai.core.registry import Registry
-from mededit_monai.methods.conditions import CONDITION_CHANNELS, CONDITION_WEIGHTS, condition_width
+from mededit_monai.space.conditions import CONDITION_CHANNELS, CONDITION_WEIGHTS, condition_width
 
 METHODS: Registry[Method] = Registry(
     "method",

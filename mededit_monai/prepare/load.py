@@ -12,7 +12,6 @@ import numpy as np
 from monai.transforms import Transform
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.datasets.brats_labels import ambiguous_label_4, refuse_other_labels
 from mededit_monai.io.nifti import (
     BINARY,
     TUMOR_LABELS,
@@ -24,6 +23,7 @@ from mededit_monai.io.nifti import (
     whole_values,
 )
 from mededit_monai.prepare.brain import brain_from_background
+from mededit_monai.prepare.brats_labels import ambiguous_label_4, refuse_other_labels
 from mededit_monai.prepare.plausible import brain_warnings, intensity_warnings, lesion_warnings
 
 

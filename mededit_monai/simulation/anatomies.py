@@ -14,8 +14,9 @@ from scipy.cluster.vq import kmeans
 
 from mededit_monai.core.errors import InputError, say
 from mededit_monai.core.paths import default_cache, user_path
-from mededit_monai.datasets.sources import beside, is_nifti, stem
+from mededit_monai.datasets.sources import beside, is_nifti
 from mededit_monai.diseases.canvas import TISSUES
+from mededit_monai.io.case_names import stem
 from mededit_monai.io.nifti import Volume, binary_mask, read_volume, require_same_grid, whole_values
 from mededit_monai.prepare.brain import brain_from_background
 from mededit_monai.simulation.anatomy_cache import cache_path, recall, store
@@ -57,7 +58,7 @@ def list_anatomies(folder: str | Path | None) -> list[str]:
     return [str(p) for p in files]
 
 
-def require_distinct(files: list[Path], name_of: Callable[[Path], str]) -> None:
+def require_distinct(files: list[Path], stem: Callable[[Path], str]) -> None:
     """
     Refuse files that have one name without their endings: which one is meant cannot be known.
 
@@ -66,7 +67,7 @@ def require_distinct(files: list[Path], name_of: Callable[[Path], str]) -> None:
     """
     found: dict[str, Path] = {}
     for path in files:
-        other = found.setdefault(name_of(path), path)
+        other = found.setdefault(stem(path), path)
         if other is not path:
             raise InputError(
                 f"{path}: has the same name as {other.name}, wanted one file a name; move one of them away."

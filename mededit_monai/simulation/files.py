@@ -12,8 +12,8 @@ import nibabel as nib
 import numpy as np
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.datasets.sources import stem
 from mededit_monai.io.atomic import write_bytes, write_text
+from mededit_monai.io.case_names import stem
 from mededit_monai.io.nifti import SYNTHETIC_NOTE, save_synthetic
 from mededit_monai.io.outputs import make_folder
 from mededit_monai.io.whole import has_all_voxels, is_whole

@@ -19,8 +19,9 @@ import numpy as np
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
-from mededit_monai.datasets.sources import is_nifti, stem
+from mededit_monai.datasets.sources import is_nifti
 from mededit_monai.io.atomic import replacing, write_text
+from mededit_monai.io.case_names import stem
 from mededit_monai.io.nifti import BINARY, TUMOR_LABELS, binary_mask, label_mask, read_volume
 from mededit_monai.io.outputs import make_folder
 from mededit_monai.io.whole import read_whole

@@ -12,8 +12,8 @@ import numpy as np
 
 from mededit_monai.core.errors import InputError, require_choice, require_whole
 from mededit_monai.core.paths import user_path
-from mededit_monai.datasets.sources import stem
 from mededit_monai.diseases import DISEASES, Disease
+from mededit_monai.io.case_names import stem
 from mededit_monai.simulation.anatomies import TEMPLATE, list_anatomies
 
 SPLITS = ("training", "validation", "testing")

@@ -22,8 +22,8 @@ from tqdm import tqdm
 from mededit_monai import __version__
 from mededit_monai.core.errors import InputError, require_whole, say
 from mededit_monai.core.paths import default_cache, user_path
-from mededit_monai.datasets.sources import stem
 from mededit_monai.io.atomic import json_bytes, swept, write_json
+from mededit_monai.io.case_names import stem
 from mededit_monai.io.claims import RUNS, claim
 from mededit_monai.io.outputs import MARKER, OutputFolder, require_apart, written_files
 from mededit_monai.simulation.anatomies import load_anatomy

@@ -13,7 +13,7 @@ from monai.transforms import Transform
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.io.nifti import Volume
-from mededit_monai.methods.conditions import condition_channels
+from mededit_monai.space.conditions import condition_channels
 from mededit_monai.space.intensity import intensity_ceiling, to_unit
 from mededit_monai.space.masks import dilate, tapered_dilation
 from mededit_monai.space.model_space import MODEL_DEPTH, MODEL_SIZE, ModelSpace, shrunk

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.methods.conditions import CONDITION_CHANNELS, CONDITIONS
 from mededit_monai.methods.record import network_named, networks
 from mededit_monai.networks.weights import read_weights
+from mededit_monai.space.conditions import CONDITION_CHANNELS, CONDITIONS
 
 #: The output layer of MaskConditionedUNet.
 OUTPUT_LAYER = "unet.out.2.conv."

@@ -15,9 +15,9 @@ from typing import Any
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.options import Option, option, options_of, refuse_unknown
 from mededit_monai.core.paths import user_path
-from mededit_monai.methods.conditions import CONDITIONS
 from mededit_monai.methods.edit_options import AMP_NAMES
 from mededit_monai.methods.record import Network, network_named, networks
+from mededit_monai.space.conditions import CONDITIONS
 
 CACHE_MODES = ("auto", "memory", "disk", "none")
 LOSS_KINDS = ("mse", "l1", "huber")

@@ -14,10 +14,10 @@ from monai.inferers import DiffusionInferer
 from monai.networks.schedulers import Scheduler
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.methods.conditions import condition_channels
 from mededit_monai.methods.hole_editors import with_noisy_hole
 from mededit_monai.methods.palette import HOLE
 from mededit_monai.sampling.noise import CaseNoise
+from mededit_monai.space.conditions import condition_channels
 from mededit_monai.space.intensity import to_model_range
 from mededit_monai.training.losses import Target, region_weight
 from mededit_monai.training.prepare_batch import MaskConditionedPrepareBatch, batch_tensor, case_seeds, training_target

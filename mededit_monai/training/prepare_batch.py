@@ -14,8 +14,8 @@ from monai.engines.utils import PrepareBatch
 from monai.networks.schedulers import Scheduler
 from monai.utils import convert_to_tensor
 
-from mededit_monai.methods.conditions import condition_channels
 from mededit_monai.sampling.noise import CaseNoise
+from mededit_monai.space.conditions import condition_channels
 from mededit_monai.space.intensity import to_model_range
 from mededit_monai.training.losses import Target, min_snr_weight
 

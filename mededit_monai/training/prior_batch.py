@@ -14,8 +14,8 @@ from monai.networks.schedulers import Scheduler
 from mededit_monai.core.errors import InputError
 from mededit_monai.methods.change import changed_region, scaled_change
 from mededit_monai.methods.change_editor import prior_channels
-from mededit_monai.methods.conditions import condition_channels, fused_channels
 from mededit_monai.sampling.noise import CaseNoise
+from mededit_monai.space.conditions import condition_channels, fused_channels
 from mededit_monai.space.intensity import to_model_range
 from mededit_monai.space.masks import edit_region
 from mededit_monai.training.losses import Target

@@ -10,12 +10,12 @@ import pytest
 import torch
 from gaussian import ALPHA_BAR, ddpm_step, scheduler
 
-from mededit_monai.methods.conditions import condition_channels, fused_channels
 from mededit_monai.sampling.denoise import denoise
 from mededit_monai.sampling.formulas import clean_estimate, forward_noise, step_coefficients
 from mededit_monai.sampling.levels import noise_levels, visits
 from mededit_monai.sampling.noise import CaseNoise, case_seed
 from mededit_monai.sampling.sampler import SAMPLERS
+from mededit_monai.space.conditions import condition_channels, fused_channels
 
 
 @pytest.mark.parametrize(

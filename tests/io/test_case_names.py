@@ -12,7 +12,7 @@ import pytest
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.editing import editing_cases
-from mededit_monai.io.case_names import case_name, name_of, other_scan, owner_of
+from mededit_monai.io.case_names import case_name, other_scan, owner_of, stem
 from mededit_monai.io.finished import finished_folder
 
 OPTIONS = {"method": "prior"}
@@ -37,7 +37,7 @@ def result_of(out: Path, name: str, scan: str) -> None:
     ],
 )
 def test_name_of_a_file(path, name):
-    assert name_of(path) == name
+    assert stem(path) == name
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ def test_a_name_that_is_taken_gets_the_subject_before_it(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "out"
     name = case_name(out, first)
-    assert name == name_of(first)
+    assert name == stem(first)
     result_of(out, name, first)
     found = case_name(out, second)
     if wanted is None:
         wanted = "sub-01_T1"
     assert found == wanted
-    assert case_name(out, first) == name and case_name(out, second, overwrite=True) == name_of(second)
+    assert case_name(out, first) == name and case_name(out, second, overwrite=True) == stem(second)
 
 
 def test_when_both_names_are_taken_it_says_so(tmp_path):

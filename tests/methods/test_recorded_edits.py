@@ -12,7 +12,7 @@ from conftest import REPOSITORY
 from recorded import phantom, runs, summary
 
 from mededit_monai.methods.build import build_editor
-from mededit_monai.methods.conditions import condition_channels
+from mededit_monai.space.conditions import condition_channels
 from mededit_monai.workflows import bundle_content
 
 #: Run → evaluations, and means over 16x16 tiles of an edit made before editors, samplers and options had rooms.

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from mededit_monai.core.paths import bundle_root
-from mededit_monai.methods.conditions import CONDITION_WEIGHTS
+from mededit_monai.space.conditions import CONDITION_WEIGHTS
 from studies.weight_check import check_weights, missed_floors
 
 SHIPPED = [

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.datasets.brats_labels import ambiguous_label_4, refuse_other_labels
+from mededit_monai.prepare.brats_labels import ambiguous_label_4, refuse_other_labels
 
 PAEDIATRIC = "is paediatric (BraTS-PED labels: 1 enhancing, 2 non-enhancing, 3 cyst, 4 edema)"
 CAVITY = "holds label 4, which is the resection cavity since BraTS 2024 and never enhancing tumour"

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.methods.conditions import condition_channels, condition_width, fused_channels
 from mededit_monai.prepare.load import LoadCased
+from mededit_monai.space.conditions import condition_channels, condition_width, fused_channels
 from mededit_monai.space.to_model import ToModelSpaced
 
 LABELS = torch.tensor([[[0, 1, 2, 0], [0, 3, 0, 0], [0, 0, 0, 0], [0, 0, 0, 2]]])
