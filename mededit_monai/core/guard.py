@@ -50,15 +50,16 @@ def check_run(parser: ConfigParser, declared: Collection[str] = (), files: Seque
         report_what_ends_this_process()
     config = {k: v for k, v in parser.get().items() if k != "_meta_"}
     text = " ".join(_strings(config))
-    # An override inside a component may have cut the last reference to an option of the bundle; it is known still.
-    known = set(declared) | MONAI_IDS | _bundle_ids(shown(config.get("bundle_root")))
-    known |= {key for key in config if _referred(key, text)}
+    known = set(declared) | MONAI_IDS | {key for key in config if _referred(key, text)}
     candidates = dict(config)
     for section, content in config.items():
         # The members of a plain section (train, validate) are options of their own unless it is used as a whole.
         if isinstance(content, dict) and "_target_" not in content and not re.search(rf"@{section}(?![\w#:])", text):
             candidates |= {f"{section}#{key}": value for key, value in content.items()}
             known |= {section} | {f"{section}#{k}" for k in content if _referred(f"{section}#{k}", text)}
+    if set(candidates) - known:
+        # An override inside a component may have cut the last reference to an option of the bundle; it is known still.
+        known |= _bundle_ids(shown(config.get("bundle_root")))
     with reporting_bad_input():
         for name, value in candidates.items():
             if name not in known:
@@ -115,10 +116,12 @@ def check_sections(names: Sequence[str], configs: Sequence[str]) -> None:
     Raises:
         InputError: names the section and the nearest one.
     """
+    sections = {name: name.replace("::", "#").split("#")[0] for name in names if "#" in name or "::" in name}
+    if not sections:
+        return
     known = {str(key).split("#")[0] for path in configs for key in ConfigParser.load_config_file(path)}
-    for name in names:
-        section, inside, _ = name.replace("::", "#").partition("#")
-        if inside and section not in known:
+    for name, section in sections.items():
+        if section not in known:
             near = difflib.get_close_matches(section, sorted(known), n=1)
             hint = f"did you mean --{near[0]}#…?" if near else "see the bundle's config for the known ones."
             raise InputError(f"--{name}: no config has a section '{section}'; {hint}")

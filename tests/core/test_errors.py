@@ -103,3 +103,9 @@ def test_nothing_happens_where_nothing_is_wrong(capsys):
     with exit_on_bad_input():
         result = 1 + 1
     assert result == 2 and capsys.readouterr().err == ""
+
+
+def test_callers_catch_it_where_they_always_did():
+    from mededit_monai.errors import InputError as public
+
+    assert public is InputError

@@ -104,12 +104,12 @@ def test_what_the_network_sees_in_training(kind):
 
 def test_training_draws_every_timestep_and_new_noise():
     torch.manual_seed(0)
-    prepare, data = MaskConditionedPrepareBatch(scheduler()), batch(10_000, (2, 2))
+    prepare, data = MaskConditionedPrepareBatch(scheduler()), batch(4000, (2, 2))
     first, second = (prepare(data)[3] for _ in range(2))
     counts = torch.bincount(first["timesteps"], minlength=1000)
-    assert len(counts) == 1000 and counts.max() < 35  # 10 expected
-    assert counts.reshape(10, 100).sum(1).min() > 850  # 1000 expected
-    assert first["noise"].mean().abs() < 0.02 and first["noise"].std() == pytest.approx(1, abs=0.02)
+    assert len(counts) == 1000 and counts.max() < 20  # 4 expected
+    assert counts.reshape(10, 100).sum(1).min() > 320  # 400 expected
+    assert first["noise"].mean().abs() < 0.03 and first["noise"].std() == pytest.approx(1, abs=0.02)
     assert not torch.equal(first["noise"], second["noise"])
     assert not torch.equal(first["timesteps"], second["timesteps"])
 
