@@ -203,8 +203,11 @@ def require_same_grid(volume: Volume, reference: Volume) -> str | None:
 
 def whole_values(volume: Volume) -> np.ndarray:
     """A mask's or label map's voxels, XxYxZ float32, those within 1e-3 of a whole number rounded to it."""
-    whole = np.rint(volume.data)
-    return np.where(np.abs(volume.data - whole) <= VALUE_TOLERANCE, whole, volume.data)
+    found, inside = volume.data.copy(), volume.data != 0  # most of a mask is 0, and a volume has millions of voxels
+    values = volume.data[inside]
+    whole = np.rint(values)
+    found[inside] = np.where(np.abs(values - whole) <= VALUE_TOLERANCE, whole, values)
+    return found
 
 
 def label_mask(volume: Volume) -> np.ndarray:
