@@ -9,14 +9,13 @@ from typing import Any
 import torch
 from monai.networks.schedulers import Scheduler
 
+from mededit_monai.methods.edit_options import MODES
 from mededit_monai.methods.editor import Edit, Editor, NetworkCalls
 from mededit_monai.methods.response import response_map, response_region
 from mededit_monai.sampling.formulas import clean_estimate, forward_noise
 from mededit_monai.sampling.levels import visits
 from mededit_monai.sampling.noise import CaseNoise
 from mededit_monai.space.masks import edit_region
-
-MODES = ("corrected", "paper")
 
 
 class InpaintingEditor(Editor):
