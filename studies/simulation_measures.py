@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from mededit_monai.diseases import STRATA, Disease
+from mededit_monai.io.displacement import read_displacement
 from mededit_monai.io.nifti import read_array
 from mededit_monai.simulation.anatomies import TEMPLATE, list_anatomies, load_anatomy
 from mededit_monai.simulation.tissues import TISSUES
@@ -29,21 +30,22 @@ def measure_case(case: dict, disease: Disease) -> tuple[dict, dict]:
     Returns:
         figures, and the pictures ``prior``, ``image``, ``regions`` for a montage.
     """
-    names = ("image", "prior", "brain", "pathology", "ventricles", "prior_ventricles", "displacement")
+    names = ("image", "prior", "brain", "pathology", "ventricles", "prior_ventricles")
     at = {key: np.squeeze(read_array(case[key])) for key in names}
     lesion = ndimage.binary_dilation(at["pathology"] > 0, np.ones((3, 3)), iterations=SOFT_EDGE)
-    reached = lesion | (at["displacement"] != 0).any(axis=-1)
+    reached = lesion | np.squeeze((read_displacement(case["displacement"])[0] != 0).any(axis=0))
     same = at["image"] == at["prior"]
     before, after = at["prior_ventricles"], at["ventricles"]
     parameters = json.loads(Path(case["image"]).with_name("parameters.json").read_bytes())
     shown = bool((before > 0).any())
+    alone = not parameters.get("global_atrophy")  # remote atrophy widens ventricles whatever the lesion does
     row = {
         "identical": bool(same[~reached].all()),
         "identical_share": float(same[at["brain"] > 0].mean()),
         "jacobian_min": parameters["jacobian_min"],
         "area_px": int((at["pathology"] > 0).sum()),
         "stratum": parameters["stratum"],
-        "ventricle_change_px": int((after > 0).sum()) - int((before > 0).sum()) if shown else None,
+        "ventricle_change_px": int((after > 0).sum()) - int((before > 0).sum()) if shown and alone else None,
         "prior_ventricles_mm2": float((before > 0).sum() * disease.pixel_mm**2) if shown else None,
         "midline_shift_mm": parameters["midline_shift_mm"],
     }

@@ -28,7 +28,7 @@ from mededit_monai.io.nifti import binary_mask, read_volume, require_same_grid
 from mededit_monai.io.outputs import require_writable, write_output
 from mededit_monai.prepare.brain import brain_from_background
 from mededit_monai.simulation.anatomies import list_anatomies, stem
-from mededit_monai.simulation.plan import case_rng
+from mededit_monai.simulation.draws import Draws
 from mededit_monai.space.intensity import intensity_ceiling, to_unit
 from mededit_monai.space.model_space import ModelSpace, shrunk
 
@@ -71,10 +71,10 @@ def simulated_slices(anatomy: str, count: int, seed: int = 0) -> tuple[np.ndarra
     disease, prepared = DISEASES["stroke"], load_anatomy(anatomy)
     images, masks, number = [], [], 0
     while len(images) < count:
-        rng = case_rng(seed, f"realism/{prepared.name}", number)
+        draws = Draws(seed, f"realism/{prepared.name}", number)
         number += 1
-        height = float(rng.uniform(*disease.heights))
-        pair = simulate_pair(disease, prepared, height, lambda canvas, r: disease.draw_lesion(canvas, 6.0, r), rng)
+        height = float(draws.of("choice").uniform(*disease.heights))
+        pair = simulate_pair(disease, prepared, height, lambda canvas, r: disease.draw_lesion(canvas, 6.0, r), draws)
         if pair is not None:
             images.append(pair["prior"])
             masks.append(pair["brain"])

@@ -26,6 +26,10 @@ def simulate_command(
     output_dir: Annotated[str, typer.Option("--output_dir", "-o", help="Folder of the cohort.")],
     disease: Annotated[str, typer.Option(help="stroke, tumor or a plugin's disease.")] = "stroke",
     cases: Annotated[int, typer.Option(help="Pairs in all splits together.")] = 100,
+    counts: Annotated[
+        tuple[int, int, int] | None,
+        typer.Option(help="Pairs for training, validation and testing, in place of --cases.", show_default=False),
+    ] = None,
     anatomies: Annotated[
         str | None, typer.Option(help="Folder of FreeSurfer label maps or T1 scans; default: embedded template.")
     ] = None,
@@ -38,6 +42,12 @@ def simulate_command(
     slice_: Annotated[str, typer.Option("--slice", help="mid (the thesis's slice) or all.")] = "all",
     spatial_dims: Annotated[int, typer.Option("--spatial_dims", help="2 or 3.")] = 2,
     layout: Annotated[str, typer.Option(help="datalist, bids or nnunet.")] = "datalist",
+    global_atrophy: Annotated[
+        float,
+        typer.Option(
+            "--global_atrophy", help="Share of training pairs with remote atrophy; validation and testing have none."
+        ),
+    ] = 0.25,
     progress: Annotated[bool, typer.Option("--progress/--no_progress", help="Progress bar.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -46,7 +56,8 @@ def simulate_command(
     from mededit_monai.simulation.pool import worker_count
     from mededit_monai.simulation.simulate import simulate_cohort
 
-    recipe = Recipe(disease, cases, anatomies, lesions, seed, slice_, spatial_dims, layout)
+    cases = cases if counts is None else sum(counts)
+    recipe = Recipe(disease, cases, anatomies, lesions, seed, slice_, spatial_dims, layout, counts, global_atrophy)
     count = worker_count(workers)
     written = simulate_cohort(recipe, output_dir, count, progress and sys.stderr.isatty())
     if as_json:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class Canvas:
 
     Args:
         fractions: CxS in [0, 1], the classes of ``TISSUES``.
-        depth: mm below the brain's surface, S; negative outside. Known up to 12.7 mm, deeper points have that.
+        depth: mm below the brain's surface, S; negative outside. Known up to 50 mm, deeper points have that.
         brain: bool, S.
         mni: MNI mm of every point (of the brain as it is shown), 3xS.
         spacing: mm of a grid step.
@@ -61,7 +62,7 @@ class Canvas:
     intensity: np.ndarray | None
     parameters: dict
 
-    @property
+    @cached_property
     def ventricles(self) -> np.ndarray:
         """Fractions of the lateral ventricles (left, right) with the choroid plexus that lies in them, 2xS."""
         both = self.fractions[[LEFT, RIGHT]].copy()
@@ -88,7 +89,7 @@ class Canvas:
         """Fraction of cerebral white matter, S."""
         return self.fractions[WHITE]
 
-    @property
+    @cached_property
     def parenchyma(self) -> np.ndarray:
         """Fraction of gray and white matter, S."""
         return np.clip(self.fractions[:LEFT].sum(axis=0), 0, 1)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mededit_monai.diseases.atrophy import remote_atrophy_velocity
 from mededit_monai.diseases.canvas import Canvas, Contrast
 
 STRATA = ("small", "medium", "large")
@@ -51,6 +52,7 @@ class Disease:
             is the displaced scan, cut to 6 mm around the lesion; ``spacing`` are mm of a grid step.
         lesion_velocity: (canvas, regions, rng) → velocity of the lesion's indirect effects, nxS in grid steps: where
             it points to is what will be seen at a point, so tissue moves the other way. The flow of it is exact.
+        remote_velocity: (canvas, rng) → velocity of global atrophy 1, added to it times a case's global atrophy.
         given_lesion: (canvas, mask, rng) → regions of a lesion from a real mask (uint8 S).
         given_share: of the lesion's area that a binary mask makes up if ``given_lesion`` adds to it.
         structures: names of a lesion's parts, label 1 first; what the judge tells apart.
@@ -73,6 +75,7 @@ class Disease:
     draw_lesion: Callable[[Canvas, float, np.random.Generator], Drawn]
     paint_lesion: Callable[[np.ndarray, np.ndarray, Contrast, float, np.random.Generator], Drawn]
     lesion_velocity: Callable[[Canvas, np.ndarray, np.random.Generator], Drawn] = no_displacement
+    remote_velocity: Callable[[Canvas, np.random.Generator], Drawn] = remote_atrophy_velocity
     given_lesion: Callable[[Canvas, np.ndarray, np.random.Generator], Drawn] = as_given
     given_share: float = 1.0
     structures: tuple[str, ...] = ("lesion",)

@@ -10,7 +10,7 @@ import scipy  # its parts are loaded at their first use
 from mededit_monai.diseases import DISEASES, Disease
 from mededit_monai.diseases.canvas import TISSUES, Canvas, Contrast
 from mededit_monai.diseases.record import Drawn
-from mededit_monai.space.fields import grain, smooth_noise, smoothstep, taper
+from mededit_monai.space.fields import blur, grain, smooth_noise, smoothstep, taper
 from mededit_monai.space.shapes import blob, distance_to, equivalent_radius, soften, toward
 
 #: Deep gray matter, where lacunar infarcts lie (with the white matter around it).
@@ -86,7 +86,12 @@ def paint_infarct(
     image: np.ndarray, regions: np.ndarray, contrast: Contrast, spacing: float, rng: np.random.Generator
 ) -> Drawn:
     """
-    A chronic infarct: cavity of fluid, strands of tissue in it, gliotic rim between gray matter and fluid.
+    A chronic infarct as T1 shows it: a cavity at the level of CSF that joins the sulci and keeps from healthy white
+    matter, bridged by strands; around it tissue that is still there, darkened by gliosis, its cortex thinned.
+
+    After descriptions of chronic infarcts (encephalomalacia: cavitation, gliotic rim, thinned gyri, now and then
+    cortical laminar necrosis, which is bright on T1): Osborn's Brain, 2nd ed. 2018, chapter 8; Naidich et al., Imaging
+    of the Brain, 2013, chapter 20; ATLAS v2.0 (Liew et al., Sci Data 2022), figure 1.
 
     Args:
         image: scan without lesion, after the displacement, S.
@@ -94,26 +99,43 @@ def paint_infarct(
         spacing: mm of a grid step.
 
     Returns:
-        the image with the lesion (the very same values farther than 2.5 mm from it), and the parameters drawn.
+        the image with the lesion (the very same values farther than 3.5 mm from it), and the parameters drawn.
     """
-    lesion, step = regions > 0, spacing
+    lesion, step, span = regions > 0, spacing, contrast.white - contrast.fluid
     radius = equivalent_radius(lesion, step)
-    # 1: an empty cyst; small: a thinned-out, gliotic scar
-    cavity = float(np.clip(rng.beta(2.6, 1.1) + radius / 150, 0.25, 1.0))
-    rim = float(rng.uniform(0.8, 3.5)) * min(1.0, radius / 5)
+    share = float(np.clip(rng.beta(1.8, 1.2) + radius / 200, 0.05, 0.95))  # of the lesion that is cavity
+    tissue = np.clip((image - contrast.fluid) / span, 0, 1.2)
+    open_to_fluid = 1 - np.clip(blur(tissue, 2.0 / step), 0, 1)
+    rough, fine = (smooth_noise(lesion.shape, length / step, rng) for length in (6.0, 2.5))
+    # What lies deep in the lesion or beside fluid is lost first; the outline is ragged.
     depth = scipy.ndimage.distance_transform_edt(lesion, sampling=step).astype(np.float32)
-    strands = smooth_noise(lesion.shape, float(rng.uniform(2.0, 6.0)) / step, rng)
-    ragged = float(rng.uniform(0.1, 0.5))
-    inner = smoothstep((depth + ragged * strands * min(3.0, 0.4 * radius)) / max(rim, 0.3) - 0.2)
-    core = cavity * inner * np.clip(1 - rng.uniform(0.0, 0.3) * np.maximum(strands, 0), 0.3, 1)
-    gliosis = contrast.fluid + (contrast.gray - contrast.fluid) * float(rng.uniform(0.25, 0.85))
-    fluid = contrast.fluid * float(rng.uniform(0.85, 1.25))
-    scar = 0.35 * np.minimum(image, contrast.white) + 0.65 * gliosis
-    texture = float(rng.uniform(0.01, 0.05)) * grain(lesion.shape, float(rng.uniform(0.7, 1.5)) / step, rng)
-    value = core * fluid + (1 - core) * np.minimum(scar, image + 0.02) + texture * (1 - 0.7 * core)
+    loss = np.minimum(depth / max(0.5 * radius, 2.0), 1.0) + 0.9 * open_to_fluid
+    loss = loss + float(rng.uniform(0.15, 0.5)) * rough + 0.12 * fine
+    edge = np.quantile(loss[lesion], 1 - share)
+    blurred = 0.12 + 0.25 * float(rng.uniform(0, 1)) ** 2  # a sharp wall, or one that fades into gliosis
+    cavity = smoothstep((loss - edge) / blurred + 0.5) * soften(lesion, 0.5 / step)
+    if rng.random() < 0.6:  # strands of what is left bridge it
+        width = float(rng.uniform(0.05, 0.22))
+        thread = np.abs(smooth_noise(lesion.shape, float(rng.uniform(4.0, 8.0)) / step, rng)) < width
+        cavity = cavity * (1 - float(rng.uniform(0.2, 0.7)) * soften(thread, 0.5 / step))
+    gliosis = contrast.fluid + (contrast.gray - contrast.fluid) * float(rng.uniform(0.45, 1.0))
+    strength = np.clip(float(rng.uniform(0.35, 0.85)) + 0.25 * rough, 0.1, 0.95)
+    left = image + strength * (np.minimum(gliosis, image) - image)
+    thinned = float(rng.uniform(0.3, 1.2))
+    left = left - np.clip(thinned * blur(1 - np.clip(tissue, 0, 1), 1.4 / step), 0, 1) * (left - contrast.fluid)
+    laminar = float(rng.uniform(0.3, 1.0)) if rng.random() < 0.12 else 0.0
+    if laminar:
+        ribbon = np.exp(-(((tissue - 0.62) / 0.14) ** 2)) * np.clip(fine + 0.6, 0, 1)
+        left = left + laminar * ribbon * (1.02 * contrast.white - left)
+    left = left + 0.02 * span * grain(lesion.shape, float(rng.uniform(0.7, 1.5)) / step, rng)
+    fluid = contrast.fluid * float(rng.uniform(0.88, 1.12))
+    value = left + cavity * (fluid - left)
     soft = soften(lesion, float(rng.uniform(0.5, 0.9)) / step)
-    painted = np.where(soft > 0, image + soft * (np.maximum(value, 0) - image), image).astype(np.float32)
-    drawn = {"cavity": cavity, "rim_mm": rim, "ragged": ragged, "gliosis": gliosis, "lesion_fluid": fluid}
+    # A thin band of gliosis fades into the tissue outside the mask.
+    halo = float(rng.uniform(0.0, 0.35)) * soften(lesion, 1.1 / step) * (tissue > 0.5)
+    around_it = image + halo * (np.minimum(contrast.gray, image) - image)
+    painted = np.where(soft > 0, around_it + soft * (np.maximum(value, 0) - around_it), around_it).astype(np.float32)
+    drawn = {"cavity": share, "gliosis": gliosis, "thinned": thinned, "laminar": laminar, "lesion_fluid": fluid}
     return painted, drawn
 
 

@@ -11,7 +11,7 @@ from mededit_monai.diseases import DISEASES, Disease
 from mededit_monai.diseases.canvas import Canvas, Contrast
 from mededit_monai.diseases.record import Drawn, as_given
 from mededit_monai.space.fields import blur, grain, smooth_noise, smoothstep, taper
-from mededit_monai.space.shapes import blob, distance_to, equivalent_radius, soften, toward
+from mededit_monai.space.shapes import around, blob, depth_in, distance_to, equivalent_radius, soften, toward
 
 CORE, EDEMA, RIM = 1, 2, 3
 
@@ -36,7 +36,9 @@ def draw_tumor(canvas: Canvas, size_mm: float, rng: np.random.Generator) -> Draw
     centre = np.array(np.unravel_index(candidates[rng.integers(len(candidates))], tissue.shape))
     compact = bool(rng.random() < 0.6)
     solid = blob(tissue & canvas.hemisphere(centre), centre, radius, canvas.spacing, compact, rng)
-    solid = scipy.ndimage.binary_fill_holes(scipy.ndimage.binary_closing(solid, iterations=2)) & canvas.brain
+    near = around(solid, 4)
+    solid[near] = scipy.ndimage.binary_fill_holes(scipy.ndimage.binary_closing(solid[near], iterations=2))
+    solid &= canvas.brain
     return with_regions(canvas, solid, size_mm, rng), {"solid_share": share}
 
 
@@ -72,26 +74,44 @@ def place_edema(canvas: Canvas, solid: np.ndarray, size_mm: float, rng: np.rando
     cost = cost + rng.uniform(1, 4) * smooth_noise(solid.shape, 8.0 / step, rng)
     cost = np.where(free, cost, np.inf)
     spread = cost <= np.partition(cost[free], count - 1)[count - 1]
-    spread = scipy.ndimage.binary_opening(spread | solid) | solid
+    near, kept = around(spread | solid, 2), np.zeros_like(solid)
+    spread = scipy.ndimage.binary_opening((spread | solid)[near]) | solid[near]
     labels, _ = scipy.ndimage.label(spread)
-    kept = np.isin(labels, np.unique(labels[solid]))
+    kept[near] = np.isin(labels, np.unique(labels[solid[near]]))
     return kept & ~solid & free
 
 
 def with_regions(canvas: Canvas, solid: np.ndarray, size_mm: float, rng: np.random.Generator) -> np.ndarray:
-    """Divide a solid tumour into necrotic core and enhancing rim, and put edema around it; uint8 S."""
+    """
+    Divide a solid tumour into necrotic core and a nodular enhancing rim, put edema around it, and now and then small
+    enhancing satellites into the edema; uint8 S.
+    """
     regions = np.where(place_edema(canvas, solid, size_mm, rng), EDEMA, 0).astype(np.uint8)
-    depth = scipy.ndimage.distance_transform_edt(solid, sampling=canvas.spacing)
-    thickness = float(rng.uniform(1.5, 5.0)) * (1 + 0.35 * smooth_noise(solid.shape, 7.0 / canvas.spacing, rng))
+    step, shape = canvas.spacing, solid.shape
+    depth = depth_in(solid, step)
+    uneven = 0.45 * smooth_noise(shape, 7.0 / step, rng) + 0.25 * smooth_noise(shape, 3.5 / step, rng)
+    thickness = float(rng.uniform(1.5, 5.0)) * np.exp(uneven)
     necrotic = solid & (depth > np.maximum(thickness, 1.0))
     kind = rng.random()
     regions[solid] = RIM
     if kind > 0.15:  # else: solid enhancement without necrosis
         regions[necrotic] = CORE
     if kind > 0.92:  # hardly enhancing: the core label stands for non-enhancing tumour
-        gaps = smooth_noise(solid.shape, 8.0 / canvas.spacing, rng) > -0.5
+        gaps = smooth_noise(shape, 8.0 / step, rng) > -0.5
         regions[solid & gaps] = CORE
+    if rng.random() < 0.25:
+        _add_satellites(regions, step, rng)
     return regions
+
+
+def _add_satellites(regions: np.ndarray, step: float, rng: np.random.Generator) -> None:
+    """One to three enhancing nodules of 2 to 4 mm in the edema, in place."""
+    room = np.flatnonzero(regions == EDEMA)
+    grid = np.ogrid[tuple(slice(0, n) for n in regions.shape)]
+    for _ in range(int(rng.integers(1, 4)) if len(room) else 0):
+        centre = np.unravel_index(room[rng.integers(len(room))], regions.shape)
+        distance = np.sqrt(sum(((g - c) * step) ** 2 for g, c in zip(grid, centre)))
+        regions[(distance < rng.uniform(2.0, 4.0)) & (regions == EDEMA)] = RIM
 
 
 def mass_velocity(canvas: Canvas, regions: np.ndarray, rng: np.random.Generator) -> Drawn:
@@ -109,7 +129,7 @@ def mass_velocity(canvas: Canvas, regions: np.ndarray, rng: np.random.Generator)
     push, reach = float(rng.uniform(0.12, 0.5)) * radius, float(rng.uniform(14, 30))
     push = min(push, 11.0)
     outside = distance_to(source, step)
-    inside = scipy.ndimage.distance_transform_edt(source, sampling=step).astype(np.float32)
+    inside = depth_in(source, step)
     signed = blur(outside - inside, 3.0 / step)
     slope = np.stack(np.gradient(signed)) / step
     slope = slope / np.maximum(np.sqrt((slope**2).sum(axis=0)), 0.5)
@@ -133,33 +153,72 @@ def paint_tumor(
     image: np.ndarray, regions: np.ndarray, contrast: Contrast, spacing: float, rng: np.random.Generator
 ) -> Drawn:
     """
-    Paint the regions: edema a little darker than gray matter, dark necrosis, bright uneven rim.
+    Paint the regions as T1 with gadolinium shows a glioblastoma: edema that fades into white matter, a rim that is
+    bright, uneven and sharper outside than toward the necrosis, mottled necrosis with septa, now and then blood,
+    bright (methaemoglobin) or dark (haemosiderin).
+
+    After descriptions of glioblastoma: Osborn's Brain, 2nd ed. 2018, chapter 17; VASARI features (TCIA); BraTS (Menze
+    et al., IEEE TMI 2015), figure 1.
 
     Returns:
-        image (the very same values farther than 2.5 mm from the tumour), and the parameters drawn.
+        image (the very same values farther than 4.5 mm from its box along an axis), and the parameters drawn.
     """
     shape, step = regions.shape, spacing
-    mottle, fine = smooth_noise(shape, 5.0 / step, rng), grain(shape, 0.9 / step, rng)
-    edge = float(rng.uniform(0.6, 1.0)) / step
-    edema = contrast.gray * float(rng.uniform(0.68, 0.98))
-    necrosis = contrast.fluid + (contrast.gray - contrast.fluid) * float(rng.uniform(0.05, 0.6))
-    brightest = max(contrast.vessel, 1.15 * contrast.white)
-    rim = contrast.white + (brightest - contrast.white) * float(rng.uniform(0.35, 1.0))
-    mild = float(rng.uniform(0.55, 0.95))
-    swollen = image + mild * (np.minimum(edema, image) - image) * np.clip(1 + 0.25 * mottle, 0, 1.2)
-    layers = (
-        (EDEMA, swollen + 0.01 * fine, min(1.5 * edge, 1.0 / step)),
-        (RIM, rim * (1 + rng.uniform(0.03, 0.14) * mottle + 0.04 * fine), edge),
-        (CORE, necrosis * (1 + rng.uniform(0.05, 0.2) * mottle + 0.05 * fine), edge),
-    )
-    painted = image
-    for label, value, sigma in layers:
-        inside = regions == label if label != EDEMA else regions > 0  # the edema goes on under the tumour
-        if inside.any():
-            soft = soften(inside, sigma)
-            painted = np.where(soft > 0, painted + soft * (np.maximum(value, 0) - painted), painted)
+    coarse, mottle = smooth_noise(shape, 8.0 / step, rng), smooth_noise(shape, 4.0 / step, rng)
+    fine = grain(shape, 0.9 / step, rng)
+    edge = float(rng.uniform(0.5, 0.9)) / step
+    edema = contrast.gray * float(rng.uniform(0.66, 1.0))
+    necrosis = contrast.fluid + (contrast.gray - contrast.fluid) * float(rng.uniform(0.05, 0.7))
+    brightest = min(max(contrast.vessel, 1.15 * contrast.white), 1.5 * contrast.white)
+    rim = contrast.white + (brightest - contrast.white) * float(rng.uniform(0.2, 1.0))
+    mild = float(rng.uniform(0.5, 0.95))
+    swollen = image + mild * (np.minimum(edema, image) - image) * np.clip(1 + 0.35 * mottle, 0, 1.2)
+    soft = soften(regions > 0, min(float(rng.uniform(0.9, 1.6)), 1.6) / step)  # the edema goes on under the tumour
+    painted = np.where(soft > 0, image + soft * (np.maximum(swollen + 0.01 * fine, 0) - image), image)
+    solid = regions % 2 == 1
+    if solid.any():
+        value, looks = _solid_tumor(painted, regions, (necrosis, rim, contrast), (coarse, mottle, fine), step, rng)
+        soft = soften(solid, edge)
+        painted = np.where(soft > 0, painted + soft * (np.maximum(value, 0) - painted), painted)
+    else:
+        looks = {}
     drawn = {"edema": edema, "necrosis": necrosis, "rim": rim}
-    return painted.astype(np.float32), drawn
+    return painted.astype(np.float32), drawn | looks
+
+
+def _solid_tumor(
+    image: np.ndarray,
+    regions: np.ndarray,
+    levels: tuple[float, float, Contrast],
+    noise: tuple[np.ndarray, np.ndarray, np.ndarray],
+    step: float,
+    rng: np.random.Generator,
+) -> Drawn:
+    """Intensities of core and rim, S, and what was drawn."""
+    (necrosis, rim, contrast), (coarse, mottle, fine) = levels, noise
+    span = contrast.gray - contrast.fluid
+    # Contrast agent takes unevenly, and leaks from the rim into the necrosis.
+    taken = np.clip(float(rng.uniform(0.7, 1.0)) + float(rng.uniform(0.1, 0.3)) * coarse + 0.12 * mottle, 0.15, 1.1)
+    living = np.minimum(image, contrast.gray)
+    enhancing = living + taken * (rim - living) + 0.04 * rim * fine
+    dead = necrosis + span * (
+        float(rng.uniform(0.08, 0.3)) * mottle + float(rng.uniform(0, 0.2)) * coarse + 0.04 * fine
+    )
+    inward = scipy.ndimage.distance_transform_edt(regions == CORE, sampling=step)
+    leak = float(rng.uniform(0.0, 0.5)) * np.exp(-inward / float(rng.uniform(0.8, 2.5)))
+    if rng.random() < 0.35:  # septa
+        threads = np.abs(smooth_noise(regions.shape, float(rng.uniform(5, 9)) / step, rng)) < 0.12
+        leak = np.maximum(leak, float(rng.uniform(0.3, 0.9)) * soften(threads, 0.5 / step))
+    dead = dead + leak * (rim - dead)
+    core = soften(regions == CORE, float(rng.uniform(0.4, 0.8)) / step)
+    value = enhancing + core * (dead - enhancing)
+    blood = "none"
+    if rng.random() < 0.3:
+        blood = str(rng.choice(["bright", "dark"]))
+        level = contrast.white * float(rng.uniform(1.0, 1.4)) if blood == "bright" else 0.5 * contrast.fluid
+        spots = smooth_noise(regions.shape, float(rng.uniform(2.5, 5.0)) / step, rng) > rng.uniform(1.2, 1.8)
+        value = value + 0.85 * soften(spots, 0.6 / step) * (level - value)
+    return value, {"blood": blood}
 
 
 #: Slice 90 of the BraTS grid lies near z = 20 mm. Strata: the thesis.

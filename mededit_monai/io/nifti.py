@@ -78,7 +78,7 @@ def read_volume(path: str | Path) -> Volume:
     """
     path = Path(path)
     content = read_whole(path)
-    image = _parsed(path, content)
+    image = parse_nifti(path, content)
     shape = image.shape
     spatial = shape[:3] + (1,) * (3 - len(shape[:3]))
     if len(shape) < 2 or any(n != 1 for n in shape[3:]):
@@ -258,7 +258,7 @@ class NativeCopy:
 
     def __init__(self, volume: Volume) -> None:
         self._bytes = bytearray(volume.content)
-        image = _parsed(volume.path, volume.content)
+        image = parse_nifti(volume.path, volume.content)
         header, shape = image.header, volume.native_shape
         count = int(np.prod(shape))
         stored = np.frombuffer(self._bytes, dtype=image.get_data_dtype(), count=count, offset=image.dataobj.offset)
@@ -347,7 +347,7 @@ def read_array(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     try:
-        array = np.asarray(_parsed(path, read_whole(path)).dataobj)
+        array = np.asarray(parse_nifti(path, read_whole(path)).dataobj)
     except (EOFError, OSError, ValueError) as error:
         raise InputError(f"{path}: is truncated or damaged ({_short(error)}); copy or download it again.") from error
     if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -360,7 +360,7 @@ def _compressed(content: bytes, path: str | Path) -> bytes:
     return gzip.compress(content, compresslevel=6, mtime=0) if str(path).lower().endswith(".gz") else content
 
 
-def _parsed(path: Path, content: bytes) -> nib.Nifti1Image:
+def parse_nifti(path: Path, content: bytes) -> nib.Nifti1Image:
     """A NIfTI-1 or NIfTI-2 image from its bytes; what the file is called does not matter."""
     kind = (
         nib.Nifti2Image if content[:4] in ((540).to_bytes(4, "little"), (540).to_bytes(4, "big")) else nib.Nifti1Image

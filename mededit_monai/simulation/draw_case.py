@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,9 +13,11 @@ from mededit_monai.core.errors import InputError
 from mededit_monai.diseases import STRATA, Disease
 from mededit_monai.diseases.canvas import Canvas
 from mededit_monai.diseases.record import Drawn
+from mededit_monai.simulation.draws import Draws
+from mededit_monai.simulation.effects import draw_atrophy
 from mededit_monai.simulation.lesion_library import HEIGHTS, LesionLibrary
-from mededit_monai.simulation.pair import simulate_pair
-from mededit_monai.simulation.plan import Case, Recipe, case_rng
+from mededit_monai.simulation.pair import MakeLesion, simulate_pair
+from mededit_monai.simulation.plan import Case, Recipe
 from mededit_monai.simulation.prepared import PreparedAnatomy, sample
 from mededit_monai.space.fields import blur
 
@@ -64,35 +67,66 @@ def draw_case(recipe: Recipe, case: Case, anatomy: PreparedAnatomy, pool: Lesion
     Raises:
         InputError: if no draw gave a lesion inside the brain (an anatomy that holds nearly no tissue).
     """
-    disease, rng = recipe.record, case_rng(recipe.seed, case.split, case.index)
-    stratum = STRATA[int(rng.choice(3, p=STRATUM_SHARES))]
-    for number in range(MOST_DRAWS):
-        lesion_id, height, make = _draw_lesion(recipe, disease, case, stratum, pool, rng)
-        pair = simulate_pair(disease, anatomy, height, make, rng, wide=recipe.slice == "all")
-        if pair is None:
-            continue
-        found = pair["parameters"]
-        found["stratum"] = found["stratum"] or stratum
-        found |= {"case_id": case.case_id, "split": case.split, "seed": recipe.seed, "lesion_id": lesion_id}
-        found |= {"patient": f"{anatomy.name}__{case.case_id}", "draws": number + 1, "synthetic": True}
-        return pair
+    chosen, pair = drawn_choice(recipe, case, anatomy, pool)
+    found = pair["parameters"]
+    found["stratum"] = found["stratum"] or chosen.stratum
+    found |= {"case_id": case.case_id, "split": case.split, "seed": recipe.seed, "lesion_id": chosen.lesion_id}
+    found |= {"patient": f"{anatomy.name}__{case.case_id}", "draws": chosen.draws.attempt + 1, "synthetic": True}
+    return pair
+
+
+@dataclass
+class Chosen:
+    """One attempt at a case: its streams, the lesion's stratum and name, its height (None: a volume) and its maker."""
+
+    draws: Draws
+    stratum: str
+    lesion_id: str
+    height: float | None
+    make: MakeLesion
+
+    def arguments(self, recipe: Recipe, case: Case) -> tuple:
+        """What :func:`simulate_pair` takes after disease and anatomy."""
+        atrophy = draw_atrophy(self.draws, recipe.atrophy_share(case.split))
+        return self.height, self.make, self.draws, recipe.slice == "all", atrophy
+
+
+def drawn_choice(recipe: Recipe, case: Case, anatomy: PreparedAnatomy, pool: LesionPool) -> tuple[Chosen, dict]:
+    """
+    The first attempt at a case that gives a pair, and the pair.
+
+    Raises:
+        InputError: if none does.
+    """
+    for chosen in choices(recipe, case, pool):
+        pair = simulate_pair(recipe.record, anatomy, *chosen.arguments(recipe, case))
+        if pair is not None:
+            return chosen, pair
     raise InputError(
         f"{anatomy.name}: {MOST_DRAWS} draws gave no lesion inside the brain ({case.case_id}), wanted one; leave this "
         f"anatomy out of --anatomies."
     )
 
 
-def _draw_lesion(
-    recipe: Recipe, disease: Disease, case: Case, stratum: str, pool: LesionPool, rng: np.random.Generator
-):
-    """Name, height (None for a volume) and maker of a lesion of a stratum."""
+def choices(recipe: Recipe, case: Case, pool: LesionPool) -> Iterator[Chosen]:
+    """The attempts at a case, one after the other; all for lesions of one stratum."""
+    draws = Draws(recipe.seed, case.split, case.index)
+    stratum = STRATA[int(draws.of("choice").choice(3, p=STRATUM_SHARES))]
+    for attempt in range(MOST_DRAWS):
+        yield _choose(recipe, case, stratum, pool, replace(draws, attempt=attempt))
+
+
+def _choose(recipe: Recipe, case: Case, stratum: str, pool: LesionPool, draws: Draws) -> Chosen:
+    """Choose a lesion of a stratum."""
+    disease, rng = recipe.record, draws.of("choice", 1)
     low, high = disease.bounds_mm2(stratum)
     flat = recipe.spatial_dims == 2
     heights = np.array([disease.middle]) if recipe.slice == "mid" else np.arange(*disease.heights, dtype=float)
     if pool.library is None:
         height = float(heights[rng.integers(len(heights))]) if flat else None
         size_mm = float(np.sqrt(np.exp(rng.uniform(np.log(low), np.log(high))) / np.pi))
-        return f"drawn_{case.case_id}", height, lambda canvas, r: disease.draw_lesion(canvas, size_mm, r)
+        drawn = f"drawn_{case.case_id}"
+        return Chosen(draws, stratum, drawn, height, lambda canvas, r: disease.draw_lesion(canvas, size_mm, r))
     fitting, rows = pool.fitting(disease, stratum, heights)
     row = int(rows[rng.integers(len(rows))])
     columns = np.flatnonzero(fitting[row])
@@ -105,7 +139,7 @@ def _draw_lesion(
         regions, drawn = disease.given_lesion(canvas, carried, r)
         return regions, drawn | {"mirrored": mirror}
 
-    return pool.library.names[pool.members[row]], height, make
+    return Chosen(draws, stratum, pool.library.names[pool.members[row]], height, make)
 
 
 def carry(mask: np.ndarray, origin: np.ndarray, canvas: Canvas, mirror: bool) -> np.ndarray:

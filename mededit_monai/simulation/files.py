@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import struct
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,10 +16,11 @@ import numpy as np
 from mededit_monai.core.errors import InputError
 from mededit_monai.io.atomic import write_bytes, write_text
 from mededit_monai.io.case_names import stem
-from mededit_monai.io.nifti import SYNTHETIC_NOTE, save_synthetic
+from mededit_monai.io.displacement import write_displacement
+from mededit_monai.io.nifti import SYNTHETIC_NOTE
 from mededit_monai.io.outputs import make_folder
 from mededit_monai.io.whole import has_all_voxels, is_whole
-from mededit_monai.simulation.pair import VOLUME_SHAPE
+from mededit_monai.simulation.frame import STEP_MM, VOLUME_SHAPE
 from mededit_monai.simulation.plan import Case, Recipe
 
 #: Keys of the interface in the order they are written; regions of diseases whose masks have labels.
@@ -25,7 +28,9 @@ KEYS = (
     *("image", "prior", "brain", "prior_brain", "pathology", "regions", "ventricles", "prior_ventricles"),
     *("tissue", "prior_tissue", "displacement"),
 )
-FLOATS = ("image", "prior", "displacement")
+
+#: Images hold 0 to 1 as 16-bit numbers; displacements whole multiples of a micrometre.
+IMAGES, IMAGE_STEP = ("image", "prior"), 1 / 65535
 
 
 def file_names(recipe: Recipe, case: Case) -> dict[str, str]:
@@ -87,20 +92,18 @@ def write_case(root: Path, recipe: Recipe, case: Case, pair: dict, pixel_mm: flo
         path = root / name
         if again and file_is_whole(path):
             continue
-        data = np.asarray(pair[key], dtype=np.float32 if key in FLOATS else np.uint8)
-        if key in FLOATS and not np.isfinite(data).all():
+        data = np.asarray(pair[key])
+        if data.dtype.kind == "f" and not np.isfinite(data).all():
             raise InputError(
                 f"{path}: would hold NaN or infinite values, so it was not written; choose another --seed, or leave "
                 f"out the anatomy {stem(Path(case.anatomy))}."
             )
         if recipe.spatial_dims == 2:
             data = data[..., None]
-        if key == "displacement":  # NIfTI keeps vectors on the fifth axis
-            data = np.moveaxis(data, 0, -1)[..., None, :]
-        if ending_is_plain(name):
-            write_bytes(path, _head(data.shape, data.dtype.str, pixel_mm, recipe.spatial_dims) + data.tobytes("F"))
+        if key == "displacement":
+            write_displacement(path, data, affine, STEP_MM)
         else:
-            save_synthetic(data, affine, path)
+            write_bytes(path, _content(data, affine, key in IMAGES, ending_is_plain(name)))
     if not again:
         write_text(root / parameters, json.dumps(pair["parameters"], indent=1, default=float) + "\n")
 
@@ -120,14 +123,26 @@ def ending_is_plain(name: str) -> bool:
     return name.endswith(".nii")
 
 
+def _content(data: np.ndarray, affine: np.ndarray, is_image: bool, plain: bool) -> bytes:
+    """The bytes of an image (0 to 1) or a mask."""
+    if is_image:
+        data = np.rint(data * np.float32(1 / IMAGE_STEP)).astype("<u2")
+    else:
+        data = data.astype(np.uint8)
+    content = _head(data.shape, data.dtype.str, affine.tobytes(), IMAGE_STEP if is_image else None) + data.tobytes("F")
+    return content if plain else gzip.compress(content, compresslevel=1, mtime=0)
+
+
 @lru_cache(maxsize=64)
-def _head(shape: tuple[int, ...], dtype: str, pixel_mm: float, spatial_dims: int) -> bytes:
-    """What :func:`save_synthetic` writes before the voxels; building it takes longer than writing them."""
-    image = nib.Nifti1Image(np.zeros(shape, dtype), model_affine(pixel_mm, spatial_dims))
+def _head(shape: tuple[int, ...], dtype: str, affine: bytes, slope: float | None) -> bytes:
+    """What stands before the voxels; building it takes longer than writing them."""
+    image = nib.Nifti1Image(np.zeros(shape, dtype), np.frombuffer(affine).reshape(4, 4))
     image.header["descrip"] = SYNTHETIC_NOTE.encode()
     image.header.set_xyzt_units("mm")
-    content = image.to_bytes()
-    return content[: len(content) - int(np.prod(shape)) * np.dtype(dtype).itemsize]
+    content = bytearray(image.to_bytes())
+    if slope is not None:  # nibabel would divide the voxels by it
+        struct.pack_into("<2f", content, 112, slope, 0)
+    return bytes(content[: len(content) - int(np.prod(shape)) * np.dtype(dtype).itemsize])
 
 
 def model_affine(pixel_mm: float, spatial_dims: int) -> np.ndarray:
@@ -148,7 +163,7 @@ def entry(recipe: Recipe, case: Case, root: Path) -> dict:
     names = file_names(recipe, case)
     place = root / names["parameters"]
     parameters = json.loads(place.read_bytes())
-    wanted = ("case_id", "patient", "lesion_id", "split", "stratum", "anatomy")
+    wanted = ("case_id", "patient", "lesion_id", "split", "stratum", "anatomy", "global_atrophy")
     missing = [key for key in wanted if not isinstance(parameters, dict) or key not in parameters]
     if missing:
         raise InputError(f"{place}: lacks '{missing[0]}', which mededit wrote; remove it, and the case is made again.")

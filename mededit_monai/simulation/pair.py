@@ -12,25 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from scipy import ndimage
 
 from mededit_monai.diseases import Disease
 from mededit_monai.diseases.canvas import TISSUE_LABELS, Canvas
 from mededit_monai.diseases.record import Drawn
 from mededit_monai.simulation.appearance import draw_scanner, paint_tissue
-from mededit_monai.simulation.flow import exponentiate, jacobian, warp
+from mededit_monai.simulation.draws import Draws
+from mededit_monai.simulation.effects import Effects, draw_effects
+from mededit_monai.simulation.frame import VOLUME_SHAPE, to_model
 from mededit_monai.simulation.person import draw_person
 from mededit_monai.simulation.prepared import PreparedAnatomy
-from mededit_monai.space.intensity import intensity_ceiling, to_unit
-from mededit_monai.space.model_space import MODEL_DEPTH, MODEL_SIZE, shrunk_mask
 from mededit_monai.space.shapes import around, tidy
-
-#: Grid of a 3-D case, points of the model's pixel size along x, y, z.
-VOLUME_SHAPE = (MODEL_SIZE, MODEL_SIZE, MODEL_DEPTH)
-
-#: A displacement whose smallest Jacobian is below this is halved until it is not: on a grid, even a flow can fold.
-SMALLEST_JACOBIAN = 0.02
 
 #: What a lesion looks like ends this many mm from it.
 REACH_MM = 6
@@ -44,8 +37,9 @@ def simulate_pair(
     anatomy: PreparedAnatomy,
     height: float | None,
     make_lesion: MakeLesion,
-    rng: np.random.Generator,
+    draws: Draws,
     wide: bool = True,
+    global_atrophy: float = 0.0,
 ) -> dict | None:
     """
     Simulate one pair on the model's grid.
@@ -53,7 +47,9 @@ def simulate_pair(
     Args:
         height: MNI z (mm) of the slice; None for a volume (128x128x112 at the model's pixel size).
         make_lesion: draws the lesion on the person's canvas.
+        draws: the case's random numbers.
         wide: heads tilted as in scanners; False for registered data.
+        global_atrophy: remote atrophy, from 0 (none) to 1, beside the lesion's own effects.
 
     Returns:
         None if the lesion came out empty, else ``image``, ``prior`` (float32 in [0, 1]), ``brain``, ``prior_brain``,
@@ -62,59 +58,45 @@ def simulate_pair(
         ventricles, vessels and lesion, and outside the brain), ``displacement`` (3x…, mm RAS: image(r) shows
         prior(r + u(r))), ``regions`` (uint8) if the disease has labels, and ``parameters``.
     """
-    spacing = disease.window / disease.points if height is not None else disease.pixel_mm
-    limit = disease.points if height is not None else VOLUME_SHAPE[0]
-    canvas = draw_person(anatomy, height, spacing, limit, rng, wide)
-    lesion, drawn = make_lesion(canvas, rng)
-    if not lesion.any():
+    scene = draw_scene(disease, anatomy, height, make_lesion, draws, wide)
+    if scene is None:
         return None
-    velocity, effect = disease.lesion_velocity(canvas, lesion, rng)
-    pull = exponentiate(velocity)
-    smallest = float(jacobian(pull).min())
-    while smallest < SMALLEST_JACOBIAN:
-        velocity = velocity / 2
-        pull = exponentiate(velocity)
-        smallest = float(jacobian(pull).min())
-    before = np.concatenate([canvas.ventricles, canvas.tissue])
-    after = warp(before, pull)
+    canvas, lesion, drawn = scene
+    effects = draw_effects(disease, canvas, lesion, draws, global_atrophy)
+    clean, contrast, looks = paint_tissue(canvas, disease.gadolinium, draws.of("looks"))
+    before = np.concatenate([canvas.ventricles, canvas.tissue, clean[None]])
+    after = effects.warp(before)
     free = (after[:2].sum(axis=0) < 0.5) & canvas.brain
-    kept = tidy((lesion > 0) & free, ndimage.binary_erosion(canvas.brain, iterations=2))
+    kept = _tidied((lesion > 0) & free, canvas.brain)
     regions = np.where(kept, lesion, 0).astype(np.uint8)
-    if not regions.any():
+    if not kept.any():
         return None
-    clean, contrast, looks = paint_tissue(canvas, disease.gadolinium, rng)
-    displaced = warp(clean[None], pull)[0]
-    painted, near = displaced.copy(), around(regions > 0, int(np.ceil(REACH_MM / spacing)))
-    painted[near], texture = disease.paint_lesion(displaced[near], regions[near], contrast, spacing, rng)
-    scanner = draw_scanner(canvas, rng)
+    displaced, spacing = after[5], canvas.spacing
+    painted, near = displaced.copy(), around(kept, int(np.ceil(REACH_MM / spacing)))
+    painted[near], texture = disease.paint_lesion(displaced[near], regions[near], contrast, spacing, draws.of("paint"))
+    scanner = draw_scanner(canvas, draws.of("scanner"))
     planes = {
         "prior": scanner(clean) * canvas.brain,
         "image": scanner(painted) * canvas.brain,
         "brain": canvas.brain,
-        "left": before[0] >= 0.5,
-        "right": before[1] >= 0.5,
-        "left_after": after[0] >= 0.5,
-        "right_after": after[1] >= 0.5,
-        "reached": (pull != 0).any(axis=0) | (painted != displaced),
+        "reached": (effects.pull != 0).any(axis=0) | (painted != displaced),
     }
-    for k, name in enumerate(TISSUE_LABELS, start=2):
-        planes |= {name: before[k], f"{name}_after": after[k]}
-    planes |= {f"pull_{'xyz'[k]}": pull[k] * spacing for k in range(len(pull))}
+    for suffix, at in (("", before), ("_after", after)):
+        planes |= {f"{side}{suffix}": np.float32(at[k] >= 0.5) for k, side in enumerate(("left", "right"))}
+        planes |= {f"{name}{suffix}": at[k] for k, name in enumerate(TISSUE_LABELS, start=2)}
     planes |= {f"region_{k}": regions == k for k in np.unique(regions) if k}
-    jitter = rng.integers(-3, 4, clean.ndim)
-    case = _to_model(disease, planes, regions > 0, jitter)
+    pull = effects.pull * np.float32(spacing)
+    case = to_model(disease, planes, pull, kept, jitter_of(draws, kept.ndim))
     if not case["pathology"].any():
         return None
     area = int(case["pathology"].sum())
-    middle = np.abs(canvas.mni[0]) < 1
     case["parameters"] = {
         "disease": disease.name,
         **canvas.parameters,
         **drawn,
-        **effect,
-        "largest_displacement_mm": float(np.sqrt((pull**2).sum(axis=0)).max() * spacing),
-        "midline_shift_mm": float(np.abs(pull[0][middle]).max(initial=0.0) * spacing),
-        "jacobian_min": smallest,
+        **effects.drawn,
+        "global_atrophy": global_atrophy,
+        **_extremes(effects, canvas),
         "appearance": looks,
         "scanner": scanner.parameters,
         "lesion_appearance": texture,
@@ -124,58 +106,41 @@ def simulate_pair(
     return case
 
 
-def _to_model(disease: Disease, planes: dict[str, np.ndarray], lesion: np.ndarray, jitter: np.ndarray) -> dict:
-    """Bring a canvas into the model's window and to its pixels."""
-    volume = lesion.ndim == 3
-    window = VOLUME_SHAPE if volume else (disease.points,) * 2
-    names = list(planes)
-    stack = _place(np.stack([np.asarray(planes[n], dtype=np.float32) for n in names]), window, jitter)
-    at = {name: stack[k] for k, name in enumerate(names)}
-    middle = at["prior"][..., int(at["brain"].sum(axis=(0, 1)).argmax())] if volume else at["prior"]
-    ceiling = intensity_ceiling(middle, disease.percentile)
-    for name in ("prior", "image"):
-        at[name][...] = to_unit(at[name], ceiling)
-    if volume:
-        pathology = at["brain"] * _place(lesion[None], window, jitter)[0] > 0
-    else:
-        small = torch.nn.functional.interpolate(
-            torch.from_numpy(stack)[None], size=(MODEL_SIZE,) * 2, mode="bilinear", antialias=True
-        )[0].numpy()
-        at = {name: small[k] for k, name in enumerate(names)}
-        pathology = shrunk_mask(_place(lesion[None].astype(np.float32), window, jitter)[0]) & (at["brain"] >= 0.5)
-    brain = at["brain"] >= 0.5
-    case = {"brain": brain, "prior_brain": brain, "pathology": pathology, "reached": at["reached"] > 0}
-    for name in ("prior", "image"):
-        case[name] = np.clip(at[name] * brain, 0, 1)
-    for key, suffix in (("prior_ventricles", ""), ("ventricles", "_after")):
-        case[key] = ((at["left" + suffix] >= 0.5) + 2 * (at["right" + suffix] >= 0.5)).clip(0, 2).astype(np.uint8)
-    case["prior_tissue"] = _tissue(at, "", brain & (case["prior_ventricles"] == 0))
-    case["tissue"] = _tissue(at, "_after", brain & (case["ventricles"] == 0) & ~pathology)
-    pull = np.stack([at[n] for n in names if n.startswith("pull_")])
-    case["displacement"] = pull if volume else np.concatenate([pull, np.zeros_like(pull[:1])])
-    if disease.labels:
-        labels = [n for n in names if n.startswith("region_")]
-        share = np.stack([at[n] for n in labels])
-        which = np.array([int(n.removeprefix("region_")) for n in labels], np.uint8)[share.argmax(axis=0)]
-        case["regions"] = np.where(pathology, which, 0).astype(np.uint8)
-    return case
+def draw_scene(
+    disease: Disease,
+    anatomy: PreparedAnatomy,
+    height: float | None,
+    make_lesion: MakeLesion,
+    draws: Draws,
+    wide: bool = True,
+) -> tuple[Canvas, np.ndarray, dict] | None:
+    """A person, a lesion (uint8 S) and what was drawn for it; None if the lesion is empty."""
+    spacing = disease.window / disease.points if height is not None else disease.pixel_mm
+    limit = disease.points if height is not None else VOLUME_SHAPE[0]
+    canvas = draw_person(anatomy, height, spacing, limit, draws.of("person"), wide)
+    lesion, drawn = make_lesion(canvas, draws.of("lesion"))
+    return (canvas, lesion, drawn) if lesion.any() else None
 
 
-def _tissue(at: dict[str, np.ndarray], suffix: str, where: np.ndarray) -> np.ndarray:
-    """The largest of the tissues' shares as a label; 0 outside ``where`` and where vessels and the like have more."""
-    shares = np.stack([at[name + suffix] for name in TISSUE_LABELS])
-    rest = 1 - shares.sum(axis=0) - at["left" + suffix] - at["right" + suffix]
-    return np.where(where & (shares.max(axis=0) > rest), shares.argmax(axis=0) + 1, 0).astype(np.uint8)
+def _tidied(lesion: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """A lesion without what model pixels could not hold."""
+    if not lesion.any():
+        return lesion
+    near, inner = around(lesion, 8), np.zeros_like(brain)
+    inner[near] = ndimage.binary_erosion(brain[near], iterations=2, border_value=1)
+    return tidy(lesion, inner)
 
 
-def _place(stack: np.ndarray, window: tuple[int, ...], jitter: np.ndarray) -> np.ndarray:
-    """Put canvases CxS into the middle of a window (cropped or zero-padded), moved by whole points."""
-    placed = np.zeros((len(stack), *window), dtype=np.float32)
-    source, target = [slice(None)], [slice(None)]
-    for size, room, shift in zip(stack.shape[1:], window, jitter):
-        start = (room - size) // 2
-        start += int(np.clip(shift, -max(start, 0), max(start, 0)))
-        source.append(slice(max(0, -start), min(size, room - start)))
-        target.append(slice(max(0, start), max(0, start) + min(size, room - start) - max(0, -start)))
-    placed[tuple(target)] = stack[tuple(source)]
-    return placed
+def jitter_of(draws: Draws, dims: int) -> np.ndarray:
+    """By how many points an axis a case lies off the middle of its window."""
+    return draws.of("jitter").integers(-3, 4, dims)
+
+
+def _extremes(effects: Effects, canvas: Canvas) -> dict[str, float]:
+    """How far tissue moves, and how far the midline does, mm; the smallest Jacobian."""
+    middle = np.abs(canvas.mni[0]) < 1
+    return {
+        "largest_displacement_mm": float(np.sqrt((effects.pull**2).sum(axis=0).max())) * canvas.spacing,
+        "midline_shift_mm": float(np.abs(effects.pull[0][middle]).max(initial=0.0)) * canvas.spacing,
+        "jacobian_min": effects.jacobian_min,
+    }

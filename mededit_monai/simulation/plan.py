@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mededit_monai.core.errors import InputError, require_choice, require_whole
+from mededit_monai.core.errors import InputError, require_choice, require_number, require_whole
 from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import DISEASES, Disease
 from mededit_monai.io.case_names import stem
@@ -38,6 +38,8 @@ class Recipe:
         spatial_dims: 2 or 3.
         layout: datalist, bids or nnunet.
         counts: cases of each split; None divides ``cases`` like the anatomies.
+        global_atrophy: share of the training cases that have remote atrophy, of 0.2 to 1 (``global_atrophy`` of their
+            parameters). Those of validation and testing have none: the lesion's own effects are measured there.
     """
 
     disease: str = "stroke"
@@ -49,6 +51,7 @@ class Recipe:
     spatial_dims: int = 2
     layout: str = "datalist"
     counts: tuple[int, int, int] | None = None
+    global_atrophy: float = 0.25
 
     def check(self) -> None:
         """Raises InputError for a value that is not offered."""
@@ -58,6 +61,7 @@ class Recipe:
         require_choice("layout", self.layout, ("datalist", "bids", "nnunet"))
         require_whole("cases", self.cases, 1, most=MOST_CASES)
         require_whole("seed", self.seed, 0)
+        require_number("global_atrophy", self.global_atrophy, 0, 1)
         for name, folder in (("anatomies", self.anatomies), ("lesions", self.lesions)):
             if folder is not None and (not isinstance(folder, (str, Path)) or not str(folder).strip()):
                 raise InputError(f"--{name}: got {folder!r}, wanted the path of a folder; give one or leave it out.")
@@ -66,6 +70,10 @@ class Recipe:
     def record(self) -> Disease:
         """The disease."""
         return DISEASES[self.disease]
+
+    def atrophy_share(self, split: str) -> float:
+        """Share of a split's cases that have remote atrophy."""
+        return float(self.global_atrophy) if split == "training" else 0.0
 
     def folders(self) -> dict[str, Path]:
         """The folders that are given, by their options; ``~`` expanded."""
@@ -92,12 +100,6 @@ class Case:
     def case_id(self) -> str:
         """Name of the case."""
         return f"{self.split}_{self.index:05d}"
-
-
-def case_rng(seed: int, split: str, index: int) -> np.random.Generator:
-    """A case's own random stream: depends on (seed, split, index) and nothing else."""
-    digest = hashlib.sha256(f"{seed}/{split}/{index}".encode()).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
 
 
 def plan_cases(recipe: Recipe) -> tuple[list[Case], dict[str, list[str]]]:

@@ -13,14 +13,19 @@ from scipy import ndimage
 
 from mededit_monai.diseases.canvas import TISSUES
 from mededit_monai.simulation.tissues import PARENCHYMA
+from mededit_monai.simulation.ventricle_size import VentricleSizes
 from mededit_monai.space.shapes import bounding_box
 
 #: Extent of the cerebrum in MNI space, mm, (x, y, z) low and high: cortex of the ICBM 152 template. Lesions in MNI
 #: space and slice heights are carried to a brain by matching this box.
 MNI_CEREBRUM = np.array([[-71.0, 71.0], [-106.0, 73.0], [-45.0, 82.0]])
 
-#: Signed depth below the brain's surface is stored as 128 + 10 × mm, so it is known within ±12.7 mm.
-DEPTH_SCALE, DEPTH_LIMIT = 10.0, 12.7
+#: Depth below the brain's surface is stored as 128 ± 64 · log(1 + |mm| / 8): steps of 0.13 mm at the surface and 0.9 mm
+#: at the largest depth that a byte holds, 50 mm.
+DEPTH_STEPS, DEPTH_SOFT = 64.0, 8.0
+
+#: So far outside a brain there is nothing to see: its edge is drawn within 6 mm.
+FAR_MM = 10.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class PreparedAnatomy:
     Args:
         name: of the file it came from; what a cohort is split by.
         kind: ``labels`` (painted), ``template`` (painted, with a share of its own T1) or ``scan`` (its own T1).
-        channels: uint8, XxYxZxC, 255 = 1: the fractions of ``TISSUES``, then depth below the brain's surface.
+        channels: uint8, XxYxZxC, 255 = 1: the fractions of ``TISSUES``, then the code of :func:`depth_code`.
         box: bounding box of the brain in voxels, (3, 2), inclusive.
         mni_scale, mni_offset: MNI mm = scale × voxel + offset, per axis.
         intensity: T1 in [0, 1.2] where 1 is bright white matter, float32 XxYxZ; None for label maps.
@@ -49,6 +54,17 @@ class PreparedAnatomy:
     def table(self) -> torch.Tensor:
         """The channels as float32 rows, for :func:`sample`; about 240 MB."""
         return as_table(self.channels)
+
+    @cached_property
+    def near(self) -> np.ndarray:
+        """Voxels in the brain or within 10 mm of it, bool XxYxZ: what a person may show."""
+        return self.channels[..., -1] > depth_code(np.float32(-FAR_MM))
+
+    @cached_property
+    def ventricle_sizes(self) -> VentricleSizes:
+        """Maps that make the lateral ventricles larger or smaller."""
+        middle = self.voxel_of(0, 0.0)
+        return VentricleSizes(self.channels[..., :-1], depth_mm(self.channels[..., -1].astype(np.float32)), middle)
 
     @property
     def has_ventricles(self) -> bool:
@@ -88,9 +104,21 @@ def prepare(
     depth = signed_depth(brain[crop])
     channels = np.empty((*(b - a for a, b in zip(start, stop)), len(TISSUES) + 1), dtype=np.uint8)
     channels[..., :-1] = np.rint(np.clip(fractions[crop], 0, 1) * 255)
-    channels[..., -1] = np.rint(np.clip(depth, -DEPTH_LIMIT, DEPTH_LIMIT) * DEPTH_SCALE + 128)
+    channels[..., -1] = depth_code(depth)
     own = None if intensity is None else np.ascontiguousarray(intensity[crop], dtype=np.float32)
     return PreparedAnatomy(name, kind, channels, box - start[:, None], scale, offset + scale * start, own)
+
+
+def depth_code(mm: np.ndarray) -> np.ndarray:
+    """Signed depth in mm as whole numbers from 1 to 255, uint8."""
+    size = DEPTH_STEPS * np.log1p(np.abs(mm) / DEPTH_SOFT)
+    return np.rint(128 + np.sign(mm) * np.minimum(size, 127)).astype(np.uint8)
+
+
+def depth_mm(code: np.ndarray) -> np.ndarray:
+    """Signed depth of a code, which may lie between whole numbers; float32."""
+    size = DEPTH_SOFT * np.expm1(np.abs(code - np.float32(128)) / np.float32(DEPTH_STEPS))
+    return np.where(code < 128, -size, size).astype(np.float32)
 
 
 def soft_classes(classes: np.ndarray, softness: float = 0.42) -> np.ndarray:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import scipy  # its parts are loaded at their first use
 
-from mededit_monai.space.fields import blur, smooth_noise
+from mededit_monai.space.fields import blur, doubled, smooth_noise
 
 
 def blob(
@@ -25,27 +25,38 @@ def blob(
     Returns:
         bool S.
     """
-    shape, n = allowed.shape, allowed.ndim
-    grid = np.stack(np.meshgrid(*(np.arange(s, dtype=np.float32) for s in shape), indexing="ij"))
-    offset = (grid - centre.reshape(n, *[1] * n)) * spacing
+    n = allowed.ndim
     axis = rng.standard_normal(n)
     axis = (axis / np.linalg.norm(axis)).astype(np.float32)
     stretch = float(rng.uniform(1.0, 1.4 if compact else 2.4))
-    along = np.tensordot(axis, offset, axes=1)
-    across = np.sqrt(np.maximum((offset**2).sum(axis=0) - along**2, 0))
+    reach = int((2 * stretch * radius + 10) / spacing)  # it does not come farther unless there is no room
+    near = tuple(slice(max(0, int(c) - reach), int(c) + reach + 1) for c in centre)
+    room = allowed[near]
+    grid = np.ix_(*(np.arange(p.start, p.start + m, dtype=np.float32) - c for p, m, c in zip(near, room.shape, centre)))
+    along = sum(np.float32(a * spacing) * g for a, g in zip(axis, grid))
+    across = np.sqrt(np.maximum(sum((np.float32(spacing) * g) ** 2 for g in grid) - along**2, 0))
     distance = np.hypot(along / stretch ** (1 - 1 / n), across * stretch ** (1 / n)) / radius
-    rough = smooth_noise(shape, max(1.5, (0.7 if compact else 0.45) * radius) / spacing, rng)
-    score = np.where(allowed, -distance + rng.uniform(0.05, 0.2 if compact else 0.45) * rough, -np.inf)
+    rough = smooth_noise(room.shape, max(1.5, (0.7 if compact else 0.45) * radius) / spacing, rng)
+    score = np.where(room, -distance + rng.uniform(0.05, 0.2 if compact else 0.45) * rough, -np.inf)
     size = np.pi * radius**2 if n == 2 else 4 / 3 * np.pi * radius**3
-    count = min(max(1, int(round(size / spacing**n))), int(allowed.sum()))
-    return score >= np.partition(score[allowed], -count)[-count]
+    count = min(max(1, int(round(size / spacing**n))), int(room.sum()))
+    found = np.zeros_like(allowed)
+    found[near] = score >= np.partition(score[room], -count)[-count]
+    return found
 
 
 def toward(soft_mask: np.ndarray, reach: float) -> np.ndarray:
     """Direction field into a structure, largest length 1, zero for an empty one; nxS."""
-    slope = np.stack(np.gradient(blur(soft_mask, reach, truncate=2.5)))
-    steepest = float(np.sqrt((slope**2).sum(axis=0)).max())
-    return slope / steepest if steepest > 1e-6 else np.zeros_like(slope)
+    direction = np.zeros((soft_mask.ndim, *soft_mask.shape), np.float32)
+    present = soft_mask > 0
+    if not present.any():
+        return direction
+    near = around(present, int(2.5 * reach + 0.5) + 2)  # beyond, the blurred mask is 0
+    slope = np.stack(np.gradient(blur(soft_mask[near], reach, truncate=2.5)))
+    steepest = float(np.sqrt((slope**2).sum(axis=0).max()))
+    if steepest > 1e-6:
+        direction[(slice(None), *near)] = slope / np.float32(steepest)
+    return direction
 
 
 def tidy(mask: np.ndarray, inner: np.ndarray) -> np.ndarray:
@@ -82,7 +93,7 @@ def around(mask: np.ndarray, margin: int) -> tuple[slice, ...]:
 
 
 def soften(mask: np.ndarray, sigma: float) -> np.ndarray:
-    """A mask with soft edges, exactly 0 farther out than 2.5 sigma (at most 2.5 mm)."""
+    """A mask with soft edges, exactly 0 farther out than 2.5 sigma."""
     return np.clip(blur(mask, sigma, truncate=2.5), 0, 1)
 
 
@@ -93,5 +104,27 @@ def equivalent_radius(mask: np.ndarray, spacing: float) -> float:
 
 
 def distance_to(mask: np.ndarray, spacing: float) -> np.ndarray:
-    """mm to the nearest point of a mask, 0 inside; float32."""
-    return scipy.ndimage.distance_transform_edt(~mask, sampling=spacing).astype(np.float32)
+    """
+    mm to the nearest point of a mask, 0 inside; float32.
+
+    Of a volume it is exact to 10 mm from the mask's box; farther away it is that to the nearest block of 2x2x2 points,
+    less than two points off, for a quarter of the time.
+    """
+    if mask.ndim == 2 or not mask.any():
+        return scipy.ndimage.distance_transform_edt(~mask, sampling=spacing).astype(np.float32)
+    near = around(mask, int(10 / spacing) + 1)
+    even = np.pad(mask, [(0, n % 2) for n in mask.shape])
+    blocks = even.reshape([m for n in even.shape for m in (n // 2, 2)]).any(axis=(1, 3, 5))
+    coarse = scipy.ndimage.distance_transform_edt(~blocks, sampling=2 * spacing)
+    away = np.ascontiguousarray(doubled(coarse)[tuple(slice(0, n) for n in mask.shape)])
+    away[near] = scipy.ndimage.distance_transform_edt(~mask[near], sampling=spacing)
+    return away
+
+
+def depth_in(mask: np.ndarray, spacing: float) -> np.ndarray:
+    """mm from the points of a mask to the nearest point outside it, 0 outside; float32."""
+    depth = np.zeros(mask.shape, np.float32)
+    if mask.any():
+        near = around(mask, 1)
+        depth[near] = scipy.ndimage.distance_transform_edt(mask[near], sampling=spacing)
+    return depth

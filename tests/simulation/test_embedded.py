@@ -13,7 +13,6 @@ from mededit_monai.core.paths import default_cache
 from mededit_monai.io.datalist import read_datalist
 from mededit_monai.simulation import simulate
 from mededit_monai.simulation.embedded import write_embedded_cohort
-from mededit_monai.simulation.plan import case_rng
 
 
 def content(datalist: Path, case: str) -> dict[str, bytes]:
@@ -59,11 +58,6 @@ def test_an_interrupted_cohort_has_no_datalist(tmp_path, monkeypatch):
     assert list(tmp_path.rglob("*.nii")) and not list(tmp_path.rglob("datalist.json"))
     monkeypatch.setattr(simulate, "draw_case", original)
     assert len(read_datalist(write_embedded_cohort(tmp_path, "stroke", 1, 1, seed=0, progress=False))) == 2
-
-
-def test_a_case_has_a_stream_of_its_own():
-    draws = {case_rng(*at).random() for at in ((0, "a", 0), (1, "a", 0), (0, "b", 0), (0, "a", 1))}
-    assert len(draws) == 4 and case_rng(0, "a", 0).random() in draws
 
 
 def test_where_cohorts_are_cached(monkeypatch):

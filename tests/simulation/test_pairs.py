@@ -12,9 +12,10 @@ from simulation.small_brains import label_array, save
 from mededit_monai.diseases import DISEASES
 from mededit_monai.simulation.anatomies import load_anatomy
 from mededit_monai.simulation.draw_case import carry
-from mededit_monai.simulation.pair import VOLUME_SHAPE, simulate_pair
+from mededit_monai.simulation.draws import Draws
+from mededit_monai.simulation.frame import VOLUME_SHAPE
+from mededit_monai.simulation.pair import simulate_pair
 from mededit_monai.simulation.person import draw_person
-from mededit_monai.simulation.plan import case_rng
 
 CASES = 10
 
@@ -30,8 +31,9 @@ def pairs(request, anatomy):
     disease, made = DISEASES[request.param], []
     for k in range(CASES):
         size = 4 + 2 * k
-        rng = case_rng(0, "pairs", k)
-        pair = simulate_pair(disease, anatomy, 38.0, lambda c, r, s=size: disease.draw_lesion(c, s, r), rng)
+        pair = simulate_pair(
+            disease, anatomy, 38.0, lambda c, r, s=size: disease.draw_lesion(c, s, r), Draws(0, "pairs", k)
+        )
         if pair is not None:
             made.append(pair)
     assert len(made) >= CASES - 1
@@ -154,10 +156,27 @@ def test_displacement_maps_the_prior_to_the_image(pairs):
                 assert 2 * (carried & found).sum() / (carried.sum() + found.sum()) > 0.85
 
 
+def test_the_image_is_the_prior_pulled_where_there_is_no_lesion(pairs):
+    """What is left is noise, which does not move, and what resampling blurs."""
+    disease, made = pairs
+    grid, shares = np.stack(np.meshgrid(np.arange(128.0), np.arange(128.0), indexing="ij")), []
+    for pair in made:
+        field = pair["displacement"][:2] / disease.pixel_mm
+        pulled = ndimage.map_coordinates(pair["prior"].astype(float), grid + field, order=1)
+        moved = np.hypot(*field) > 0.7
+        free = moved & pair["brain"] & ~ndimage.binary_dilation(pair["pathology"], iterations=4)
+        if free.sum() > 150:
+            left, before = (np.abs(one - pair["image"])[free].mean() for one in (pulled, pair["prior"]))
+            wrong = np.abs(ndimage.map_coordinates(pair["prior"].astype(float), grid - field, order=1) - pair["image"])
+            shares.append(left / before)
+            assert left < wrong[free].mean()
+    assert len(shares) >= 2 and np.median(shares) < 0.75, shares
+
+
 def test_same_stream_same_bytes(anatomy):
     disease = DISEASES["stroke"]
     one, two = (
-        simulate_pair(disease, anatomy, 30.0, lambda c, r: disease.draw_lesion(c, 8, r), case_rng(1, "x", 0))
+        simulate_pair(disease, anatomy, 30.0, lambda c, r: disease.draw_lesion(c, 8, r), Draws(1, "x", 0))
         for _ in range(2)
     )
     assert all(np.array_equal(one[k], two[k]) for k in one if k != "parameters")
@@ -166,7 +185,7 @@ def test_same_stream_same_bytes(anatomy):
 @pytest.mark.parametrize("name", ["stroke", "tumor"])
 def test_volumes_come_from_the_same_code(anatomy, name):
     disease = DISEASES[name]
-    pair = simulate_pair(disease, anatomy, None, lambda c, r: disease.draw_lesion(c, 14, r), case_rng(3, "v", 0))
+    pair = simulate_pair(disease, anatomy, None, lambda c, r: disease.draw_lesion(c, 14, r), Draws(3, "v", 0))
     assert pair["image"].shape == VOLUME_SHAPE and pair["displacement"].shape == (3, *VOLUME_SHAPE)
     assert np.array_equal(pair["image"][~pair["reached"]], pair["prior"][~pair["reached"]])
     assert pair["parameters"]["jacobian_min"] > 0 and np.abs(pair["displacement"][2]).max() > 0
@@ -176,7 +195,7 @@ def test_volumes_come_from_the_same_code(anatomy, name):
 
 
 def test_lesion_is_carried_to_its_mni_place(anatomy):
-    canvas = draw_person(anatomy, 30.0, 1.0, 233, case_rng(0, "c", 0), wide=False)
+    canvas = draw_person(anatomy, 30.0, 1.0, 233, Draws(0, "c", 0).of("person"), wide=False)
     mask = np.ones((21, 25, 31), bool)
     origin = np.array([20, -30, 15])
     for mirror in (False, True):
@@ -193,7 +212,7 @@ def test_real_scan_keeps_its_own_appearance(tmp_path):
     labels = label_array()
     scan = load_anatomy(str(save(t1_array(labels), tmp_path / "scan.nii.gz")))
     disease = DISEASES["stroke"]
-    pair = simulate_pair(disease, scan, 30.0, lambda c, r: disease.draw_lesion(c, 10, r), case_rng(0, "s", 1))
+    pair = simulate_pair(disease, scan, 30.0, lambda c, r: disease.draw_lesion(c, 10, r), Draws(0, "s", 1))
     assert pair["parameters"]["appearance"]["own_share"] == 1.0
     inner = ndimage.binary_erosion(pair["prior_tissue"] == 3)
     assert pair["prior"][inner].mean() > pair["prior"][pair["prior_tissue"] == 2].mean() and inner.sum() > 500

@@ -14,7 +14,7 @@ from mededit_monai.simulation.anatomies import load_anatomy
 from mededit_monai.simulation.draw_case import LesionPool, draw_case
 from mededit_monai.simulation.plan import Case, Recipe
 
-#: Disease, number and kind → means over 16x16 tiles, or the lesion's pixels, from before diseases were records.
+#: Disease, number and kind → means over 16x16 tiles, or the lesion's pixels, as version 4 of the simulator drew them.
 RECORDED = json.loads((REPOSITORY / "tests" / "data" / "recorded_cases.json").read_bytes())
 
 

@@ -16,8 +16,11 @@ from typer.testing import CliRunner
 from mededit_monai.cli import app
 from mededit_monai.core.errors import InputError
 from mededit_monai.io.datalist import read_datalist
+from mededit_monai.io.displacement import read_displacement
 from mededit_monai.simulation import simulate
-from mededit_monai.simulation.plan import SPLITS, Recipe, plan_cases, split_names
+from mededit_monai.simulation.files import KEYS, model_affine, write_case
+from mededit_monai.simulation.frame import VOLUME_SHAPE
+from mededit_monai.simulation.plan import SPLITS, Case, Recipe, plan_cases, split_names
 from mededit_monai.simulation.simulate import simulate_cohort
 
 
@@ -56,7 +59,7 @@ def test_datalist_trains_as_it_is(cohort):
         image = nib.load(case["image"])
         assert image.shape == (128, 128, 1) and b"synthetic" in image.header["descrip"].tobytes()
         assert image.header.get_zooms()[:2] == pytest.approx((233 / 128,) * 2)
-        assert nib.load(case["displacement"]).shape == (128, 128, 1, 1, 3)
+        assert read_displacement(case["displacement"])[0].shape == (3, 128, 128, 1) and 0 <= case["global_atrophy"] <= 1
         masks = ("brain", "prior_brain", "pathology", "ventricles", "prior_ventricles", "tissue", "prior_tissue")
         for key in ("prior", *masks):
             assert nib.load(case[key]).shape == (128, 128, 1)
@@ -166,6 +169,7 @@ def test_one_anatomy_serves_every_split():
         ({"spatial_dims": 4}, "--spatial_dims: got '4'"),
         ({"layout": "zip"}, "--layout: got 'zip'"),
         ({"cases": 0}, "--cases: got 0"),
+        ({"global_atrophy": 1.5}, "--global_atrophy: got 1.5"),
     ],
 )
 def test_options_are_checked(tmp_path, change, said):
@@ -182,17 +186,62 @@ def test_command(folders, tmp_path):
     assert Path(facts["datalist"]).is_file()
 
 
-def test_kept_header_gives_the_same_bytes(tmp_path):
-    from mededit_monai.io.nifti import save_synthetic
-    from mededit_monai.simulation.files import KEYS, model_affine, write_case
-    from mededit_monai.simulation.plan import Case
+@pytest.fixture
+def written(tmp_path):
+    """A case by hand: a plane of images in [0, 1], masks, and a displacement; its folder."""
+    plane = np.random.default_rng(0).random((128, 128), dtype=np.float32)
+    plane[:3] = ((0,) * 128, (1,) * 128, np.arange(128) / 65535)
+    pair = {key: plane > 0.5 for key in KEYS} | {"image": plane, "prior": plane, "parameters": {}}
+    field = np.zeros((3, 128, 128), np.float32)
+    field[:, 40:50, 60:70] = np.array([1.25, -2.5, 0]).reshape(3, 1, 1)
+    field[0, 70, 70], field[1, 71, 71] = 0.001, -0.001
+    write_case(tmp_path, Recipe(), Case("training", 0, "a"), pair | {"displacement": field}, 1.5)
+    return tmp_path / "training_00000", plane, field
 
-    rng = np.random.default_rng(0)
-    plane = rng.random((128, 128), dtype=np.float32)
-    pair = {key: plane > 0.5 for key in KEYS} | {"image": plane, "prior": plane}
-    pair |= {"displacement": np.stack([plane] * 3), "parameters": {}}
-    write_case(tmp_path, Recipe(), Case("training", 0, "a"), pair, 1.5)
-    save_synthetic(plane[..., None], model_affine(1.5, 2), tmp_path / "image.nii")
-    assert (tmp_path / "image.nii").read_bytes() == (tmp_path / "training_00000" / "image.nii").read_bytes()
-    vectors = nib.load(tmp_path / "training_00000" / "displacement.nii")
-    assert np.array_equal(np.asarray(vectors.dataobj)[:, :, 0, 0, 1], plane)
+
+def test_images_keep_sixteen_bits_and_masks_eight(written):
+    folder, plane, _ = written
+    image = nib.load(folder / "image.nii")
+    assert image.get_data_dtype() == np.uint16 and np.allclose(image.affine, model_affine(1.5, 2))
+    back = np.asarray(image.dataobj)[..., 0]
+    assert np.abs(back - plane).max() < 0.51 / 65535 and set(back[0]) == {0} and np.allclose(back[1], 1, atol=1e-6)
+    assert np.array_equal(np.rint(back[2] * 65535), np.arange(128))
+    assert b"synthetic" in image.header["descrip"].tobytes() and image.header.get_xyzt_units()[0] == "mm"
+    mask = nib.load(folder / "brain.nii")
+    assert mask.get_data_dtype() == np.uint8 and np.array_equal(np.asarray(mask.dataobj)[..., 0], plane > 0.5)
+
+
+def test_displacements_are_lps_on_disk_and_ras_in_memory(written):
+    folder, _, field = written
+    image = nib.load(folder / "displacement.nii")
+    assert image.shape == (128, 128, 1, 1, 3) and int(image.header["intent_code"]) == 1007
+    stored = np.asarray(image.dataobj)[:, :, 0, 0]
+    assert image.get_data_dtype() == np.int16
+    assert np.allclose(stored[45, 65], (-1.25, 2.5, 0)) and np.allclose(stored[70, 70], (-0.001, 0, 0))
+    found, affine = read_displacement(folder / "displacement.nii")
+    assert np.abs(found[..., 0] - field).max() < 1e-6 and np.array_equal(found[..., 0] != 0, field != 0)
+    assert np.allclose(affine, model_affine(1.5, 2))
+
+
+def test_volumes_are_compressed_and_the_same_to_read(tmp_path):
+    recipe, case, shape = Recipe(spatial_dims=3), Case("training", 0, "a"), VOLUME_SHAPE
+    ramp = np.linspace(0, 1, 112, dtype=np.float32) * np.ones(shape, np.float32)
+    pair = {key: ramp > 0.5 for key in KEYS} | {"image": ramp, "prior": np.asfortranarray(ramp), "parameters": {}}
+    field = np.zeros((3, *shape), np.float32)
+    field[2, 5, 6, 7] = -3.5
+    write_case(tmp_path, recipe, case, pair | {"displacement": field}, 1.5)
+    for key in ("image", "prior"):
+        path = tmp_path / "training_00000" / f"{key}.nii.gz"
+        assert path.read_bytes()[:2] == b"\x1f\x8b" and np.abs(nib.load(path).get_fdata() - ramp).max() < 0.51 / 65535
+    found = read_displacement(tmp_path / "training_00000" / "displacement.nii.gz")[0]
+    assert np.abs(found - field).max() < 1e-6 and np.array_equal(found != 0, field != 0)
+
+
+def test_atrophy_is_for_training_alone(folders, tmp_path):
+    simulate_cohort(Recipe(**folders, counts=(4, 2, 2), global_atrophy=1.0), tmp_path / "c", 1, progress=False)
+    cases = read_datalist(tmp_path / "c" / "datalist.json")
+    found = [case["global_atrophy"] for case in cases]
+    assert all((0.2 <= g <= 1) if case["split"] == "training" else g == 0 for g, case in zip(found, cases))
+    assert len(set(found)) == 5
+    facts = json.loads(Path(cases[0]["image"]).with_name("parameters.json").read_text())
+    assert facts["global_atrophy"] == found[0] and 0.7 * 0.7 < facts["remote_atrophy"]["sulci_mm"] < 1.4 * 0.7

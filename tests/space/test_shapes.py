@@ -6,8 +6,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from mededit_monai.space.shapes import around, blob, bounding_box, distance_to, equivalent_radius, soften, tidy
+from mededit_monai.space.fields import gaussian
+from mededit_monai.space.shapes import (
+    around,
+    blob,
+    bounding_box,
+    depth_in,
+    distance_to,
+    equivalent_radius,
+    soften,
+    tidy,
+    toward,
+)
 
 
 def test_tails_and_threads_go_and_crumbs_stay():
@@ -58,3 +70,31 @@ def test_a_box_around_a_mask():
     mask[3, 4] = mask[5, 8] = True
     assert bounding_box(mask).tolist() == [[3, 5], [4, 8]]
     assert mask[around(mask, 0)].shape == (3, 5) and mask[around(mask, 4)].shape == (10, 9)
+
+
+@pytest.mark.parametrize("margin", [0, 3])
+def test_distances_in_a_volume(margin):
+    mask = np.zeros((41, 52, 37), bool)
+    mask[10 + margin : 18, 12:20, 5:11], mask[14, 15, 20] = True, True
+    exact = ndimage.distance_transform_edt(~mask, sampling=1.5)
+    found = distance_to(mask, 1.5)
+    near = exact < 9
+    assert np.allclose(found[near], exact[near], atol=1e-5) and np.abs(found - exact).max() < 2 * 1.5
+    assert np.allclose(depth_in(mask, 1.5), ndimage.distance_transform_edt(mask, sampling=1.5))
+
+
+def test_direction_into_a_structure_is_the_same_in_a_box():
+    mask = np.zeros((60, 60))
+    mask[40:44, 10:20] = 1
+    slope = np.stack(np.gradient(ndimage.gaussian_filter(mask, 3.0, mode="nearest", truncate=2.5)))
+    wanted = slope / np.sqrt((slope**2).sum(axis=0)).max()
+    assert np.abs(toward(mask, 3.0) - wanted).max() < 1e-5
+    assert not toward(0 * mask, 3.0).any()
+
+
+@pytest.mark.parametrize("mode", ["wrap", "nearest"])
+@pytest.mark.parametrize("sigma", [0.6, 1.0, 3.3])
+def test_gaussians_of_volumes_are_scipys(mode, sigma):
+    fields = np.random.default_rng(0).standard_normal((2, 21, 30, 17), dtype=np.float32)
+    wanted = ndimage.gaussian_filter(fields, (0, sigma, sigma, sigma), mode=mode, truncate=3)
+    assert np.abs(gaussian(fields, sigma, mode, 3, 3) - wanted).max() < 1e-6

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from mededit_monai.diseases import DISEASES
+from mededit_monai.io.displacement import write_displacement
 from studies import simulation_report
 from studies.simulation_measures import measure_case, quantiles, summarise, ventricle_areas
 from studies.simulation_montage import save_montage
@@ -24,20 +25,21 @@ def case(tmp_path) -> dict[str, str]:
     """A pair 128x128: lesion 20x20, ventricle 10x10 that grows by 2x10, tissue displaced in a strip beside it."""
     at = {key: np.zeros((128, 128, 1), np.float32) for key in ("image", "prior", "brain", "pathology")}
     at |= {key: np.zeros((128, 128, 1), np.uint8) for key in ("ventricles", "prior_ventricles")}
-    at["displacement"] = np.zeros((128, 128, 1, 1, 3), np.float32)
+    moved = np.zeros((3, 128, 128, 1), np.float32)
     at["brain"][10:110, 10:110] = 1
     at["prior"][10:110, 10:110] = at["image"][10:110, 10:110] = 0.5
     at["pathology"][20:40, 20:40] = 1
     at["image"][20:40, 20:40] = 0.1
     at["prior_ventricles"][60:70, 60:70] = 2
     at["ventricles"][58:70, 60:70] = 2
-    at["displacement"][50:60, 50:80, ..., 0] = 1
+    moved[0, 50:60, 50:80] = 1
     at["image"][58:60, 60:70] = 0.2
     for key, data in at.items():
         nib.save(nib.Nifti1Image(data, np.eye(4)), tmp_path / f"{key}.nii")
+    write_displacement(tmp_path / "displacement.nii", moved, np.eye(4))
     facts = {"jacobian_min": 0.3, "stratum": "large", "midline_shift_mm": 1.5}
     (tmp_path / "parameters.json").write_text(json.dumps(facts))
-    return {key: str(tmp_path / f"{key}.nii") for key in at}
+    return {key: str(tmp_path / f"{key}.nii") for key in (*at, "displacement")}
 
 
 def test_a_case_by_hand(case):

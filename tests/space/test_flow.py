@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mededit_monai.simulation.flow import exponentiate, jacobian, warp
+from mededit_monai.space.flow import exponentiate, jacobian, warp
 from mededit_monai.space.fields import vector_noise
 
 
