@@ -4,8 +4,8 @@
 Diffeomorphic displacements: the flow of a stationary velocity field, integrated by scaling and squaring.
 
 The flow of a smooth velocity field is invertible with a positive Jacobian whatever the field's size (Arsigny et al.,
-MICCAI 2006, A Log-Euclidean framework for statistics on diffeomorphisms): u of v/2ⁿ is v/2ⁿ itself, and n compositions
-of the map with itself give the map of v. A point whose velocity is zero stays exactly where it is. The flow of -v is the
+MICCAI 2006, A Log-Euclidean framework for statistics on diffeomorphisms): u of v/2ⁿ takes one small step, and n
+compositions of the map with itself give the map of v. A point whose velocity is zero stays exactly where it is. The flow of -v is the
 inverse of v's.
 
 All are pull-backs in grid steps: out(r) = in(r + u(r)). ``flow``, ``pull`` and ``determinant`` work on batches of tensors
@@ -41,7 +41,9 @@ def _flow_of_one(velocity: torch.Tensor) -> torch.Tensor:
         return velocity
     steps = max(0, int(np.ceil(np.log2(largest / FIRST_STEP))))
     moving = (velocity != 0).any(dim=1, keepdim=True)
-    field, base = velocity / 2**steps, _identity(velocity.shape[2:]).to(velocity.device)
+    first, base = velocity / 2**steps, _identity(velocity.shape[2:]).to(velocity.device)
+    # A midpoint step, second order: with v/2ⁿ itself the flows of v and -v undo each other only half as well.
+    field = _sample(first, base, first / 2)
     for _ in range(steps):
         field = field + _sample(field, base, field)
     return torch.where(moving, field, torch.zeros_like(field))
