@@ -147,10 +147,11 @@ def checked_overlays(paths: Sequence[str | Path]) -> list[str]:
     return found
 
 
-#: Options that name files or folders, in any config.
-PATH_OPTIONS = frozenset(
-    one.name for kind in (EditOptions, TrainingOptions) for one in options_of(kind).values() if one.file
-)
+_FILES = [one for kind in (EditOptions, TrainingOptions) for one in options_of(kind).values() if one.file]
+
+#: Options that name a file or folder, in any config, and those that name several.
+PATH_OPTIONS = frozenset(one.name for one in _FILES if not one.several)
+LISTS_OF_PATHS = frozenset(one.name for one in _FILES if one.several)
 
 
 def overrides(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,5 +166,7 @@ def overrides(options: Mapping[str, Any]) -> dict[str, Any]:
             require_choice(name, value, ("mlflow",))
         if name in PATH_OPTIONS and isinstance(value, str):
             value = str(user_path(value)) if value else value
+        if name in LISTS_OF_PATHS:
+            value = [str(user_path(one)) for one in ([value] if isinstance(value, str) else value)]
         given[name] = as_data(value)
     return given

@@ -24,14 +24,14 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate_command(
-    cohort: Annotated[str, typer.Option(help="Folder of mededit simulate or mededit dataset.")],
+    cohort: Annotated[str, typer.Option(help="Folder of mededit simulate or mededit dataset, slices or volumes.")],
     table: Annotated[list[str], typer.Option(help="5.1 … 5.8, all, or a YAML file; may be repeated.")],
     output_dir: Annotated[str, typer.Option("--output_dir", "-o", help="Run again with it to go on.")],
     bundle: Annotated[
         str | None, typer.Option(help="stroke, tumor or a bundle's folder; default: the cohort's disease.")
     ] = None,
     pairing: Annotated[
-        str, typer.Option(help="thesis (scan and mask at random), paired (truth known) or both.")
+        str, typer.Option(help="thesis (scan and mask at random), paired (truth known) or both; volumes: paired.")
     ] = "both",
     preset: Annotated[
         str, typer.Option(help="quick (a laptop, 20 minutes a table) or full (the thesis's size).")

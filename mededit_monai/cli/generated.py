@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from mededit_monai.core.options import Option
 
@@ -40,16 +41,45 @@ def add_verb(
         help: a sentence; example: a command.
         typed: further parameters, as typer takes them; one of ``typer.Context`` gets what else stands on the line.
     """
-    parameters = [*typed, *map(parameter, options)]
+    declared = list(options)
+    parameters = [*typed, *map(parameter, declared)]
 
     def verb(**given: Any) -> None:
-        run({name: value for name, value in given.items() if value is not None})
+        run({name: value for name, value in given.items() if value is not None and value != []})
 
     verb.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] - typer reads both
     verb.__annotations__ = {one.name: one.annotation for one in parameters}
     verb.__doc__ = help
     more = {"allow_extra_args": True, "ignore_unknown_options": True} if typed else {}
-    app.command(name, context_settings=SETTINGS | more, epilog=f"Example: {example}")(verb)
+    lists = frozenset(f"--{one.name}" for one in declared if one.several)
+    kind = type("Verb", (ListsCommand,), {"lists": lists}) if lists else TyperCommand
+    app.command(name, cls=kind, context_settings=SETTINGS | more, epilog=f"Example: {example}")(verb)
+
+
+class ListsCommand(TyperCommand):
+    """A command with options that take every word up to the next option."""
+
+    lists: frozenset[str] = frozenset()
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read a command line."""
+        return super().parse_args(ctx, spread_lists(args, self.lists))
+
+
+def spread_lists(words: Sequence[str], lists: Collection[str]) -> list[str]:
+    """``--carry A B`` as ``--carry A --carry B``, which is all that click reads; lists: options that take several."""
+    found: list[str] = []
+    current, first = "", False
+    for word in words:
+        if word.startswith("-"):
+            name, equals, _ = word.partition("=")
+            name = "--" + name.lstrip("-").replace("-", "_")
+            current, first = name if name in lists else "", not equals
+            found.append(word)
+        else:
+            found += [word] if first or not current else [current, word]
+            first = False
+    return found
 
 
 def parameter(one: Option, as_text: bool = False) -> inspect.Parameter:
@@ -67,8 +97,8 @@ def parameter(one: Option, as_text: bool = False) -> inspect.Parameter:
     if one.default is not None and (one.kind is not bool or as_text) and one.name not in STATED:
         text += f" [default: {str(one.default).lower() if one.kind is bool else one.default}]"
     kind = one.kind if one.kind in (int, float, bool) and not one.words else str
-    hint: Any = list[str] | None if as_text else kind if kind is bool else kind | None
-    shown = None if kind is bool and not as_text else f"<{kind.__name__}>"
+    hint: Any = list[str] | None if as_text or one.several else kind if kind is bool else kind | None
+    shown = None if kind is bool and not as_text else f"<{kind.__name__}>" + (" ..." if one.several else "")
     return inspect.Parameter(
         one.name,
         inspect.Parameter.KEYWORD_ONLY,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -52,3 +53,23 @@ AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 def autocast_options(amp: str | None) -> dict[str, Any]:
     """Keywords of ``torch.autocast`` for ``fp16``, ``bf16`` or None."""
     return {} if amp is None else {"dtype": AMP_TYPES[amp]}
+
+
+def autocast_on_cpu(inferer: Callable[..., Any], amp: str | None, device: Any) -> Callable[..., Any]:
+    """
+    An inferer whose network computes in bf16 on a CPU, which MONAI's engines do on GPUs alone; others as they are.
+
+    Predictions are in single precision, and so are losses.
+
+    Args:
+        amp: ``bf16``; ``fp16`` is none of a CPU's, and None.
+        device: that the network is on.
+    """
+    if amp != "bf16" or torch.device(device).type != "cpu":
+        return inferer
+
+    def ask(*args: Any, **kwargs: Any) -> Any:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return inferer(*args, **kwargs).float()
+
+    return ask

@@ -38,6 +38,7 @@ class Option:
         group: heading in YAML and in the reference.
         recorded: whether it decides the result, and is written to the provenance.
         file: whether it names a file or folder.
+        several: whether it is a list of texts, such as files.
         verb: whether the command line offers it by name; any other stays an option of the YAML.
         yaml: its value in the YAML where that is computed there.
         short: one-letter name.
@@ -54,6 +55,7 @@ class Option:
     group: str = ""
     recorded: bool = False
     file: bool = False
+    several: bool = False
     verb: bool = True
     yaml: str | None = None
     short: str | None = None
@@ -72,7 +74,11 @@ class Option:
         if (value is None and self.default is None) or (self.words and value in self.words):
             return
         known = self.known()
-        if known is not None:
+        if self.several:
+            texts = isinstance(value, (list, tuple)) and all(isinstance(one, str) and one.strip() for one in value)
+            if not texts or not value:
+                raise InputError(f"--{self.name}: got {value!r}, wanted one or several files; give their paths.")
+        elif known is not None:
             require_choice(self.name, value, known)
         elif self.kind is bool:
             require_choice(self.name, value, (True, False))

@@ -37,6 +37,7 @@ def editing_cases(
     options: Mapping[str, Any],
     keep_going: bool = False,
     overwrite: bool = False,
+    carry: Any = None,
 ) -> list[dict]:
     """
     The cases to edit: one from ``scan`` and ``pathology``, or those of a datalist.
@@ -52,6 +53,7 @@ def editing_cases(
         options: everything that decides the result, written to each case's provenance.
         keep_going: whether a case with a fault is kept, with the sentence under ``failed``, instead of ending the run.
         overwrite: whether the result of another scan may be replaced.
+        carry: files to take along with the single scan; a datalist's case has its own, under ``carry``.
 
     Raises:
         InputError: too little, too much or nothing usable given, a file that does not exist, a result folder that is
@@ -67,6 +69,8 @@ def editing_cases(
             raise InputError("--datalist: was given together with --scan or --pathology; give one or the other.")
         if brain is not None:
             raise InputError("--brain: goes with --scan; in a datalist every case names its own, under 'brain'.")
+        if carry is not None:
+            raise InputError("--carry: goes with --scan; in a datalist every case names its own, under 'carry'.")
         source = datalist if not isinstance(datalist, (str, Path)) else str(user_path(datalist))
         name = source if isinstance(source, str) else "datalist"
         cases = [_from_datalist(case, name, options.get("condition", "mask")) for case in read_datalist(source)]
@@ -78,7 +82,7 @@ def editing_cases(
             if not files[name]:
                 raise InputError(f"--{name}: is missing; give a NIfTI file, or --datalist for many cases.")
         files = {k: None if v is None else str(user_path(_text(k, v))) for k, v in files.items()}
-        cases = [{"case_id": None, **files}]
+        cases = [{"case_id": None, **files, "carry": [str(user_path(_text("carry", one))) for one in carry or ()]}]
     own_region = region if region and region not in ("auto", "dilate", "brain", "pathology") else None
     pending = []
     for case in share_of(cases, shard):
@@ -95,13 +99,15 @@ def editing_cases(
 
 def _is_pending(case: dict[str, Any], out: Path, options: Mapping[str, Any], overwrite: bool) -> bool:
     """Check a case's files, name its result and fill in what goes with it; False if the result is there."""
-    for key in _FILES:
-        if case.get(key) and not Path(case[key]).is_file():
-            option = "region" if key == "region_file" else key
-            kind = "is a folder, wanted a file" if Path(case[key]).is_dir() else "not found"
-            about = f"--{option}, case '{case['case_id'] or stem(case['scan'])}'"
-            raise InputError(f"{case[key]}: {kind} ({about}); check the path.")
     files = {key: str(case[key]) for key in _FILES if case.get(key)}
+    if options.get("effects"):
+        files |= {f"carry_{number}": path for number, path in enumerate(case["carry"])}
+    for key, path in files.items():
+        if not Path(path).is_file():
+            option = "region" if key == "region_file" else key.partition("_")[0]
+            kind = "is a folder, wanted a file" if Path(path).is_dir() else "not found"
+            about = f"--{option}, case '{case['case_id'] or stem(case['scan'])}'"
+            raise InputError(f"{path}: {kind} ({about}); check the path.")
     request = {"options": dict(options), "inputs": {k: sha256(v) for k, v in files.items()}}
     single = case["case_id"] is None
     if single:
@@ -162,6 +168,7 @@ def _from_datalist(case: Mapping[str, Any], datalist: str, condition: str) -> di
         "scan": case[key],
         "pathology": (case.get("regions") if condition == "regions" else None) or case["pathology"],
         "brain": brain or case.get("brain"),
+        "carry": case.get("carry") or [],
     }
 
 

@@ -44,8 +44,9 @@ def evaluation_cases(
         split: name of the list, ``testing`` for held-out anatomies and lesions.
         limit: the first so many cases; None for all.
         condition: ``regions`` wants the key of that name too.
-        pairing: ``paired``: the truth is known and wanted; ``thesis``: scan and mask may be of different people, the
-            brain mask is the scan's (``prior_brain``), and nothing of the truth is kept.
+        pairing: ``paired``: the truth is known and wanted, ``displacement`` too where all cases have one; ``thesis``:
+            scan and mask may be of different people, the brain mask is the scan's (``prior_brain``), and nothing of the
+            truth is kept.
 
     Raises:
         InputError: neither given, no such list, or a case without one of the files.
@@ -69,12 +70,15 @@ def evaluation_cases(
             if not Path(case[key]).is_file():
                 raise InputError(f"{case[key]}: not found ('{key}' of case '{case['case_id']}' in {place}).")
     names = [name for name in NAMES if all(case.get(name) is not None for case in cases)]
+    moved = pairing == "paired" and all(case.get("displacement") for case in cases)
+    keys = (*keys, *(["displacement"] if moved else []))
     return [{key: case[key] for key in (*names, *keys)} for case in cases]
 
 
 def cohort_facts(cohort: str | Path) -> dict[str, Any]:
     """
-    What a cohort is: ``name``, ``disease``, ``recipe``, ``synthetic``, and whether its test cases have a known truth.
+    What a cohort is: ``name``, ``disease``, ``recipe``, ``synthetic``, ``spatial_dims`` (2: slices, 3: volumes), and
+    whether its test cases have a known truth.
 
     Args:
         cohort: folder of ``mededit simulate`` or ``mededit dataset``.
@@ -98,6 +102,7 @@ def cohort_facts(cohort: str | Path) -> dict[str, Any]:
         "name": str(content.get("name") or user_path(cohort).resolve().name),
         "disease": disease,
         "recipe": recipe,
+        "spatial_dims": 3 if recipe.get("spatial_dims") == 3 else 2,
         "simulator_version": content.get("simulator_version"),
         "synthetic": bool(content.get("synthetic", False)),
         "paired": all(case.get(key) for case in cases for key in PAIRED_KEYS),

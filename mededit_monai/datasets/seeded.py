@@ -57,10 +57,14 @@ class EpochBatches(Sampler):
     The order of epoch e depends on (seed, e). With several processes each takes its slice of a common batch of
     ``batch_size`` x ``world_size``, so that n processes train on what one process with n times the batch would.
 
+    With ``epoch_cases`` an epoch takes the next so many of all cases, shuffled anew each time that all had their turn:
+    the checkpoint at an epoch's end then comes soon, however many cases there are.
+
     Args:
         length: cases.
         batch_size: of one process.
         seed: of the run.
+        epoch_cases: of an epoch; None: all.
         rank, world_size: of the process; None for those of ``torch.distributed``, or 0 and 1.
 
     Raises:
@@ -68,13 +72,20 @@ class EpochBatches(Sampler):
     """
 
     def __init__(
-        self, length: int, batch_size: int, seed: int = 0, rank: int | None = None, world_size: int | None = None
+        self,
+        length: int,
+        batch_size: int,
+        seed: int = 0,
+        rank: int | None = None,
+        world_size: int | None = None,
+        epoch_cases: int | None = None,
     ) -> None:
         require_whole("batch_size", batch_size, 1)
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         self.rank = rank if rank is not None else torch.distributed.get_rank() if distributed else 0
         self.world_size = world_size or (torch.distributed.get_world_size() if distributed else 1)
         self.length, self.batch_size, self.seed, self.epoch = length, batch_size, seed, 1
+        self.epoch_cases = length if epoch_cases is None else epoch_cases
         if len(self) == 0:
             processes = f" in each of {self.world_size} processes" if self.world_size > 1 else ""
             raise InputError(
@@ -87,12 +98,25 @@ class EpochBatches(Sampler):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.length // (self.batch_size * self.world_size)
+        return self.epoch_cases // (self.batch_size * self.world_size)
 
     def __iter__(self) -> Iterator[Sequence[tuple[int, int]]]:
-        generator = torch.Generator().manual_seed(case_seed(self.seed, f"epoch {self.epoch}"))
-        order = torch.randperm(self.length, generator=generator).tolist()
+        order = self._order()
         common = self.batch_size * self.world_size
         for batch in range(len(self)):
             first = batch * common + self.rank * self.batch_size
             yield [(self.epoch, number) for number in order[first : first + self.batch_size]]
+
+    def _order(self) -> list[int]:
+        """The epoch's cases."""
+        first = (self.epoch - 1) * self.epoch_cases
+        rounds = range(first // self.length, (first + self.epoch_cases - 1) // self.length + 1)
+        order = [number for one in rounds for number in self._round(one + 1)]
+        start = first - rounds[0] * self.length
+        return order[start : start + self.epoch_cases]
+
+    def _round(self, number: int) -> list[int]:
+        """All cases, shuffled; the rounds are counted from 1."""
+        generator = torch.Generator().manual_seed(case_seed(self.seed, f"epoch {number}"))
+        order: list[int] = torch.randperm(self.length, generator=generator).tolist()
+        return order

@@ -10,6 +10,7 @@ from typing import Any
 _MODULES = {
     "changed_region": ("ChangedRegion",),
     "checkpoint": ("TrainingCheckpoint",),
+    "displacement_error": ("DisplacementError",),
     "edit_writer": ("EditWriter",),
     "ema": ("ExponentialMovingAverage",),
     "evaluator": ("EditEvaluator",),

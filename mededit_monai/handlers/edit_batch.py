@@ -22,10 +22,12 @@ class EditPrepareBatch(PrepareBatch):
         seed: the run's seed; each case's own follows from it and the case's name.
         samples: counterfactuals a case, which the batch is repeated for (see
             :class:`~mededit_monai.space.stack.CaseStack`).
+        course: instead of samples: so many edits a case, all of the first sample's noise, from no displacement to that
+            of ``--effects``; 0: none.
     """
 
-    def __init__(self, seed: int = 0, samples: int = 1) -> None:
-        self.seed, self.samples = seed, samples
+    def __init__(self, seed: int = 0, samples: int = 1, course: int = 0) -> None:
+        self.seed, self.samples, self.course = seed, samples, course
 
     def __call__(
         self,
@@ -39,19 +41,20 @@ class EditPrepareBatch(PrepareBatch):
             batchdata: of :func:`~mededit_monai.datasets.editing.collate_cases`.
 
         Returns:
-            priors in [-1, 1], None, (), and ``brain``, ``pathology``, ``region``, ``seeds`` for the inferer. All
-            slices of a sample share a seed, hence their noise: neighbours agree.
+            priors in [-1, 1], None, (), and ``brain``, ``pathology``, ``region``, ``seeds`` for the inferer, of a
+            course ``shares`` too. All slices of a sample share a seed, hence their noise: neighbours agree.
         """
         cases = batchdata["cases"]
-        stack = CaseStack.of(cases, self.samples)
+        stack = CaseStack.of(cases, self.course or self.samples)
         names = [case.get("noise_name", case["case_id"]) for case in cases]
-        seeds = [case_seed(self.seed, names[case], sample) for case, sample, _ in stack]
+        seeds = [case_seed(self.seed, names[case], 0 if self.course else sample) for case, sample, _ in stack]
+        shares = {"shares": [step / (self.course - 1) for _, step, _ in stack]} if self.course else {}
         tensors = {
             key: stack.rows(batchdata[name]).to(device=device, non_blocking=non_blocking)
             for key, name in (("image", "image"), ("brain", "brain"), ("pathology", "condition"), ("region", "region"))
         }
         image = to_model_range(tensors.pop("image"))
-        return image, None, (), {**tensors, "seeds": seeds}
+        return image, None, (), {**tensors, "seeds": seeds, **shares}
 
 
 class CohortPrepareBatch(PrepareBatch):

@@ -1,12 +1,12 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Writes every edited case: same-grid NIfTI, the model's slice or volume, region, preview and provenance."""
+"""Writes every edited case: same-grid NIfTI, the model's slice or volume, region, what moved, preview, provenance."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from monai.utils import CommonKeys
 
 from mededit_monai.core.errors import InputError, find_input_error, say
 from mededit_monai.diseases import DISEASES
+from mededit_monai.handlers.effects_files import Moved, write_effects
 from mededit_monai.handlers.evaluator import EDIT
-from mededit_monai.io.atomic import write_json
+from mededit_monai.io.atomic import write_json, written_aside
 from mededit_monai.io.claims import exclusive
 from mededit_monai.io.finished import finished_folder
 from mededit_monai.io.nifti import NativeCopy, save_synthetic
@@ -29,7 +30,7 @@ from mededit_monai.prepare.one_by_one import refuse_warnings
 from mededit_monai.reports.preview import edit_preview
 from mededit_monai.sampling.noise import case_seed
 from mededit_monai.space.intensity import to_unit_range
-from mededit_monai.space.restore import restore
+from mededit_monai.space.restore import DisplacedScan, restore
 from mededit_monai.space.stack import CaseStack
 
 #: In the output folder, after ``--keep_going``: the cases that failed, each with its sentence.
@@ -48,6 +49,7 @@ class EditedCase:
         brain, pathology: bool, rows x ``space.shape``.
         regions: bool, samples x rows x ``space.shape``: where each edit may differ from the prior.
         facts: of the batch that it was edited in, for the provenance.
+        moved: what the lesion moved in each edit, if that was asked for.
     """
 
     case: Mapping[str, Any]
@@ -57,6 +59,7 @@ class EditedCase:
     pathology: np.ndarray
     regions: np.ndarray
     facts: Mapping[str, Any]
+    moved: Sequence[Moved] | None = None
 
 
 class EditWriter:
@@ -67,15 +70,18 @@ class EditWriter:
         output_dir: gets ``<case>/edited.nii.gz``, ``edited_slice.nii.gz`` (of a volume ``edited_model.nii.gz``),
             ``edit_region.nii.gz``, ``preview.png``, ``provenance.json``; with several samples ``<case>/sample_k/…`` and
             ``mean.nii.gz``, ``sd.nii.gz`` (the spread of the samples, a fraction of their error: not a map of
-            uncertainty).
-        seed, samples: as given to ``EditPrepareBatch``.
+            uncertainty). Of a course ``<case>/course_k/…``. Where the lesion moved tissue, ``displacement.nii.gz``,
+            ``inverse_displacement.nii.gz``, ``effects.json`` and ``carried/`` too
+            (:func:`~mededit_monai.handlers.effects_files.write_effects`).
+        seed, samples, course: as given to ``EditPrepareBatch``.
         restore: ``residual`` or ``replace``.
         strict: whether a case with a warning is refused.
         keep_going: whether a case that is refused is noted, in ``failed.json``, and the others go on.
         overwrite: whether a result that somebody changed, or another scan's, may be replaced.
 
     Raises:
-        InputError: an edit with NaN or infinite values, a result folder that is not ours to replace.
+        InputError: an edit with NaN or infinite values, a displacement that folds, a result folder that is not ours to
+            replace.
     """
 
     def __init__(
@@ -87,13 +93,18 @@ class EditWriter:
         strict: bool = False,
         keep_going: bool = False,
         overwrite: bool = False,
+        course: int = 0,
     ) -> None:
         self.output_dir = Path(output_dir)
-        self.seed, self.samples, self.restore = seed, samples, restore
+        self.seed, self.samples, self.course, self.restore = seed, course or samples, course, restore
         self.strict, self.keep_going, self.overwrite = strict, keep_going, overwrite
         self.written: list[Path] = []
         self.failed: list[dict[str, str]] = []
         self._started = 0.0
+
+    @property
+    def _kind(self) -> str:
+        return "course" if self.course else "sample"
 
     def attach(self, engine: Engine) -> None:
         """Attach to an ``EditEvaluator``."""
@@ -118,10 +129,10 @@ class EditWriter:
         regions = stack.of_samples(output[EDIT].region.cpu().numpy()[:, 0] > 0)
         brains, lesions = (stack.of_case(batch[key].numpy()[:, 0] > 0) for key in ("brain", "pathology"))
         facts = {"nfe": output[EDIT].evaluations, "seconds": round(seconds, 3)}
+        moved = Moved.of(output[EDIT].extras, stack) or [None] * len(batch["cases"])
         for number, case in enumerate(batch["cases"]):
-            edited = EditedCase(
-                case, priors[number][0], edits[number], brains[number], lesions[number], regions[number], facts
-            )
+            parts = (part[number] for part in (edits, brains, lesions, regions))
+            edited = EditedCase(case, priors[number][0], *parts, facts, moved[number])
             try:
                 self._write_case(edited)
             except Exception as error:
@@ -184,14 +195,21 @@ class EditWriter:
         with finished_folder(final, self.overwrite, clear=False, **owner) as unfinished:
             volumes = []
             for k in range(self.samples):
-                folder = unfinished if self.samples == 1 else unfinished / f"sample_{k}"
+                folder = unfinished if self.samples == 1 else unfinished / f"{self._kind}_{k}"
                 folder.mkdir(exist_ok=True)
-                seed = case_seed(self.seed, case.get("noise_name", case["case_id"]), k)
-                of_sample = facts | {"case_seed": seed, "sample": k}
-                volume, found = self._write_sample(folder, edited, k, of_sample, warnings)
+                seed = case_seed(self.seed, case.get("noise_name", case["case_id"]), 0 if self.course else k)
+                volume, found = self._write_sample(
+                    folder, edited, k, facts | {"case_seed": seed, self._kind: k}, warnings
+                )
                 volumes.append(volume)
                 warnings = list(dict.fromkeys([*warnings, *found]))
-            if self.samples > 1:
+            if self.course:
+                note = f"{self.samples}th and last step of a course"
+                _preview(
+                    unfinished, edited, edited.edits[-1], edited.regions[-1], note, edited.moved and edited.moved[-1]
+                )
+                write_provenance(unfinished, case["request"], facts | {"warnings": warnings})
+            elif self.samples > 1:
                 stack, affine = np.stack(volumes), case["scan"].native_affine
                 save_synthetic(stack.mean(0, dtype=np.float64).astype(np.float32), affine, unfinished / "mean.nii.gz")
                 save_synthetic(stack.std(0, dtype=np.float64).astype(np.float32), affine, unfinished / "sd.nii.gz")
@@ -205,24 +223,31 @@ class EditWriter:
 
     def _write_sample(
         self, folder: Path, edited: EditedCase, sample: int, facts: dict[str, Any], warnings: list[str]
-    ) -> tuple[np.ndarray, list[str]]:
-        """One counterfactual; returns the edited volume (scaled, native order, float32) and what is odd about it."""
+    ) -> tuple[np.ndarray | None, list[str]]:
+        """One counterfactual; of samples the edited volume (scaled, native order, float32), and what is odd of it."""
         case, edit, region = edited.case, edited.edits[sample], edited.regions[sample]
-        scan, space, copy = case["scan"], case["space"], NativeCopy(case["scan"])
-        restored = restore(
-            copy, case["brain_volume"], space, case["ceilings"], edited.prior, edit, region, self.restore
-        )
-        copy.save(folder / "edited.nii.gz")
-        changed = NativeCopy.to_native(restored.region, scan)
-        save_synthetic(changed.astype(np.uint8), scan.native_affine, folder / "edit_region.nii.gz")
-        model = np.moveaxis(space.planes(edit), 0, -1).astype(np.float32)
-        name = "edited_slice.nii.gz" if space.spatial_dims == 2 else "edited_model.nii.gz"
-        save_synthetic(model, space.affine, folder / name)
-        _preview(folder, edited, edit, region, "")
+        scan, space, copy, brain = case["scan"], case["space"], NativeCopy(case["scan"]), case["brain_volume"]
+        moved = edited.moved[sample] if edited.moved else None
+        with written_aside() as write:
+            base, painted, displaced = edited.prior, region, None
+            if moved:
+                flow = moved.on_scan(space, brain.shape, case["case_id"])
+                write_effects(folder, case, moved, flow, write)
+                base, painted, displaced = moved.displaced, moved.painted, DisplacedScan.of(scan.data, flow, brain)
+                facts = facts | {"strength": moved.strength}
+            restored = restore(copy, brain, space, case["ceilings"], base, edit, painted, self.restore, displaced)
+            write(copy.save, folder / "edited.nii.gz")
+            changed = NativeCopy.to_native(restored.region, scan).astype(np.uint8)
+            write(save_synthetic, changed, scan.native_affine, folder / "edit_region.nii.gz")
+            model = np.moveaxis(space.planes(edit), 0, -1).astype(np.float32)
+            name = "edited_slice.nii.gz" if space.spatial_dims == 2 else "edited_model.nii.gz"
+            write(save_synthetic, model, space.affine, folder / name)
+            _preview(folder, edited, edit, region, "", moved)
         found = [*warnings, *restored.warnings]
         facts = facts | {"voxels_changed": restored.changed, "warnings": list(dict.fromkeys(found))}
         write_provenance(folder, case["request"], facts)
-        return copy.native_volume(), restored.warnings
+        needed = self.samples > 1 and not self.course
+        return copy.native_volume() if needed else None, restored.warnings
 
 
 def _lesion_warnings(edited: EditedCase) -> list[str]:
@@ -242,11 +267,14 @@ def _lesion_warnings(edited: EditedCase) -> list[str]:
     ]
 
 
-def _preview(folder: Path, edited: EditedCase, edit: np.ndarray, region: np.ndarray, note: str) -> None:
+def _preview(
+    folder: Path, edited: EditedCase, edit: np.ndarray, region: np.ndarray, note: str, moved: Moved | None = None
+) -> None:
     """The axial plane with the most lesion."""
     case, space = edited.case, edited.case["space"]
     prior, edit, lesion, region = map(space.planes, (edited.prior, edit, edited.pathology, region))
     shown = int(lesion.sum(axis=(1, 2)).argmax())
     z, method = int(np.rint(space.heights[shown])), case["request"]["options"].get("method", "")
     title = f"{case['case_id']}  slice {z}  {method}  {note}"
-    edit_preview(prior[shown], edit[shown], lesion[shown], region[shown], folder / "preview.png", title)
+    more = {"displacement": space.planes(moved.lengths_mm)[shown]} if moved else {}
+    edit_preview(prior[shown], edit[shown], lesion[shown], region[shown], folder / "preview.png", title, **more)

@@ -15,16 +15,20 @@ from monai.networks.schedulers import Scheduler
 from mededit_monai.core.paths import user_path
 from mededit_monai.io.outputs import OutputFolder, make_folder
 from mededit_monai.methods.build import build_editor
-from mededit_monai.methods.record import METHODS, network_named
+from mededit_monai.methods.record import method_of, network_named
 from mededit_monai.metrics import edge_gradient
 from mededit_monai.metrics.contrast import lesion_contrast
 from mededit_monai.metrics.truth import zone_errors
 from mededit_monai.reports.sheet import save_sheet
 from mededit_monai.sampling.noise import case_seed
 from mededit_monai.space.conditions import condition_channels
+from mededit_monai.space.flow import pull
 from mededit_monai.space.intensity import to_model_range, to_unit_range
 from mededit_monai.space.masks import edit_region
 from mededit_monai.training.distributed import is_main_process
+
+#: What is kept of a validation batch.
+KEYS = ("image", "prior", "brain", "prior_brain", "pathology", "regions", "displacement", "pixel_mm")
 
 #: k of the zone in which errors are compared: the thesis's edit region.
 ZONE = 25
@@ -38,6 +42,9 @@ class QuickEdit:
     ``edit_gradient``: step across M's edge against the unedited scan's, 1 is right. ``zone_error`` and
     ``no_edit_zone_error``: mean absolute error between p and the edge of dilate(p, 25), of the edit and of no edit
     (pairs only).
+
+    A painter is given the scan that the true displacement has moved: what moves is not its part. Nothing is edited for
+    a network that no method asks by itself, and no volumes.
 
     Args:
         network: usually the averaged network.
@@ -66,30 +73,32 @@ class QuickEdit:
         self.condition = condition
         self.network, self.path, self.cases, self.interval = network, user_path(path), cases, interval
         self.listed_in = self.path if listed_in is None else user_path(listed_in)
-        preview = network_named(family).preview
-        self.editor = build_editor(family, scheduler, condition, spacing="logsnr", **preview)
-        self.finds_region = METHODS[family].always_finds
+        preview, method = network_named(family).preview, method_of(family)
+        self.editor = method and build_editor(method.name, scheduler, condition, spacing="logsnr", **preview)
+        self.finds_region = method is not None and method.always_finds
         self._batch: dict[str, torch.Tensor] = {}
 
     def attach(self, engine: Engine) -> None:
         """Attach to the validation engine."""
-        if is_main_process():
+        if is_main_process() and self.editor is not None:
             engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), self._keep)
             engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def _keep(self, engine: Engine) -> None:
         batch = engine.state.batch
-        self._batch = {
-            k: batch[k][: self.cases] for k in ("image", "prior", "brain", "pathology", "regions") if k in batch
-        }
+        if batch["image"].ndim == 4:
+            self._batch = {key: batch[key][: self.cases].float() for key in KEYS if key in batch}
 
     def __call__(self, engine: Engine) -> None:
-        if not self._batch or not self.interval or engine.state.epoch % self.interval:
+        if self.editor is None or not self._batch or not self.interval or engine.state.epoch % self.interval:
             return
         truth = self._batch["image"]
         prior = self._batch.get("prior", truth)  # without pairs the scan's own lesion is edited over
+        if "displacement" in self._batch:
+            prior = pull(prior, self._batch["displacement"] / self._batch["pixel_mm"].view(-1, 1, 1, 1))
         device = next(self.network.parameters()).device
-        brain, pathology = (self._batch[k].to(device) for k in ("brain", "pathology"))
+        brain = self._batch["brain" if "brain" in self._batch else "prior_brain"].to(device)
+        pathology = self._batch["pathology"].to(device)
         seeds = [case_seed(0, f"sheet_{k}") for k in range(len(truth))]
         masks = self._batch["regions"].to(device) if self.condition == "regions" else pathology
         channels = torch.stack([condition_channels(mask, self.condition) for mask in masks])

@@ -115,7 +115,9 @@ class TrainingLog:
         left = (time.perf_counter() - self._run_started) / done * (engine.state.max_epochs - engine.state.epoch)
         hours, minutes = divmod(math.ceil(left / 60), 60)
         scores = "  ".join(
-            f"{k} {v:.4f}" for k, v in row.items() if k.startswith(("train_", "edit_")) or k == "val_loss"
+            f"{k} {v:.4f}"
+            for k, v in row.items()
+            if k.startswith(("train_", "edit_")) or k in ("val_loss", "val_variance_left")
         )
         took = f"{row['seconds']:.0f} s, {hours}:{minutes:02d} h left"
         return f"epoch {engine.state.epoch}/{engine.state.max_epochs}  {scores}  {took}"

@@ -9,7 +9,8 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,21 @@ def write_bytes(path: str | Path, content: bytes) -> None:
     """Write a file whole or not at all."""
     with replacing(path) as unfinished:
         unfinished.write_bytes(content)
+
+
+@contextmanager
+def written_aside(threads: int = 2) -> Iterator[Callable[..., None]]:
+    """
+    Write files while the block goes on: compressing a volume takes seconds in which others can compute.
+
+    What the block is given is called with a function that writes, and its arguments; nothing that they hold may change
+    any more. At the end of the block all is written, or the first error is raised.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        jobs: list[Future] = []
+        yield lambda write, *arguments: jobs.append(pool.submit(write, *arguments))
+    for job in jobs:
+        job.result()
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -23,6 +23,9 @@ FILE_KEYS = (
     *("ventricles", "prior_ventricles", "tissue", "prior_tissue", "displacement"),
 )
 
+#: Keys that name several files, or one.
+LIST_KEYS = ("carry",)
+
 
 def read_datalist(
     datalist: str | Path | Sequence[Mapping[str, Any]] | Mapping[str, Any], section: str | None = None
@@ -72,8 +75,19 @@ def read_datalist(
                 raise InputError(f"{place}: case '{name}' has {key} = {case[key]!r}, wanted a file name.")
             if case[key] != "":
                 case[key] = str(named_path(case[key], folder))
+        for key in LIST_KEYS:
+            if case.get(key) is not None:
+                case[key] = _files(case[key], f"{place}: case '{name}' has {key}", folder)
         checked.append(case)
     return checked
+
+
+def _files(value: Any, what: str, folder: Path) -> list[str]:
+    """A list of files, or one, with their paths made absolute."""
+    listed = [value] if isinstance(value, (str, os.PathLike)) else value
+    if not _is_list(listed) or not all(isinstance(one, (str, os.PathLike)) and str(one) for one in listed):
+        raise InputError(f"{what} = {value!r}, wanted a list of file names.")
+    return [str(named_path(one, folder)) for one in listed]
 
 
 def _read_json(path: Path) -> Any:

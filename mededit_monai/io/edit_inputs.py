@@ -15,7 +15,7 @@ import nibabel as nib
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.io.case_names import stem
-from mededit_monai.io.datalist import FILE_KEYS
+from mededit_monai.io.datalist import FILE_KEYS, LIST_KEYS
 
 _SINGLE = ("scan", "pathology", "brain", "region")
 
@@ -36,6 +36,7 @@ def edit_inputs(options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         for name in _SINGLE:
             if name in given:
                 given[name] = _file(f"--{name}", given[name], Path(folder, name))
+        given |= {name: _files(f"--{name}", given[name], Path(folder, name)) for name in LIST_KEYS if name in given}
         if isinstance(given.get("datalist"), Sequence) and not isinstance(given["datalist"], (str, bytes)):
             given["datalist"] = [
                 _case_files(case, Path(folder, str(number))) for number, case in enumerate(given["datalist"])
@@ -46,11 +47,20 @@ def edit_inputs(options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _case_files(case: Any, folder: Path) -> Any:
     if not isinstance(case, Mapping):
         return case  # refused with its number, where lists are read
-    return {k: _file(f"datalist: '{k}'", v, folder / k) if k in FILE_KEYS else v for k, v in case.items()}
+    read = {**dict.fromkeys(FILE_KEYS, _file), **dict.fromkeys(LIST_KEYS, _files)}
+    return {k: read[k](f"datalist: '{k}'", v, folder / k) if k in read else v for k, v in case.items()}
 
 
-def _file(name: str, value: Any, folder: Path) -> Any:
-    """A path, or None, as it is; an image as the path of its file."""
+def _files(name: str, value: Any, folder: Path) -> Any:
+    """As :func:`_file`, of each in a list, or of one."""
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        return _file(name, value, folder)
+    # Images that were never on disk are told apart by their numbers.
+    return [_file(name, one, folder / str(number), f"_{number}") for number, one in enumerate(value)]
+
+
+def _file(name: str, value: Any, folder: Path, number: str = "") -> Any:
+    """A path, or None, as it is; an image as the path of its file, whose name is the option's if it has none."""
     if value is None or isinstance(value, (str, os.PathLike)):
         return value
     if not isinstance(value, nib.Nifti1Image):
@@ -64,6 +74,7 @@ def _file(name: str, value: Any, folder: Path) -> Any:
     if known and nib.is_proxy(value.dataobj) and Path(known).is_file() and nib.load(known).header == value.header:
         return os.path.abspath(known)
     folder.mkdir(parents=True)
-    place = folder / f"{stem(known) if known else name.strip('-').split()[-1].strip(chr(39))}.nii.gz"
+    own = name.strip("-").split()[-1].strip("'") + number
+    place = folder / f"{stem(known) if known else own}.nii.gz"
     nib.save(value, place)
     return str(place)

@@ -13,7 +13,9 @@ from monai.networks.schedulers import Scheduler
 from mededit_monai.core.errors import InputError
 from mededit_monai.methods.edit_options import EditOptions
 from mededit_monai.methods.editor import Editor
-from mededit_monai.methods.record import CHOSEN, METHODS
+from mededit_monai.methods.effects import EffectsEditor
+from mededit_monai.methods.record import CHOSEN, METHODS, network_named
+from mededit_monai.networks.effects_network import EffectsNetwork
 from mededit_monai.networks.mask_conditioned_unet import MaskConditionedUNet
 from mededit_monai.networks.weights import load_weights, weights_sha256
 
@@ -59,9 +61,30 @@ def build_editor(
     return editor
 
 
-def editor_of(options: EditOptions, scheduler: Scheduler) -> Editor:
-    """The editor that resolved options ask for; errors as of :func:`build_editor`."""
-    return build_editor(options.method, scheduler, options.condition, options.region, **options.editor_settings())
+def editor_of(
+    options: EditOptions, scheduler: Scheduler, effects_network: torch.nn.Module | None = None
+) -> Editor | EffectsEditor:
+    """
+    The editor that resolved options ask for.
+
+    Args:
+        effects_network: with its weights; needed with ``effects`` other than 0.
+
+    Raises:
+        InputError: as of :func:`build_editor`.
+    """
+    editor = build_editor(options.method, scheduler, options.condition, options.region, **options.editor_settings())
+    if not options.effects:
+        return editor
+    return EffectsEditor(
+        editor,
+        effects_network,  # type: ignore[arg-type]
+        strength=options.effects,
+        global_atrophy=options.global_atrophy,
+        draws=options.samples > 1,
+        condition=options.condition,
+        exact=options.exact,
+    )
 
 
 def method_network(method: str, condition: str, **size: Any) -> torch.nn.Module:
@@ -69,12 +92,27 @@ def method_network(method: str, condition: str, **size: Any) -> torch.nn.Module:
     The network of a method, without weights; the identity for a method that asks none.
 
     Args:
-        size: of :class:`~mededit_monai.networks.MaskConditionedUNet`, but for its channels in and out.
+        size: of :class:`~mededit_monai.networks.MaskConditionedUNet`, but for its channels in and out and what the
+            record says of its size.
     """
     known = METHODS[method].network
     if known is None:
         return torch.nn.Identity()
-    return MaskConditionedUNet(in_channels=known.in_channels(condition), out_channels=known.outputs, **size)
+    own = size | known.size.get(size.get("spatial_dims", 2), {})
+    return MaskConditionedUNet(in_channels=known.in_channels(condition), out_channels=known.outputs, **own)
+
+
+def effects_network(spatial_dims: int, pixel_mm: float, **size: Any) -> torch.nn.Module:
+    """
+    The network of what moves, without weights.
+
+    Args:
+        spatial_dims: 2 or 3; pixel_mm: side of a pixel of the model's grid.
+        size: of :class:`~mededit_monai.networks.effects_network.EffectsNetwork`; the record's where it is not given.
+    """
+    known = network_named("effects")
+    own = {**known.size[spatial_dims], **size}
+    return EffectsNetwork(spatial_dims, known.in_channels("mask"), pixel_mm=pixel_mm, **own)
 
 
 def prediction_of(method: str) -> str:
@@ -93,12 +131,35 @@ def weights_of(options: EditOptions, root: str | Path) -> Path | None:
     Raises:
         InputError: weights given to a method that has no network.
     """
-    name = options.record.weights_file(options.condition)
+    name = options.record.weights_file(options.condition, options.spatial_dims)
     if options.weights is not None:
         if name is None:
             raise InputError(f"--weights: {options.method} asks no network; leave the option out.")
         return Path(options.weights)
     return None if name is None else Path(root) / "models" / name
+
+
+def effects_weights_of(options: EditOptions, root: str | Path) -> Path | None:
+    """
+    The weight file of the effects network: the one that was given, or the bundle's; None where nothing is displaced.
+
+    Args:
+        root: the bundle's folder.
+
+    Raises:
+        InputError: the bundle has none.
+    """
+    if not options.effects:
+        return None
+    if options.effects_weights is not None:
+        return Path(options.effects_weights)
+    place = Path(root) / "models" / network_named("effects").weights_file(options.condition, options.spatial_dims)
+    if not place.is_file():
+        raise InputError(
+            f"{place}: not found, but --effects {options.effects:g} needs an effects network; give its weights with "
+            f"--effects_weights, or --effects 0."
+        )
+    return place
 
 
 def with_weights(network: torch.nn.Module, weights: Path | None) -> torch.nn.Module:

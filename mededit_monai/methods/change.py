@@ -29,6 +29,14 @@ def scaled_change(image: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
     return (image - prior) / CHANGE_SCALE
 
 
+def limited_change(change: torch.Tensor, prior: torch.Tensor, clip: tuple[float, float] | None) -> torch.Tensor:
+    """ŷ0 limited to changes that keep prior + s ŷ0 within ``clip``: MONAI's clip of x̂0, carried over to the change."""
+    if clip is None:
+        return change
+    low, high = ((bound - prior) / CHANGE_SCALE for bound in clip)
+    return change.clamp(low, high)
+
+
 def changed_region(image: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
     """
     Where two scans differ by more than ``CHANGE_THRESHOLD``, closed with a square of side 3: a change that passes

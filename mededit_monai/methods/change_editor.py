@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from monai.networks.schedulers import Scheduler
 
-from mededit_monai.methods.change import CHANGE_SCALE, change_weight, gated_change
+from mededit_monai.methods.change import CHANGE_SCALE, change_weight, gated_change, limited_change
 from mededit_monai.methods.editor import Edit, Editor, NetworkCalls
 from mededit_monai.sampling.noise import CaseNoise
 from mededit_monai.space.conditions import condition_width, fused_channels
@@ -86,23 +86,16 @@ class ChangeEditor(Editor):
         def asked(y_t: torch.Tensor, channels: torch.Tensor, level: int) -> torch.Tensor:
             output = calls(torch.cat([y_t, channels], dim=1), level)
             last["gate"], last["y_t"] = torch.sigmoid(output[:, 1:2]), y_t
-            return self._within(gated_change(output), prior)
+            return limited_change(gated_change(output), prior, self.clip)
 
         change = self.denoise(noise(), noise, lambda y_t, level: asked(y_t, seen, level))
         gate = last["gate"]
         if self.guidance != 1:
             null = asked(last["y_t"], unseen, 0)
-            change = self._within(null + self.guidance * (change - null), prior)
+            change = limited_change(null + self.guidance * (change - null), prior, self.clip)
         # Where the lesion is known to be belongs to the region of change; a box only says where to look.
         lesion = torch.zeros_like(told[:, :1]) if self.condition == "box" else told
         weight = change_weight(gate, lesion, region)
         edited = prior + weight * CHANGE_SCALE * change
         edited = edited if self.clip is None else edited.clamp(*self.clip)
         return Edit(torch.where(weight > 0, edited, prior), weight > 0, calls.count)
-
-    def _within(self, change: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
-        """ŷ0 limited to changes that end within ``clip``: MONAI's clip of x̂0, carried over to the change."""
-        if self.clip is None:
-            return change
-        low, high = ((bound - prior) / CHANGE_SCALE for bound in self.clip)
-        return change.clamp(low, high)

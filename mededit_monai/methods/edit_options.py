@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mededit_monai.core.errors import InputError
 from mededit_monai.core.options import Option, option, options_of, refuse_unknown
+from mededit_monai.methods.edit_checks import check_resolved, check_together, refuse_useless
 from mededit_monai.methods.record import CHOSEN, METHODS, Method
 from mededit_monai.sampling.levels import SPACINGS
 from mededit_monai.sampling.sampler import SAMPLERS
@@ -20,7 +20,8 @@ MODES = ("corrected", "paper")
 RESTORE_MODES = ("residual", "replace")
 AMP_NAMES = ("fp16", "bf16")
 
-WHAT, HOW, SAMPLE, WRITE, RUN = "What to edit", "How", "Noise levels and sampling", "What is written", "The run itself"
+WHAT, HOW, MOVES, SAMPLE = "What to edit", "How", "What moves", "Noise levels and sampling"
+WRITE, RUN = "What is written", "The run itself"
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,35 @@ class EditOptions:
         verb=False,
     )
 
+    effects: float | None = option(
+        None,
+        "Strength of the displacement that the lesion causes: 0 is none, 1 what is expected, -1 the opposite; default: "
+        "1 for morph, else 0.",
+        group=MOVES,
+        least=-4,
+        most=4,
+        recorded=True,
+    )
+    global_atrophy: float = option(
+        0.0,
+        "Atrophy far from the lesion, by the same displacement: 1 is as much as in a typical person who has some.",
+        group=MOVES,
+        least=0,
+        most=2,
+        recorded=True,
+    )
+    course: int = option(
+        0,
+        "Write a course of so many edits, from no displacement to that of --effects; 0 is none.",
+        group=MOVES,
+        least=0,
+        most=100,
+        recorded=True,
+    )
+    effects_weights: str | None = option(
+        None, "Weight file of the effects network to use instead of the bundle's.", group=MOVES, file=True
+    )
+
     sampler: str | None = option(
         None, "How to step from one noise level to the next.", group=SAMPLE, choices=SAMPLERS.names, recorded=True
     )
@@ -194,6 +224,22 @@ class EditOptions:
         choices=RESTORE_MODES,
         recorded=True,
     )
+    carry: tuple[str, ...] | None = option(
+        None,
+        "Label maps and other images of the same person, each on a grid of its own, to take along with the "
+        "displacement; in a datalist a case's own 'carry'.",
+        group=WRITE,
+        file=True,
+        several=True,
+    )
+    lesion_label: int | None = option(
+        None,
+        "Label that the lesion gets in the label maps that are carried; without it they keep theirs.",
+        group=WRITE,
+        least=1,
+        most=65535,
+        recorded=True,
+    )
     strict: bool = option(False, "Refuse whatever would be done with a warning.", group=WRITE)
     keep_going: bool = option(
         False, "Go on with the other cases if one fails; failed.json lists those that did.", group=WRITE
@@ -259,6 +305,10 @@ class EditOptions:
         given = {name: value for name, value in values.items() if name in known}
         return cls(**given, own={name: values.get(name, one.default) for name, one in more.items()})
 
+    def refuse_useless(self, given: Collection[str]) -> None:
+        """Refuse options that were given and have no use in this edit, which must be resolved; InputError."""
+        refuse_useless(self, given)
+
     def resolved(self, disease: Any) -> EditOptions:
         """
         With everything that follows from method, condition and disease filled in.
@@ -269,70 +319,26 @@ class EditOptions:
         Raises:
             InputError: options that do not go together.
         """
-        self._check_together()
-        follows = {"window_mm": disease.window, "percentile": disease.percentile}
+        check_together(self)
+        follows = {"window_mm": disease.window, "percentile": disease.percentile, "effects": 0.0}
         follows |= self.record.defaults(disease, self.condition)
         if self.region_word != "dilate":
             follows.pop("dilation", None)
         chosen = {name: value for name, value in follows.items() if getattr(self, name) is None}
         found = dataclasses.replace(self, **chosen)
-        if found.start is not None and 0 < found.start < 1 and found.steps == 1:
-            raise InputError("--start: below 1 needs at least 2 --steps, got 1.")
+        check_resolved(found)
         return found
-
-    def refuse_useless(self, given: Collection[str]) -> None:
-        """
-        Refuse options that were given and have no use in this edit; call it on resolved ones.
-
-        Args:
-            given: names of the options that somebody set.
-
-        Raises:
-            InputError: names the option and what it applies to.
-        """
-        again = (self.resample or 1) != 1
-        device = str(self.device)
-        uses = {
-            "dilation": (self.region_word == "dilate", "applies to --region dilate, which this edit does not have"),
-            "eta": (self._sampler_takes("eta"), f"applies to --sampler ddim, not {self.sampler}"),
-            "jump": (again or self.jump == 1, "applies to --resample of at least 2"),
-            "resample_above": (again or self.resample_above == 0, "applies to --resample of at least 2"),
-            "amp": (self.amp is None or device == "None" or "cpu" not in device, "applies to a GPU"),
-            "slice_index": (self.spatial_dims == 2, "applies to --spatial_dims 2"),
-        }
-        for name, (used, reason) in uses.items():
-            if name in given and not used:
-                value = getattr(self, name)
-                raise InputError(f"--{name}: got {value!r}, but it {reason}; leave it out or change that.")
-
-    def _check_together(self) -> None:
-        method = self.record
-        if self.start == 0:
-            raise InputError(f"--start: got {self.start!r}, wanted a fraction of T above 0 and at most 1.")
-        for name in sorted(CHOSEN):
-            value = getattr(self, name)
-            if value != type(self).__dataclass_fields__[name].default:
-                method.refuse_unused(name, value)
-        if method.network is not None and method.network.pathology == "none" and self.condition == "regions":
-            raise InputError(
-                f"--condition: got 'regions', but {method.name} is not told of regions; wanted mask or box, or another "
-                f"--method."
-            )
-        if self.spatial_dims not in method.spatial_dims:
-            wanted = " or ".join(map(str, method.spatial_dims))
-            raise InputError(f"--spatial_dims: got {self.spatial_dims}, but {method.name} edits in {wanted}.")
-        if self.mode == "paper" and self.jump != 1:
-            raise InputError(f"--jump: got {self.jump}, but --mode paper goes up one level at a time; wanted 1.")
 
     def editor_settings(self) -> dict[str, Any]:
         """Settings of the method's editor: the options that it and its sampler take, where they are known."""
         names = {name: getattr(self, name) for name in sorted(self.record.of_editor)}
         settings = {name: value for name, value in names.items() if value is not None}
-        if not self._sampler_takes("eta"):
+        if not self.sampler_takes("eta"):
             settings.pop("eta", None)
         return settings | dict(self.own) | {"exact": self.exact, "progress": self.progress}
 
-    def _sampler_takes(self, name: str) -> bool:
+    def sampler_takes(self, name: str) -> bool:
+        """Whether the sampler has an option."""
         return self.sampler is not None and name in SAMPLERS[self.sampler].options
 
     def recorded(self) -> dict[str, Any]:

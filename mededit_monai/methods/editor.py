@@ -15,8 +15,8 @@ from monai.networks.schedulers import Scheduler
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.sampling.denoise import Move, denoise
+from mededit_monai.sampling.formulas import Noise
 from mededit_monai.sampling.levels import NoiseLevels, noise_levels, visits
-from mededit_monai.sampling.noise import CaseNoise
 from mededit_monai.sampling.sampler import SAMPLERS, Estimate, Sampler
 
 #: Most slices in one call of the network: all slices of a large lesion at once would need memory for all of them.
@@ -58,6 +58,10 @@ class NetworkCalls:
 
     def __init__(self, network: Network, levels: NoiseLevels, portion: int = NETWORK_BATCH) -> None:
         self.network, self.levels, self.portion, self.count = network, levels, portion, 0
+
+    def anew(self) -> NetworkCalls:
+        """The same network, none of whose calls are counted yet."""
+        return NetworkCalls(self.network, self.levels, self.portion)
 
     def __call__(self, x: torch.Tensor, level: int) -> torch.Tensor:
         """The network's output for NxCxHxW[xD] at a level."""
@@ -170,7 +174,7 @@ class Editor(Inferer):
     def denoise(
         self,
         x: torch.Tensor,
-        noise: CaseNoise,
+        noise: Noise,
         estimate: Estimate,
         compose: Move | None = None,
         climb: Move | None = None,

@@ -18,7 +18,7 @@ METHODS: Registry[Method] = Registry(
     "method",
     tuple(
         f"mededit_monai.methods.{name}"
-        for name in ("prior", "mededit", "naive_repaint", "sdedit", "palette", "palette_original")
+        for name in ("prior", "morph", "mededit", "naive_repaint", "sdedit", "palette", "palette_original")
     ),
 )
 
@@ -42,18 +42,21 @@ CHOSEN = SAMPLING | set(NEUTRAL) | {"dilation", "region"}
 @dataclass(frozen=True)
 class Network:
     """
-    What a method's network sees and gives, and how it is trained. Methods may share one.
+    What a network sees and gives, and how it is trained. Methods may share one; the effects network is no method's own.
 
     Args:
         name: of the method that it belongs to, ``--family`` of a training.
-        weights: file under a bundle's ``models/``; None: one file a condition.
+        weights: file under a bundle's ``models/``; None: one file a condition. That for volumes has ``_3d`` behind it.
+        spatial_dims: that it can have; (2,): volumes are given to it slice by slice.
         brain: whether the brain mask is a channel.
         pathology: how the pathology is: ``own`` channels of one condition, ``fused`` channels that take every
             condition in turn, or ``none``.
         scans: further image channels, by name, behind the pathology.
-        state: the first channel: ``x_t``, a noisy scan, or ``y_t``, a noisy change.
+        state: the first channel: ``x_t``, a noisy scan, ``y_t``, a noisy change, or ``scan``, the scan within the
+            brain, where nothing is denoised.
         prediction: what the network predicts: ``v_prediction``, ``epsilon`` or ``sample``, x0 itself.
-        outputs: channels of the prediction.
+        outputs: channels of the prediction, in 2-D.
+        size: of the network, by its own ``spatial_dims``, where it is not the one that a bundle gives to all.
         batch: builds the batch preparation of a training: ``(scheduler, condition, even, **settings)``.
         loss: builds the loss: ``(kind, **settings)``.
         noising: builds what noises the image and asks the network: ``(scheduler)``.
@@ -66,10 +69,12 @@ class Network:
     weights: str | None
     brain: bool
     pathology: str
+    spatial_dims: tuple[int, ...] = (2, 3)
     scans: tuple[str, ...] = ()
     state: str = "x_t"
     prediction: str = "v_prediction"
     outputs: int = 1
+    size: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     batch: Callable[..., Any] = Later("mededit_monai.training.prepare_batch:MaskConditionedPrepareBatch")
     loss: Callable[..., Any] = Later("mededit_monai.training.losses:DenoisingLoss")
     noising: Callable[..., Any] = Later("monai.inferers:DiffusionInferer")
@@ -87,10 +92,15 @@ class Network:
         """Input channels."""
         return len(self.in_names(condition))
 
-    def weights_file(self, condition: str) -> str:
-        """Name of the weight file under ``models/``. InputError: unknown condition."""
+    def own_dims(self, spatial_dims: int) -> int:
+        """Its own spatial dimensions for scans that are edited as slices (2) or volumes (3)."""
+        return spatial_dims if spatial_dims in self.spatial_dims else self.spatial_dims[0]
+
+    def weights_file(self, condition: str, spatial_dims: int = 2) -> str:
+        """Name of the weight file under ``models/``, for slices or volumes. InputError: unknown condition."""
         condition_width(condition)
-        return self.weights or CONDITION_WEIGHTS[condition]
+        name = self.weights or CONDITION_WEIGHTS[condition]
+        return name.replace(".pt", "_3d.pt") if self.own_dims(spatial_dims) == 3 else name
 
 
 @dataclass(frozen=True)
@@ -106,7 +116,8 @@ class Method:
         network: what it asks; None: nothing.
         takes: the options among ``CHOSEN`` that have a meaning for it; others are refused.
         defaults: (disease, condition) → what its options are where they are not given.
-        region: word of its own edit region (see ``ToModelSpaced``): pathology or image; None: ``--region`` chooses.
+        region: word of its own edit region (see ``ToModelSpaced``): pathology, brain or image; None: ``--region``
+            chooses.
         finds_region: whether it can find the region of change itself (``--region auto``); where that is the only
             way, a region that is given limits it.
         always_finds: whether it always does.
@@ -133,9 +144,9 @@ class Method:
         """Those of ``takes`` that its editor is built with; a region is drawn before and comes with the call."""
         return self.takes - ({"region", "dilation"} if self.always_finds else {"region"})
 
-    def weights_file(self, condition: str) -> str | None:
+    def weights_file(self, condition: str, spatial_dims: int = 2) -> str | None:
         """Name of the weight file under a bundle's ``models/``; None for a method without network."""
-        return None if self.network is None else self.network.weights_file(condition)
+        return None if self.network is None else self.network.weights_file(condition, spatial_dims)
 
     def region_word(self, asked: str | None) -> str:
         """Word of the edit region for ``ToModelSpaced``: the method's own, or what ``--region`` asks for."""
@@ -180,8 +191,11 @@ class Method:
 
 
 def networks() -> dict[str, Network]:
-    """Every network that a method has, by name."""
-    return {method.network.name: method.network for method in METHODS.values() if method.network is not None}
+    """Every network that can be trained, by name: those of the methods, and the effects network."""
+    from mededit_monai.methods.morph import EFFECTS
+
+    found = {method.network.name: method.network for method in METHODS.values() if method.network is not None}
+    return found | {EFFECTS.name: EFFECTS}
 
 
 def network_named(name: str) -> Network:
@@ -196,3 +210,8 @@ def network_named(name: str) -> Network:
     known = networks()
     require_choice("family", name, tuple(known))
     return known[name]
+
+
+def method_of(family: str) -> Method | None:
+    """The first method that asks a network, by the network's name; None: none does by itself, as for ``effects``."""
+    return next((one for one in METHODS.values() if one.network is not None and one.network.name == family), None)

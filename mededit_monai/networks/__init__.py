@@ -2,7 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Denoisers and their weight files."""
 
+from mededit_monai.networks.effects_network import Effects, EffectsNetwork
 from mededit_monai.networks.mask_conditioned_unet import MaskConditionedUNet
 from mededit_monai.networks.weights import load_weights, read_weights, save_weights, weights_sha256
 
-__all__ = ["MaskConditionedUNet", "load_weights", "read_weights", "save_weights", "weights_sha256"]
+__all__ = [
+    "Effects",
+    "EffectsNetwork",
+    "MaskConditionedUNet",
+    "load_weights",
+    "read_weights",
+    "save_weights",
+    "weights_sha256",
+]

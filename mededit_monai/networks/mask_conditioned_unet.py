@@ -58,8 +58,8 @@ class MaskConditionedUNet(nn.Module):
         patch: int = 2,
     ) -> None:
         super().__init__()
-        _check_sizes(channels, attention_levels, num_res_blocks, num_head_channels, norm_num_groups, patch)
-        self.patch = patch
+        check_sizes(channels, attention_levels, num_res_blocks, num_head_channels, norm_num_groups, patch)
+        self.spatial_dims, self.patch = spatial_dims, patch
         self.in_channels = in_channels
         self.out_channels = out_channels
         # Each level below the first halves the grid, so an input side must be a multiple of this.
@@ -101,7 +101,7 @@ class MaskConditionedUNet(nn.Module):
         return pixelshuffle(self.unet(folded, timesteps=timesteps), spatial_dims, self.patch)
 
 
-def _check_sizes(channels: Any, attention: Any, blocks: Any, head: Any, groups: Any, patch: Any) -> None:
+def check_sizes(channels: Any, attention: Any, blocks: Any, head: Any, groups: Any, patch: Any) -> None:
     """Refuse sizes of which MONAI's U-Net would say something about itself, or that no memory holds."""
     if not isinstance(patch, int) or isinstance(patch, bool) or not 1 <= patch <= 64:
         raise InputError(f"--patch: wanted a whole number of at least 1, got {patch!r}; 2 is the default, 64 the most.")

@@ -25,6 +25,7 @@ from mededit_monai.io.nifti import (
 from mededit_monai.prepare.brain import brain_from_background
 from mededit_monai.prepare.brats_labels import ambiguous_label_4, refuse_other_labels
 from mededit_monai.prepare.plausible import brain_warnings, intensity_warnings, lesion_warnings
+from mededit_monai.space.carry import read_carried
 
 
 class LoadCased(Transform):
@@ -33,14 +34,17 @@ class LoadCased(Transform):
 
     Input keys: ``scan``, ``pathology`` and perhaps ``brain``, ``region_file``: paths. Output: ``scan`` becomes a
     :class:`~mededit_monai.io.nifti.Volume`, ``pathology``, ``brain`` and ``region_file`` bool arrays on its
-    grid (XxYxZ, RAS); ``brain_source`` says where the brain mask came from and ``warnings`` collects sentences.
+    grid (XxYxZ, RAS); ``brain_source`` says where the brain mask came from and ``warnings`` collects sentences. Where
+    the ``request`` has effects, ``carry`` (paths) becomes ``carried``, see
+    :func:`~mededit_monai.space.carry.read_carried`.
 
     Args:
         labels: whether the pathology may be a tumour's label map (1 core, 2 edema, 3 or 4 enhancing).
         condition: ``regions`` wants such a map, and adds it as ``regions``, uint8.
 
     Raises:
-        InputError: for anything that cannot be edited; see ``read_volume``, ``binary_mask``, ``brain_from_background``.
+        InputError: for anything that cannot be edited; see ``read_volume``, ``binary_mask``, ``brain_from_background``,
+            ``read_carried``.
     """
 
     def __init__(self, labels: bool = False, condition: str = "mask") -> None:
@@ -75,6 +79,10 @@ class LoadCased(Transform):
         warnings += lesion_warnings(Path(case["pathology"]), pathology, brain, scan)
         if "region_file" in masks:
             case["region_file"] = masks["region_file"] & brain
+        options = case.get("request", {}).get("options", {})
+        if case.get("carry") and options.get("effects"):
+            case["carried"] = read_carried(case["carry"], scan, options.get("lesion_label"))
+            warnings += [warning for one in case["carried"] for warning in one.volume.warnings]
         return case | {
             "scan": scan,
             "brain": brain,

@@ -29,7 +29,8 @@ from mededit_monai.reports.plain_text import PLAIN, plain_legend
 
 def save_curves(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
     """
-    Three panels against the epoch: training and validation loss, validation loss by noise level, quick edit scores.
+    Panels against the epoch: training and validation loss, validation loss by noise level, what of the displacement
+    is not explained, quick edit scores.
 
     Args:
         rows: of ``history.csv``, one an epoch; a panel without data is left out.
@@ -44,6 +45,7 @@ def draw_curves(rows: Sequence[Mapping[str, Any]]) -> bytes:
     groups = {
         "loss": [n for n in ("train_loss", "val_loss") if n in names],
         "validation loss by noise level": [n for n in names if n.startswith("val_loss_t")],
+        "share of the displacement's variance left": [n for n in names if n == "val_variance_left"],
         "quick edit score": [n for n in names if n.startswith("edit_")],
     }
     groups = {title: members for title, members in groups.items() if members}

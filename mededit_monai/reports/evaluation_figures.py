@@ -9,7 +9,7 @@ import io
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib
@@ -29,8 +29,10 @@ from mededit_monai.reports.plain_text import PLAIN, plain_legend
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c564b", "#444444")
 INK, GREY, PALE = "#24292f", "#8a9099", "#d8dbe0"
 
-PREDICTED, TRUE = "against_truth_ventricle_change_predicted", "against_truth_ventricle_change_true"
-AREA = "against_truth_lesion_size"
+#: Who measured the ventricles' change → where it starts in ``metrics.csv``: a judge that looks at the edit, or the
+#: prior's labels, carried by the edit's displacement.
+MEASURED_BY = {"judge": "against_truth_", "carried": "carried_"}
+PREDICTED, TRUE, AREA = "ventricle_change_predicted", "ventricle_change_true", "lesion_size"
 
 #: Draws for intervals that are only drawn.
 DRAWS = 500
@@ -189,7 +191,7 @@ def _middle(low: float, high: float | None) -> float:
 
 def _true_change(source: EvaluationFolder, table: Mapping[str, Any], names: Sequence[str]) -> list[tuple[float, float]]:
     """The true counterfactual's own change in the same rings: what a perfect edit would show."""
-    disease = source.disease(table)
+    disease = None if source.volumes else source.disease(table)
     rings = []
     for name in names if disease else ():
         parts = [source.plane("paired", name, key) for key in ("image", "prior", "pathology", "prior_brain")]
@@ -254,18 +256,32 @@ class Scatter:
     agreement: Agreement | None
 
 
-def ventricle_scatters(source: EvaluationFolder, table: Mapping[str, Any], colours: Mapping[str, str]) -> list[Scatter]:
-    """Ventricle change of every paired case, predicted against true: a panel a row, all on the same axes."""
-    found = []
+def ventricle_scatters(
+    source: EvaluationFolder, table: Mapping[str, Any], colours: Mapping[str, str], by: str = "judge"
+) -> list[Scatter]:
+    """
+    Ventricle change of every paired case, predicted against true: a panel a row, all on the same axes.
+
+    Args:
+        by: one of :data:`MEASURED_BY`.
+    """
+    found, start = [], MEASURED_BY[by]
     for row in table["rows"]:
-        cases = [c for c in source.of(row["row"], "paired") if PREDICTED in c.figures and TRUE in c.figures]
+        cases = [_named(c, start) for c in source.of(row["row"], "paired")]
+        cases = [c for c in cases if PREDICTED in c.figures and TRUE in c.figures]
         if cases and control(row) != "no_edit":
             found.append((str(row.get("label", row["row"])), cases))
     if not found:
         return []
     every = [(c.figures[TRUE], c.figures[PREDICTED]) for _, cases in found for c in cases]
     truths, predictions = np.array(every).T
-    return [_scatter(label, cases, _limits(truths), _limits(predictions), colours) for label, cases in found]
+    unit = "ml" if source.volumes else "mm²"
+    return [_scatter(label, cases, _limits(truths), _limits(predictions), colours, unit) for label, cases in found]
+
+
+def _named(case: Case, start: str) -> Case:
+    """A case whose figures have their names without what they start with; others are left out."""
+    return replace(case, figures={k.removeprefix(start): v for k, v in case.figures.items() if k.startswith(start)})
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:
@@ -274,8 +290,12 @@ def _limits(values: np.ndarray) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def agreement_of(cases: Sequence[Case]) -> Agreement | None:
-    """Agreement of predicted and true ventricle change over anatomies, then cases."""
+def agreement_of(cases: Sequence[Case], by: str = "judge") -> Agreement | None:
+    """Agreement of predicted and true ventricle change over anatomies, then cases, by one of :data:`MEASURED_BY`."""
+    return _agreement([_named(case, MEASURED_BY[by]) for case in cases])
+
+
+def _agreement(cases: Sequence[Case]) -> Agreement | None:
     columns = [[case.figures.get(name, np.nan) for case in cases] for name in (PREDICTED, TRUE, AREA)]
     if np.isnan(columns[2]).any():
         columns[2] = [0.0] * len(cases)  # without areas nothing is said about them
@@ -292,11 +312,12 @@ def _scatter(
     across: tuple[float, float],
     upward: tuple[float, float],
     colours: Mapping[str, str],
+    unit: str = "mm²",
 ) -> Scatter:
     figure = _figure(3.1, 3.4, top=0.78)
     panel = figure.subplots()
     true, predicted = (np.array([case.figures[name] for case in cases]) for name in (TRUE, PREDICTED))
-    agreement = agreement_of(cases)
+    agreement = _agreement(cases)
     ends = np.array(across)
     panel.plot(ends, ends, color=GREY, linestyle=":", linewidth=1.1)
     panel.plot(true, predicted, "o", color=colours.get(label, GREY), markersize=4, alpha=0.65, markeredgewidth=0)
@@ -310,8 +331,8 @@ def _scatter(
     panel.set_ylim(*upward)
     panel.set_title(label, fontsize=9.5, loc="left", color=INK, pad=34, **PLAIN)
     panel.text(0.0, 1.02, words, transform=panel.transAxes, fontsize=8, color=INK, va="bottom", linespacing=1.25)
-    panel.set_xlabel("true change, mm²", fontsize=8.5)
-    panel.set_ylabel("predicted change, mm²", fontsize=8.5)
+    panel.set_xlabel(f"true change, {unit}", fontsize=8.5)
+    panel.set_ylabel(f"predicted change, {unit}", fontsize=8.5)
     _calm(panel)
     told = words.replace("\n", ", ")
     return Scatter(label, _panel(figure, f"{label}, ventricle change predicted against true: {told}"), agreement)

@@ -71,6 +71,13 @@ class EvaluationFolder:
         self.tables = [_read_json(place) for place in places]
         self.cases = _read_cases(self.folder / "metrics.csv")
         self._arrays: dict[str, np.ndarray | None] = {}
+        self._heights: dict[tuple[str, str], int] = {}
+
+    @property
+    def volumes(self) -> bool:
+        """Whether the cases are volumes; pictures then show the axial slice with most lesion."""
+        cohort = self.facts.get("cohort")
+        return isinstance(cohort, Mapping) and cohort.get("spatial_dims") == 3
 
     @cached_property
     def triplets(self) -> dict[str, dict[str, dict[str, Any]]]:
@@ -107,7 +114,7 @@ class EvaluationFolder:
     def edit(self, row: str, pairing: str, case_id: str) -> np.ndarray | None:
         """An edit, XxY in [0, 1]; None where the folder has no whole file of it."""
         found = read_edit(self.folder / "edits" / row / pairing / f"{case_id}.npz")
-        return None if found is None else found.edit.squeeze()
+        return None if found is None else self._shown(found.edit.squeeze(), pairing, case_id)
 
     def plane(self, pairing: str, case_id: str, key: str) -> np.ndarray | None:
         """
@@ -121,8 +128,18 @@ class EvaluationFolder:
             return None
         if place not in self._arrays:
             known = Path(place).is_file()
-            self._arrays[place] = read_array(place).astype(np.float32, copy=False).squeeze() if known else None
+            array = read_array(place).astype(np.float32, copy=False).squeeze() if known else None
+            self._arrays[place] = None if array is None else self._shown(array, pairing, case_id)
         return self._arrays[place]
+
+    def _shown(self, array: np.ndarray, pairing: str, case_id: str) -> np.ndarray:
+        """A slice as it is; of a volume, a copy of the axial slice with most lesion."""
+        if array.ndim < 3:
+            return array
+        if (pairing, case_id) not in self._heights:
+            place = self.triplets[pairing][case_id]["pathology"]
+            self._heights[pairing, case_id] = int((read_array(place).squeeze() > 0).sum(axis=(0, 1)).argmax())
+        return array[..., self._heights[pairing, case_id]].copy()
 
 
 def varied(table: Mapping[str, Any], row: Mapping[str, Any]) -> float | None:

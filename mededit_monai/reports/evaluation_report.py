@@ -25,6 +25,7 @@ from mededit_monai.diseases import STRATA
 from mededit_monai.io.atomic import write_text
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.reports.evaluation_figures import (
+    MEASURED_BY,
     ablation_panels,
     distance_panels,
     method_colours,
@@ -153,16 +154,18 @@ def _distance(source: EvaluationFolder, tables: list, colours: Mapping[str, str]
 
 
 def _ventricles(source: EvaluationFolder, tables: list, colours: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    for table in tables:
-        scatters = ventricle_scatters(source, table, colours)
+    for table, by in ((table, by) for table in tables for by in MEASURED_BY):
+        scatters = ventricle_scatters(source, table, colours, by)
         if scatters:
             area = next((s.agreement.area_r for s in scatters if s.agreement), None)
             controls = {control(row) for row in table["rows"]}
             if area is not None and (math.isnan(area.value) or "area_regression" in controls):
                 area = None
             yield {
-                "id": f"ventricles-{_key(table)}",
-                "title": f"{table.get('title', '')}: change of the ventricles, predicted against true",
+                "id": f"ventricles-{_key(table)}" + ("" if by == "judge" else f"-{by}"),
+                "by": by,
+                "title": f"{table.get('title', '')}: change of the ventricles, predicted against true"
+                + ("" if by == "judge" else ", by the labels that the displacement carries along"),
                 "panels": [scatter.panel for scatter in scatters],
                 "area_r": f"{number(area.value)} ({number(area.low)} … {number(area.high)})" if area else None,
                 "controls": controls,

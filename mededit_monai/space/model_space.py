@@ -216,7 +216,7 @@ class ModelSpace:
 
     def _nearest(self, voxels: np.ndarray) -> tuple[np.ndarray, ...]:
         """Voxels of the scan, Nx3 → indices of the nearest model voxels, an array an axis."""
-        places = (np.rint(self._on_axis(voxels[:, axis], axis)) for axis in range(3))
+        places = (np.rint(self.on_axis(voxels[:, axis], axis)) for axis in range(3))
         return tuple(np.clip(place, 0, side - 1).astype(int) for place, side in zip(places, self.shape))
 
     def _weights(self, count: int) -> np.ndarray:
@@ -248,17 +248,20 @@ class ModelSpace:
 
     def to_native_slice(self, model: np.ndarray, z: int, shape: tuple[int, int]) -> np.ndarray:
         """The same for slice ``z`` of the scan, which must be one of the space's in 2-D: ``shape`` float32."""
-        axes = [self._on_axis(np.arange(count), axis) for axis, count in enumerate(shape)]
+        plane = np.asarray(model[self.row_of(z)], dtype=np.float32)
         if self.spatial_dims == 3:
-            axes.append(self._on_axis(np.array([z]), 2))
-        return _sample(np.asarray(model[self.row_of(z)], dtype=np.float32), axes, order=1).reshape(shape)
+            plane = plane @ linear_weights(self.on_axis(np.array([z]), 2), plane.shape[2])[0]
+        along_x, along_y = (
+            linear_weights(self.on_axis(np.arange(count), axis), self.size) for axis, count in enumerate(shape)
+        )
+        return along_x @ plane @ along_y.T
 
     def reached(self, model: np.ndarray, count: int) -> list[int]:
         """Slices of a scan of ``count`` slices in which :meth:`to_native` can be anything but zero."""
         planes = np.flatnonzero(self.planes(model).any(axis=(1, 2)))
         if self.spatial_dims == 2:
             return [int(z) for z in self.heights[planes]]
-        distance = np.abs(self._on_axis(np.arange(count), 2)[:, None] - planes[None])
+        distance = np.abs(self.on_axis(np.arange(count), 2)[:, None] - planes[None])
         return [int(z) for z in np.flatnonzero((distance < 1).any(axis=1))]
 
     def row_of(self, z: int) -> int:
@@ -269,7 +272,7 @@ class ModelSpace:
         """A model array as a stack of its axial planes, in the order of ``heights``: planes x size x size."""
         return model if self.spatial_dims == 2 else np.moveaxis(model[0], -1, 0)
 
-    def _on_axis(self, voxel: np.ndarray, axis: int) -> np.ndarray:
+    def on_axis(self, voxel: np.ndarray, axis: int) -> np.ndarray:
         """Place in the model of a voxel index of the scan; on the third axis of a volume only."""
         if axis == 2:
             return (voxel - self.heights[0]) * self.spacing[2] / self._step
@@ -311,6 +314,11 @@ def shrunk_mask(plane_mm: np.ndarray, size: int = MODEL_SIZE) -> np.ndarray:
         if not mask[part > 0].any():
             mask[np.unravel_index(part.argmax(), part.shape)] = True
     return mask
+
+
+def linear_weights(places: np.ndarray, count: int) -> np.ndarray:
+    """Weights of ``count`` samples at places between them, places x count float32; beyond the ends it fades to zero."""
+    return np.maximum(0, 1 - np.abs(np.asarray(places)[:, None] - np.arange(count))).astype(np.float32)
 
 
 def _sample(image: np.ndarray, axes: list[np.ndarray], order: int) -> np.ndarray:

@@ -10,10 +10,48 @@ import numpy as np
 
 from mededit_monai.io.nifti import NativeCopy
 from mededit_monai.space.model_space import ModelSpace
+from mededit_monai.space.native_flow import NativeFlow
 
 #: |change| in [0, 1] from where on the upsampled edit begins to replace, and from where it fully replaces, the sum of
 #: native slice and change. Below, the native texture is the patient's; above, it belongs to tissue that is gone.
 BLEND = (0.10, 0.30)
+
+
+@dataclass(frozen=True)
+class DisplacedScan:
+    """
+    A scan after its displacement: what of it moved.
+
+    Args:
+        start: first voxel (RAS) of the box that holds all of it.
+        moved: bool, the box: where the scan is no longer what it was; nowhere outside the brain.
+        values: scan units, float32, the box; of use where ``moved``.
+    """
+
+    start: tuple[int, int, int]
+    moved: np.ndarray
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, image: np.ndarray, flow: NativeFlow, brain: np.ndarray) -> DisplacedScan:
+        """Pull a scan (XxYxZ RAS, scan units) through a displacement of its grid; outside the brain it stays."""
+        values = np.zeros(flow.moved.shape, dtype=np.float32)
+        values[flow.moved] = flow.pulled(image)
+        return cls(flow.start, flow.moved & brain[flow.box], values)
+
+    @property
+    def slices(self) -> list[int]:
+        """Axial slices of the scan in which anything moved."""
+        return [self.start[2] + int(z) for z in np.flatnonzero(self.moved.any(axis=(0, 1)))]
+
+    def on_slice(self, native: np.ndarray, z: int) -> tuple[np.ndarray, np.ndarray]:
+        """Slice ``z`` of the scan (XxY, scan units) after the displacement, and where it moved, bool."""
+        found, where = native.copy(), np.zeros(native.shape, dtype=bool)
+        if 0 <= (k := z - self.start[2]) < self.moved.shape[2]:
+            x, y = (slice(first, first + n) for first, n in zip(self.start, self.moved.shape[:2]))
+            where[x, y] = self.moved[:, :, k]
+            found[x, y][self.moved[:, :, k]] = self.values[:, :, k][self.moved[:, :, k]]
+        return found, where
 
 
 @dataclass
@@ -66,17 +104,23 @@ def restore(
     edit: np.ndarray,
     region: np.ndarray,
     mode: str = "residual",
+    displaced: DisplacedScan | None = None,
 ) -> Restored:
     """
     Write edited slices, or an edited volume, into a copy of the scan.
+
+    With a displacement the scan is displaced on its own grid, and the change, which the model painted on its own
+    displaced scan, is added to that.
 
     Args:
         copy: changed in place, slice by slice: a whole head in floats of eight bytes would need gigabytes.
         brain: native mask, XxYxZ RAS; nothing outside it changes.
         space: of the model's arrays.
         ceilings: scan units of intensity 1, one a row of the space.
-        prior, edit: rows x ``space.shape`` in [0, 1]; region: the same, bool.
-        mode: ``residual`` or ``replace``.
+        prior, edit: rows x ``space.shape`` in [0, 1]: what was painted on (the displaced scan, where there is one) and
+            with the paint. region: the same, bool, where paint may be.
+        mode: ``residual`` or ``replace``, of what is painted.
+        displaced: the scan after its displacement, if any.
 
     Returns:
         the native region and warnings.
@@ -84,14 +128,15 @@ def restore(
     native_region = np.zeros(brain.shape, dtype=bool)
     saturated = changed = 0
     change, reachable, shape = edit - prior, region.astype(np.float32), brain.shape[:2]
-    for z in space.reached(region, brain.shape[2]):
+    for z in sorted({*space.reached(region, brain.shape[2]), *(displaced.slices if displaced else ())}):
         native = copy.values(np.s_[:, :, z])
+        before, moved = displaced.on_slice(native, z) if displaced else (native, np.zeros(shape, dtype=bool))
         # Linear upsampling spreads a change by at most a model pixel beyond the region; that seam belongs to it.
-        where = (space.to_native_slice(reachable, z, shape) > 0) & brain[:, :, z]
+        painted = (space.to_native_slice(reachable, z, shape) > 0) & brain[:, :, z]
         upsampled = (space.to_native_slice(model, z, shape) for model in (change, edit))
-        new = restored_values(native, *upsampled, ceilings[space.row_of(z)], mode)
+        new = np.where(painted, restored_values(before, *upsampled, ceilings[space.row_of(z)], mode), before)
         new = np.maximum(new, min(0.0, float(native.min())))  # magnitude images have a floor
-        native_region[:, :, z] = where
+        native_region[:, :, z] = where = painted | moved
         saturated += copy.replace(new, where & (new != native), np.s_[:, :, z])
         changed += int(np.count_nonzero(copy.values(np.s_[:, :, z]) != native))
     warnings = [f"{saturated} voxels exceeded the stored data type and were saturated."] if saturated else []

@@ -29,8 +29,8 @@ class ToModelSpaced(Transform):
     Adds ``image``, ``brain``, ``pathology``, ``region``: float32 tensors Sx1x128x128, or 1x1x128x128x112 in 3-D (image
     in [0, 1]); ``condition``: SxKx128x128[x112], what the network is told of the pathology; ``space``: the
     :class:`~mededit_monai.space.model_space.ModelSpace` of these; ``slices``: indices on the RAS z axis that may
-    change; ``ceilings``: the scan's intensity that became 1, per slice or of the volume; ``brain_volume``: the native
-    mask; ``lesion_share``: of the lesion's voxels, in these slices.
+    change; ``ceilings``: the scan's intensity that became 1, per slice or of the volume; ``brain_volume``,
+    ``lesion_volume``: the native masks; ``lesion_share``: of the lesion's voxels, in these slices.
 
     Args:
         slice_index: a RAS axial index, ``auto`` (largest lesion area) or ``all`` (every slice that the dilated lesion
@@ -108,8 +108,8 @@ class ToModelSpaced(Transform):
             slices, ceilings, space = slices[kept], ceilings[kept], space.at(slices[kept])
         tensors = {k: torch.from_numpy(np.ascontiguousarray(v, dtype=np.float32)) for k, v in rows.items()}
         tensors = {k: v if k == "condition" else v[:, None] for k, v in tensors.items()}
-        facts = {"space": space, "slices": slices, "ceilings": ceilings, "brain_volume": brain, "lesion_share": share}
-        return case | tensors | facts
+        masks = {"brain_volume": brain, "lesion_volume": pathology}
+        return case | tensors | masks | {"space": space, "slices": slices, "ceilings": ceilings, "lesion_share": share}
 
     def _region(self, pathology: np.ndarray, brain: np.ndarray, slice_pixels: float) -> np.ndarray:
         if self.region == "image":

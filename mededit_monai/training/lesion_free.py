@@ -14,8 +14,9 @@ from monai.transforms import RandomizableTransform
 class RandLesionFreed(RandomizableTransform):
     """
     With probability ``prob`` show the case without its lesion: ``pathology`` (and ``regions``) become zero, and where
-    the case has a ``prior`` (a simulated pair), image and brain mask become the prior's. Without one the image keeps
-    its lesion and only the condition is dropped, as in classifier-free guidance; the null condition is 0 in both cases.
+    the case has a ``prior`` (a simulated pair), image and brain mask become the prior's and nothing has moved. Without
+    one the image keeps its lesion and only the condition is dropped, as in classifier-free guidance; the null condition
+    is 0 in both cases.
 
     Args:
         prob: share of the cases.
@@ -37,7 +38,10 @@ class RandLesionFreed(RandomizableTransform):
             for key in ("pathology", "regions"):
                 if key in case:
                     case[key] = torch.zeros_like(case[key])
-            if "prior" in case:
+            if "prior" in case and "image" in case:
                 case["image"] = case["prior"]
-                case["brain"] = case.get("prior_brain", case["brain"])
+                if "brain" in case:
+                    case["brain"] = case.get("prior_brain", case["brain"])
+            if "displacement" in case:  # what a lesion moved, and the atrophy that was drawn with it
+                case["displacement"], case["global_atrophy"] = torch.zeros_like(case["displacement"]), 0.0
         return case if self.keep_prior else {k: v for k, v in case.items() if k not in ("prior", "prior_brain")}

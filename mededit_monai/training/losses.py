@@ -22,11 +22,15 @@ class Target(TypedDict, total=False):
         value: what the network shall predict, NxCxHxW[xD].
         weight: of every pixel in the loss, Nx1xHxW[xD]; absent: all count alike.
         region: 1 where the scan changes, Nx1xHxW[xD]; for networks that predict that too.
+        taper, atrophy, pixel_mm: what the loss of the effects network makes a displacement with.
     """
 
     value: torch.Tensor
     weight: torch.Tensor
     region: torch.Tensor
+    taper: torch.Tensor
+    atrophy: torch.Tensor
+    pixel_mm: torch.Tensor
 
 
 def target_size(target: Target) -> int:

@@ -145,7 +145,7 @@ def _sources(name: str, before: tuple[str, ...]) -> tuple[str, ...]:
     """The channels whose mean a channel starts with; none for one that starts at zero."""
     if name in before:
         return (name,)
-    if name == "prior scan":
+    if name in ("prior scan", "displaced scan"):
         return ("x_t",)
     stand_ins = CONDITION_CHANNELS.values()
     for stand_in in stand_ins if any(name in one for one in stand_ins) else ():

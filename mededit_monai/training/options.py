@@ -56,7 +56,9 @@ class TrainingOptions:
     progress: bool = _run(True, "Progress bar, in a terminal only.")
     device: Any = _run(None, "cpu, cuda, cuda:1, …; default: a GPU if there is one.", yaml="")
     num_workers: int = _run(0, "Processes that load cases.", least=0, most=256)
-    amp: str | None = _run(None, "Half precision, on a GPU.", choices=(None, *AMP_NAMES), recorded=True)
+    amp: str | None = _run(
+        None, "Half precision: either on a GPU, bf16 on a CPU.", choices=(None, *AMP_NAMES), recorded=True
+    )
     channels_last: bool = _run(False, "Faster on most GPUs, slower on a CPU.")
     compile: bool = _run(False, "Faster on most GPUs, after minutes.")
 
@@ -66,6 +68,10 @@ class TrainingOptions:
     dataset_dir: str | None = _data(None, "Folder with a datalist.json of that form.", file=True, recorded=True)
     cohort_size: int = _data(1600, "Simulated training cases, if neither is given.", least=1, most=10**7, recorded=True)
     validation_size: int = _data(64, "Simulated validation cases, if neither is given.", least=1, most=10**7)
+    epoch_cases: int | None = _data(
+        None, "Cases of an epoch, drawn without repetition until all had their turn; default: all.", least=1, most=10**7
+    )
+    val_cases: int | None = _data(None, "Validation cases, the first of the list; default: all.", least=1, most=10**7)
     cache: str = _data(
         "auto", "Where prepared cases are kept; auto: memory if they fit, else disk.", choices=CACHE_MODES
     )
@@ -90,6 +96,7 @@ class TrainingOptions:
         choices=PREDICTION_TYPES,
         yaml='"$network_named(@family).prediction"',
     )
+    spatial_dims: int = _network(2, "2: slices, 3: volumes.", choices=(2, 3))
     channels: tuple[int, ...] = _network((32, 64, 96, 128), "Of the U-Net, by level.")
     attention_levels: tuple[bool, ...] = _network((False, False, False, True), "Which levels attend to themselves.")
     num_head_channels: int = _network(32, "Of an attention head.", least=1, most=2**16)

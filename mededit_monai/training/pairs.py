@@ -79,10 +79,12 @@ class RandSharedRicianNoise(RandomizableTransform):
 
 class PairCeilingd(Transform):
     """
-    Skull-strip both scans of a pair and divide them by the prior's percentile, as a scan to edit will be.
+    Skull-strip both scans of a pair and divide them by the prior's percentile, as a scan to edit will be; or the prior
+    alone, where a case has no ``image``.
 
     Args:
-        disease: whose percentile of the skull-stripped prior, background included, becomes 1.
+        disease: whose percentile of the skull-stripped prior, background included, becomes 1: of a slice, or of the
+            volume's slice with the most brain.
     """
 
     def __init__(self, disease: str) -> None:
@@ -91,12 +93,17 @@ class PairCeilingd(Transform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """
         Args:
-            data: a case with ``image``, ``prior``, 1xHxW[xD], at least 0, and their masks ``brain``, ``prior_brain``.
+            data: a case with ``image``, ``prior``, 1xHxW[xD], at least 0, and their masks ``brain``, ``prior_brain``;
+                ``plane_pixels`` of a slice if background was cut off.
         """
         case = dict(data)
-        prior_brain = case.get("prior_brain", case["brain"]) > 0
-        prior = np.asarray(case["prior"] * prior_brain)
-        ceiling = intensity_ceiling(prior, self.percentile)
-        image = np.asarray(case["image"] * (case["brain"] > 0))
-        case["prior"], case["image"] = (torch.from_numpy(to_unit(scan, ceiling)) for scan in (prior, image))
-        return case
+        prior_brain = case["prior_brain" if "prior_brain" in case else "brain"] > 0
+        scans = {"prior": case["prior"] * prior_brain}
+        if "image" in case:
+            scans["image"] = case["image"] * (case.get("brain", prior_brain) > 0)
+        plane = np.asarray(scans["prior"][0])
+        if plane.ndim == 3:
+            plane = plane[..., int(prior_brain[0].sum(dim=(0, 1)).argmax())]
+        missing = max(0, int(case.get("plane_pixels", plane.size)) - plane.size)
+        ceiling = intensity_ceiling(np.concatenate([plane.ravel(), np.zeros(missing, plane.dtype)]), self.percentile)
+        return case | {key: torch.from_numpy(to_unit(np.asarray(scan), ceiling)) for key, scan in scans.items()}

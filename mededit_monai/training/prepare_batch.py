@@ -48,7 +48,7 @@ def case_seeds(batchdata: Mapping[str, Any]) -> list[int]:
     """The cases' ``seed`` (see :class:`~mededit_monai.datasets.seeded.SeededCases`); without, torch draws them."""
     if "seed" in batchdata:
         return batchdata["seed"].tolist()
-    return torch.randint(2**62, (len(batchdata["image"]),)).tolist()
+    return torch.randint(2**62, (len(batchdata["image" if "image" in batchdata else "prior"]),)).tolist()
 
 
 class MaskConditionedPrepareBatch(PrepareBatch):

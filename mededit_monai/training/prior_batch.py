@@ -15,14 +15,11 @@ from mededit_monai.core.errors import InputError
 from mededit_monai.methods.change import changed_region, scaled_change
 from mededit_monai.methods.change_editor import prior_channels
 from mededit_monai.sampling.noise import CaseNoise
-from mededit_monai.space.conditions import condition_channels, fused_channels
 from mededit_monai.space.intensity import to_model_range
 from mededit_monai.space.masks import edit_region
+from mededit_monai.training.drawn import DrawnLevels, condition_masks, drawn_condition, told_channels
 from mededit_monai.training.losses import Target
 from mededit_monai.training.prepare_batch import MaskConditionedPrepareBatch, batch_tensor, case_seeds
-
-#: How often each condition is drawn, relative to the others that the data have.
-CONDITION_SHARES = {"mask": 3, "box": 1, "regions": 2}
 
 #: Lesions of fewer pixels weigh more, by the root of how many times smaller they are: halfway between pixels that count
 #: alike, where large lesions drown small ones, and lesions that do. Where the thesis's large ones begin.
@@ -37,9 +34,7 @@ class PriorPrepareBatch(MaskConditionedPrepareBatch):
     Noise, noise levels, target and condition for diffusion over the change y0 = (image - prior) / s.
 
     In training every case draws its condition (mask, boxes or, where the data have them, regions) from its seed, so
-    that one network serves all. Levels are drawn evenly in λ = ½ ln(ᾱ/(1-ᾱ)), as few-step samplers visit them, and a
-    share of the cases is at t = T-1, where every sampler starts and a single evaluation ends: uniform timesteps would
-    leave that level a thousandth of the training.
+    that one network serves all, and its level (:class:`~mededit_monai.training.drawn.DrawnLevels`).
 
     Weights depend on what the network sees, p and the zone around it, and never on where the scan did change: weights
     that knew the outcome would teach the network to expect it.
@@ -81,8 +76,7 @@ class PriorPrepareBatch(MaskConditionedPrepareBatch):
             raise InputError(f"--min_snr_gamma: got {min_snr_gamma}, wanted none with --family prior; leave it out.")
         self.zone_weight, self.top_share = zone_weight, top_share
         self.conditions: list[str] = []
-        alpha_bar = scheduler.alphas_cumprod.double().cpu().numpy()
-        self._log_snr = 0.5 * np.log(alpha_bar / (1 - alpha_bar))
+        self.level = DrawnLevels(scheduler, top_share).level
 
     def __call__(
         self,
@@ -116,17 +110,10 @@ class PriorPrepareBatch(MaskConditionedPrepareBatch):
         image, prior = to_model_range(tensor("image")), to_model_range(tensor("prior"))
         brain, pathology = tensor("prior_brain" if "prior_brain" in batchdata else "brain"), tensor("pathology")
         seeds = case_seeds(batchdata)
-        masks = {"mask": pathology, "box": pathology}
-        if "regions" in batchdata:
-            masks["regions"] = tensor("regions")
+        masks = condition_masks(pathology, tensor("regions") if "regions" in batchdata else None)
         self.timesteps, self.conditions = self._draw(seeds, list(masks))
         self.timesteps = self.timesteps.to(image.device)
-        fused = torch.cat(
-            [
-                fused_channels(condition_channels(masks[name][k], name)[None], name)
-                for k, name in enumerate(self.conditions)
-            ]
-        )
+        fused = told_channels(masks, self.conditions)
         change = scaled_change(image, prior)
         # A lesion that leaves the intensity as it was is a change too, where it is drawn.
         region = changed_region(image, prior) | (pathology > 0)
@@ -141,21 +128,9 @@ class PriorPrepareBatch(MaskConditionedPrepareBatch):
         if self.even:
             shares = (np.arange(len(seeds)) + 0.5) / len(seeds)
             return torch.tensor([self.level(share) for share in shares]), [self.condition] * len(seeds)
-        odds = np.array([CONDITION_SHARES[name] for name in known], dtype=float)
-        levels, conditions = [], []
-        for seed in seeds:
-            rng = np.random.default_rng(seed)
-            levels.append(self.level(rng.random()))
-            conditions.append(str(rng.choice(known, p=odds / odds.sum())))
-        return torch.tensor(levels), conditions
-
-    def level(self, share: float) -> int:
-        """The timestep below which a ``share`` in [0, 1) of all draws is: the quantile function of the levels."""
-        if share >= 1 - self.top_share:
-            return len(self._log_snr) - 1
-        low, high = self._log_snr[-1], self._log_snr[0]
-        wanted = high - (high - low) * share / (1 - self.top_share)
-        return int(np.abs(self._log_snr - wanted).argmin())
+        rngs = [np.random.default_rng(seed) for seed in seeds]
+        levels = [self.level(rng.random()) for rng in rngs]
+        return torch.tensor(levels), [drawn_condition(rng, known) for rng in rngs]
 
     def _zone_weight(self, shown: torch.Tensor, brain: torch.Tensor) -> torch.Tensor:
         lesion = shown.amax(dim=1, keepdim=True) > 0

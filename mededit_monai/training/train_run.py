@@ -44,8 +44,8 @@ def training_settings(parser: ConfigParser) -> TrainingOptions:
         if found.device is None:
             raise InputError("--device: got null, wanted cpu, cuda, …; leave it out for a GPU if there is one.")
         require_device(found.device)
-        if found.amp is not None and torch.device(found.device).type == "cpu":
-            logger.warning("--amp %s: has no effect without a GPU; training in single precision.", found.amp)
+        if found.amp == "fp16" and torch.device(found.device).type == "cpu":
+            logger.warning("--amp fp16: has no effect without a GPU; training in single precision. A CPU takes bf16.")
         return found
 
 

@@ -17,6 +17,9 @@ from mededit_monai.methods.edit_options import EditOptions
 FILES = ["train.yaml", "evaluate.yaml"]
 SECTIONS = ["imports", "evaluate", "initialize", "evaluating"]
 
+#: An edit in which tissue moves.
+MOVING = {"effects": 1.0, "effects_weights": "effects.pt"}
+
 #: A method to which every option means something.
 COMPOSED = {"method": "mededit", "steps": 20, "resample": 1}
 
@@ -77,6 +80,12 @@ WIRES = [
     Wire("start", 0.5, lambda b: b("evaluate#editor").levels.timesteps[-1] < 500, True),
     Wire("guidance", 2.0, editor("guidance")),
     Wire("mode", "paper", editor("paper"), True),
+    Wire("effects", 0.5, editor("strength"), beside=MOVING),
+    Wire("global_atrophy", 0.5, editor("global_atrophy"), beside=MOVING),
+    Wire("effects_weights", "mine.pt", lambda b: str(b("evaluate#effects_network").asked["path"]), beside=MOVING),
+    Wire(
+        "effects_weights", "mine.pt", lambda b: b("evaluate#settings")["effects_sha256"], "the hash of mine.pt", MOVING
+    ),
     Wire("exact", True, editor("exact")),
     Wire("eval_batch_size", 3, lambda b: b("evaluate#dataloader").batch_size),
     Wire("eval_batch_size", 3, lambda b: b("evaluate#editing").data_loader.batch_size),
@@ -111,6 +120,12 @@ class Network:
         return self
 
 
+def with_question(asked):
+    """The network, which then knows what was asked."""
+    asked["network"].asked = asked
+    return asked["network"]
+
+
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory) -> Iterator[Bench]:
     """Evaluations without files: what would read some says what it was asked instead."""
@@ -121,6 +136,8 @@ def bench(tmp_path_factory) -> Iterator[Bench]:
         "mededit_monai.evaluation.edits:pending_cases": lambda asked: Answer(asked, asked["cases"]),
         "mededit_monai.evaluation.controls:evaluation_network": Network,
         "mededit_monai.evaluation.controls:weights_identity": lambda asked: f"the hash of {asked['weights']}",
+        "mededit_monai.methods.build:load_weights": with_question,
+        "mededit_monai.methods.build:weights_sha256": lambda asked: f"the hash of {asked['path']}",
         "mededit_monai.evaluation.judging:evaluation_judge": lambda asked: SimpleNamespace(asked=asked),
         "mededit_monai.evaluation.judging:finds_tissue": lambda asked: True,
         "mededit_monai.evaluation.judging:realism_extractor": lambda asked: SimpleNamespace(asked=asked, name="none"),
@@ -162,7 +179,7 @@ DECIDES = sorted(name for name, one in options_of(EditOptions).items() if one.re
 
 #: Options that say how a scan is read and written, which is not done with a cohort in model space; how it is computed.
 FREE = {"samples", "restore", "slice_index", "window_mm", "percentile", "spatial_dims"}
-FREE |= {"exact", "amp", "channels_last", "compile"}
+FREE |= {"exact", "amp", "channels_last", "compile", "course", "lesion_label"}
 
 
 @pytest.mark.parametrize("option", sorted(set(DECIDES) - FREE))

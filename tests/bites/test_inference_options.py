@@ -21,6 +21,9 @@ SECTIONS = ["imports", "settings", "options", "weights_file", "scheduler", "netw
 SECTIONS += [
     "thesis_network_def",
     "editing_network",
+    "effects_weights_file",
+    "effects_network_def",
+    "effects_network",
     "memory_format",
     "network",
     "preprocessing",
@@ -29,6 +32,9 @@ SECTIONS += [
     "dataset",
 ]
 SECTIONS += ["dataloader", "inferer", "writer", "handlers", "evaluator", "initialize", "run", "inference"]
+
+#: An edit in which tissue moves.
+MOVING = {"effects": 1.0, "effects_weights": "effects.pt"}
 
 #: A method to which every option means something.
 COMPOSED = {"method": "mededit", "steps": 20, "resample": 1}
@@ -109,6 +115,21 @@ WIRES = [
     Wire("dilation", 9, transform("ToModelSpaced", "dilation"), beside=COMPOSED),
     Wire("dilation", 9, at("inferer", "dilation"), beside=COMPOSED),
     Wire("spatial_dims", 3, lambda b: b("settings").spatial_dims),
+    Wire("spatial_dims", 3, at("effects_network_def", "spatial_dims")),
+    Wire("spatial_dims", 3, lambda b: Path(b("weights_file")).name, "model_prior_3d.pt"),
+    Wire("method", "morph", at("editing_network", "out_channels"), 1, MOVING),
+    Wire("effects", 0.5, at("inferer", "strength"), beside=MOVING),
+    Wire("global_atrophy", 0.5, at("inferer", "global_atrophy"), beside=MOVING),
+    Wire("course", 3, lambda b: b("evaluator").prepare_batch.course, beside=MOVING),
+    Wire("samples", 3, at("inferer", "draws"), True, MOVING),
+    Wire("condition", "box", lambda b: b("inferer").condition, beside=MOVING),
+    Wire("exact", True, lambda b: b("inferer").exact, beside=MOVING),
+    Wire("window_mm", 128, at("effects_network_def", "pixel_mm"), 1.0),
+    Wire("effects_weights", "mine.pt", lambda b: str(b("effects_network").asked["path"]), beside=MOVING),
+    Wire("effects_weights", "mine.pt", lambda b: b("request")["effects_sha256"], "the hash of mine.pt", MOVING),
+    Wire("carry", ["a.nii.gz"], cases("carry"), beside=MOVING),
+    Wire("lesion_label", 7, lambda b: b("request")["lesion_label"], beside={**MOVING, "carry": ["a.nii.gz"]}),
+    Wire("course", 3, at("writer", "course"), beside=MOVING),
     Wire("sampler", "dpm2m", lambda b: b("inferer").sampler_type.__name__, "DPM2M"),
     Wire("eta", 0.25, lambda b: b("inferer").new_sampler(torch.zeros).eta, beside={"sampler": "ddim"}),
     Wire("spacing", "t", lambda b: b("inferer").levels.timesteps, (0, 500, 999), {"steps": 3}),
@@ -146,7 +167,7 @@ WIRES = [
 
 #: Options that change no voxel, or that the request holds in another form.
 FREE = {"output_dir", "scan", "pathology", "brain", "datalist", "dataset_dir", "shard", "weights", "batch_size"}
-FREE |= {"device", "num_workers", "progress", "strict", "keep_going", "overwrite"}
+FREE |= {"device", "num_workers", "progress", "strict", "keep_going", "overwrite", "carry", "effects_weights"}
 
 
 @pytest.fixture(scope="module")

@@ -55,6 +55,27 @@ def started(argument: str):
     return lambda built: built("model").asked[argument]
 
 
+def computed_in(stage: str):
+    """The type that a network's layers compute in, where a stage asks it."""
+
+    def found(built: Built) -> torch.dtype:
+        seen = {}
+
+        class Layer(torch.nn.Linear):
+            def forward(self, x, timesteps=None, context=None):
+                seen["type"] = super().forward(x).dtype
+                return x[:, :1]
+
+        plane = torch.zeros(1, 1, 4, 4)
+        asked = built(f"{stage}#inferer")(
+            plane, Layer(4, 4), noise=plane, timesteps=torch.zeros(1).long(), condition=plane, mode="concat"
+        )
+        assert asked.dtype == torch.float32  # the loss is in single precision
+        return seen["type"]
+
+    return found
+
+
 def channels_last(built: Built) -> bool:
     """Whether the network's weights lie channels last in memory."""
     return any(not weight.is_contiguous() for weight in built("model").parameters())
@@ -82,6 +103,8 @@ WIRES = [
     Wire("dataset_dir", "mine", lambda b: b("settings").inputs.get("dataset_dir"), Path("mine")),
     Wire("cohort_size", 9, source("cohort_size")),
     Wire("validation_size", 9, source("validation_size")),
+    Wire("epoch_cases", 1, lambda b: len(b("train#batch_sampler")), 1, {"batch_size": 1}),
+    Wire("val_cases", 1, lambda b: len(b("validate#dataset")), 1),
     Wire("cache", "memory", lambda b: type(b("train#dataset").cases).__name__, "CacheDataset"),
     Wire("cache", "memory", lambda b: type(b("validate#dataset").cases).__name__, "CacheDataset"),
     Wire("cache_dir", "kept", lambda b: b("train#dataset").cases.cache_dir, Path("kept"), {"cache": "disk"}),
@@ -115,6 +138,13 @@ WIRES = [
     ),
     Wire("prediction_type", "epsilon", lambda b: str(b("train#prepare_batch").scheduler.prediction_type)),
     Wire("prediction_type", "epsilon", lambda b: str(b("validate#prepare_batch").scheduler.prediction_type)),
+    Wire("spatial_dims", 3, lambda b: b("network_def").unet.conv_in.conv.weight.ndim, 5),
+    Wire(
+        "spatial_dims",
+        3,
+        lambda b: [type(one).__name__ for one in b("train#preprocessing").transforms].count("SqueezeDimd"),
+        0,
+    ),
     Wire("channels", [16, 16], lambda b: b("network_def").unet.out[0].num_channels, 16),
     Wire(
         "attention_levels",
@@ -143,8 +173,9 @@ WIRES = [
     Wire("ema_decay", 0.0, lambda b: b("ema_network") is b("model"), True),
     Wire("ema_decay", 0.0, lambda b: b("validate#evaluator").network is b("model"), True),
     Wire("clip_norm", 0.5, handler("train", "GradientClipper", "max_norm")),
-    Wire("amp", "bf16", at("train#trainer", "amp"), True),
     Wire("amp", "bf16", at("train#trainer", "amp_kwargs"), {"dtype": torch.bfloat16}),
+    Wire("amp", "bf16", computed_in("train"), torch.bfloat16),  # on a CPU; MONAI's engines do it on a GPU
+    Wire("amp", "bf16", computed_in("validate"), torch.bfloat16),
     Wire("channels_last", True, channels_last, True),
     Wire("compile", True, at("train#trainer", "compile")),
     Wire("init_weights", "start.pt", started("init_weights")),
@@ -204,7 +235,9 @@ def plain(value):
 
 #: Options that decide no weight, beside how they are computed, kept and shown.
 FREE = {"output_dir", "resume", "progress", "device", "num_workers", "channels_last", "compile", "cache", "cache_dir"}
-FREE |= {"validation_size", "val_interval", "preview_interval", "max_epochs"}
+FREE |= {"validation_size", "val_cases", "val_interval", "preview_interval", "max_epochs"}
+#: A training may go on in epochs of another length.
+FREE |= {"epoch_cases"}
 
 
 def test_every_option_is_declared():

@@ -12,7 +12,7 @@ import torch
 from conftest import REPOSITORY, write_head
 from monai.bundle import ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
 
-from mededit_monai.methods.record import METHODS
+from mededit_monai.methods.record import METHODS, network_named
 from mededit_monai.networks import load_weights
 from mededit_monai.workflows import bundle_content
 from studies.release_check import DEFAULT
@@ -58,6 +58,26 @@ def test_network_in_and_out(bundle):
         device="cpu",
         n=2,
     )
+
+
+def test_effects_network_in_and_out(bundle):
+    """The network of what moves, by the channels that the metadata has for it; with the default's it is refused."""
+    place = bundle / "configs" / "metadata.json"
+    formats = json.loads(place.read_text())["effects_network_data_format"]
+    asked = {"config_file": str(bundle / "configs" / "inference.yaml"), "bundle_root": str(bundle), "device": "cpu"}
+    asked |= {"net_id": "effects_network_def", "meta_file": str(place), "n": 2}
+    counts = {
+        f"_meta_#network_data_format#{key}#{name}#num_channels": formats[key][name]["num_channels"]
+        for key, name in (("inputs", "image"), ("outputs", "pred"))
+    }
+    verify_net_in_out(**asked, **counts)
+    with pytest.raises(RuntimeError, match="channels"):
+        verify_net_in_out(**asked)
+    told = [
+        list(formats[key][name]["channel_def"].values()) for key, name in (("inputs", "image"), ("outputs", "pred"))
+    ]
+    assert [len(texts) for texts in told] == list(counts.values()) == [7, network_named("effects").outputs]
+    assert all(name in text for name, text in zip(network_named("effects").in_names("mask"), told[0]))
 
 
 def test_metadata_names_the_channels_of_the_default_editor(bundle):

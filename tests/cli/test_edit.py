@@ -51,6 +51,7 @@ def test_people_are_told_where_to_look(files, mededit):  # noqa: F811
         ("--slice-index -3", {"slice_index": -3}),
         ("--slice-index auto", {"slice_index": "auto"}),
         ("--exact --overwrite --bundle tumor", {"exact": True, "overwrite": True, "bundle": "tumor"}),
+        ("--effects -0.5 --carry a.nii b.nii --course 5", {"effects": -0.5, "carry": ["a.nii", "b.nii"], "course": 5}),
         ("--progress", {"progress": False}),  # no terminal, no bar
     ],
 )
@@ -84,6 +85,11 @@ def test_what_is_given_reaches_the_function(words, given, monkeypatch, mededit):
         ("--method sdedit --start 0.5 --steps 1", "--start: below 1 needs at least 2 --steps, got 1."),
         ("--method palette --condition regions", "--condition: got 'regions', but palette is not told of regions"),
         ("--weights none.pt", "none.pt: weights not found"),
+        ("--effects 1 --effects_weights none.pt", "none.pt: weights not found"),
+        ("--effects nan", "--effects: got nan, wanted a number between -4 and 4."),
+        ("--global_atrophy 1", "--global_atrophy: got 1.0, but it applies to --effects other than 0"),
+        ("--effects 1 --course 2 --samples 2", "--course: got 2 with --samples 2, but a course is of one sample"),
+        ("--effects 1 --lesion_label 3", "--lesion_label: got 3, but it applies to --carry"),
         ("--device gpu", "--device: got 'gpu'"),
     ],
 )

@@ -23,6 +23,7 @@ OPTIONS = [
     Option("place", "Where.", int, "all", words=("all",)),
     Option("quick", "Hurry.", bool, False),
     Option("bar", "Show a bar.", bool, True),
+    Option("carry", "Files.", several=True),
     BUNDLE,
     JSON,
 ]
@@ -57,6 +58,9 @@ def test_what_is_not_given_is_left_to_the_bundle():
         ("--place 7", {"place": "7"}),
         ("--quick --no_bar --json", {"quick": True, "bar": False, "json": True}),
         ("--no-bar", {"bar": False}),
+        ("--carry a.nii", {"carry": ["a.nii"]}),
+        ("--carry a.nii b.nii c --turns 5", {"carry": ["a.nii", "b.nii", "c"], "turns": 5}),
+        ("--carry=a b --carry b --kind one", {"carry": ["a", "b", "b"], "kind": "one"}),
         ("-o there --bundle tumor", {"output_dir": "there", "bundle": "tumor"}),
     ],
 )
@@ -74,6 +78,8 @@ def test_what_is_given_is_handed_on(words, given):
         ("--quik", "--quick"),
         ("--quick yes", "yes"),
         ("-x 1", "-x"),
+        ("--carry a --turns 5 b", "b"),
+        ("--carry --turns 5", "5"),
     ],
 )
 def test_what_is_no_option_or_no_number(words, near):
@@ -93,6 +99,7 @@ def test_help_says_words_and_defaults():
         "-o, --output_dir <str> A folder. [default: out]",
         "--quick Hurry.",
         "--bar / --no_bar Show a bar. [default: bar]",
+        "--carry <str> ... Files.",
         "Example: mededit toy --turns 5",
     ):
         assert part in text, (part, text)

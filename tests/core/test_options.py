@@ -25,6 +25,7 @@ NUMBER = Option("share", "How much.", float, 0.5, least=0, most=1)
 WORD = Option("kind", "Which.", str, "one", choices=("one", "two"))
 SWITCH = Option("quick", "Whether.", bool, False)
 PLACE = Option("place", "Where.", int, "all", words=("auto", "all"))
+FILES = Option("files", "Some.", several=True)
 PERHAPS = Option("perhaps", "What.", int, None, least=0, most=3)
 
 WHOLE_SENTENCE = "--count: got {!r}, wanted a whole number of at least 1."
@@ -41,6 +42,7 @@ PLACE_SENTENCE = "--place: got {!r}, wanted a whole number or 'auto' or 'all'."
         (SWITCH, (True, False)),
         (PLACE, ("auto", "all", 0, 17)),
         (PERHAPS, (None, 0, 3)),
+        (FILES, (None, ["a"], ("a", "b"))),
         (Option("file", "A file.", str), (None, "a.nii.gz")),
     ],
     ids=lambda one: getattr(one, "name", ""),
@@ -61,6 +63,10 @@ def test_what_an_option_can_be(one, good):
         (WORD, None, "--kind: got 'None', wanted one of one, two; did you mean 'one'?"),
         *((SWITCH, bad, f"--quick: got '{bad}', wanted one of True, False.") for bad in ("yes", 2, None)),
         *((PLACE, bad, PLACE_SENTENCE.format(bad)) for bad in ("some", 1.5, True)),
+        *(
+            (FILES, bad, f"--files: got {bad!r}, wanted one or several files; give their paths.")
+            for bad in ("a", [], [1], [" "])
+        ),
         (PERHAPS, 4, "--perhaps: got 4, wanted at most 3."),
         (PERHAPS, -1, "--perhaps: got -1, wanted a whole number of at least 0."),
     ],

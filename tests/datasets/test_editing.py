@@ -69,6 +69,22 @@ def test_region_words_are_no_files(folder, region):
     assert case["region_file"] is None and set(case["request"]["inputs"]) == {"scan", "pathology"}
 
 
+def test_what_is_carried_decides_the_result(folder):
+    """Where anything moves; a file that is missing is told, and in a datalist every case has its own."""
+    moving = {"scan": "scan.nii.gz", "pathology": "lesion.nii", "options": OPTIONS | {"effects": 1.0}}
+    (case,) = cases(**moving, carry=["brain.nii", "region.nii"])
+    assert case["carry"] == ["brain.nii", "region.nii"]
+    assert case["files"]["carry_1"] == "region.nii" and case["request"]["inputs"]["carry_1"] == digest("region.nii")
+    with pytest.raises(InputError, match="none.nii: not found .--carry, case 'scan'."):
+        cases(**moving, carry=["none.nii"])
+    with pytest.raises(InputError, match="--carry: goes with --scan; in a datalist every case names its own"):
+        cases(datalist=listed(folder, {"case_id": "a"}), carry=["brain.nii"])
+    entry = {"case_id": "a", "scan": "scan.nii.gz", "pathology": "lesion.nii", "carry": ["brain.nii"]}
+    for effects, wanted in ((1.0, {"scan", "pathology", "carry_0"}), (0.0, {"scan", "pathology"})):
+        (case,) = cases(datalist=listed(folder, entry), options=OPTIONS | {"effects": effects})
+        assert set(case["request"]["inputs"]) == wanted and [Path(one).name for one in case["carry"]] == ["brain.nii"]
+
+
 # --- datalists -------------------------------------------------------------------------------------------------------
 
 

@@ -55,6 +55,15 @@ def test_an_epoch_takes_every_case_once_in_an_order_of_its_own():
     assert epoch_of(EpochBatches(12, 4), 1) == first != epoch_of(EpochBatches(12, 4, seed=1), 1)
 
 
+def test_short_epochs_take_all_cases_in_turn():
+    """Five of twelve at a time: each case once before any comes again, in an order of seed and epoch alone."""
+    short = [sum(epoch_of(EpochBatches(12, 1, epoch_cases=5), epoch), []) for epoch in range(1, 6)]
+    whole = [sum(epoch_of(EpochBatches(12, 1), epoch), []) for epoch in (1, 2, 3)]
+    assert sum(short, []) == sum(whole, [])[:25]
+    assert len(EpochBatches(12, 2, epoch_cases=5)) == 2 and len(EpochBatches(12, 4, epoch_cases=30)) == 7
+    assert epoch_of(EpochBatches(12, 4, epoch_cases=12), 2) == epoch_of(EpochBatches(12, 4), 2)
+
+
 def test_processes_share_the_batches_of_one():
     together = epoch_of(EpochBatches(12, 4), 3)
     apart = [epoch_of(EpochBatches(12, 2, rank=rank, world_size=2), 3) for rank in (0, 1)]

@@ -35,6 +35,17 @@ def names(cases) -> list[str]:
     return [case["case_id"] for case in cases]
 
 
+def test_files_to_carry_are_a_list_or_one(datalist, tmp_path):
+    path = datalist(
+        [{"case_id": "a", "carry": ["s.nii", "sub/t.nii"]}, {"case_id": "b", "carry": "u.nii"}, {"case_id": "c"}]
+    )
+    found = [case.get("carry") for case in read_datalist(path)]
+    assert found == [[str(tmp_path / "s.nii"), str(tmp_path / "sub" / "t.nii")], [str(tmp_path / "u.nii")], None]
+    for bad in (5, [5], [""], {"a": "b"}):
+        with pytest.raises(InputError, match="cases.json: case 'a' has carry = .*, wanted a list of file names."):
+            read_datalist(datalist([{"case_id": "a", "carry": bad}]))
+
+
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 

@@ -9,9 +9,9 @@ import pytest
 from mededit_monai.core.errors import InputError
 from mededit_monai.diseases import DISEASES
 from mededit_monai.methods.edit_options import EditOptions
-from mededit_monai.methods.record import METHODS, Method, network_named, networks
+from mededit_monai.methods.record import METHODS, Method, method_of, network_named, networks
 
-NAMES = ("prior", "mededit", "naive_repaint", "sdedit", "palette", "palette_original")
+NAMES = ("prior", "morph", "mededit", "naive_repaint", "sdedit", "palette", "palette_original")
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,7 @@ NAMES = ("prior", "mededit", "naive_repaint", "sdedit", "palette", "palette_orig
         ("palette_original", "box", "x_t|scan with a hole", "palette_original.pt"),
         ("prior", "mask", "y_t|brain|mask|box|core|edema|rim|prior scan", "model_prior.pt"),
         ("prior", "regions", "y_t|brain|mask|box|core|edema|rim|prior scan", "model_prior.pt"),
+        ("morph", "box", "y_t|brain|mask|box|core|edema|rim|displaced scan", "paint.pt"),
     ],
 )
 def test_channels_and_files(method, condition, channels, file):
@@ -39,6 +40,8 @@ def test_what_the_networks_give():
     inpainting = (1, "v_prediction", "x_t")
     assert found == {
         "prior": (2, "sample", "y_t"),
+        "paint": (1, "v_prediction", "y_t"),
+        "effects": (5, "sample", "scan"),
         **dict.fromkeys(("mededit", "palette", "palette_original"), inpainting),
     }
 
@@ -47,6 +50,30 @@ def test_methods_may_share_a_network():
     assert METHODS.names() == NAMES
     assert all(METHODS[name].network is network_named("mededit") for name in ("mededit", "naive_repaint", "sdedit"))
     assert all(network_named(name) is METHODS[name].network for name in ("prior", "palette", "palette_original"))
+    assert network_named("paint") is METHODS["morph"].network
+    assert (method_of("mededit"), method_of("paint")) == (METHODS["mededit"], METHODS["morph"])
+
+
+def test_the_effects_network_is_no_method_s_own():
+    """Scan, brain and every condition; no noise, no method that asks it by itself."""
+    effects = network_named("effects")
+    assert effects.in_names("box") == ("scan", "brain", "mask", "box", "core", "edema", "rim")
+    assert method_of("effects") is None and "effects" not in METHODS
+
+
+@pytest.mark.parametrize(
+    ("name", "slices", "volumes"),
+    [
+        ("effects", "effects.pt", "effects_3d.pt"),
+        ("mededit", "model_box.pt", "model_box_3d.pt"),
+        ("prior", "model_prior.pt", "model_prior_3d.pt"),
+        ("paint", "paint.pt", "paint.pt"),  # volumes are painted slice by slice
+    ],
+)
+def test_files_of_networks_for_slices_and_for_volumes(name, slices, volumes):
+    network = network_named(name)
+    assert (network.weights_file("box"), network.weights_file("box", 3)) == (slices, volumes)
+    assert network.own_dims(2) == 2 and network.own_dims(3) == (2 if slices == volumes else 3)
 
 
 def test_a_method_without_a_network_has_no_weights():
@@ -62,7 +89,9 @@ def test_an_unknown_method(ask):
 
 
 def test_an_unknown_network_and_an_unknown_condition():
-    with pytest.raises(InputError, match="--family: got 'sdedit', wanted one of prior, mededit, palette, palette_orig"):
+    with pytest.raises(
+        InputError, match="--family: got 'sdedit', wanted one of prior, paint, mededit, palette, palette"
+    ):
         network_named("sdedit")
     for ask in (network_named("prior").in_channels, network_named("prior").weights_file):
         with pytest.raises(InputError, match="--condition: got 'boxes'"):
@@ -72,6 +101,7 @@ def test_an_unknown_network_and_an_unknown_condition():
 #: Method → what follows for steps, sampler, resample, start and dilation; None: no such thing, or off.
 DEFAULTS = {
     "prior": (2, "ddim", None, None, None),
+    "morph": (10, "dpm2m", None, None, None),
     "mededit": (50, "ddpm", 2, None, 25),
     "naive_repaint": (50, "ddpm", 2, None, None),
     "sdedit": (50, "ddpm", None, 0.2, None),
@@ -93,6 +123,14 @@ def test_defaults_of_methods(method):
     assert following("stroke", method=method, **given) == (7, "dpm2m", *DEFAULTS[method][2:])
 
 
+def test_what_moves_by_default():
+    """Tissue, with the editor that is made for it; the thesis's methods stay the thesis's."""
+    found = {method: EditOptions.of({"method": method}).resolved(DISEASES["stroke"]).effects for method in NAMES}
+    assert found == dict.fromkeys(NAMES, 0.0) | {"morph": 1.0}
+    given = EditOptions.of({"method": "morph", "effects": 0}).resolved(DISEASES["stroke"])
+    assert given.effects == 0 and given.recorded()["effects"] == 0
+
+
 def test_what_follows_from_condition_region_and_disease():
     assert following("stroke", method="mededit", condition="box")[4] == 20
     assert following("stroke", method="mededit", condition="box", dilation=7)[4] == 7
@@ -111,6 +149,7 @@ def test_what_follows_from_condition_region_and_disease():
     [
         ("mededit", {None: "dilate", "auto": "brain", "pathology": "pathology", "m.nii.gz": "file"}),
         ("prior", {None: "brain", "auto": "brain", "dilate": "dilate", "m.nii.gz": "file"}),
+        ("morph", {None: "brain"}),
         ("naive_repaint", {None: "pathology"}),
         ("sdedit", {None: "image"}),
         ("palette", {None: "image"}),

@@ -51,7 +51,7 @@ def test_plots_of_an_evaluation(texts, name):
     column = {"key": "dice", "label": name, "better": "higher"}
     known = [(1.0, {"value": 0.5, "low": 0.4, "high": 0.6}), (2.0, {"value": 0.6, "low": 0.5, "high": 0.7})]
     _ablation(column, known, [], "k", [1.0, 2.0])
-    figures = {"against_truth_ventricle_change_predicted": 1.0, "against_truth_ventricle_change_true": 2.0}
+    figures = {"ventricle_change_predicted": 1.0, "ventricle_change_true": 2.0}
     cases = [Case("row", "paired", str(k), {}, {n: v + k for n, v in figures.items()}) for k in range(4)]
     _scatter(name, cases, (0, 8), (0, 8), {name: "#0072b2"})
     source = type("Source", (), {"disease": lambda self, table: None})()

@@ -111,6 +111,23 @@ def test_what_it_says(figures, tmp_path):
     ]
 
 
+def test_how_far_tissue_moved(figures, tmp_path):
+    """A fifth panel on a scale in mm of its own; the other four are where they were."""
+    prior, edit, lesion, region = head()
+    length = np.where(region, np.float32(3.5), 0)
+    edit_preview(prior, edit, lesion, region, tmp_path / "moved.png", displacement=length)
+    part = slice(LOW[0], LOW[0] + SIZE[0]), slice(LOW[1], LOW[1] + SIZE[1])
+    panel = figures[0].axes[4]
+    assert np.array_equal(panel.images[0].get_array(), upright(length[part]))
+    assert panel.images[0].get_clim() == (0, 3.5) and panel.get_title() == "displacement, mm"
+    edit_preview(prior, edit, lesion, region, tmp_path / "still.png", displacement=length * 0)
+    assert figures[1].axes[4].images[0].get_clim() == (0, 1)
+    places = [axes.get_position(original=True) for axes in figures[0].axes]
+    ends = [place.x1 for place in places]
+    assert max(ends) < 1 and all(a.x1 <= b.x0 + 1e-6 for a, b in zip(places[:4], places[1:5]))
+    assert places[3].x1 < places[5].x0 and places[5].x1 < places[4].x0 < places[6].x0  # each bar behind its panel
+
+
 @pytest.mark.parametrize("fill", [False, True])
 def test_masks_without_an_outline(figures, tmp_path, fill):
     prior, edit, lesion, _ = head()

@@ -64,7 +64,13 @@ def test_the_block_of_train_yaml_is_what_is_declared():
 
 
 @pytest.mark.parametrize(
-    ("overlay", "family"), [("configs/prior_conditioned.yaml", "prior"), ("train_palette.yaml", "palette")]
+    ("overlay", "family"),
+    [
+        ("configs/prior_conditioned.yaml", "prior"),
+        ("configs/effects.yaml", "effects"),
+        ("configs/paint.yaml", "paint"),
+        ("train_palette.yaml", "palette"),
+    ],
 )
 def test_files_laid_over_say_what_is_declared(overlay, family):
     path = REPOSITORY / overlay if "/" in overlay else CONFIGS / overlay
@@ -76,7 +82,9 @@ def test_files_laid_over_say_what_is_declared(overlay, family):
 def test_what_a_network_has_of_its_own():
     found = {name: set(own_training_options(network)) for name, network in networks().items()}
     prior = {"blur", "noise", "top_share", "zone_weight", "gate_weight"}
-    assert found == {"mededit": set(), "palette": {"hole"}, "palette_original": {"hole"}, "prior": prior}
+    palette = {"palette": {"hole"}, "palette_original": {"hole"}}
+    morph = {"effects": {"blur", "noise", "near_weight", "strength_weight"}, "paint": {"blur", "noise", "top_share"}}
+    assert found == {"mededit": set(), "prior": prior, **palette, **morph}
     options = TrainingOptions.of({"family": "prior", "top_share": 0.5})
     assert options.of_part("batch") == {"top_share": 0.5, "zone_weight": 2.0}
     assert options.of_part("loss") == {"gate_weight": 0.1} and options.prediction_type == "sample"
@@ -100,7 +108,7 @@ HOLE = "--hole: applies to palette and palette_original, but --family is"
         ({"hole": "box", "family": "prior"}, f"{HOLE} prior; leave it out."),
         (
             {"top_share": 0.1, "family": "palette"},
-            "--top_share: applies to prior, but --family is palette; leave it out.",
+            "--top_share: applies to prior and paint, but --family is palette; leave it out.",
         ),
         ({"hole": "circle", "family": "palette"}, "--hole: got 'circle', wanted one of mask, box, both."),
         ({"zone_weight": -1, "family": "prior"}, "--zone_weight: got -1, wanted a number between 0 and 1e+06."),

@@ -1,0 +1,77 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""The editor by deformation and paint: the scan itself is displaced, and the lesion painted into it."""
+
+from __future__ import annotations
+
+from mededit_monai.core.lazy import Later
+from mededit_monai.core.options import Option
+from mededit_monai.methods.record import METHODS, SAMPLING, Method, Network
+
+
+def _option(name: str, default: float, most: float, help: str) -> Option:
+    group = "With --family effects and paint"
+    return Option(name, help, float, default, least=0, most=most, group=group, recorded=True)
+
+
+#: Of the trainings, which are laid out in configs/effects.yaml and configs/paint.yaml.
+APPEARANCE = (
+    _option("blur", 0.3, 1, "Share of the samples that are blurred or of low resolution."),
+    _option("noise", 0.5, 1, "Share of the samples that get Rician noise."),
+)
+
+#: What moves: a velocity field from the scan, in front of any method (``--effects``).
+EFFECTS = Network(
+    name="effects",
+    weights="effects.pt",
+    brain=True,
+    pathology="fused",
+    state="scan",
+    prediction="sample",
+    outputs=5,
+    size={
+        2: {"channels": (48, 96, 128), "attention_levels": (False, False, False), "patch": 4},
+        3: {"channels": (48, 64, 96), "attention_levels": (False, False, False), "patch": 4},
+    },
+    batch=Later("mededit_monai.training.effects_batch:EffectsPrepareBatch"),
+    loss=Later("mededit_monai.training.effects_loss:EffectsLoss"),
+    noising=Later("mededit_monai.training.effects_batch:AskNetwork"),
+    training_options={
+        "augmentation": APPEARANCE,
+        "batch": (_option("near_weight", 6.0, 1e6, "Added weight of what lies within 20 mm of the lesion."),),
+        "loss": (_option("strength_weight", 0.01, 1e6, "Weight of how far people with the same lesion differ."),),
+    },
+)
+
+#: What is replaced: the lesion and its rim, as a change of the displaced scan.
+PAINT = Network(
+    name="paint",
+    weights="paint.pt",
+    brain=True,
+    pathology="fused",
+    spatial_dims=(2,),
+    scans=("displaced scan",),
+    state="y_t",
+    size={2: {"attention_levels": (False, False, False, False)}},
+    batch=Later("mededit_monai.training.paint_batch:PaintPrepareBatch"),
+    preview={"steps": 5},
+    training_options={
+        "augmentation": APPEARANCE,
+        "batch": (_option("top_share", 0.1, 1, "Share of the samples at t = T - 1, where every sampler starts."),),
+    },
+)
+
+METHODS.add(
+    "morph",
+    Method(
+        name="morph",
+        summary="displaces the scan as the lesion does and paints the lesion into it",
+        editor=Later("mededit_monai.methods.paint_editor:PaintEditor"),
+        network=PAINT,
+        takes=SAMPLING | {"guidance"},
+        defaults=lambda disease, condition: {"steps": 10, "sampler": "dpm2m", "effects": 1.0},
+        region="brain",
+        always_finds=True,
+        tells_condition=True,
+    ),
+)

@@ -1,0 +1,138 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""The painter: a few-step diffusion over what a lesion replaces, on a scan whose tissue has made way for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from monai.networks.schedulers import Scheduler
+
+from mededit_monai.methods.change import CHANGE_SCALE, limited_change
+from mededit_monai.methods.change_editor import prior_channels
+from mededit_monai.methods.editor import Edit, Editor, NetworkCalls
+from mededit_monai.methods.paint import crop_around, paint_region
+from mededit_monai.sampling.formulas import clean_estimate
+from mededit_monai.sampling.noise import CaseNoise
+from mededit_monai.space.conditions import condition_width, fused_channels
+
+
+class PaintEditor(Editor):
+    """
+    Denoise y0 = (counterfactual - displaced scan) / s inside the painted region and add it to the displaced scan.
+
+    At every level the network sees [y_t, b, p, displaced scan] in a box around the region, and ŷ0 is limited to what
+    keeps the counterfactual within ``clip``. Outside the painted region (see
+    :func:`~mededit_monai.methods.paint.paint_region`) y0 is 0, as in training, so that y_t is pure noise of its level
+    there, and the scan comes out bit for bit.
+
+    A volume is painted axial slice by slice where the network is one for slices, and the rim then stays in the plane;
+    all slices of a case start from the same noise, so that neighbours agree.
+
+    Args:
+        scheduler, settings: as for :class:`~mededit_monai.methods.editor.Editor`.
+        condition: what the pathology channels hold: ``mask``, ``box`` or ``regions``.
+        guidance: strength w of the lesion: the change becomes w ŷ0, 0 to 1 on the way from the displaced scan to the
+            edit and beyond; without lesion nothing is painted, so that is the line through ŷ0(p = 0) = 0 and ŷ0(p).
+
+    Raises:
+        InputError: unknown condition.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        *,
+        condition: str = "mask",
+        steps: int = 10,
+        spacing: str = "logsnr",
+        sampler: str = "dpm2m",
+        **settings: Any,
+    ) -> None:
+        condition_width(condition)
+        super().__init__(scheduler, steps=steps, spacing=spacing, sampler=sampler, **settings)
+        self.condition = condition
+
+    def region(self, brain: torch.Tensor, pathology: torch.Tensor) -> torch.Tensor:
+        """The painted region."""
+        return paint_region(pathology, brain)
+
+    def edit(
+        self,
+        prior: torch.Tensor,
+        calls: NetworkCalls,
+        brain: torch.Tensor,
+        pathology: torch.Tensor,
+        region: torch.Tensor,
+        seeds: list[int],
+    ) -> Edit:
+        """The lesion, denoised and added."""
+        planes = prior.ndim == 5 and getattr(calls.network, "spatial_dims", 3) == 2
+        depth = prior.shape[-1] if planes else 1
+
+        def rows(volumes: torch.Tensor) -> torch.Tensor:
+            return volumes.movedim(-1, 1).flatten(0, 1) if planes else volumes
+
+        def volumes(rows: torch.Tensor) -> torch.Tensor:
+            return rows.unflatten(0, (-1, depth)).movedim(1, -1) if planes else rows
+
+        scan, inside, lesion = rows(prior), rows(brain), rows(pathology)
+        painted = paint_region(lesion, inside) & rows(region)
+        told = fused_channels(lesion, self.condition)
+        image = self._painted(scan, inside, told, painted, calls, [seed for seed in seeds for _ in range(depth)])
+        return Edit(volumes(image), volumes(painted), calls.count)
+
+    def _painted(
+        self,
+        prior: torch.Tensor,
+        brain: torch.Tensor,
+        told: torch.Tensor,
+        painted: torch.Tensor,
+        calls: NetworkCalls,
+        seeds: list[int],
+    ) -> torch.Tensor:
+        """All rows, those whose boxes have the same size together; a row's box depends on nothing but the row."""
+        image, seen = prior.clone(), prior_channels(prior, brain, told)
+        boxes = {k: crop_around(one[0].cpu().numpy()) for k, one in enumerate(painted) if bool(one.any())}
+        sizes = {k: tuple(side.stop - side.start for side in box) for k, box in boxes.items()}
+        most = 0
+        for size in dict.fromkeys(sizes.values()):
+            alike, asked = {k: box for k, box in boxes.items() if sizes[k] == size}, calls.anew()
+            parts = self._denoised(prior, seen, painted, alike, asked, seeds)
+            for (k, box), part in zip(alike.items(), parts):
+                image[(k, slice(None), *box)] = part
+            most = max(most, asked.count)
+        calls.count += most
+        return image
+
+    def _denoised(
+        self,
+        prior: torch.Tensor,
+        seen: torch.Tensor,
+        painted: torch.Tensor,
+        boxes: Mapping[int, tuple[slice, ...]],
+        calls: NetworkCalls,
+        seeds: Sequence[int],
+    ) -> torch.Tensor:
+        """The boxes of some rows, all of one size, with the change added inside the painted region."""
+        rows, drawn = list(boxes), CaseNoise([seeds[k] for k in boxes], prior[list(boxes)])
+
+        def cut(planes: torch.Tensor) -> torch.Tensor:
+            return torch.stack([one[(slice(None), *box)] for box, one in zip(boxes.values(), planes)])
+
+        def noise() -> torch.Tensor:
+            return cut(drawn())  # of the whole grid, so that neighbouring slices agree whatever their boxes
+
+        prior, seen, painted = (cut(one[rows]) for one in (prior, seen, painted))
+
+        def estimate(y_t: torch.Tensor, level: int) -> torch.Tensor:
+            output = calls(torch.cat([y_t, seen], dim=1), level)
+            y0 = clean_estimate(output, y_t, self.levels.alpha_bar(level), str(self.scheduler.prediction_type))
+            return torch.where(painted, limited_change(y0, prior, self.clip), 0)
+
+        change = limited_change(self.guidance * self.denoise(noise(), noise, estimate), prior, self.clip)
+        edited = prior + CHANGE_SCALE * change
+        edited = edited if self.clip is None else edited.clamp(*self.clip)
+        return torch.where(painted, edited, prior)

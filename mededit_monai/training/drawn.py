@@ -1,0 +1,66 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a training draws for every case by its seed: its noise level, and what the network is told of the lesion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from monai.networks.schedulers import Scheduler
+
+from mededit_monai.space.conditions import condition_channels, fused_channels
+
+#: How often each condition is drawn, relative to the others that the data have.
+CONDITION_SHARES = {"mask": 3, "box": 1, "regions": 2}
+
+
+class DrawnLevels:
+    """
+    Noise levels spread evenly in λ = ½ ln(ᾱ/(1-ᾱ)), as few-step samplers visit them, and a share at t = T-1, where
+    every sampler starts: uniform timesteps would leave that level a thousandth of the training.
+
+    Args:
+        scheduler: source of ᾱ.
+        top_share: share of the cases at t = T-1.
+    """
+
+    def __init__(self, scheduler: Scheduler, top_share: float = 0.3) -> None:
+        alpha_bar = scheduler.alphas_cumprod.double().cpu().numpy()
+        self._log_snr, self.top_share = 0.5 * np.log(alpha_bar / (1 - alpha_bar)), top_share
+
+    def level(self, share: float) -> int:
+        """The timestep below which a ``share`` in [0, 1) of all draws is: the quantile function of the levels."""
+        if share >= 1 - self.top_share:
+            return len(self._log_snr) - 1
+        low, high = self._log_snr[-1], self._log_snr[0]
+        wanted = high - (high - low) * share / (1 - self.top_share)
+        return int(np.abs(self._log_snr - wanted).argmin())
+
+
+def drawn_condition(rng: np.random.Generator, known: Sequence[str]) -> str:
+    """One of the conditions that the data have."""
+    odds = np.array([CONDITION_SHARES[name] for name in known], dtype=float)
+    return str(rng.choice(list(known), p=odds / odds.sum()))
+
+
+def told_channels(masks: Mapping[str, torch.Tensor], conditions: Sequence[str]) -> torch.Tensor:
+    """
+    What the network is told of each case's lesion.
+
+    Args:
+        masks: condition → Nx1xS that it is made from; conditions: N of their names.
+
+    Returns:
+        Nx5xS, see :func:`~mededit_monai.space.conditions.fused_channels`.
+    """
+    channels = [
+        fused_channels(condition_channels(masks[name][k], name)[None], name) for k, name in enumerate(conditions)
+    ]
+    return torch.cat(channels)
+
+
+def condition_masks(pathology: torch.Tensor, regions: torch.Tensor | None) -> dict[str, torch.Tensor]:
+    """Condition → the mask that it is made from, for the conditions that the data have."""
+    return {"mask": pathology, "box": pathology} | ({} if regions is None else {"regions": regions})

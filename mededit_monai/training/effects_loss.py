@@ -1,0 +1,105 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""The loss of the effects network: where its flow takes a point, and how far people differ in how much moves."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from mededit_monai.core.errors import InputError
+from mededit_monai.space.flow import flow
+from mededit_monai.training.losses import Target
+
+#: The strength of one case says something only where the network moves something: largest |û| in mm.
+STRENGTH_MM = 1.0
+
+#: Least strength that is observed.
+SMALLEST_STRENGTH = 0.05
+
+#: Velocities below so many model pixels are none; see :func:`~mededit_monai.space.fields.taper`.
+FLOOR = 0.04
+
+
+class Moved(NamedTuple):
+    """A batch's prediction against its target, on half of the grid: fields Nxnx(S/2) in mm, ln σ of N cases."""
+
+    found: torch.Tensor
+    wanted: torch.Tensor
+    log_spread: torch.Tensor
+
+
+class EffectsLoss(nn.Module):
+    """
+    Σ w |û - u|² / Σ w in mm², and λ times the negative log-likelihood of the strength.
+
+    Args:
+        kind: ``mse``.
+        strength_weight: λ.
+
+    Raises:
+        InputError: another kind.
+    """
+
+    def __init__(self, kind: str = "mse", strength_weight: float = 0.01) -> None:
+        super().__init__()
+        if kind != "mse":
+            raise InputError(f"--loss_kind: got '{kind}', wanted mse with --family effects; leave it out.")
+        self.kind, self.strength_weight = kind, strength_weight
+
+    def forward(self, prediction: torch.Tensor, target: Target) -> torch.Tensor:
+        """
+        Args:
+            prediction: Nx(2n+1)x(S/2), of :class:`~mededit_monai.networks.effects_network.EffectsNetwork`.
+            target: ``value`` u Nxnx(S/2) in mm, ``weight`` w and ``taper`` Nx1x(S/2), ``atrophy`` G and ``pixel_mm``
+                of N cases.
+        """
+        moved, weight = displacements(prediction, target), target["weight"]
+        squares = (moved.found - moved.wanted).square().sum(dim=1, keepdim=True)
+        loss = (weight * squares).sum() / weight.sum().clamp(min=1e-6)
+        if self.strength_weight:
+            loss = loss + self.strength_weight * strength_loss(moved, target["atrophy"])
+        return loss
+
+
+def displacements(prediction: torch.Tensor, target: Target) -> Moved:
+    """
+    û = exp(taper (v + G w)) and what it should be.
+
+    Where the velocity is below ``FLOOR`` û is 0, as in an edit; its gradient passes as if it were not, or a network
+    that starts at 0 would stay there.
+    """
+    prediction, n = prediction.float(), target["value"].shape[1]
+    pixel = target["pixel_mm"].view(-1, *[1] * (n + 1))
+    amount = target["atrophy"].view_as(pixel)
+    velocity = (prediction[:, :n] + amount * prediction[:, n : 2 * n]) * target["taper"] / pixel
+    size = velocity.detach().square().sum(dim=1, keepdim=True).sqrt()
+    keep = ((size - FLOOR) / (2 * FLOOR)).clamp(0, 1)
+    found = flow(velocity / 2) * (2 * pixel)
+    found = found + (found * (keep - 1)).detach()
+    return Moved(found, target["value"], prediction[:, -1].flatten(1)[:, 0])
+
+
+def observed_strength(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """max(0.05, ⟨u, û⟩ / ⟨û, û⟩), N: how much of what was expected did happen."""
+    inner = (found * wanted).flatten(1).sum(dim=1)
+    return (inner / found.square().flatten(1).sum(dim=1).clamp(min=1e-6)).clamp(min=SMALLEST_STRENGTH)
+
+
+def strength_loss(moved: Moved, atrophy: torch.Tensor) -> torch.Tensor:
+    """
+    Mean of -ln N(ln s; -σ²/2, σ²) without its constant over the cases that tell: those that move by more than 1 mm
+    somewhere, without remote atrophy, which would count as the lesion's own effect.
+
+    The mean of s is 1 under this law. û is held fixed: strength must not be bought with a worse displacement.
+    """
+    found = moved.found.detach()
+    tells = (found.square().sum(dim=1).flatten(1).amax(dim=1) > STRENGTH_MM**2) & (atrophy == 0)
+    if not bool(tells.any()):
+        return moved.log_spread.sum() * 0
+    log_strength = observed_strength(found, moved.wanted)[tells].log()
+    log_spread = moved.log_spread[tells]
+    variance = (2 * log_spread).exp()
+    return (log_spread + (log_strength + variance / 2).square() / (2 * variance)).mean()

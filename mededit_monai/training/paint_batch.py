@@ -1,0 +1,142 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a batch of simulated pairs to what the painter is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from monai.networks.schedulers import Scheduler
+
+from mededit_monai.methods.change import scaled_change
+from mededit_monai.methods.change_editor import prior_channels
+from mededit_monai.methods.paint import paint_region
+from mededit_monai.sampling.noise import CaseNoise
+from mededit_monai.space.flow import pull
+from mededit_monai.space.intensity import to_model_range
+from mededit_monai.training.drawn import DrawnLevels, condition_masks, drawn_condition, told_channels
+from mededit_monai.training.losses import Target, region_weight
+from mededit_monai.training.moved_cases import require_moved_pairs
+from mededit_monai.training.prepare_batch import (
+    MaskConditionedPrepareBatch,
+    batch_tensor,
+    case_seeds,
+    training_target,
+)
+
+#: Side of a part that is trained on, in pixels, and the share of the batches that are parts.
+PART, PART_SHARE = 64, 0.75
+
+
+class PaintPrepareBatch(MaskConditionedPrepareBatch):
+    """
+    Noise, noise levels, target and condition for diffusion over y0 = (counterfactual - displaced scan) / s within
+    :func:`~mededit_monai.methods.paint.paint_region`, 0 elsewhere.
+
+    The scan is displaced as the true displacement does it. The loss counts in the region alone, where all that is
+    painted comes from: √(all pixels / the region's) there. Three of four training batches are cut to 64 pixels a side
+    around the lesion, as an edit will be.
+
+    Args:
+        scheduler, condition, even, min_snr_gamma: as for the base class; a training draws the condition.
+        lesion_weight: added weight of pixels inside the lesion.
+        top_share: share of the cases at t = T-1.
+
+    Attributes:
+        timesteps: of the last batch, N integers.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        condition: str = "mask",
+        even: bool = False,
+        min_snr_gamma: float | None = None,
+        lesion_weight: float = 0.0,
+        top_share: float = 0.1,
+    ) -> None:
+        super().__init__(scheduler, condition, even, min_snr_gamma, lesion_weight)
+        self.level = DrawnLevels(scheduler, top_share).level
+
+    def __call__(
+        self,
+        batchdata: Mapping[str, Any],
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, Target, tuple, dict]:
+        """
+        Args:
+            batchdata: ``image`` and ``prior`` Nx1xHxW[xD] in [0, 1], ``prior_brain``, ``pathology`` and perhaps
+                ``regions`` of the same shape, ``displacement`` NxnxHxW[xD] in mm, and ``pixel_mm``.
+
+        Returns:
+            y0; target with weight; (); the keywords of MONAI's ``DiffusionInferer``, whose condition is
+            [b, p in five channels, displaced scan].
+
+        Raises:
+            InputError: cases without prior or displacement.
+        """
+        require_moved_pairs(batchdata, "paint")
+        tensor = partial(batch_tensor, batchdata, device=device, non_blocking=non_blocking)
+        image, brain, pathology = tensor("image"), tensor("prior_brain"), tensor("pathology")
+        steps = tensor("displacement") / float(batchdata["pixel_mm"][0])
+        displaced = pull(tensor("prior"), steps) * brain
+        seeds = case_seeds(batchdata)
+        masks = condition_masks(pathology, tensor("regions") if "regions" in batchdata else None)
+        timesteps, conditions = self._draw(seeds, list(masks))
+        told = told_channels(masks, conditions)
+        region = paint_region(told, brain)
+        image, displaced = to_model_range(image * brain), to_model_range(displaced)
+        change = torch.where(region, scaled_change(image, displaced), 0.0)
+        weight = region_weight(region)
+        planes = self._parts([change, prior_channels(displaced, brain, told), weight, pathology], seeds)
+        change, condition, weight, pathology = planes
+        self.timesteps = timesteps.to(change.device)
+        noise = CaseNoise(seeds, change)()
+        target = Target(
+            value=training_target(self.scheduler, change, noise, self.timesteps),
+            weight=weight * self._weight(pathology, self.timesteps),
+        )
+        facts = {"noise": noise, "timesteps": self.timesteps, "condition": condition, "mode": "concat"}
+        return change, target, (), facts
+
+    def _draw(self, seeds: list[int], known: list[str]) -> tuple[torch.Tensor, list[str]]:
+        """Timestep and condition of every case."""
+        if self.even:
+            shares = (np.arange(len(seeds)) + 0.5) / len(seeds)
+            return torch.tensor([self.level(share) for share in shares]), [self.condition] * len(seeds)
+        rngs = [np.random.default_rng(seed) for seed in seeds]
+        levels = [self.level(rng.random()) for rng in rngs]
+        return torch.tensor(levels), [drawn_condition(rng, known) for rng in rngs]
+
+    def _parts(self, planes: list[torch.Tensor], seeds: list[int]) -> list[torch.Tensor]:
+        """The planes, in three of four training batches cut to a part around each case's lesion."""
+        sides, weight = planes[0].shape[2:], planes[2]
+        rng = np.random.default_rng((seeds[0], 1))
+        if self.even or rng.random() >= PART_SHARE or all(side <= PART for side in sides):
+            return planes
+        boxes = [part_around(one[0] > 0, np.random.default_rng((seed, 2))) for one, seed in zip(weight, seeds)]
+        return [torch.stack([one[(slice(None), *box)] for one, box in zip(each, boxes)]) for each in planes]
+
+
+def part_around(region: torch.Tensor, rng: np.random.Generator) -> tuple[slice, ...]:
+    """
+    A box of ``PART`` pixels a side (or the whole axis, where that is shorter) that holds a random pixel of the region.
+
+    Args:
+        region: bool S; empty: a box anywhere.
+    """
+    inside = region.nonzero()
+    box = []
+    point = inside[int(rng.integers(len(inside)))].tolist() if len(inside) else [side // 2 for side in region.shape]
+    for place, side in zip(point, region.shape):
+        part = min(PART, side)
+        # the pixel lies in the middle half of the part, unless the grid ends there
+        first = place - int(rng.integers(part // 4, part - part // 4))
+        box.append(slice(min(max(first, 0), side - part), min(max(first, 0), side - part) + part))
+    return tuple(box)
