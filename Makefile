@@ -66,10 +66,11 @@ check-weights: $(VENV)/installed
 	done; exit $$status
 
 # Are the weights fit to be shipped? COHORT= (mededit simulate) is needed; SCANS= a folder of real T1 scans, CANDIDATE= other
-# weights of the default editor.
+# weights of the default editor, CEILING= what studies.effects_ceiling wrote on the same cohort.
 release-check: $(VENV)/installed
 	$(BIN)/python -m studies.release_check --cohort "$(COHORT)" $(if $(SCANS),--scans "$(SCANS)") \
-		$(if $(CANDIDATE),--candidate "$(CANDIDATE)") --output_dir out/release_check
+		$(if $(CANDIDATE),--candidate "$(CANDIDATE)") $(if $(CEILING),--ceiling "$(CEILING)") \
+		--output_dir out/release_check
 
 # What the data pipeline costs beside a training step.
 bench-training: $(VENV)/installed

@@ -41,7 +41,7 @@ RED, BLUE, GREEN, ORANGE = "#ff4040", "#40b0ff", "#50d060", "#ff9a20"
 
 def simulated_pairs(disease: str, count: int, seed: int = 3) -> list[dict]:
     """Pairs of :func:`mededit_monai.simulation.pair.simulate_pair` with their edit region M as ``region``."""
-    recipe = Recipe(disease=disease, cases=2 * count, seed=seed, slice="mid")
+    recipe = Recipe(disease=disease, cases=2 * count, seed=seed, slice="mid", global_atrophy=0.0)
     pairs = []
     for case in plan_cases(recipe)[0][:count]:
         pair = draw_case(recipe, case, load_anatomy(case.anatomy), LesionPool())

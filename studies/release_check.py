@@ -6,9 +6,12 @@ Are weights fit to be shipped? Loads every file, scores the editors on held-out 
     python -m studies.release_check --cohort out/cohort --scans DIR -o out/release
 
 The cohort (``mededit simulate``) says the disease. Writes ``release_check.md`` and ``.json``, ``*/scores/report.html``,
-``*/cases.png`` and ``*/cases_thesis.png`` with best, median and worst cases, and ``scans/sheet.png``.
-A target is met only where the whole 95 % interval lies on the right side of its bound; the exit code is 1 only if a
-file cannot be loaded.
+``*/cases*.png`` with best, median and worst cases, and ``scans/sheet.png``; of a cohort of volumes, scores without a
+judge alone. A target is met only where the whole 95 % interval lies on the right side of its bound; the exit code is 1
+only if a file cannot be loaded.
+
+The editor that is to take the default's place (``morph``) is held against targets of its own, against the ceiling of a
+perfect mean (``--ceiling``: what ``studies.effects_ceiling`` wrote), and against the default, score by score.
 
     … --candidate out/release/model.pt
 
@@ -23,7 +26,6 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ from mededit_monai.core.errors import InputError, exit_on_bad_input
 from mededit_monai.core.paths import bundle_root, user_path
 from mededit_monai.core.program import run_program
 from mededit_monai.datasets.evaluation import cohort_facts
+from mededit_monai.evaluation.better import advantages, is_better
 from mededit_monai.evaluation.evaluate import EvaluationOptions, evaluate
 from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.evaluation.tables import tables_folder
@@ -40,61 +43,19 @@ from mededit_monai.io.atomic import write_json, write_text
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.outputs import OutputFolder, write_output
 from mededit_monai.io.provenance import DISCLAIMER, versions
-from mededit_monai.methods.record import METHODS
+from mededit_monai.methods.record import METHODS, network_named
 from mededit_monai.reports.plain_text import markdown_table
 from mededit_monai.space.conditions import CONDITIONS
 from mededit_monai.workflows import bundle_content
 from studies.cases_picture import save_cases
+from studies.release_targets import DEFAULT, INDIRECT, NEW, TARGETS, VERDICTS, displaced_targets, met
 from studies.scan_sheet import edit_scans
-
-#: The editor that a bundle's edits use by default.
-DEFAULT = "prior"
 
 #: What is written beside the scores.
 FILES = ("release_check.json", "release_check.md")
 
 #: A weight file that is shipped may have so many bytes.
 LARGEST = 16 * 2**20
-
-#: What the last column of the targets means.
-VERDICTS = (
-    "met: the whole 95 % interval lies on the right side of the bound; where another row is to be beaten, that of the "
-    "paired difference. missed: the value lies on the wrong side. not shown: the interval crosses the bound, or there "
-    "is none."
-)
-
-
-@dataclass(frozen=True)
-class Target:
-    """
-    What the default editor shall reach.
-
-    Args:
-        column: of the table; low, high: within; None: no end.
-        below: rows whose figure in that column it must be below, by the paired difference on the same cases.
-    """
-
-    column: str
-    low: float | None = None
-    high: float | None = None
-    below: tuple[str, ...] = ()
-
-
-#: By disease; Dice by the embedded judge.
-TARGETS = {
-    "stroke": (Target("dice", low=0.6),),
-    "tumor": (Target("dice", low=0.7), Target("core_present", low=0.9)),
-}
-
-#: For every disease.
-INDIRECT = (
-    Target("ventricle_r", low=0.8),
-    Target("ventricle_slope", low=0.8, high=1.2),
-    Target("ventricle_partial_r", low=0.5),
-    Target("zone_error", below=("no_edit", "mededit", "sdedit", "prior_p0")),
-    Target("outside_error", below=("no_edit", "mededit", "sdedit", "prior_p0")),
-    Target("ventricle_error", below=("mededit", "sdedit", "prior_p0", "area_regression")),
-)
 
 
 def load_all(disease: str) -> list[dict[str, Any]]:
@@ -105,10 +66,14 @@ def load_all(disease: str) -> list[dict[str, Any]]:
         ``file``, ``bytes``, ``sha256``, ``parameters`` and ``problem`` (None: fits) of each.
     """
     root = bundle_root(disease)
-    users: dict[str | None, tuple[str, str]] = {}
+    users: dict[str | None, tuple[str, dict[str, Any]]] = {}
     for condition in CONDITIONS:  # mask first, which every method is told of
         for method in METHODS.values():
-            users.setdefault(method.weights_file(condition), (method.name, condition))
+            for dims in method.spatial_dims:
+                asked = {"method": method.name, "condition": condition, "spatial_dims": dims}
+                users.setdefault(method.weights_file(condition, dims), ("network", asked | {"effects": 0.0}))
+                moved = network_named("effects").weights_file(condition, dims)
+                users.setdefault(moved, ("effects_network", asked | {"effects": 1.0}))
     found = []
     for path in sorted((root / "models").glob("*.pt")):
         entry = {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
@@ -116,9 +81,9 @@ def load_all(disease: str) -> list[dict[str, Any]]:
         if path.name not in users:
             problem = "is no file that an edit would load"
         else:
-            name, condition = users[path.name]
+            item, asked = users[path.name]
             try:
-                (network,) = bundle_content(root, ("network",), method=name, condition=condition, device="cpu")
+                (network,) = bundle_content(root, (item,), device="cpu", **asked)
                 parameters = sum(p.numel() for p in network.parameters())
             except InputError as error:
                 problem = str(error)
@@ -126,50 +91,6 @@ def load_all(disease: str) -> list[dict[str, Any]]:
             problem = f"has {entry['bytes']} bytes, wanted at most {LARGEST}"
         found.append({**entry, "parameters": parameters, "problem": problem})
     return found
-
-
-def met(
-    target: Target,
-    figures: Mapping[str, Mapping[str, Any]],
-    differences: Mapping[str, Mapping[str, Mapping[str, Any]]],
-) -> dict[str, Any] | None:
-    """
-    A target against a table's rows.
-
-    Args:
-        figures: row → column → figure.
-        differences: row → column → paired difference (the default editor minus that row), with its interval.
-
-    Returns:
-        ``column value low high wanted verdict met``; None where the table has no such column. ``verdict``: ``met`` (the
-        whole interval lies on the right side), ``missed`` (the value lies on the wrong side) or ``not shown`` (the
-        interval crosses the bound, or there is none).
-    """
-    if not any(target.column in row for row in figures.values()):
-        return None
-    figure = figures[DEFAULT].get(target.column) or {}
-    value, low, high = (figure.get(part) for part in ("value", "low", "high"))
-    wanted, checks = [], []  # of each bound: is the value on the right side, is all of the interval?
-    if target.low is not None:
-        wanted.append(f"≥ {target.low:g}")
-        checks.append((value is None or value >= target.low, low is not None and low >= target.low))
-    if target.high is not None:
-        wanted.append(f"≤ {target.high:g}")
-        checks.append((value is None or value <= target.high, high is not None and high <= target.high))
-    for name in target.below:
-        other = (figures.get(name, {}).get(target.column) or {}).get("value")
-        pair = differences.get(name, {}).get(target.column) or {}
-        least, most = pair.get("low"), pair.get("high")
-        shown = "not measured" if other is None else f"{other:.4g}"
-        interval = "" if least is None or most is None else f"; difference {least:.4g} … {most:.4g}"
-        wanted.append(f"< {name} ({shown}{interval})")
-        checks.append((value is None or other is None or value < other, most is not None and most < 0))
-    if not all(right for right, _ in checks):
-        verdict = "missed"
-    else:
-        verdict = "met" if value is not None and all(whole for _, whole in checks) else "not shown"
-    found = {"column": target.column, "value": value, "low": low, "high": high, "wanted": ", ".join(wanted)}
-    return {**found, "verdict": verdict, "met": verdict == "met"}
 
 
 def with_candidate(table: Path, candidate: Path, output: Path) -> Path:
@@ -185,7 +106,7 @@ def with_candidate(table: Path, candidate: Path, output: Path) -> Path:
     return place
 
 
-def is_better(table: Mapping[str, Any]) -> dict[str, Any]:
+def candidate_is_better(table: Mapping[str, Any]) -> dict[str, Any]:
     """
     The candidate against the shipped weights, from the table's paired comparisons (shipped minus candidate).
 
@@ -218,6 +139,7 @@ def release_check(
     candidate: str | None = None,
     judge: str | None = None,
     limit: int | None = None,
+    ceiling: str | None = None,
 ) -> dict[str, Any]:
     """
     Check a bundle's weights; see the module.
@@ -229,13 +151,15 @@ def release_check(
         InputError: a cohort, judge, scan or weight file that cannot be used.
     """
     cohort, output = str(user_path(cohort)), user_path(output)
-    disease = cohort_facts(cohort)["disease"]
+    facts, known = cohort_facts(cohort), read_ceiling(ceiling)
+    disease, dims = facts["disease"], facts["spatial_dims"]
     require_outside(output, cohort)
     own = OutputFolder(output, [Path(cohort) / "datalist.json", candidate and user_path(candidate)])
     own.require_free(FILES)
     content: dict[str, Any] = {"synthetic": True, "note": DISCLAIMER, "bundle": disease, "versions": versions()}
-    content |= {"weights": load_all(disease), "targets": {}, "candidate": None, "scans": None}
-    for name in ("stroke",) if disease == "stroke" else ("tumor", "tumor_regions"):
+    content |= {"weights": load_all(disease), "targets": {}, "displaced": {}, "against_default": {}}
+    content |= {"candidate": None, "scans": None}
+    for name in _tables(disease, dims):
         table, folder = tables_folder() / f"release_{name}.yaml", output / name / "scores"
         first = name == disease
         if candidate is not None and first:
@@ -245,19 +169,60 @@ def release_check(
         )
         (written,) = evaluate(options) or [None]
         scores = json.loads(Path(str(written)).read_bytes())
+        rows = {_short_name(line["row"]): line["row"] for line in scores["rows"]}
+        content["displaced"][name] = _displaced(dims, known, scores)
+        if dims == 3:
+            continue
         content["targets"][name] = _targets(disease, scores)
-        (row,) = (line["row"] for line in scores["rows"] if _short_name(line["row"]) == DEFAULT)
-        save_cases(folder, row, output / name / "cases.png", overwrite=True)
-        save_cases(folder, row, output / name / "cases_thesis.png", "thesis", each=2, columns=2, overwrite=True)
+        content["against_default"][name] = is_better(advantages(folder / "metrics.csv", rows[NEW], rows[DEFAULT]))
+        for row, start in ((DEFAULT, "cases"), (NEW, f"cases_{NEW}")):
+            if _is_measured(scores, rows[row]):
+                save_cases(folder, rows[row], output / name / f"{start}.png", overwrite=True)
+                thesis = output / name / f"{start}_thesis.png"
+                save_cases(folder, rows[row], thesis, "thesis", each=2, columns=2, overwrite=True)
         if candidate is not None and first:
-            content["candidate"] = is_better(scores)
-    if scans is not None:
+            content["candidate"] = candidate_is_better(scores)
+    if scans is not None and dims == 2:
         edit_scans(scans, output / "scans", disease, method=DEFAULT)
         content["scans"] = "scans/sheet.png"
     own.reserve(FILES)
     write_json(output / "release_check.json", content)
     write_text(output / "release_check.md", markdown(content))
     return content
+
+
+def _tables(disease: str, spatial_dims: int) -> tuple[str, ...]:
+    """Names of the tables, and of their folders."""
+    if spatial_dims == 3:
+        return (f"{disease}_3d",)
+    return ("stroke",) if disease == "stroke" else ("tumor", "tumor_regions")
+
+
+def read_ceiling(path: str | None) -> dict[str, Any] | None:
+    """What ``studies.effects_ceiling`` wrote; InputError: a file that is missing or something else."""
+    if path is None:
+        return None
+    place = user_path(path)
+    try:
+        found = json.loads(place.read_bytes())
+        if found["ventricles"]["own"] and found["cases"]:
+            return dict(found)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise InputError(f"--ceiling: {place} is no ceiling.json; give what 'python -m studies.effects_ceiling' wrote.")
+
+
+def _is_measured(scores: Mapping[str, Any], row: str) -> bool:
+    return any(line["row"] == row and any(line["figures"].values()) for line in scores["rows"])
+
+
+def _displaced(spatial_dims: int, ceiling: Mapping[str, Any] | None, scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the new editor shall reach, and whether it does; nothing where its row was not measured."""
+    figures = {_short_name(row["row"]): row["figures"] for row in scores["rows"]}
+    if not any(figures.get(NEW, {}).values()):
+        return []
+    found = (met(target, figures, {}, NEW) for target in displaced_targets(spatial_dims, ceiling, figures))
+    return [line for line in found if line is not None]
 
 
 def _targets(disease: str, scores: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -280,17 +245,15 @@ def markdown(content: Mapping[str, Any]) -> str:
     weights = [[e["file"], e["bytes"], e["sha256"][:12], e["problem"] or "loads"] for e in content["weights"]]
     text = [f"# Release check: {content['bundle']}", "", str(content["note"]), ""]
     text += markdown_table(["weights", "bytes", "SHA-256", ""], weights)
-    for name, lines in content["targets"].items():
-        rows = []
-        for line in lines:
-            value = "not measured" if line["value"] is None else f"{line['value']:.4g}"
-            if line["low"] is not None and line["high"] is not None:
-                value += f" ({line['low']:.4g} … {line['high']:.4g})"
-            verdict = "**missed**" if line["verdict"] == "missed" else line["verdict"]
-            rows.append([line["column"], value, line["wanted"], verdict])
-        text += ["", f"## {name}", "", *markdown_table(["figure", "measured", "wanted", ""], rows)]
-    if content["targets"]:
+    for part, whose in (("targets", DEFAULT), ("displaced", NEW)):
+        for name, lines in content.get(part, {}).items():
+            if lines:
+                text += ["", f"## {name}: {whose}", "", *_target_lines(lines)]
+    if content["targets"] or content.get("displaced"):
         text += ["", VERDICTS]
+    for name, found in content.get("against_default", {}).items():
+        if found["scores"]:
+            text += ["", f"## {name}: {NEW} against {DEFAULT}", "", *_against(found)]
     if content["candidate"] is not None:
         better = "is better than the shipped weights" if content["candidate"]["better"] else "is not shown to be better"
         text += ["", f"The candidate {better}. Shipped minus candidate, with 95 % intervals:", ""]
@@ -299,6 +262,31 @@ def markdown(content: Mapping[str, Any]) -> str:
     if content["scans"]:
         text += ["", f"Look at `{content['scans']}`, and at best, median and worst cases in `*/cases*.png`."]
     return "\n".join(text) + "\n"
+
+
+def _target_lines(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    rows = []
+    for line in lines:
+        value = "not measured" if line["value"] is None else f"{line['value']:.4g}"
+        if line["low"] is not None and line["high"] is not None:
+            value += f" ({line['low']:.4g} … {line['high']:.4g})"
+        verdict = "**missed**" if line["verdict"] == "missed" else line["verdict"]
+        rows.append([line["column"], value, line["wanted"], verdict])
+    return markdown_table(["figure", "measured", "wanted", ""], rows)
+
+
+def _against(found: Mapping[str, Any]) -> list[str]:
+    rows = []
+    for one in found["scores"]:
+        word = "better" if one["shown"] else "better, not shown" if one["better"] else "**not better**"
+        interval = f"{one['advantage']:.3g} ({one['low']:.3g} … {one['high']:.3g})"
+        rows.append([one["column"], f"{one['new']:.4g}", f"{one['old']:.4g}", interval, word])
+    missing = f" Not measured on both: {', '.join(found['missing'])}." if found["missing"] else ""
+    verdict = "yes, shown" if found["shown"] else "yes, though not each is shown" if found["better"] else "no"
+    told = (
+        f"Better by every score: {verdict}.{missing} Advantage: how much nearer to the ideal, with its 95 % interval."
+    )
+    return [*markdown_table(["score", NEW, DEFAULT, "advantage", ""], rows), "", told]
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -311,12 +299,20 @@ def main(words: Sequence[str] | None = None) -> int:
         "--candidate", default=None, help="weights of the default editor to compare with the shipped ones"
     )
     parser.add_argument("--judge", default=None, help="folder of a judge; default: the shipped one")
+    parser.add_argument("--ceiling", default=None, help="ceiling.json of studies.effects_ceiling on the same cohort")
     parser.add_argument("--limit", type=int, default=None, help="at most so many cases")
     parser.add_argument("--output_dir", "-o", default="out/release_check")
     given = parser.parse_args(words)
     with exit_on_bad_input():
         content = release_check(
-            given.cohort, given.output_dir, given.scans, given.preset, given.candidate, given.judge, given.limit
+            given.cohort,
+            given.output_dir,
+            given.scans,
+            given.preset,
+            given.candidate,
+            given.judge,
+            given.limit,
+            given.ceiling,
         )
     print(markdown(content))
     return 1 if any(entry["problem"] for entry in content["weights"]) else 0

@@ -31,6 +31,7 @@ PAIRED = "paired"
 COLUMNS = (
     *("dice", "combined", "kid", "contrast", "zone_error", "outside_error"),
     *("ventricle_error", "ventricle_slope", "ventricle_r", "seam", "texture"),
+    *("lesion_auc", "carried_r", "carried_slope", "end_point"),
 )
 
 

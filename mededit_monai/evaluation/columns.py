@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 #: How a column's value comes from its cases: mean; ratio of two means; agreement of a predicted with a true change;
-#: distance of two sets; (1 - Dice) x FID.
-KINDS = ("mean", "ratio", "agreement", "set", "combined")
+#: distance of two sets; (1 - Dice) x FID; the smallest and the largest of all cases; two-sample test of lesions.
+KINDS = ("mean", "ratio", "agreement", "set", "combined", "least", "most", "lesion")
 
 #: For people: which way is better, and what the columns of a pairing are measured on.
 ARROWS = {"lower": "↓", "higher": "↑", "one": "→ 1", "none": ""}
@@ -28,7 +28,8 @@ class Column:
         pairing: of the triplets it is measured on, where both were asked for.
         kind: one of :data:`KINDS`.
         figures: columns of ``metrics.csv``: the value; numerator and denominator; predicted, true, area.
-        statistic: ``r``, ``slope``, ``partial_r`` of an agreement; ``fid``, ``kid``, ``auc`` of a set.
+        statistic: ``r``, ``slope``, ``calibration``, ``partial_r`` of an agreement; ``fid``, ``kid``, ``auc`` of a
+            set; the classifier of a two-sample test of lesions.
         truth: whether it can be measured with known truth only.
         extractor: ending of the key, by which extractors are told apart; name: of the extractor.
         note: a sentence for people.
@@ -57,6 +58,8 @@ _CHANGE = (
     "against_truth_lesion_size",
 )
 
+_CARRIED = ("carried_ventricle_change_predicted", "carried_ventricle_change_true", "carried_lesion_size")
+
 #: The first fields of every column, in the order of the page.
 _KNOWN: tuple[tuple, ...] = (
     ("combined", "combined", "lower", "thesis", "combined"),
@@ -78,6 +81,26 @@ _KNOWN: tuple[tuple, ...] = (
     ("midline_error", "midline error, mm", "lower", "paired", "mean", ("midline_truth_shift_error",)),
     ("seam", "seam gradient", "one", "thesis", "ratio", ("seam_edge_gradient", "seam_edge_gradient_prior")),
     ("texture", "texture ratio", "one", "thesis", "ratio", ("texture_texture", "texture_texture_prior")),
+    ("lesion_auc", "in-lesion AUC", "lower", "paired", "lesion", (), "quadratic"),
+    ("lesion_auc_trees", "in-lesion AUC, trees", "lower", "paired", "lesion", (), "trees"),
+    ("carried_r", "carried ventricle r", "higher", "paired", "agreement", _CARRIED, "r"),
+    ("carried_slope", "carried ventricle slope", "one", "paired", "agreement", _CARRIED, "slope"),
+    ("carried_calibration", "calibration slope", "one", "paired", "agreement", _CARRIED, "calibration"),
+    ("carried_partial_r", "carried r given size", "higher", "paired", "agreement", _CARRIED, "partial_r"),
+    ("carried_error", "carried ventricle error", "lower", "paired", "mean", ("carried_ventricle_change_error",)),
+    ("carried_sign", "sign right", "higher", "paired", "mean", ("carried_sign_right",)),
+    ("end_point", "end-point error, mm", "lower", "paired", "mean", ("end_point_error",)),
+    ("end_point_idle", "moved, mm", "none", "paired", "mean", ("end_point_idle",)),
+    ("jacobian", "smallest Jacobian", "none", "paired", "least", ("field_jacobian",)),
+    ("still", "brain with u = 0", "none", "paired", "mean", ("field_still",)),
+    ("still_true", "the same in truth", "none", "paired", "mean", ("true_field_still",)),
+    ("far", "|u| beyond 60 mm, mm", "lower", "paired", "mean", ("field_far",)),
+    ("far_true", "the same in truth", "none", "paired", "mean", ("true_field_far",)),
+    ("round_trip", "φ then φ⁻¹, voxels", "lower", "paired", "most", ("field_round_trip",)),
+    ("displaced_error", "error in M∖p before paint", "lower", "paired", "mean", ("displaced_error_zone",)),
+    ("composition", "voxels changed by no lesion", "lower", "paired", "most", ("composition_changed_voxels",)),
+    ("ungated_velocity", "ungated |v| without lesion, mm", "lower", "paired", "mean", ("composition_velocity",)),
+    ("ungated_paint", "ungated paint without lesion", "lower", "paired", "mean", ("composition_paint",)),
 )
 
 _NOTES = {
@@ -101,6 +124,26 @@ _NOTES = {
     "seam": "intensity step across the edge of the method's own region, relative to the unedited scan; empty for "
     "methods without such a region.",
     "texture": "high-frequency power in M∖p against that in the ring around M, relative to the unedited scan.",
+    "lesion_auc": "how well a logistic regression on features of the lesion's inside and their squares tells edits "
+    "from the true lesions of the same cases: 0.5 not at all, 1 always; pairs and anatomies stay together.",
+    "lesion_auc_trees": "the same with gradient boosting.",
+    "carried_r": "ventricle change by the prior's labels, carried by the edit's displacement and by the true one; no "
+    "judge.",
+    "carried_slope": "of the estimate on the truth; below 1 also for the best mean, as the truth scatters about it.",
+    "carried_calibration": "of the truth on the estimate; 1 for a right mean.",
+    "carried_error": "mean absolute error, mm² of a slice, ml of a volume.",
+    "carried_sign": "share of the cases whose true change is above 20 mm² (0.5 ml) in which the sign is right.",
+    "end_point": "mean distance of where tissue is taken from to where it truly comes from, where |u| > 0.25 mm in "
+    "truth, outside of the lesion.",
+    "end_point_idle": "mean |u| there: the error of no displacement.",
+    "jacobian": "of all cases, within the brain, on the model's grid; 0 and below: the field folds.",
+    "still": "share of the brain that keeps its bytes, if nothing is painted there.",
+    "round_trip": "of all cases and voxels of the brain the largest distance, on the model's grid, with the inverse as "
+    "it is written.",
+    "displaced_error": "as the error in M∖p, of the displaced scan before anything is painted.",
+    "composition": "with an empty mask, --effects 0 and a painter that gives 0; of all cases the largest number.",
+    "ungated_velocity": "what the effects network says to an empty mask if it is not stopped; mean over the brain.",
+    "ungated_paint": "mean |change| in [0, 1] that the painter makes where the lesion is, told of none.",
 }
 
 #: Measured on pairs where there are any, but without a look at the truth.

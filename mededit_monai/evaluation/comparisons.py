@@ -17,12 +17,12 @@ from mededit_monai.evaluation.tables import Table
 from mededit_monai.metrics.statistics import NonInferiority, bootstrap_draws, compare_paired, paired_bound
 
 #: Rows that all others are compared with, where a table has them.
-BASES = ("mededit", "prior")
+BASES = ("mededit", "prior", "morph")
 
 
 def comparisons(table: Table, columns: Sequence[Column], scorer: Scorer) -> list[dict[str, Any]]:
     """
-    MedEdit, and the prior-conditioned editor, against every other row of a table.
+    The rows of :data:`BASES` against every other row of a table.
 
     Columns of case means: mean of first minus second over the cases that both have, two-level bootstrap, signed-rank
     test on the anatomies' means. FID and combined: difference over the same resamples of edits and real slices; no p.

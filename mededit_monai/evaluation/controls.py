@@ -16,6 +16,7 @@ from mededit_monai.methods.build import weights_digest, with_weights
 from mededit_monai.methods.edit_options import EditOptions
 from mededit_monai.methods.editor import Edit
 from mededit_monai.methods.record import CHOSEN
+from mededit_monai.space.flow import pull
 
 #: Word of the option ``control`` → whether it needs the network.
 CONTROLS = {"no_edit": False, "truth": False, "without_lesion": True}
@@ -30,12 +31,13 @@ class ControlEditor(Inferer):
         control: None: it does as it always does. ``no_edit``: the prior comes out. ``truth``: the true counterfactual
             comes out, which shows what a judge makes of a perfect edit. ``without_lesion``: edits the same region with
             all pathology channels zero, which shows how much comes from being told of the lesion.
+        pixel_mm: side of a grid step; None: the controls displace nothing.
     """
 
-    def __init__(self, editor: Any, control: str | None = None) -> None:
+    def __init__(self, editor: Any, control: str | None = None, pixel_mm: float | None = None) -> None:
         super().__init__()
         require_choice("control", control, (None, *CONTROLS))
-        self.editor, self.control = editor, control
+        self.editor, self.control, self.pixel_mm = editor, control, pixel_mm
 
     def region(self, brain: torch.Tensor, pathology: torch.Tensor) -> torch.Tensor:
         """The method's own edit region M."""
@@ -48,26 +50,40 @@ class ControlEditor(Inferer):
         brain: torch.Tensor,
         pathology: torch.Tensor,
         truth: torch.Tensor | None = None,
+        true_displacement: torch.Tensor | None = None,
         **facts: Any,
     ) -> Edit:
         """
         Args:
             inputs: prior scans in [-1, 1], Nx1xHxW[xD]; brain: masks, same shape.
             pathology: condition channels, NxKxHxW[xD]; truth: the true counterfactual, as ``inputs``.
+            true_displacement: in mm along the axes, NxnxHxW[xD].
             facts: what else the editor takes.
+
+        Returns:
+            the edit. Where the true displacement is known, ``no_edit`` and ``truth`` have none and the true one among
+            their ``extras``: what the measures make of doing nothing, and of a perfect edit.
 
         Raises:
             InputError: the truth is wanted and not known.
         """
         if self.control == "no_edit":
-            return Edit(inputs, self.editor.region(brain, pathology), 0)
+            nowhere = None if true_displacement is None else torch.zeros_like(true_displacement)
+            return Edit(inputs, self.editor.region(brain, pathology), 0, self._displaced(inputs, nowhere))
         if self.control == "truth":
             if truth is None:
                 raise InputError("--control truth: the cases have no 'image'; it goes with --pairing paired.")
-            return Edit(truth, self.editor.region(brain, pathology), 0)
+            extras = self._displaced(inputs, true_displacement)
+            return Edit(truth, self.editor.region(brain, pathology), 0, extras)
         told = torch.zeros_like(pathology) if self.control == "without_lesion" else pathology
         edited: Edit = self.editor(inputs, network, brain=brain, pathology=told, **facts)
         return edited
+
+    def _displaced(self, scan: torch.Tensor, displacement: torch.Tensor | None) -> dict[str, torch.Tensor]:
+        """What an edit with this displacement says of it; of a true one, no inverse is known."""
+        if displacement is None or self.pixel_mm is None:
+            return {}
+        return {"displacement": displacement, "displaced": pull(scan, displacement / self.pixel_mm)}
 
 
 def evaluation_network(network: torch.nn.Module, weights: Path | None, control: str | None) -> torch.nn.Module:
@@ -82,5 +98,5 @@ def weights_identity(weights: Path | None, control: str | None) -> str | None:
 
 def deciding(options: EditOptions) -> dict[str, Any]:
     """The options that decide an edit in model space, resolved."""
-    names = {"method", "condition", "seed"} | CHOSEN | set(options.own)
+    names = {"method", "condition", "seed", "effects", "global_atrophy"} | CHOSEN | set(options.own)
     return {name: value for name, value in options.recorded().items() if name in names}

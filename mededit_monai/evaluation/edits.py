@@ -12,7 +12,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,21 +38,30 @@ from mededit_monai.space.masks import edit_region
 SETTINGS_FILE = "settings.json"
 
 
+#: Parts of ``Edit.extras`` that are kept beside the edit; ``strength`` and ``spread`` are numbers.
+KEPT = ("displacement", "inverse", "displaced", "painted", "strength", "spread")
+
+
 @dataclass(frozen=True)
 class StoredEdit:
-    """``edit``: float32 HxW in [0, 1]; nfe: network evaluations; seconds: its share of the batch it was made in."""
+    """
+    ``edit``: float32 HxW[xD] in [0, 1]; nfe: network evaluations; seconds: its share of the batch it was made in;
+    extras: what an edit that displaces the scan says beside (see :data:`KEPT`), without the batch axis.
+    """
 
     edit: np.ndarray
     nfe: int
     seconds: float
+    extras: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
-def read_edit(path: Path, request: str | None = None) -> StoredEdit | None:
+def read_edit(path: Path, request: str | None = None, extras_too: bool = False) -> StoredEdit | None:
     """
     A stored edit; None where there is no whole file (by its checksums), or one of another request.
 
     Args:
         request: SHA-256 of what decides the edit; None: whatever there is.
+        extras_too: whether what is kept beside the edit is read; of a volume, it takes as long as all else.
 
     Raises:
         OSError: a file that is there and cannot be read.
@@ -66,7 +75,10 @@ def read_edit(path: Path, request: str | None = None) -> StoredEdit | None:
             if request is not None and str(stored["request"]) != request:
                 return None
             edit = np.asarray(stored["edit"], dtype=np.float32)
-            return StoredEdit(edit, int(stored["nfe"]), float(stored["seconds"])) if np.isfinite(edit).all() else None
+            extras = {name: stored[name] for name in KEPT if extras_too and name in stored}
+            known = (edit, *(one for one in extras.values() if one.dtype.kind == "f"))
+            whole = all(np.isfinite(one).all() for one in known)
+            return StoredEdit(edit, int(stored["nfe"]), float(stored["seconds"]), extras) if whole else None
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error, NotImplementedError):
@@ -76,19 +88,24 @@ def read_edit(path: Path, request: str | None = None) -> StoredEdit | None:
 def write_edit(path: Path, edit: StoredEdit, request: str) -> None:
     """Store an edit, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    facts = {"nfe": edit.nfe, "seconds": edit.seconds, "request": request, "synthetic": True, "note": DISCLAIMER}
     with replacing(path) as unfinished, open(unfinished, "wb") as stream:
-        np.savez_compressed(
-            stream, edit=edit.edit, nfe=edit.nfe, seconds=edit.seconds, request=request, synthetic=True, note=DISCLAIMER
-        )
+        np.savez_compressed(stream, edit=edit.edit, **edit.extras, **facts)
 
 
 def with_requests(cases: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Cases with ``request``: SHA-256 of the settings and of the bytes of the files that an edit is made of."""
     keys = ["prior", "brain", "regions" if settings.get("condition") == "regions" else "pathology"]
     keys += ["image"] if settings.get("control") == "truth" else []
+    keys += ["displacement"] if settings.get("effects") and settings.get("control") in ("no_edit", "truth") else []
     start = json.dumps(settings, sort_keys=True, default=str)
     return [
-        {**case, "request": hashlib.sha256("".join([start, *(sha256(case[k]) for k in keys)]).encode()).hexdigest()}
+        {
+            **case,
+            "request": hashlib.sha256(
+                "".join([start, *(sha256(case[k]) for k in keys if k in case)]).encode()
+            ).hexdigest(),
+        }
         for case in cases
     ]
 
@@ -182,15 +199,15 @@ class StoredEdits(Inferer):
             tensors: what else the editor takes, batch first.
 
         Returns:
-            counterfactuals in [-1, 1], Nx1xHxW; a stored one's region is where it differs from the prior, and the
-            evaluations are those of the case that took most.
+            counterfactuals in [-1, 1], Nx1xHxW[xD]; a stored one's region is where it differs from the prior, and the
+            evaluations are those of the case that took most. ``extras``: those of :data:`KEPT` that all cases have.
         """
         if self.folder is None:
             made = self.editor(inputs, network, seeds=seeds, **tensors)
             _require_finite(made.image, cases)
             return made
         places = [self.folder / f"{case}.npz" for case in cases]
-        found = [read_edit(place, request) for place, request in zip(places, requests)]
+        found = [read_edit(place, request, extras_too=True) for place, request in zip(places, requests)]
         missing = [k for k, edit in enumerate(found) if edit is None]
         if missing:
             self._reserve([places[k].name for k in missing])
@@ -200,12 +217,34 @@ class StoredEdits(Inferer):
             planes = to_unit_range(made.image)[:, 0].clamp(0, 1).float().cpu().numpy()
             seconds = (time.perf_counter() - started) / len(missing)
             _require_finite(made.image, [cases[k] for k in missing])
-            for k, plane in zip(missing, planes):
-                found[k] = StoredEdit(plane, made.evaluations, seconds)
+            for row, (k, plane) in enumerate(zip(missing, planes)):
+                found[k] = StoredEdit(plane, made.evaluations, seconds, _kept(made.extras, row))
                 write_edit(places[k], found[k], requests[k])  # type: ignore[arg-type]
         stack = np.stack([edit.edit for edit in found])[:, None]  # type: ignore[union-attr]
         image = to_model_range(torch.from_numpy(stack)).to(inputs)
-        return Edit(image, image != inputs, max(edit.nfe for edit in found))  # type: ignore[union-attr]
+        extras = _stacked([edit.extras for edit in found], image)  # type: ignore[union-attr]
+        return Edit(image, image != inputs, max(edit.nfe for edit in found), extras)  # type: ignore[union-attr]
+
+
+def _kept(extras: Mapping[str, Any], row: int) -> dict[str, np.ndarray]:
+    """What is kept of one row of a batch."""
+    found = {name: extras[name][row] for name in KEPT if name in extras}
+    return {
+        name: one.cpu().numpy() if isinstance(one, torch.Tensor) else np.asarray(one) for name, one in found.items()
+    }
+
+
+def _stacked(extras: Sequence[Mapping[str, np.ndarray]], like: torch.Tensor) -> dict[str, Any]:
+    """A batch of what was kept: tensors as ``like`` (masks bool), and numbers in lists."""
+    found: dict[str, Any] = {}
+    for name in (name for name in KEPT if all(name in one for one in extras)):
+        rows = [one[name] for one in extras]
+        if rows[0].ndim == 0:
+            found[name] = [float(row) for row in rows]
+        else:
+            stack = torch.from_numpy(np.stack(rows)).to(like.device)
+            found[name] = stack if stack.dtype == torch.bool else stack.to(like)
+    return found
 
 
 def _require_finite(edits: torch.Tensor, cases: Sequence[str]) -> None:
@@ -235,12 +274,17 @@ class EvaluationPrepareBatch(CohortPrepareBatch):
         self.reference = reference
 
     def __call__(self, batchdata: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[torch.Tensor, None, tuple, dict]:
-        """As the base; the facts gain ``cases``, ``requests`` and, where it is known, ``truth`` in [-1, 1]."""
+        """
+        As the base; the facts gain ``cases``, ``requests`` and, where it is known, ``truth`` in [-1, 1] and
+        ``true_displacement`` in mm.
+        """
         prior, target, rest, facts = super().__call__(batchdata, *args, **kwargs)
         batchdata["reference_region"] = edit_region(facts["pathology"], facts["brain"], self.reference)
         facts |= {"cases": list(batchdata["case_id"]), "requests": list(batchdata["request"])}
         if "image" in batchdata:
             facts["truth"] = to_model_range(batchdata["image"].to(prior))
+        if "true_displacement" in batchdata:
+            facts["true_displacement"] = batchdata["true_displacement"].to(prior)
         return prior, target, rest, facts
 
 

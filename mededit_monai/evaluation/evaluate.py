@@ -43,7 +43,7 @@ def evaluate(options: EvaluationOptions) -> list[Path] | None:
     plan = make_plan(options)
     known = {}
     plan.folder.require_free(_names(plan))  # before hours of editing
-    if options.shard is None:
+    if options.shard is None and plan.flat:
         evaluation_judge(plan.cohort["disease"], options.judge)
         known = extractors(plan.cohort["disease"], options.judge, options.features)
     with Processes() as processes, ExitStack() as held:
@@ -55,7 +55,7 @@ def evaluate(options: EvaluationOptions) -> list[Path] | None:
         if processes.rank == 0:  # the others work in its name
             claimed = [ALL if options.shard is None else f"shard {options.shard}"]
             held.enter_context(held_folder(options.output, _names(plan), plan.folder.inputs, claimed))
-            counts = make_triplets(plan.job, options.cohort, plan.edited, options.pairings, plan.cases)
+            counts = make_triplets(plan.job, options.cohort, plan.edited, plan.pairings, plan.cases)
         processes.wait()
         shard = options.shard or processes.shard
         if shard is not None:
@@ -69,7 +69,7 @@ def evaluate(options: EvaluationOptions) -> list[Path] | None:
 
 def _names(plan: Plan) -> list[str]:
     """Files that a run writes at the top of its folder; a share writes triplets alone."""
-    names = [plan.job.triplets(pairing).name for pairing in plan.options.pairings]
+    names = [plan.job.triplets(pairing).name for pairing in plan.pairings]
     return names if plan.options.shard is not None else [*names, *result_names(plan.tables, plan.options.report)]
 
 
@@ -88,7 +88,7 @@ def _score(plan: Plan, counts: Mapping[str, Mapping[str, Any]], known: Mapping[s
     pixel = DISEASES[disease].pixel_mm
     lines = measured(plan.job, plan.edited, pixel)
     rows, fitted = dict(plan.rows), 0
-    for row in [row for row in rows.values() if row.control == AREA and "paired" in options.pairings]:
+    for row in [row for row in rows.values() if row.control == AREA and "paired" in plan.pairings]:
         fit = fit_area(options.cohort, pixel)
         if fit is None:
             rows[row.key] = replace(row, reason="not measured (the cohort's training split has no known truth)")
@@ -99,14 +99,14 @@ def _score(plan: Plan, counts: Mapping[str, Mapping[str, Any]], known: Mapping[s
             for name, case in plan.job.cases("paired").items()
         ]
     say("scoring")
-    real = real_images(options.cohort)
+    real = real_images(options.cohort) if plan.flat else []
     judges = {ending: RealismJudge(extractor, real, options.seed) for ending, extractor in known.items()}
     result = Evaluation(
         **{**vars(plan), "rows": rows},
         lines=lines,
         scorer=Scorer(lines, set_scores(plan.job, plan.edited, lines, judges), options.seed),
         counts=counts,
-        judge=judge_facts(evaluation_judge(disease, options.judge), disease),
+        judge=judge_facts(evaluation_judge(disease, options.judge), disease) if plan.flat else {},
         extractors={ending: extractor.name for ending, extractor in known.items()},
         real=len(real),
         fitted=fitted,

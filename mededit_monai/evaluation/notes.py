@@ -19,22 +19,10 @@ def table_notes(found: Evaluation, table: Table) -> list[str]:
     """Sentences on data, size, judge, statistics, rows that are missing, and the published figures."""
     notes = [_data(found)]
     notes += [_triplets(pairing, counts) for pairing, counts in found.counts.items()]
-    notes += [_preset(found, table), _judge(found.judge)]
-    notes.append(
-        f"Realism compares the edits with {found.real} pathological test slices of the same cohort, on features of "
-        + " and of ".join(found.extractors.values())
-        + "; each extractor has columns of its own."
-    )
-    notes.append(
-        "95 % intervals: bootstrap over anatomies, then over the cases of each. FID: value ± 1.96 s.d. over 10 "
-        "resamples of the pathological slices, as in the thesis. Combined: over resamples of both sets with the Dice "
-        "of the same edits; the FIDs are shifted so that their mean is the table's, because a resampled set repeats "
-        "images."
-    )
-    notes.append(
-        "p: two-sided signed-rank test on the mean differences of the anatomies. Differences in FID and combined have "
-        "an interval over the same resamples and no p value."
-    )
+    notes.append(_preset(found, table))
+    notes += [_judge(found.judge), *_realism(found)] if found.flat else [VOLUMES]
+    notes.append("95 % intervals: bootstrap over anatomies, then over the cases of each.")
+    notes.append("p: two-sided signed-rank test on the mean differences of the anatomies.")
     notes += _controls(found, table)
     for entry in table.rows:
         row = found.rows[table.row_key(entry)]
@@ -46,6 +34,25 @@ def table_notes(found: Evaluation, table: Table) -> list[str]:
             "nnU-Net. Data and instruments differ: compare the order of the methods at best, not the values."
         )
     return notes
+
+
+#: Instead of what is said of judge and realism.
+VOLUMES = (
+    "Cases are volumes: no judge looks at them, and whatever needs one is empty; ventricles are measured by carried "
+    "labels, in ml."
+)
+
+
+def _realism(found: Evaluation) -> list[str]:
+    return [
+        f"Realism compares the edits with {found.real} pathological test slices of the same cohort, on features of "
+        + " and of ".join(found.extractors.values())
+        + "; each extractor has columns of its own.",
+        "Intervals of the FID: value ± 1.96 s.d. over 10 resamples of the pathological slices, as in the thesis. "
+        "Combined: over resamples of both sets with the Dice of the same edits; the FIDs are shifted so that their "
+        "mean is the table's, because a resampled set repeats images. Their differences have an interval over the same "
+        "resamples and no p value.",
+    ]
 
 
 def _data(found: Evaluation) -> str:
@@ -71,8 +78,12 @@ def _preset(found: Evaluation, table: Table) -> str:
     spaced = {"logsnr": "in log-SNR"}.get(preset.get("spacing", ""), f"in {preset.get('spacing')}")
     limit = "" if options.limit is None else f", at most {options.limit} by --limit"
     thesis = f"; the thesis used {THESIS_LEVELS} levels and {THESIS_MASKS[found.cohort['disease']]} masks"
+    told = (
+        "every row's own noise levels" if levels is None else f"{levels} noise levels (spaced {spaced}) unless a row "
+    )
+    told += "" if levels is None else "sets its own number"
     return (
-        f"Preset {options.preset}: {levels} noise levels (spaced {spaced}) unless a row sets its own number, "
+        f"Preset {options.preset}: {told}, "
         f"{preset['cases']} test masks{limit}{thesis if table.of_thesis else ''}. Seconds per edit are measured in "
         f"batches of up to {options.batch_size}."
     )

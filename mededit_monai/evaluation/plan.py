@@ -85,6 +85,8 @@ class RunOptions:
             raise InputError(f"{about}, wanted one about '{disease}' as the cohort is; leave the option out.")
         shared = {"seed": self.seed, "judge": self.judge, "eval_batch_size": self.batch_size, "progress": self.progress}
         shared |= {"summary": False}  # the tables have the intervals
+        if cohort["spatial_dims"] == 3:  # a volume is a batch of its own: of memory, not of speed
+            shared |= {"spatial_dims": 3, "eval_batch_size": 1}
         shared |= {} if self.device is None else {"device": self.device}
         return cohort, Job(Path(self.output), root, overlays, shared)
 
@@ -147,6 +149,16 @@ class Plan:
         return OutputFolder(o.output, [Path(o.cohort) / "datalist.json", *inputs])
 
     @property
+    def flat(self) -> bool:
+        """Whether the cases are slices: judges, and features of images, know no volumes."""
+        return bool(self.cohort["spatial_dims"] == 2)
+
+    @property
+    def pairings(self) -> tuple[str, ...]:
+        """The pairings asked for; volumes are edited with their own lesions alone."""
+        return self.options.pairings if self.flat else ("paired",)
+
+    @property
     def cases(self) -> int:
         """How many triplets a pairing."""
         most = max(table.presets[self.options.preset]["cases"] for table in self.tables)
@@ -158,7 +170,7 @@ class Plan:
         return [
             (row, pairing)
             for row in self.rows.values()
-            for pairing in self.options.pairings
+            for pairing in self.pairings
             if row.reason is None and row.control != AREA and not (row.control == "truth" and pairing != "paired")
         ]
 
@@ -172,9 +184,15 @@ def make_plan(options: EvaluationOptions) -> Plan:
     """
     cohort, job = options.start()
     tables = chosen_tables(options.tables, cohort["disease"])
+    if cohort["spatial_dims"] == 3 and options.pairing == "thesis":
+        raise InputError(
+            f"--pairing: got 'thesis', but {options.cohort} holds volumes, which are evaluated against their own "
+            "truth; wanted paired."
+        )
     if "paired" in options.pairings and not cohort["paired"]:
         raise InputError(
             f"--pairing: got '{options.pairing}', but {options.cohort} holds no pairs (cases with 'prior', 'image' and "
             "the ventricles of both); give --pairing thesis, or a cohort of 'mededit simulate'."
         )
-    return Plan(options, cohort, tables, planned_rows(tables, options.preset, job.root, options.steps), job)
+    rows = planned_rows(tables, options.preset, job.root, options.steps, cohort["spatial_dims"])
+    return Plan(options, cohort, tables, rows, job)

@@ -26,6 +26,9 @@ from mededit_monai.io.hashing import sha256
 from mededit_monai.io.outputs import OutputFolder, remove_listed_file
 from mededit_monai.io.provenance import DISCLAIMER, versions
 
+#: Facts of a cohort that tables in one folder must have in common.
+_OF_COHORT = ("name", "disease", "recipe", "simulator_version", "synthetic", "spatial_dims")
+
 #: Kinds of a table's file.
 ENDINGS = ("json", "csv", "md")
 
@@ -57,14 +60,14 @@ class Evaluation(Plan):
             "cohort": {
                 "folder": Path(o.cohort).resolve().name,
                 "datalist_sha256": sha256(Path(o.cohort) / "datalist.json"),
-                **{key: self.cohort[key] for key in ("name", "disease", "recipe", "simulator_version", "synthetic")},
+                **{key: self.cohort[key] for key in _OF_COHORT},
             },
             "bundle": self.job.root.name,
             "preset": o.preset,
             "limit": o.limit,
             "steps": o.steps,
             "seed": o.seed,
-            "pairings": list(o.pairings),
+            "pairings": list(self.pairings),
             "judge": dict(self.judge),
             "extractors": [
                 {"name": name, "columns": f"those that end in {ending}" if ending else "those without an ending"}
@@ -130,7 +133,7 @@ def write_results(found: Evaluation) -> list[Path]:
 
 def table_content(found: Evaluation, table: Table) -> dict[str, Any]:
     """A table's JSON."""
-    columns = table_columns(table.columns, found.extractors, found.options.pairings)
+    columns = table_columns(table.columns, found.extractors, found.pairings)
     rows = [_table_row(found, table, entry, columns) for entry in table.rows]
     return {
         "table": table.table,
@@ -154,7 +157,7 @@ def table_content(found: Evaluation, table: Table) -> dict[str, Any]:
 def _table_row(found: Evaluation, table: Table, entry: TableRow, columns: Sequence[Column]) -> dict[str, Any]:
     key = table.row_key(entry)
     row = found.rows[key]
-    lines = [line for pairing in found.options.pairings for line in found.lines.get((key, pairing), ())]
+    lines = [line for pairing in found.pairings for line in found.lines.get((key, pairing), ())]
     edited = [line for line in lines if line["seconds"]]
     return {
         "row": key,
@@ -221,4 +224,4 @@ def _before(folder: Path) -> tuple[dict[str, Any] | None, list[dict[str, str]]]:
 
 
 def _deciding(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: row.get(key) for key in ("settings", "weights_sha256", "measured")}
+    return {key: row.get(key) for key in ("settings", "weights_sha256", "effects_weights_sha256", "measured")}

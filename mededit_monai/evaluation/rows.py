@@ -11,10 +11,11 @@ from typing import Any
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
+from mededit_monai.diseases import DISEASES
 from mededit_monai.evaluation.controls import CONTROLS
 from mededit_monai.evaluation.tables import Table
 from mededit_monai.io.hashing import sha256
-from mededit_monai.methods.record import METHODS
+from mededit_monai.methods.record import METHODS, Method, network_named
 
 #: The control that edits nothing: the ventricles' change by a regression on the lesion's area.
 AREA = "area_regression"
@@ -33,6 +34,7 @@ class Row:
         weights: file that the edits depend on; None: none.
         reason: why it cannot be measured, a sentence; None: it can.
         cases: at most so many are edited; None: all.
+        effects_weights: of the effects network; None: nothing is displaced.
     """
 
     key: str
@@ -42,6 +44,7 @@ class Row:
     weights: Path | None
     reason: str | None = None
     cases: int | None = None
+    effects_weights: Path | None = None
 
     @property
     def control(self) -> str | None:
@@ -55,24 +58,31 @@ class Row:
 
     def facts(self) -> dict[str, Any]:
         """For ``evaluation.json``."""
-        known = self.weights is not None and self.weights.is_file()
+        files = {"": self.weights, "effects_": self.effects_weights}
+        known = {start: file for start, file in files.items() if file is not None and file.is_file()}
+        moved = {} if self.effects_weights is None else {"effects_weights": self.effects_weights.name}
         return {
             "label": self.label,
             "condition": self.condition,
             "settings": dict(self.settings),
             "weights": None if self.weights is None else self.weights.name,
-            "weights_sha256": sha256(self.weights) if known else None,  # type: ignore[arg-type]
+            "weights_sha256": None,
+            **moved,
+            **{f"{start}weights_sha256": sha256(file) for start, file in known.items()},
             "measured": self.reason is None,
             "reason": self.reason,
         }
 
 
-def planned_rows(tables: Sequence[Table], preset: str, root: Path, steps: int | None = None) -> dict[str, Row]:
+def planned_rows(
+    tables: Sequence[Table], preset: str, root: Path, steps: int | None = None, spatial_dims: int = 2
+) -> dict[str, Row]:
     """
     Rows of the tables by their key.
 
     Args:
-        preset: ``quick`` or ``full``; root: the bundle's folder; steps: see :meth:`Table.settings`.
+        preset: ``quick`` or ``full``; root: the bundle's folder; steps: see :meth:`Table.settings`; spatial_dims: of
+            the cohort's cases.
 
     Raises:
         InputError: two rows of one key with different settings.
@@ -81,7 +91,7 @@ def planned_rows(tables: Sequence[Table], preset: str, root: Path, steps: int | 
     for table in tables:
         for entry in table.rows:
             key, settings = table.row_key(entry), table.settings(entry, preset, steps)
-            row = evaluation_row(key, entry.label, table.condition, settings, root)
+            row = evaluation_row(key, entry.label, table.condition, settings, root, spatial_dims)
             if key in rows and rows[key].settings != settings:
                 raise InputError(
                     f"table {table.table}: row '{entry.name}' has other settings than in a table before it "
@@ -91,17 +101,42 @@ def planned_rows(tables: Sequence[Table], preset: str, root: Path, steps: int | 
     return rows
 
 
-def evaluation_row(key: str, label: str, condition: str, settings: dict[str, Any], root: Path) -> Row:
-    """A row by its settings, with the reason why it cannot be measured, if so; arguments as of :class:`Row`."""
+def evaluation_row(
+    key: str, label: str, condition: str, settings: dict[str, Any], root: Path, spatial_dims: int = 2
+) -> Row:
+    """
+    A row by its settings, with the reason why it cannot be measured, if so.
+
+    Args:
+        key, label, condition, settings: as of :class:`Row`; root: the bundle's folder.
+        spatial_dims: of the cohort's cases.
+    """
     control = settings.get("control")
     if control == AREA or not CONTROLS.get(str(control), True):
         return Row(key, label, condition, settings, None)
     method = settings.get("method")
     if method not in METHODS:
         return Row(key, label, condition, settings, None, f"not measured (method {method} is not in this version)")
-    name = METHODS[str(method)].weights_file(condition)
-    if name is None:
-        return Row(key, label, condition, settings, None)
-    weights = user_path(settings.get("weights") or root / "models" / name)
-    reason = None if weights.is_file() else f"not measured (weights {weights.name} missing)"
-    return Row(key, label, condition, settings, weights, reason)
+    record = METHODS[str(method)]
+    if spatial_dims not in record.spatial_dims:
+        return Row(key, label, condition, settings, None, f"not measured (method {method} does not edit volumes)")
+    name = record.weights_file(condition, spatial_dims)
+    weights = None if name is None else user_path(settings.get("weights") or root / "models" / name)
+    effects = _effects_weights(record, condition, settings, root, spatial_dims)
+    missing = [file.name for file in (weights, effects) if file is not None and not file.is_file()]
+    reason = f"not measured (weights {' and '.join(missing)} missing)" if missing else None
+    return Row(key, label, condition, settings, weights, reason, effects_weights=effects)
+
+
+def _effects_weights(
+    record: Method, condition: str, settings: Mapping[str, Any], root: Path, spatial_dims: int
+) -> Path | None:
+    """Weights of the effects network, if a row displaces the scan."""
+    effects = settings.get("effects")
+    if effects is None:
+        any_disease = DISEASES[DISEASES.names()[0]]  # what a method displaces by default is its own affair
+        effects = record.defaults(any_disease, condition).get("effects", 0.0)
+    if not effects:
+        return None
+    name = network_named("effects").weights_file(condition, spatial_dims)
+    return user_path(settings.get("effects_weights") or root / "models" / name)

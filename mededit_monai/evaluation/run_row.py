@@ -28,6 +28,7 @@ from mededit_monai.evaluation.scores import Lines, SetScores
 from mededit_monai.evaluation.write import read_lines
 from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.outputs import OutputFolder
+from mededit_monai.metrics.carried import lesion_size
 from mededit_monai.workflows import overrides
 
 #: Rows with the pairings on which they are edited.
@@ -66,9 +67,9 @@ class Job:
         return {case["case_id"]: case for case in read_datalist(self.triplets(pairing))}
 
     def areas(self, pairing: str, pixel: float) -> dict[str, float]:
-        """Area of each case's lesion in mm²; pixel: its side in mm."""
+        """Size of each case's lesion, mm² in slices and ml in volumes; pixel: its side in mm."""
         cases = self.cases(pairing).items()
-        return {name: float((plane(case["pathology"]) > 0).sum()) * pixel**2 for name, case in cases}
+        return {name: lesion_size(plane(case["pathology"]), pixel) for name, case in cases}
 
 
 @contextmanager
@@ -189,7 +190,7 @@ def read_cases(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def case_line(row: Row, pairing: str, case: Mapping[str, Any], area: float) -> dict[str, Any]:
-    """A line of ``metrics.csv``: who and what it is of, costs, figures; area: of the lesion, mm²."""
+    """A line of ``metrics.csv``: who and what it is of, costs, figures; area: of the lesion, mm² or ml."""
     known = {"row": row.key, "label": row.label, "method": row.method, "condition": row.condition, "pairing": pairing}
     names = {name: case.get(name, "") for name in ("case_id", "patient", "anatomy", "stratum")}
     costs = {"lesion_area": area, "nfe": case.get("nfe", 0), "seconds": case.get("seconds", 0.0)}

@@ -13,9 +13,13 @@ import numpy as np
 from mededit_monai.datasets.evaluation import group_of
 from mededit_monai.evaluation.columns import Column
 from mededit_monai.evaluation.realism import DRAWS, RealismJudge
+from mededit_monai.metrics.lesion_features import lesion_test
 from mededit_monai.metrics.realism import RealismScore
 from mededit_monai.metrics.statistics import bootstrap, bootstrap_draws
 from mededit_monai.metrics.truth import Agreement, change_agreement
+
+#: Whose features a column of ``metrics.csv`` holds: the edit's, the true lesion's.
+_OF = ("_edit_", "_true_")
 
 #: A figure of a table: value, low, high, n_cases, n_groups; None: not measured.
 Figure = dict[str, Any] | None
@@ -84,7 +88,7 @@ class Scorer:
         self.lines, self.seed = lines, seed
         self._make = sets
         self._sets: dict[tuple[str, str, str], SetScores | None] = {}
-        self._agreements: dict[tuple[str, str], Agreement] = {}
+        self._agreements: dict[tuple, Agreement] = {}
         self._figures: dict[tuple, Figure] = {}
 
     def set_scores(self, row: str, pairing: str, ending: str) -> SetScores | None:
@@ -133,11 +137,34 @@ class Scorer:
         return _figure(bootstrap(table, _groups(cases), lambda t: t[:, 0].mean() / t[:, 1].mean(), seed=self.seed))
 
     def _agreement(self, row: str, column: Column, cases: Cases, condition: str) -> Figure:
-        key = (row, column.pairing)
+        key = (row, column.pairing, column.figures)
         if key not in self._agreements:  # one bootstrap for r, slope and partial r
             columns = [values_of(cases, name) for name in column.figures]
             self._agreements[key] = change_agreement(*columns, _groups(cases), seed=self.seed)
         return _figure(getattr(self._agreements[key], column.statistic))
+
+    def _least(self, row: str, column: Column, cases: Cases, condition: str) -> Figure:
+        return self._extreme(np.nanmin, column, cases)
+
+    def _most(self, row: str, column: Column, cases: Cases, condition: str) -> Figure:
+        return self._extreme(np.nanmax, column, cases)
+
+    @staticmethod
+    def _extreme(choose: Callable[[np.ndarray], float], column: Column, cases: Cases) -> Figure:
+        """Of all cases; a bootstrap says nothing of an extreme, so there is no interval."""
+        values = values_of(cases, column.figures[0])
+        known = ~np.isnan(values)
+        if not known.any():
+            return None
+        groups = {group for group, there in zip(_groups(cases), known) if there}
+        return _numbers(float(choose(values)), float("nan"), float("nan"), int(known.sum()), len(groups))
+
+    def _lesion(self, row: str, column: Column, cases: Cases, condition: str) -> Figure:
+        both = lesions_of(cases)
+        if both is None:
+            return None
+        score = lesion_test(*both, _groups(cases), column.statistic, seed=self.seed)
+        return _numbers(score.value, score.low, score.high, score.n_edits, len(set(_groups(cases))))
 
     def _set(self, row: str, column: Column, cases: Cases, condition: str) -> Figure:
         found = self.set_scores(row, column.pairing, column.extractor)
@@ -153,6 +180,15 @@ class Scorer:
             return None
         low, high = np.quantile(pair[1], [0.025, 0.975]).clip(min=0)  # shifted resamples may fall below
         return _numbers(pair[0], float(low), float(high), len(cases), len(set(found.groups)))
+
+
+def lesions_of(cases: Cases) -> tuple[np.ndarray, np.ndarray] | None:
+    """Features of a row's lesions and of the true ones, NxK each; None where they were not measured."""
+    names = sorted({name for case in cases for name in case if name.startswith("features_edit_")})
+    if not names:
+        return None
+    found = [np.stack([values_of(cases, name.replace("_edit_", of, 1)) for name in names], axis=1) for of in _OF]
+    return found[0], found[1]
 
 
 def _groups(cases: Cases) -> list[str]:

@@ -127,7 +127,7 @@ def time_row(job: Job, row: Row, pairing: str = "paired", repeats: int = 3) -> T
         def edit(count: int) -> tuple[float, Edit]:
             cases = [data[k % len(data)] for k in range(count)]
             prior, _, _, facts = prepare(default_collate(cases), device)
-            for key in ("cases", "requests", "truth"):  # for StoredEdits and controls
+            for key in ("cases", "requests", "truth", "true_displacement"):  # for StoredEdits and controls
                 facts.pop(key, None)
             return timed(editor, prior, network, **facts)
 

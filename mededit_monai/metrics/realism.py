@@ -8,20 +8,22 @@ No value stands alone: every score carries the extractor's name, the numbers of 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.stats import rankdata
+from sklearn.base import ClassifierMixin
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.pairwise import polynomial_kernel
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from mededit_monai.core.errors import InputError
+from mededit_monai.core.errors import InputError, require_choice
 from mededit_monai.metrics.statistics import bootstrap_draws
 
 
@@ -176,24 +178,48 @@ def _half(features: Features, rng: np.random.Generator) -> np.ndarray:
     return np.array([k for k, g in enumerate(features.groups) if g in chosen])
 
 
-def two_sample_auc(edits: Features, real: Features, folds: int = 5, draws: int = 500, seed: int = 0) -> RealismScore:
+def _with_squares(values: np.ndarray) -> np.ndarray:
+    return np.concatenate([values, values**2], axis=1)
+
+
+def _logistic() -> ClassifierMixin:
+    return LogisticRegression(max_iter=1000)
+
+
+#: Classifiers of :func:`two_sample_auc`: ``linear`` sees shifts of the means, ``quadratic`` (features and their
+#: squares) also spreads that differ, ``trees`` (gradient boosting) in large sets also what features have in common.
+CLASSIFIERS: dict[str, Callable[[], ClassifierMixin]] = {
+    "linear": lambda: make_pipeline(StandardScaler(), _logistic()),
+    "quadratic": lambda: make_pipeline(
+        StandardScaler(), FunctionTransformer(_with_squares), StandardScaler(), _logistic()
+    ),
+    "trees": lambda: HistGradientBoostingClassifier(max_iter=60, max_depth=3, min_samples_leaf=10, random_state=0),
+}
+
+
+def two_sample_auc(
+    edits: Features, real: Features, folds: int = 5, draws: int = 500, seed: int = 0, classifier: str = "linear"
+) -> RealismScore:
     """
-    Classifier two-sample test (Lopez-Paz & Oquab, ICLR 2017): can a logistic regression tell the sets apart?
+    Classifier two-sample test (Lopez-Paz & Oquab, ICLR 2017): can a classifier, by default a logistic regression, tell
+    the sets apart?
 
     Standardised features, cross-validated with patients kept together; the area under the ROC curve is taken in every
     held-out fold and averaged. The interval bootstraps the held-out scores (patients, then images), not the training.
 
     Args:
         folds: at least 2, and at most the number of patients of the smaller set.
+        classifier: one of :data:`CLASSIFIERS`.
 
     Returns:
         0.5: not to be told apart, 1: always.
 
     Raises:
-        InputError: features of two extractors.
+        InputError: features of two extractors, or another classifier.
         ValueError: other numbers of features, or too many folds.
     """
     _comparable(edits, real)
+    require_choice("classifier", classifier, tuple(CLASSIFIERS))
     most = min(len(set(edits.groups)), len(set(real.groups)))
     if not 2 <= folds <= most:
         raise ValueError(f"got {folds} folds; wanted 2 … {most}, the patients of the smaller set.")
@@ -204,7 +230,7 @@ def two_sample_auc(edits: Features, real: Features, folds: int = 5, draws: int =
     scores, fold_of = np.zeros(len(values)), np.zeros(len(values), int)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     for number, (train, test) in enumerate(splitter.split(values, truth, groups)):
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        model = CLASSIFIERS[classifier]()
         scores[test] = model.fit(values[train], truth[train]).decision_function(values[test])
         fold_of[test] = number
     whole = _fold_auc(truth, scores, fold_of)

@@ -68,6 +68,13 @@ def slope(predicted: np.ndarray, true: np.ndarray) -> float:
     return ratio(float((centred * (predicted - predicted.mean())).sum()), float((centred**2).sum()))
 
 
+def sign_right(predicted: float, true: float, bound: float) -> float:
+    """1 if a change has the true one's sign, 0 if not or if it is 0; NaN where the true one is within ``bound``."""
+    if not abs(true) > bound:
+        return float("nan")
+    return float(np.sign(predicted) == np.sign(true))
+
+
 def pearson(predicted: np.ndarray, true: np.ndarray) -> float:
     """Pearson's r; NaN for fewer than two cases or where either does not vary (an edit without effect)."""
     if len(predicted) < 2 or np.ptp(predicted) == 0 or np.ptp(true) == 0:
@@ -126,13 +133,16 @@ def area_prediction(area: np.ndarray, true: np.ndarray, groups: Sequence[Hashabl
 @dataclass(frozen=True)
 class Agreement:
     """
-    Predicted against true change, each with its interval: r, slope (1 is right, 0 no effect), error (mean absolute, in
-    the change's units), idle_error (predicting no change), partial_r (given the area) and, of the trivial predictor by
-    area, area_r and area_error. NaN where a figure cannot be computed; n_cases counts complete cases.
+    Predicted against true change, each with its interval: r, slope (of the prediction on the truth: 0 no effect; below
+    1 even for the best mean where the truth scatters about it), calibration (slope of the truth on the prediction: 1
+    for a right mean), error (mean absolute, in the change's units), idle_error (predicting no change), partial_r (given
+    the area) and, of the trivial predictor by area, area_r and area_error. NaN where a figure cannot be computed;
+    n_cases counts complete cases.
     """
 
     r: Estimate
     slope: Estimate
+    calibration: Estimate
     error: Estimate
     idle_error: Estimate
     partial_r: Estimate
@@ -179,6 +189,7 @@ def change_agreement(
     statistics = {
         "r": lambda t: pearson(t[:, 0], t[:, 1]),
         "slope": lambda t: slope(t[:, 0], t[:, 1]),
+        "calibration": lambda t: slope(t[:, 1], t[:, 0]),
         "error": lambda t: np.abs(t[:, 0] - t[:, 1]).mean(),
         "idle_error": lambda t: np.abs(t[:, 1]).mean(),
         "partial_r": lambda t: partial_correlation(t[:, 0], t[:, 1], t[:, 2]),

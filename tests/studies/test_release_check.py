@@ -11,13 +11,23 @@ import pytest
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import bundle_root
+from mededit_monai.evaluation.better import SCORES
 from mededit_monai.evaluation.tables import read_table, tables_folder
 from studies import release_check as check
+from studies.release_targets import Target
 
 
 def row(**figures) -> dict:
     """Figures without scatter: the interval is the value."""
     return {k: None if v is None else {"value": v, "low": v, "high": v} for k, v in figures.items()}
+
+
+#: What studies.effects_ceiling writes: of the cohort's own draws, and of any.
+CEILING = {
+    "cases": 240,
+    "ventricles": {"own": {"r": {"value": 0.9}, "slope": {"value": 0.8}}, "r": 0.96, "slope": 0.92},
+    "end_point_mm": {"value": 0.3, "low": 0.2, "high": 0.4},
+}
 
 
 def paired(figures: dict, column: str, low: float = 0, high: float = 0) -> dict:
@@ -33,13 +43,13 @@ def paired(figures: dict, column: str, low: float = 0, high: float = 0) -> dict:
 @pytest.mark.parametrize(
     ("target", "value", "met"),
     [
-        (check.Target("dice", low=0.6), 0.6, True),
-        (check.Target("dice", low=0.6), 0.59, False),
-        (check.Target("dice", low=0.6), None, False),
-        (check.Target("slope", low=0.8, high=1.2), 1.21, False),
-        (check.Target("zone", below=("no_edit", "mededit")), 0.019, True),
-        (check.Target("zone", below=("no_edit", "mededit")), 0.02, False),  # not below doing nothing
-        (check.Target("zone", below=("no_edit", "sdedit")), 0.01, False),  # one to be beaten was not measured
+        (Target("dice", low=0.6), 0.6, True),
+        (Target("dice", low=0.6), 0.59, False),
+        (Target("dice", low=0.6), None, False),
+        (Target("slope", low=0.8, high=1.2), 1.21, False),
+        (Target("zone", below=("no_edit", "mededit")), 0.019, True),
+        (Target("zone", below=("no_edit", "mededit")), 0.02, False),  # not below doing nothing
+        (Target("zone", below=("no_edit", "sdedit")), 0.01, False),  # one to be beaten was not measured
     ],
 )
 def test_targets(target, value, met):
@@ -56,14 +66,14 @@ def test_targets(target, value, met):
 @pytest.mark.parametrize(
     ("target", "value", "low", "high", "verdict"),
     [
-        (check.Target("dice", low=0.6), 0.7, 0.61, 0.8, "met"),
-        (check.Target("dice", low=0.6), 0.7, 0.59, 0.8, "not shown"),
-        (check.Target("dice", low=0.6), 0.59, 0.5, 0.7, "missed"),
-        (check.Target("dice", low=0.6), 0.7, None, None, "not shown"),  # a value without an interval shows nothing
-        (check.Target("dice", low=0.6), None, None, None, "not shown"),
-        (check.Target("slope", low=0.8, high=1.2), 1.0, 0.85, 1.15, "met"),
-        (check.Target("slope", low=0.8, high=1.2), 1.0, 0.71, 1.15, "not shown"),
-        (check.Target("slope", low=0.8, high=1.2), 1.0, 0.85, 1.22, "not shown"),
+        (Target("dice", low=0.6), 0.7, 0.61, 0.8, "met"),
+        (Target("dice", low=0.6), 0.7, 0.59, 0.8, "not shown"),
+        (Target("dice", low=0.6), 0.59, 0.5, 0.7, "missed"),
+        (Target("dice", low=0.6), 0.7, None, None, "not shown"),  # a value without an interval shows nothing
+        (Target("dice", low=0.6), None, None, None, "not shown"),
+        (Target("slope", low=0.8, high=1.2), 1.0, 0.85, 1.15, "met"),
+        (Target("slope", low=0.8, high=1.2), 1.0, 0.71, 1.15, "not shown"),
+        (Target("slope", low=0.8, high=1.2), 1.0, 0.85, 1.22, "not shown"),
     ],
 )
 def test_met_needs_the_whole_interval(target, value, low, high, verdict):
@@ -79,7 +89,7 @@ def test_below_a_row_by_the_paired_difference(value, half, verdict):
     """Intervals of the two figures themselves say nothing about it: they are wide, the difference's is not."""
     wide = {"low": 0, "high": 200}
     figures = {"prior": {"error": {"value": value, **wide}}, "mededit": {"error": {"value": 90, **wide}}}
-    target = check.Target("error", below=("mededit",))
+    target = Target("error", below=("mededit",))
     assert check.met(target, figures, paired(figures, "error", half, half))["verdict"] == verdict
     assert check.met(target, figures, {})["met"] is False  # not compared case by case
 
@@ -103,7 +113,7 @@ def test_targets_take_the_default_editors_differences():
 
 
 def test_a_column_that_the_table_does_not_have_is_no_target():
-    assert check.met(check.Target("core_present", low=0.9), {"prior": row(dice=0.7)}, {}) is None
+    assert check.met(Target("core_present", low=0.9), {"prior": row(dice=0.7)}, {}) is None
 
 
 @pytest.mark.parametrize(
@@ -122,7 +132,7 @@ def test_a_candidate_must_be_shown_to_be_better(zone, dice, ventricle, better):
         for name, (low, high) in {"zone_error": zone, "dice": dice, "ventricle_error": ventricle}.items()
     ]
     rows = [{"row": f"stroke_mask_{name}", "figures": row(ventricle_error=20.0)} for name in ("prior", "candidate")]
-    assert check.is_better({"rows": rows, "comparisons": lines})["better"] is better
+    assert check.candidate_is_better({"rows": rows, "comparisons": lines})["better"] is better
 
 
 @pytest.mark.parametrize("disease", ["stroke", "tumor"])
@@ -136,6 +146,12 @@ def test_every_shipped_file_loads(disease):
 def test_tables_hold_the_rows_that_targets_name(path: Path):
     table = read_table(path)
     names = {row.name for row in table.rows}
+    displaced = {target.column for target in check.displaced_targets(3, CEILING, {"prior": row(zone_error=1.0)})}
+    assert check.NEW in names and displaced - {"carried_sign"} <= set(table.columns)
+    if "3d" in path.stem:
+        assert "carried_sign" in table.columns and not {"dice", "kid", "ventricle_r"} & set(table.columns)
+        return
+    assert set(SCORES) <= set(table.columns)
     targets = (*check.TARGETS[table.bundle], *check.INDIRECT)
     assert {check.DEFAULT, *(name for target in targets for name in target.below)} <= names
     wanted = {target.column for target in targets} - ({"core_present"} if table.condition != "regions" else set())
@@ -164,3 +180,49 @@ def test_markdown_names_what_was_missed():
     text = check.markdown(json.loads(json.dumps(content)))
     assert "| dice | 0.5 | ≥ 0.6 | **missed** |" in text
     assert "| r | 0.9 (0.7 … 0.97) | ≥ 0.8 | not shown |" in text and check.VERDICTS in text
+
+
+def test_the_ceiling_is_that_of_the_same_cases_or_of_any():
+    figures = {"morph": {"carried_r": {"value": 0.9, "n_cases": 240}}, "prior": row(zone_error=0.02)}
+    targets = {target.column: target for target in check.displaced_targets(2, CEILING, figures)}
+    assert targets["carried_r"].low == pytest.approx(0.97 * 0.9)
+    assert targets["carried_slope"].low == pytest.approx(0.85 * 0.8)
+    assert targets["end_point"].high == pytest.approx(0.45) and targets["zone_error"].high == pytest.approx(0.01)
+    assert "carried_sign" not in targets
+    figures["morph"]["carried_r"]["n_cases"] = 48
+    targets = {target.column: target for target in check.displaced_targets(3, CEILING, figures)}
+    assert targets["carried_r"].low == pytest.approx(0.97 * 0.96) and targets["carried_sign"].low == 0.97
+    without = {target.column for target in check.displaced_targets(2, None, {"morph": {}})}
+    assert not {"carried_r", "end_point", "zone_error"} & without and "carried_calibration" in without
+
+
+@pytest.mark.parametrize(("column", "value", "verdict"), [("jacobian", 0.05, "met"), ("jacobian", -0.01, "missed")])
+def test_the_smallest_of_all_cases_has_no_interval_and_needs_none(column, value, verdict):
+    figures = {"morph": {column: {"value": value, "low": None, "high": None}}}
+    assert check.met(Target(column, low=1e-6), figures, {}, "morph")["verdict"] == verdict
+
+
+def test_a_file_that_is_no_ceiling(tmp_path):
+    place = tmp_path / "ceiling.json"
+    with pytest.raises(InputError, match="--ceiling: .* is no ceiling.json"):
+        check.read_ceiling(str(place))
+    place.write_text("[]")
+    with pytest.raises(InputError, match="give what 'python -m studies.effects_ceiling' wrote"):
+        check.read_ceiling(str(place))
+    place.write_text(json.dumps(CEILING))
+    assert check.read_ceiling(str(place)) == CEILING and check.read_ceiling(None) is None
+
+
+def test_markdown_says_who_is_better_by_what():
+    one = {"column": "zone_error", "new": 0.01, "old": 0.02, "advantage": 0.01, "low": 0.005, "high": 0.015}
+    one |= {"better": True, "shown": True, "n_cases": 9}
+    worse = {**one, "column": "contrast", "advantage": -0.1, "low": -0.2, "high": 0.1, "better": False, "shown": False}
+    found = {"better": False, "shown": False, "missing": ["lesion_auc"], "scores": [one, worse]}
+    content = {"bundle": "stroke", "note": "n", "weights": [], "candidate": None, "scans": None, "targets": {}}
+    content |= {"displaced": {"stroke": []}, "against_default": {"stroke": found}}
+    text = check.markdown(content)
+    assert (
+        "## stroke: morph against prior" in text
+        and "| zone_error | 0.01 | 0.02 | 0.01 (0.005 … 0.015) | better |" in text
+    )
+    assert "**not better**" in text and "by every score: no. Not measured on both: lesion_auc." in text
