@@ -136,6 +136,6 @@ def edit_scores(planes: Mapping[str, np.ndarray], paired: bool) -> dict[str, flo
         scores["edit_contrast"] = float(np.nanmean(contrasts))
         scores["zone_error"] = float(np.nanmean([e.error for e in errors]))
         scores["no_edit_zone_error"] = float(np.nanmean([e.idle for e in errors]))
-    if gradients:
+    if any(np.isfinite(g).all() for g in gradients):
         scores["edit_gradient"] = float(np.nanmean([g[0] for g in gradients]) / np.nanmean([g[1] for g in gradients]))
     return scores

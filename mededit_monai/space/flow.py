@@ -5,11 +5,11 @@ Diffeomorphic displacements: the flow of a stationary velocity field, integrated
 
 The flow of a smooth velocity field is invertible with a positive Jacobian whatever the field's size (Arsigny et al.,
 MICCAI 2006, A Log-Euclidean framework for statistics on diffeomorphisms): u of v/2ⁿ takes one small step, and n
-compositions of the map with itself give the map of v. A point whose velocity is zero stays exactly where it is. The flow of -v is the
-inverse of v's.
+compositions of the map with itself give the map of v. A point whose velocity is zero stays exactly where it is. The
+flow of -v is the inverse of v's.
 
-All are pull-backs in grid steps: out(r) = in(r + u(r)). ``flow``, ``pull`` and ``determinant`` work on batches of tensors
-and can be differentiated; ``exponentiate``, ``warp`` and ``jacobian`` on one array.
+All are pull-backs in grid steps: out(r) = in(r + u(r)). ``flow``, ``pull`` and ``determinant`` work on batches of
+tensors and can be differentiated; ``exponentiate``, ``warp`` and ``jacobian`` on one array.
 """
 
 from __future__ import annotations
