@@ -159,6 +159,15 @@ def test_whole_steps_bring_the_very_values(order):
     assert np.abs(found - image[14:24, 10:21, 15:27]).max() < (0.01 if order == 5 else 1e-6)
 
 
+def test_the_spline_sees_enough_around_the_box():
+    """A spline's coefficients depend on the whole image: of what lies beyond the box, enough is looked at."""
+    image = np.random.default_rng(5).uniform(0, 900, (60, 60, 60)).astype(np.float32)
+    steps = bump((24, 24, 24))[:, 8:16, 8:16, 8:16]
+    flow, wider = flow_of(steps, (26, 26, 26), image.shape), np.pad(steps, ((0, 0), (14, 14), (14, 14), (14, 14)))
+    found, wanted = flow.pulled(image), flow_of(wider, (12, 12, 12), image.shape).pulled(image)
+    assert found.size > 100 and np.abs(found - wanted).max() < 0.05
+
+
 @pytest.mark.parametrize("planar", [False, True])
 def test_no_rings_beside_an_edge(planar):
     """Beside a step from 0 to 100 a spline swings to -9 and 109; what is pulled stays between both."""
@@ -179,6 +188,21 @@ def test_clipping_looks_at_the_neighbourhood_alone():
     image[0, 0, 0] = 1000
     found = flow_of(bump((30, 30, 30)), (5, 5, 5), image.shape).pulled(image)
     assert found.min() >= 40 and found.max() <= 60
+
+
+def test_a_mirrored_image_is_pulled_alike():
+    """Neither the spline nor its limits know left from right."""
+    image = np.random.default_rng(6).uniform(0, 900, (40, 41, 42)).astype(np.float32)
+    steps = bump((30, 30, 30))
+    flow = flow_of(steps, (5, 5, 6), image.shape)
+    found = all_over(image, flow, 5)
+    for axis in range(3):
+        turned = np.flip(steps, axis + 1).copy()
+        turned[axis] *= -1
+        start = [5, 5, 6]
+        start[axis] = image.shape[axis] - start[axis] - 30
+        other = all_over(np.flip(image, axis), flow_of(turned, tuple(start), image.shape), 5)
+        assert np.abs(np.flip(other, axis) - found).max() < 0.1
 
 
 def test_slices_do_not_mix():
