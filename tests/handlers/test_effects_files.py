@@ -187,7 +187,7 @@ def test_bytes_stay_where_nothing_moves(tmp_path, kind, spatial_dims):
     brain = NativeCopy.to_native(case["brain_volume"], case["scan"])
     assert changed.any() and not changed[~region].any() and not region[~brain].any()
     moved = (read_displacement(folder / "displacement.nii.gz")[0] != 0).any(axis=0)
-    assert region[moved & brain].all() and moved[~brain].any()
+    assert region[moved & brain].all()
     assert new.get_data_dtype() == old.get_data_dtype() and new.dataobj.slope == old.dataobj.slope
     provenance = json.loads((folder / "provenance.json").read_text())
     assert provenance["voxels_changed"] == changed.sum() and provenance["strength"] == 1.0
