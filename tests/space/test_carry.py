@@ -198,6 +198,14 @@ def test_what_lies_under_the_lesion_counts_neither_before_nor_after(tmp_path):
     assert found == pytest.approx(np.array([60, 45, 45 + 7.5]) * 8e-3)
 
 
+def test_beyond_the_image_lies_its_last_voxel(tmp_path):
+    """A slab at the image's end, pulled half a voxel inwards: it grows by that on its inner side, and loses nothing."""
+    for low, high, by in (((0, 7, 5), (10, 12, 8), -0.5), ((10, 7, 5), (20, 12, 8), 0.5)):
+        one = Carried(read_volume(saved(tmp_path / "a.nii.gz", box(low=low, high=high) * np.uint8(7))))
+        (size,) = label_sizes(one, shift((by, 0, 0), start=(0, 2, 2), size=(20, 18, 12)), NOWHERE).values()
+        assert size.after_outside_lesion == pytest.approx(size.before * 10.5 / 10)
+
+
 def test_sizes_are_those_of_maps_carried_one_by_one(tmp_path):
     """Against the plain way: each label as 0 and 1, linearly interpolated, added up."""
     one = Carried(read_volume(saved(tmp_path / "a.nii.gz", parcels().astype(np.int32))))
