@@ -7,6 +7,9 @@ from __future__ import annotations
 import numpy as np
 import scipy  # its parts are loaded at their first use: what only looks at names need not wait for them
 
+#: Velocities below so many grid steps are none.
+FLOOR = 0.04
+
 
 def smooth_noise(shape: tuple[int, ...], length: float, rng: np.random.Generator) -> np.ndarray:
     """
@@ -106,7 +109,7 @@ def smoothstep(value: np.ndarray) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
-def taper(velocity: np.ndarray, weight: np.ndarray, floor: float = 0.04) -> np.ndarray:
+def taper(velocity: np.ndarray, weight: np.ndarray, floor: float = FLOOR) -> np.ndarray:
     """
     Fade a velocity out by a weight in [0, 1], and to exactly zero where it is below ``floor`` pixels.
 

@@ -38,6 +38,21 @@ class DrawnLevels:
         wanted = high - (high - low) * share / (1 - self.top_share)
         return int(np.abs(self._log_snr - wanted).argmin())
 
+    def draw(self, seeds: Sequence[int], known: Sequence[str], even: str | None) -> tuple[torch.Tensor, list[str]]:
+        """
+        Timestep and condition of every case.
+
+        Args:
+            seeds: a seed per case; known: the conditions that the data have.
+            even: for validation: the condition of all, with levels spread evenly over the batch; None draws both.
+        """
+        if even is not None:
+            shares = (np.arange(len(seeds)) + 0.5) / len(seeds)
+            return torch.tensor([self.level(share) for share in shares]), [even] * len(seeds)
+        rngs = [np.random.default_rng(seed) for seed in seeds]
+        levels = [self.level(rng.random()) for rng in rngs]
+        return torch.tensor(levels), [drawn_condition(rng, known) for rng in rngs]
+
 
 def drawn_condition(rng: np.random.Generator, known: Sequence[str]) -> str:
     """One of the conditions that the data have."""

@@ -15,6 +15,7 @@ from monai.inferers import SimpleInferer
 from monai.networks.schedulers import Scheduler
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.methods.effects import effects_channels
 from mededit_monai.space.intensity import to_model_range
 from mededit_monai.space.masks import dilate
 from mededit_monai.training.drawn import condition_masks, drawn_condition, told_channels
@@ -24,20 +25,6 @@ from mededit_monai.training.prepare_batch import batch_tensor, case_seeds
 
 #: How far around the lesion errors weigh more, in mm.
 NEAR_MM = 20.0
-
-
-def effects_channels(scan: torch.Tensor, brain: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
-    """
-    What the effects network sees.
-
-    Args:
-        scan: prior in [0, 1], Nx1xS; brain: b, same shape.
-        told: of :func:`~mededit_monai.space.conditions.fused_channels`, Nx5xS.
-
-    Returns:
-        [scan x b in [-1, 1], b, mask, boxes, core, edema, rim], Nx7xS.
-    """
-    return torch.cat([to_model_range(scan * brain), brain, told], dim=1)
 
 
 class EffectsPrepareBatch(PrepareBatch):
@@ -105,7 +92,7 @@ class EffectsPrepareBatch(PrepareBatch):
             atrophy=tensor("global_atrophy"),
             pixel_mm=tensor("pixel_mm"),
         )
-        return effects_channels(prior, brain, told), target, (), {}
+        return effects_channels(to_model_range(prior), brain, told), target, (), {}
 
     def _conditions(self, seeds: list[int], known: list[str]) -> list[str]:
         if self.even:

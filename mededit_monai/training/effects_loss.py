@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.space.fields import FLOOR
 from mededit_monai.space.flow import flow
 from mededit_monai.training.losses import Target
 
@@ -18,9 +19,6 @@ STRENGTH_MM = 1.0
 
 #: Least strength that is observed.
 SMALLEST_STRENGTH = 0.05
-
-#: Velocities below so many model pixels are none; see :func:`~mededit_monai.space.fields.taper`.
-FLOOR = 0.04
 
 
 class Moved(NamedTuple):

@@ -18,7 +18,7 @@ from mededit_monai.methods.paint import paint_region
 from mededit_monai.sampling.noise import CaseNoise
 from mededit_monai.space.flow import pull
 from mededit_monai.space.intensity import to_model_range
-from mededit_monai.training.drawn import DrawnLevels, condition_masks, drawn_condition, told_channels
+from mededit_monai.training.drawn import DrawnLevels, condition_masks, told_channels
 from mededit_monai.training.losses import Target, region_weight
 from mededit_monai.training.moved_cases import require_moved_pairs
 from mededit_monai.training.prepare_batch import (
@@ -60,7 +60,7 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
         top_share: float = 0.1,
     ) -> None:
         super().__init__(scheduler, condition, even, min_snr_gamma, lesion_weight)
-        self.level = DrawnLevels(scheduler, top_share).level
+        self.levels = DrawnLevels(scheduler, top_share)
 
     def __call__(
         self,
@@ -88,7 +88,7 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
         displaced = pull(tensor("prior"), steps) * brain
         seeds = case_seeds(batchdata)
         masks = condition_masks(pathology, tensor("regions") if "regions" in batchdata else None)
-        timesteps, conditions = self._draw(seeds, list(masks))
+        timesteps, conditions = self.levels.draw(seeds, list(masks), self.condition if self.even else None)
         told = told_channels(masks, conditions)
         region = paint_region(told, brain)
         image, displaced = to_model_range(image * brain), to_model_range(displaced)
@@ -104,15 +104,6 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
         )
         facts = {"noise": noise, "timesteps": self.timesteps, "condition": condition, "mode": "concat"}
         return change, target, (), facts
-
-    def _draw(self, seeds: list[int], known: list[str]) -> tuple[torch.Tensor, list[str]]:
-        """Timestep and condition of every case."""
-        if self.even:
-            shares = (np.arange(len(seeds)) + 0.5) / len(seeds)
-            return torch.tensor([self.level(share) for share in shares]), [self.condition] * len(seeds)
-        rngs = [np.random.default_rng(seed) for seed in seeds]
-        levels = [self.level(rng.random()) for rng in rngs]
-        return torch.tensor(levels), [drawn_condition(rng, known) for rng in rngs]
 
     def _parts(self, planes: list[torch.Tensor], seeds: list[int]) -> list[torch.Tensor]:
         """The planes, in three of four training batches cut to a part around each case's lesion."""

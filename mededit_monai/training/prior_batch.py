@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from monai.networks.schedulers import Scheduler
 
@@ -17,7 +16,7 @@ from mededit_monai.methods.change_editor import prior_channels
 from mededit_monai.sampling.noise import CaseNoise
 from mededit_monai.space.intensity import to_model_range
 from mededit_monai.space.masks import edit_region
-from mededit_monai.training.drawn import DrawnLevels, condition_masks, drawn_condition, told_channels
+from mededit_monai.training.drawn import DrawnLevels, condition_masks, told_channels
 from mededit_monai.training.losses import Target
 from mededit_monai.training.prepare_batch import MaskConditionedPrepareBatch, batch_tensor, case_seeds
 
@@ -76,7 +75,7 @@ class PriorPrepareBatch(MaskConditionedPrepareBatch):
             raise InputError(f"--min_snr_gamma: got {min_snr_gamma}, wanted none with --family prior; leave it out.")
         self.zone_weight, self.top_share = zone_weight, top_share
         self.conditions: list[str] = []
-        self.level = DrawnLevels(scheduler, top_share).level
+        self.levels = DrawnLevels(scheduler, top_share)
 
     def __call__(
         self,
@@ -111,7 +110,7 @@ class PriorPrepareBatch(MaskConditionedPrepareBatch):
         brain, pathology = tensor("prior_brain" if "prior_brain" in batchdata else "brain"), tensor("pathology")
         seeds = case_seeds(batchdata)
         masks = condition_masks(pathology, tensor("regions") if "regions" in batchdata else None)
-        self.timesteps, self.conditions = self._draw(seeds, list(masks))
+        self.timesteps, self.conditions = self.levels.draw(seeds, list(masks), self.condition if self.even else None)
         self.timesteps = self.timesteps.to(image.device)
         fused = told_channels(masks, self.conditions)
         change = scaled_change(image, prior)
@@ -122,15 +121,6 @@ class PriorPrepareBatch(MaskConditionedPrepareBatch):
         noise = CaseNoise(seeds, change)()
         facts = {"noise": noise, "timesteps": self.timesteps, "condition": condition, "mode": "concat"}
         return change, target, (), facts
-
-    def _draw(self, seeds: list[int], known: list[str]) -> tuple[torch.Tensor, list[str]]:
-        """Timestep and condition of every case."""
-        if self.even:
-            shares = (np.arange(len(seeds)) + 0.5) / len(seeds)
-            return torch.tensor([self.level(share) for share in shares]), [self.condition] * len(seeds)
-        rngs = [np.random.default_rng(seed) for seed in seeds]
-        levels = [self.level(rng.random()) for rng in rngs]
-        return torch.tensor(levels), [drawn_condition(rng, known) for rng in rngs]
 
     def _zone_weight(self, shown: torch.Tensor, brain: torch.Tensor) -> torch.Tensor:
         lesion = shown.amax(dim=1, keepdim=True) > 0
