@@ -32,19 +32,24 @@ def flow(velocity: torch.Tensor) -> torch.Tensor:
         u with the map r → r + u(r), NxnxS; exactly 0 wherever the velocity is. A case's flow does not depend on the
         others in its batch: every case takes its own number of squarings.
     """
-    return torch.cat([_flow_of_one(one) for one in velocity.split(1)]) if len(velocity) else velocity
-
-
-def _flow_of_one(velocity: torch.Tensor) -> torch.Tensor:
-    largest = float(velocity.detach().abs().max()) if velocity.numel() else 0.0
-    if largest == 0:
+    if not velocity.numel():
         return velocity
-    steps = max(0, int(np.ceil(np.log2(largest / FIRST_STEP))))
+    largest = velocity.detach().abs().flatten(1).amax(dim=1).tolist()
+    squarings = [max(0, int(np.ceil(np.log2(one / FIRST_STEP)))) if one else -1 for one in largest]
+    found = list(velocity)  # not zeros: where nothing moves yet, a gradient must pass all the same
+    for count in sorted(set(squarings) - {-1}):
+        cases = [k for k, one in enumerate(squarings) if one == count]
+        for k, one in zip(cases, _flow_in_steps(velocity[cases], count)):
+            found[k] = one
+    return torch.stack(found)
+
+
+def _flow_in_steps(velocity: torch.Tensor, squarings: int) -> torch.Tensor:
     moving = (velocity != 0).any(dim=1, keepdim=True)
-    first, base = velocity / 2**steps, _identity(velocity.shape[2:]).to(velocity.device)
+    first, base = velocity / 2**squarings, _identity(velocity.shape[2:]).to(velocity.device)
     # A midpoint step, second order: with v/2ⁿ itself the flows of v and -v undo each other only half as well.
     field = _sample(first, base, first / 2)
-    for _ in range(steps):
+    for _ in range(squarings):
         field = field + _sample(field, base, field)
     return torch.where(moving, field, torch.zeros_like(field))
 
