@@ -29,7 +29,7 @@ from mededit_monai.training.prepare_batch import (
 )
 
 #: Side of a part that is trained on, in pixels, and the share of the batches that are parts.
-PART, PART_SHARE = 64, 0.75
+PART, PART_SHARE = 64, 0.9
 
 
 class PaintPrepareBatch(MaskConditionedPrepareBatch):
@@ -38,7 +38,7 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
     :func:`~mededit_monai.methods.paint.paint_region`, 0 elsewhere.
 
     The scan is displaced as the true displacement does it. The loss counts in the region alone, where all that is
-    painted comes from: √(all pixels / the region's) there. Three of four training batches are cut to 64 pixels a side
+    painted comes from: √(all pixels / the region's) there. Nine of ten training batches are cut to 64 pixels a side
     around the lesion, as an edit will be.
 
     Args:
@@ -106,7 +106,7 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
         return change, target, (), facts
 
     def _parts(self, planes: list[torch.Tensor], seeds: list[int]) -> list[torch.Tensor]:
-        """The planes, in three of four training batches cut to a part around each case's lesion."""
+        """The planes, in nine of ten training batches cut to a part around each case's lesion."""
         sides, weight = planes[0].shape[2:], planes[2]
         rng = np.random.default_rng((seeds[0], 1))
         if self.even or rng.random() >= PART_SHARE or all(side <= PART for side in sides):

@@ -92,7 +92,7 @@ def test_parts_hold_the_lesion_and_all_planes_are_cut_alike():
         assert y0.shape[2:] == scan.shape[2:] == facts["noise"].shape[2:] == (PART, PART)
         inside = (target["weight"] > 0) & (facts["condition"][:, 1:2] > 0)  # cases told by the mask
         assert torch.allclose((scan + CHANGE_SCALE * y0)[inside], torch.tensor(2 * 0.1 - 1), atol=1e-5)
-    assert 20 <= parts <= 38 and whole >= 2  # three of four
+    assert 30 <= parts <= 39 and whole >= 1  # nine of ten
 
 
 def test_a_part_lies_on_the_grid_around_a_pixel_of_the_region():
