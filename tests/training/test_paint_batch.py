@@ -65,7 +65,7 @@ def test_the_network_predicts_v_and_is_asked_in_the_region_alone():
     assert torch.allclose(target["weight"][0][region[0]], share.rsqrt())
     wrong = target["value"] + torch.where(region, 0.0, 100.0)
     assert float(DenoisingLoss()(wrong, target)) == 0
-    assert facts["timesteps"][-1] == 999 or facts["timesteps"].max() > 800
+    assert facts["timesteps"].max() > 500
 
 
 def test_a_box_is_a_region_too():
