@@ -29,7 +29,7 @@ from mededit_monai.training.prepare_batch import (
 )
 
 #: Side of a part that is trained on, in pixels, and the share of the batches that are parts.
-PART, PART_SHARE = 64, 0.9
+PART, PART_SHARE = 48, 0.95
 
 
 class PaintPrepareBatch(MaskConditionedPrepareBatch):
@@ -38,8 +38,8 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
     :func:`~mededit_monai.methods.paint.paint_region`, 0 elsewhere.
 
     The scan is displaced as the true displacement does it. The loss counts in the region alone, where all that is
-    painted comes from: √(all pixels / the region's) there. Nine of ten training batches are cut to 64 pixels a side
-    around the lesion, as an edit will be.
+    painted comes from: √(all pixels / the region's) there. Of twenty training batches 19 are cut to 48 pixels a side
+    around the lesion; an edit's box grows with the lesion, so that the network must have seen whole slices, too.
 
     Args:
         scheduler, condition, even, min_snr_gamma: as for the base class; a training draws the condition.
@@ -106,7 +106,7 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
         return change, target, (), facts
 
     def _parts(self, planes: list[torch.Tensor], seeds: list[int]) -> list[torch.Tensor]:
-        """The planes, in nine of ten training batches cut to a part around each case's lesion."""
+        """The planes, in 19 of 20 training batches cut to a part around each case's lesion."""
         sides, weight = planes[0].shape[2:], planes[2]
         rng = np.random.default_rng((seeds[0], 1))
         if self.even or rng.random() >= PART_SHARE or all(side <= PART for side in sides):
