@@ -82,7 +82,7 @@ class WithoutLesion:
     ``composed``: the edit with an empty mask by the method behind the effects, whose network gives 0; the command line
     refuses an empty mask. ``ungated_velocity``: what the effects network says to it, tapered as ever, not set to 0.
     ``ungated_paint``, in [0, 1]: what the painter would add where the case's lesion is, told of none; NaN for another
-    method. ``ungated_place``: there. Attach it before the metrics.
+    method, and for volumes. ``ungated_place``: there. Attach it before the metrics.
 
     Args:
         editor: of ``evaluate.yaml``, with effects; network: the method's.
@@ -111,7 +111,7 @@ class WithoutLesion:
             "ungated_place": paint_region(pathology, brain),
             "ungated_paint": torch.full_like(prior, float("nan")),
         }
-        if isinstance(editor, PaintEditor):
+        if isinstance(editor, PaintEditor) and prior.ndim == 4:  # of volumes it would double the time of an evaluation
             told_of_none = _ToldOfNone(self.network)
             channels = self._channels(pathology, batch)
             edit = editor(prior, told_of_none, brain=brain, pathology=channels, seeds=seeds)
