@@ -39,7 +39,10 @@ EFFECTS = Network(
     training_options={
         "augmentation": APPEARANCE,
         "batch": (_option("near_weight", 6.0, 1e6, "Added weight of what lies within 20 mm of the lesion."),),
-        "loss": (_option("strength_weight", 0.01, 1e6, "Weight of how far people with the same lesion differ."),),
+        "loss": (
+            _option("strength_weight", 0.01, 1e6, "Weight of how far people with the same lesion differ."),
+            _option("slope_weight", 30.0, 1e6, "Weight of the slopes' error, by which volumes change; mm²."),
+        ),
     },
 )
 

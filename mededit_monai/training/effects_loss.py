@@ -31,21 +31,25 @@ class Moved(NamedTuple):
 
 class EffectsLoss(nn.Module):
     """
-    Σ w |û - u|² / Σ w in mm², and λ times the negative log-likelihood of the strength.
+    Σ w (|û - u|² + μ |∇(û - u)|²) / Σ w in mm², and λ times the negative log-likelihood of the strength.
+
+    The slopes of u are the change of volume: without their error thin structures, as ventricles are, count for next to
+    nothing, and what is learned of them is a third too small. Both terms are least for the mean.
 
     Args:
         kind: ``mse``.
         strength_weight: λ.
+        slope_weight: μ in mm².
 
     Raises:
         InputError: another kind.
     """
 
-    def __init__(self, kind: str = "mse", strength_weight: float = 0.01) -> None:
+    def __init__(self, kind: str = "mse", strength_weight: float = 0.01, slope_weight: float = 30.0) -> None:
         super().__init__()
         if kind != "mse":
             raise InputError(f"--loss_kind: got '{kind}', wanted mse with --family effects; leave it out.")
-        self.kind, self.strength_weight = kind, strength_weight
+        self.kind, self.strength_weight, self.slope_weight = kind, strength_weight, slope_weight
 
     def forward(self, prediction: torch.Tensor, target: Target) -> torch.Tensor:
         """
@@ -56,10 +60,25 @@ class EffectsLoss(nn.Module):
         """
         moved, weight = displacements(prediction, target), target["weight"]
         squares = (moved.found - moved.wanted).square().sum(dim=1, keepdim=True)
-        loss = (weight * squares).sum() / weight.sum().clamp(min=1e-6)
+        total = (weight * squares).sum()
+        if self.slope_weight:
+            total = total + self.slope_weight * slope_error(moved, weight, target["pixel_mm"])
+        loss = total / weight.sum().clamp(min=1e-6)
         if self.strength_weight:
             loss = loss + self.strength_weight * strength_loss(moved, target["atrophy"])
         return loss
+
+
+def slope_error(moved: Moved, weight: torch.Tensor, pixel_mm: torch.Tensor) -> torch.Tensor:
+    """Σ w |∇(û - u)|² by differences of neighbours, which count as the one that weighs less."""
+    off = moved.found - moved.wanted
+    step = 2 * pixel_mm.view(-1, *[1] * (off.ndim - 1))
+    total = off.new_zeros(())
+    for axis in range(2, off.ndim):
+        behind, ahead = (off.narrow(axis, first, off.shape[axis] - 1) for first in (0, 1))
+        pair = torch.minimum(*(weight.narrow(axis, first, off.shape[axis] - 1) for first in (0, 1)))
+        total = total + (pair * ((ahead - behind) / step).square()).sum()
+    return total
 
 
 def displacements(prediction: torch.Tensor, target: Target) -> Moved:

@@ -18,7 +18,14 @@ from mededit_monai.networks.effects_network import taper_weight
 from mededit_monai.space.conditions import condition_channels
 from mededit_monai.space.flow import flow
 from mededit_monai.training.effects_batch import EffectsPrepareBatch
-from mededit_monai.training.effects_loss import EffectsLoss, Moved, observed_strength, strength_loss
+from mededit_monai.training.effects_loss import (
+    EffectsLoss,
+    Moved,
+    displacements,
+    observed_strength,
+    slope_error,
+    strength_loss,
+)
 from mededit_monai.training.losses import Target
 from mededit_monai.training.moved_cases import halved
 
@@ -105,11 +112,26 @@ def test_the_true_velocity_has_no_loss_and_none_has_the_weighted_variance():
     target = target_of(batch())
     velocity = torch.nn.functional.avg_pool2d(torch.randn(4, 2, 24, 24), 7, 1, 3) * 30
     target["value"] = flow(velocity * target["taper"] / (2 * PIXEL)) * (2 * PIXEL)
-    loss = EffectsLoss(strength_weight=0)
+    loss = EffectsLoss(strength_weight=0, slope_weight=0)
     size = target["value"].square().sum(dim=1, keepdim=True)
     variance = float((target["weight"] * size).sum() / target["weight"].sum())
     assert float(loss(prediction(0 * velocity), target)) == pytest.approx(variance, rel=1e-5)
     assert float(loss(prediction(velocity), target)) < 1e-3 * variance  # all but what is below the floor
+
+
+def test_slopes_count_by_their_squares_where_both_neighbours_weigh():
+    """û - u = 0.5 mm a row: (0.5 / 2 PIXEL)² a pair of rows, nothing along them; a pair counts as its lighter pixel."""
+    off = 0.5 * torch.arange(6.0).view(1, 1, 6, 1).expand(1, 2, 6, 4)
+    weight = torch.ones(1, 1, 6, 4)
+    weight[..., 3, :], weight[..., 5, :] = 0.25, 0
+    found = slope_error(Moved(off, torch.zeros_like(off), torch.zeros(1)), weight, torch.tensor([PIXEL]))
+    assert float(found) == pytest.approx(2 * 4 * (1 + 1 + 0.25 + 0.25 + 0) * (0.5 / (2 * PIXEL)) ** 2)
+    target = target_of(batch())
+    plain, sloped = (EffectsLoss(strength_weight=0, slope_weight=weight) for weight in (0.0, 2.0))
+    said = prediction(torch.nn.functional.avg_pool2d(torch.randn(4, 2, 24, 24), 7, 1, 3) * 30)
+    slopes = slope_error(displacements(said, target), target["weight"], target["pixel_mm"]) / target["weight"].sum()
+    assert float(slopes) > 0
+    assert float(sloped(said, target)) == pytest.approx(float(plain(said, target)) + 2 * float(slopes), rel=1e-5)
 
 
 def test_remote_atrophy_is_added_in_proportion():
@@ -118,7 +140,7 @@ def test_remote_atrophy_is_added_in_proportion():
     target["atrophy"] = torch.tensor([0.0, 0.25, 0.5, 1.0])
     amount = target["atrophy"].view(-1, 1, 1, 1)
     target["value"] = flow(amount * smooth * target["taper"] / (2 * PIXEL)) * (2 * PIXEL)
-    loss = EffectsLoss(strength_weight=0)
+    loss = EffectsLoss(strength_weight=0, slope_weight=0)
     assert float(loss(prediction(0 * smooth, smooth), target)) < 1e-3
     assert float(loss(prediction(smooth, smooth), target)) > 0.1
 
