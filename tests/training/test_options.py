@@ -83,7 +83,10 @@ def test_what_a_network_has_of_its_own():
     found = {name: set(own_training_options(network)) for name, network in networks().items()}
     prior = {"blur", "noise", "top_share", "zone_weight", "gate_weight"}
     palette = {"palette": {"hole"}, "palette_original": {"hole"}}
-    morph = {"effects": {"blur", "noise", "near_weight", "strength_weight", "slope_weight"}, "paint": {"blur", "noise", "top_share"}}
+    morph = {
+        "effects": {"blur", "noise", "near_weight", "strength_weight", "slope_weight"},
+        "paint": {"blur", "noise", "top_share"},
+    }
     assert found == {"mededit": set(), "prior": prior, **palette, **morph}
     options = TrainingOptions.of({"family": "prior", "top_share": 0.5})
     assert options.of_part("batch") == {"top_share": 0.5, "zone_weight": 2.0}
