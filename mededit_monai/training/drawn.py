@@ -22,8 +22,8 @@ LAMBDA_MEAN, LAMBDA_SD = 0.25, 1.4
 
 class DrawnLevels:
     """
-    Noise levels where a network learns most: λ = ½ ln(ᾱ/(1-ᾱ)) is normal, λ ~ N(0.25, 1.4²), and a share of the cases is
-    at t = T-1, where every sampler starts.
+    Noise levels where a network learns most: λ = ½ ln(ᾱ/(1-ᾱ)) is normal, λ ~ N(0.25, 1.4²), and a share of the cases
+    is at t = T-1, where every sampler starts.
 
     The law is that of Karras et al. (NeurIPS 2022, Elucidating the design space of diffusion-based generative models),
     table 1, a little wider: with levels spread evenly half of the samples are nearly pure noise, or nearly clean.
