@@ -31,7 +31,7 @@ def files(tmp_path_factory) -> dict[str, Path]:
     for name, network in networks.items():
         torch.manual_seed(0)
         for parameter in network.unet.out.parameters():
-            torch.nn.init.normal_(parameter, std=0.02 if name == "paint" else 0.5)
+            torch.nn.init.normal_(parameter, std=0.02 if name == "paint" else 0.3)
         found[name] = folder / f"{name}.pt"
         save_weights(network, found[name])
     return found

@@ -89,5 +89,5 @@ def save_moving_weights(bundle: Path, dims: int) -> None:
         for parameter in network.parameters():
             torch.nn.init.normal_(parameter, std=size)
         if name.startswith("effects"):  # the last layer, behind which nothing but a Gaussian comes: some mm
-            torch.nn.init.normal_(network.unet.out[-1].conv.weight, std=3.0)
+            torch.nn.init.normal_(network.unet.out[-1].conv.weight, std=1.8)
         save_weights(network, bundle / "models" / name)

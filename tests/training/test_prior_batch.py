@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from math import exp, log
 
-import numpy as np
 import pytest
 import torch
 from gaussian import ALPHA_BAR, scheduler
@@ -111,21 +110,6 @@ def test_training_shows_the_network_what_editing_does():
 
 
 # --- levels and conditions -------------------------------------------------------------------------------------------
-
-
-def test_levels_are_even_in_log_snr_with_a_share_at_the_top():
-    prepare = PriorPrepareBatch(scheduler("sample"), top_share=0.25)
-    lam = 0.5 * np.log(ALPHA_BAR / (1 - ALPHA_BAR))
-    assert prepare.levels.level(0.0) == 0 and prepare.levels.level(0.75) == prepare.levels.level(0.999) == 999
-    for share in (0.1, 0.375, 0.6):
-        wanted = lam[0] + share / 0.75 * (lam[999] - lam[0])
-        assert abs(lam[prepare.levels.level(share)] - wanted) < np.abs(np.diff(lam)).max()
-    assert lam[prepare.levels.level(0.375)] == pytest.approx((lam[0] + lam[999]) / 2, abs=0.01)
-    evenly = PriorPrepareBatch(scheduler("sample"), even=True, top_share=0.25)
-    case = {key: value.expand(8, *value.shape[1:]) for key, value in batch().items()}
-    evenly(case)
-    assert evenly.timesteps.tolist() == [prepare.levels.level((k + 0.5) / 8) for k in range(8)]
-    assert evenly.timesteps[-2:].tolist() == [999, 999] and evenly.conditions == ["mask"] * 8
 
 
 @pytest.mark.parametrize("regions", [False, True])
