@@ -35,10 +35,10 @@ def flow(velocity: torch.Tensor) -> torch.Tensor:
     if not velocity.numel():
         return velocity
     largest = velocity.detach().abs().flatten(1).amax(dim=1).tolist()
-    squarings = [max(0, int(np.ceil(np.log2(one / FIRST_STEP)))) if one else -1 for one in largest]
+    squarings = {k: max(0, int(np.ceil(np.log2(one / FIRST_STEP)))) for k, one in enumerate(largest) if one}
     found = list(velocity)  # not zeros: where nothing moves yet, a gradient must pass all the same
-    for count in sorted(set(squarings) - {-1}):
-        cases = [k for k, one in enumerate(squarings) if one == count]
+    for count in set(squarings.values()):
+        cases = [k for k, one in squarings.items() if one == count]
         for k, one in zip(cases, _flow_in_steps(velocity[cases], count)):
             found[k] = one
     return torch.stack(found)
