@@ -56,7 +56,8 @@ def test_painting_the_target_onto_the_displaced_scan_gives_the_counterfactual(si
 
 def test_the_network_predicts_v_and_is_asked_in_the_region_alone():
     given = batch()
-    y0, target, _, facts = PaintPrepareBatch(SCHEDULER, even=True)(given)
+    prepare = PaintPrepareBatch(SCHEDULER, even=True)
+    y0, target, _, facts = prepare(given)
     alpha_bar = SCHEDULER.alphas_cumprod[facts["timesteps"]].view(-1, 1, 1, 1)
     assert torch.allclose(target["value"], alpha_bar.sqrt() * facts["noise"] - (1 - alpha_bar).sqrt() * y0, atol=1e-5)
     region = paint_region(given["pathology"], given["prior_brain"])
@@ -65,7 +66,9 @@ def test_the_network_predicts_v_and_is_asked_in_the_region_alone():
     assert torch.allclose(target["weight"][0][region[0]], share.rsqrt())
     wrong = target["value"] + torch.where(region, 0.0, 100.0)
     assert float(DenoisingLoss()(wrong, target)) == 0
-    assert facts["timesteps"].max() > 500
+    shares = [(k + 0.5) / len(y0) for k in range(len(y0))]
+    assert facts["timesteps"].tolist() == [prepare.levels.level(share) for share in shares]
+    assert facts["timesteps"][-1] > 600
 
 
 def test_a_box_is_a_region_too():
