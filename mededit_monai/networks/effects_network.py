@@ -80,8 +80,8 @@ class EffectsNetwork(nn.Module):
             :class:`~mededit_monai.networks.mask_conditioned_unet.MaskConditionedUNet`.
         patch: side of the space-to-depth cell; even.
         pixel_mm: side of a pixel of the model's grid.
-        smooth_mm: standard deviation of the Gaussian. Wider than the walls of a ventricle it hides from the network how
-            far they move.
+        smooth_mm: standard deviation of the Gaussian. A wide one blurs the motion of a ventricle's walls, so that the
+            ventricle changes too little.
 
     Raises:
         InputError: sizes that do not go together.

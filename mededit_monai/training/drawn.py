@@ -26,7 +26,7 @@ class DrawnLevels:
     is at t = T-1, where every sampler starts.
 
     The law is that of Karras et al. (NeurIPS 2022, Elucidating the design space of diffusion-based generative models),
-    table 1, a little wider: with levels spread evenly half of the samples are nearly pure noise, or nearly clean.
+    table 1, a little wider: spread evenly in λ, half of the samples would be nearly pure noise or nearly clean.
 
     Args:
         scheduler: source of ᾱ.

@@ -33,8 +33,8 @@ class EffectsLoss(nn.Module):
     """
     Σ w (|û - u|² + μ |∇(û - u)|²) / Σ w in mm², and λ times the negative log-likelihood of the strength.
 
-    The slopes of u are the change of volume: without their error thin structures, as ventricles are, count for next to
-    nothing, and what is learned of them is a third too small. Both terms are least for the mean.
+    Volumes change by the slopes of u, which the first term hardly sees in structures as thin as ventricles. Both terms
+    are least for the mean displacement.
 
     Args:
         kind: ``mse``.
@@ -70,7 +70,7 @@ class EffectsLoss(nn.Module):
 
 
 def slope_error(moved: Moved, weight: torch.Tensor, pixel_mm: torch.Tensor) -> torch.Tensor:
-    """Σ w |∇(û - u)|² by differences of neighbours, which count as the one that weighs less."""
+    """Σ w |∇(û - u)|² by differences between neighbours; a pair has the smaller of its two weights."""
     off = moved.found - moved.wanted
     step = 2 * pixel_mm.view(-1, *[1] * (off.ndim - 1))
     total = off.new_zeros(())

@@ -38,8 +38,8 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
     :func:`~mededit_monai.methods.paint.paint_region`, 0 elsewhere.
 
     The scan is displaced as the true displacement does it. The loss counts in the region alone, where all that is
-    painted comes from: √(all pixels / the region's) there. Of twenty training batches 19 are cut to 48 pixels a side
-    around the lesion; an edit's box grows with the lesion, so that the network must have seen whole slices, too.
+    painted comes from: √(all pixels / the region's) there. Nineteen of twenty training batches are cut to 48 pixels a
+    side around the lesion; the others stay whole, since an edit's box grows with the lesion.
 
     Args:
         scheduler, condition, even, min_snr_gamma: as for the base class; a training draws the condition.
