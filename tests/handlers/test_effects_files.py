@@ -17,7 +17,7 @@ from conftest import write_head
 from ignite.engine import Engine
 from monai.transforms import Compose
 from scipy import ndimage
-from space.native_heads import SMALL, moved_head, push
+from space.native_heads import SMALL, displacement_of, moved_head, push
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.editing import collate_cases, editing_cases
@@ -29,7 +29,7 @@ from mededit_monai.io.nifti import NativeCopy
 from mededit_monai.io.outputs import written_files
 from mededit_monai.methods.editor import Edit
 from mededit_monai.prepare.load import LoadCased
-from mededit_monai.space.flow import exponentiate, pull
+from mededit_monai.space.flow import pull
 from mededit_monai.space.native_flow import NativeFlow, native_flow
 from mededit_monai.space.to_model import ToModelSpaced
 
@@ -40,13 +40,13 @@ ORIENTATIONS = [
 
 
 def case_of(folder: Path, options=None, spatial_dims=3, carry=(), slice_index="all", **head) -> dict:
-    """A case on its way to the model; a volume has 60 planes."""
+    """A case on its way to the model; a volume has 64 x 64 x 30 pixels, finer than the scan's voxels all the same."""
     written = write_head(folder / "head", **{**SMALL, **head})
     files = {"scan": str(written.scan), "pathology": str(written.pathology), "brain": str(written.brain)}
     others = {"datalist": None, "dataset_dir": None, "region": None, "shard": None}
     request = {"method": "morph", "effects": 1.0, **(options or {})}
     (case,) = editing_cases(**files, **others, output_dir=str(folder), options=request, carry=[str(p) for p in carry])
-    way = {"spatial_dims": 3, "depth": 60} if spatial_dims == 3 else {"slice_index": slice_index}
+    way = {"spatial_dims": 3, "size": 64, "depth": 30} if spatial_dims == 3 else {"slice_index": slice_index}
     return Compose([LoadCased(), ToModelSpaced(**way, dilation=5)])(case | {"case_id": "a"})
 
 
@@ -67,9 +67,7 @@ def write(out: Path, case: dict, strengths=(1.0,), peak=6.0, paint=0.0, course=0
         rows = [s for s in strengths for _ in range(space.rows)]
         u, back = (
             torch.from_numpy(
-                np.stack(
-                    [exponentiate(v * (sign * s / space.pixel_mm)) * space.pixel_mm for v, s in zip(velocity, rows)]
-                )
+                np.concatenate([displacement_of(v[None], space.pixel_mm, sign * s) for v, s in zip(velocity, rows)])
             )
             for sign in (1, -1)
         )

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from mededit_monai.space.model_space import ModelSpace
 from mededit_monai.space.native_flow import NativeFlow, native_flow
 
 _VELOCITIES: dict[tuple, np.ndarray] = {}
+_DISPLACEMENTS: dict[tuple, np.ndarray] = {}
 
 #: Voxels of 4 x 4 x 5 mm: every orientation of them is done in a moment.
 SMALL = {"spacing": (4.0, 4.0, 5.0), "shape": (40, 50, 26)}
@@ -34,13 +36,26 @@ class MovedHead:
 
     def displacement(self, strength: float = 1.0) -> np.ndarray:
         """Of the flow at a strength; rows x n x ``space.shape``, mm."""
-        pixel = self.space.pixel_mm
-        return np.stack([exponentiate(row * (strength / pixel)) * pixel for row in self.velocity])
+        return displacement_of(self.velocity, self.space.pixel_mm, strength)
 
     def flows(self, strength: float = 1.0) -> tuple[NativeFlow, NativeFlow]:
         """The displacement on the scan and its inverse."""
         forward, back = (native_flow(self.space, self.displacement(s), self.brain.shape) for s in (strength, -strength))
         return forward, forward.inverse(back)
+
+
+def displacement_of(velocity: np.ndarray, pixel: float, strength: float) -> np.ndarray:
+    """
+    Rows x n x S, mm, of a velocity of that shape in mm: the most expensive thing here, and the same in many tests.
+
+    It is found by the velocity's bytes, so that only the same velocity is spared; the last few are kept.
+    """
+    key = (hashlib.sha1(np.ascontiguousarray(velocity)).digest(), velocity.shape, velocity.dtype.str, pixel, strength)
+    if key not in _DISPLACEMENTS:
+        while len(_DISPLACEMENTS) >= 4:
+            _DISPLACEMENTS.pop(next(iter(_DISPLACEMENTS)))
+        _DISPLACEMENTS[key] = np.stack([exponentiate(row * (strength / pixel)) * pixel for row in velocity])
+    return _DISPLACEMENTS[key].copy()  # a test may change its own
 
 
 def moved_head(folder: Path, spatial_dims: int = 3, peak: float = 6.0, **head) -> MovedHead:
