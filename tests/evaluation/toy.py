@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import torch
 import yaml
 from conftest import REPOSITORY
@@ -17,6 +20,7 @@ from judges.toy_cohort import write_cohort
 from mededit_monai.evaluation.evaluate import EvaluationOptions
 from mededit_monai.judges.embedded import judge_files, judge_network
 from mededit_monai.judges.structures import structures
+from mededit_monai.metrics import statistics
 from mededit_monai.networks import MaskConditionedUNet, save_weights, weights_sha256
 
 NETWORK = {"channels": [8, 16], "attention_levels": [False, True], "norm_num_groups": 4, "num_head_channels": 8}
@@ -69,6 +73,15 @@ class Toy:
             "report": False,
         }
         return EvaluationOptions(**given | changes)
+
+
+@contextmanager
+def few_draws() -> Iterator[None]:
+    """Intervals from 50 resamples: at toy size nobody reads them, and tests/metrics/test_statistics.py holds them."""
+    real = statistics._draws
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "_draws", lambda groups, draws, seed: real(groups, min(draws, 50), seed))
+        yield
 
 
 def save_toy_weights(bundle: Path) -> None:
