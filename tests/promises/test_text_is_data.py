@@ -22,7 +22,7 @@ CODE = "$open('pwned', 'w').write('x')"
 TEXTS = (CODE, "@bundle_root", "%nowhere.yaml#x", "a::b#0", "$T1.nii.gz")
 
 #: More names of files, tried where there is time.
-SLOW, MORE = pytest.mark.slow, ("@scan", "null", "{x}", "$")
+SLOW, MORE = pytest.mark.slow, ("@scan", "null", "true", "{x}", "$")
 
 #: What each verb needs beside the option that is tried.
 NEEDS = {
@@ -144,7 +144,7 @@ def test_options_do_not_decide_what_is_run(place, mededit, words):  # noqa: F811
     assert done.code == 2 and "Traceback" not in done.said and not list(place.rglob("pwned")), done.said
 
 
-@pytest.mark.parametrize("name", [CODE, "%T1", "a@b#c", "12345", "true", *(pytest.param(n, marks=SLOW) for n in MORE)])
+@pytest.mark.parametrize("name", [CODE, "%T1", "a@b#c", "12345", *(pytest.param(n, marks=SLOW) for n in MORE)])
 def test_a_scan_of_any_name_is_edited(tmp_path, monkeypatch, mededit, name):  # noqa: F811
     monkeypatch.chdir(tmp_path)
     head = write_head(tmp_path / "head")
