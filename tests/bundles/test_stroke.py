@@ -238,6 +238,12 @@ def test_exit_code_of_the_bundle_command(tmp_path):
     done = monai_run("inference", "inference.yaml", tmp_path, *scan)
     assert done.returncode == 2 and not (tmp_path / "out").exists()
     assert done.stderr.strip().splitlines()[-1].startswith("mededit: ") and "is empty" in done.stderr
+
+
+@pytest.mark.slow  # the sentence itself is that of test_bad_options
+def test_an_unknown_option_by_monais_own_command(tmp_path):
+    head = write_head(tmp_path / "head")
+    scan = ("--scan", str(head.scan), "--pathology", str(head.pathology), "--output_dir", "out")
     done = monai_run("inference", "inference.yaml", tmp_path, *scan, "--resampel", "4")
     assert done.returncode == 2 and "did you mean --resample" in done.stderr
 
