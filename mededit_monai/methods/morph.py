@@ -30,8 +30,8 @@ EFFECTS = Network(
     prediction="sample",
     outputs=5,
     size={
-        2: {"channels": (48, 96, 128), "attention_levels": (False, False, False), "patch": 4},
-        3: {"channels": (48, 64, 96), "attention_levels": (False, False, False), "patch": 4},
+        2: {"channels": (48, 96, 128), "attention_levels": (False, False, False), "patch": 4, "wall_channels": 32},
+        3: {"channels": (48, 64, 96), "attention_levels": (False, False, False), "patch": 4, "wall_channels": 16},
     },
     batch=Later("mededit_monai.training.effects_batch:EffectsPrepareBatch"),
     loss=Later("mededit_monai.training.effects_loss:EffectsLoss"),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from monai.networks.blocks import Convolution
 from monai.networks.nets import DiffusionModelUNet
 from monai.networks.utils import pixelshuffle, pixelunshuffle
 from scipy import ndimage
@@ -31,6 +32,9 @@ FREE_DEPTH_MM = 5.0
 
 #: σ of log s that the network starts at, and by what factor it can grow or shrink.
 SPREAD, SPREAD_RANGE = 0.28, 4.5
+
+#: Feature maps that the U-Net hands to the walls' layers, and the dilations of these, at half of the grid.
+WALL_FEATURES, WALL_DILATIONS = 8, (1, 2, 4)
 
 #: Most cases in one call: all slices of a head at once would need memory for all of them.
 PORTION = 32
@@ -70,7 +74,12 @@ class Effects:
 
 class EffectsNetwork(nn.Module):
     """
-    MONAI's U-Net at t = 0 behind a space-to-depth of ``patch``, then a fixed Gaussian: fields on half of the grid.
+    MONAI's U-Net at t = 0 behind a space-to-depth of ``patch``, a correction along walls, then a fixed Gaussian: fields
+    on half of the grid.
+
+    Fluid yields more than tissue, so the fields bend where a ventricle begins, within a pixel or two. A cell of
+    ``patch`` pixels is too coarse for that: a few convolutions on half of the grid, which see the scan itself, the
+    lesion, the U-Net's fields and some feature maps of it, add what it cannot draw.
 
     Args:
         spatial_dims: 2 for slices, 3 for volumes.
@@ -79,6 +88,7 @@ class EffectsNetwork(nn.Module):
         channels, attention_levels, num_res_blocks, num_head_channels, norm_num_groups: of the U-Net, as for
             :class:`~mededit_monai.networks.mask_conditioned_unet.MaskConditionedUNet`.
         patch: side of the space-to-depth cell; even.
+        wall_channels: width of the layers on half of the grid; 0: none.
         pixel_mm: side of a pixel of the model's grid.
         smooth_mm: standard deviation of the Gaussian. A wide one blurs the motion of a ventricle's walls, so that the
             ventricle changes too little.
@@ -102,6 +112,7 @@ class EffectsNetwork(nn.Module):
         num_head_channels: int = 32,
         norm_num_groups: int = 16,
         patch: int = 4,
+        wall_channels: int = 0,
         pixel_mm: float = 1.0,
         smooth_mm: float = 1.5,
     ) -> None:
@@ -109,14 +120,18 @@ class EffectsNetwork(nn.Module):
         check_sizes(channels, attention_levels, num_res_blocks, num_head_channels, norm_num_groups, patch)
         if patch % 2:
             raise InputError(f"--patch: got {patch}, wanted an even number: the fields are on half of the grid.")
+        if wall_channels < 0:
+            raise InputError(f"--wall_channels: got {wall_channels}, wanted 0 (none) or more.")
         self.spatial_dims, self.in_channels, self.patch, self.pixel_mm = spatial_dims, in_channels, patch, pixel_mm
         self.out_channels = 2 * spatial_dims + 1
         # Each level below the first halves the grid, so an input side must be a multiple of this.
         self.multiple = patch * 2 ** (len(channels) - 1)
+        features = WALL_FEATURES if wall_channels else 0
+        self.walls = _walls(spatial_dims, features, wall_channels) if wall_channels else None
         self.unet = DiffusionModelUNet(
             spatial_dims=spatial_dims,
             in_channels=in_channels * patch**spatial_dims,
-            out_channels=2 * spatial_dims * (patch // 2) ** spatial_dims + 1,
+            out_channels=(2 * spatial_dims + features) * (patch // 2) ** spatial_dims + 1,
             channels=tuple(channels),
             attention_levels=tuple(attention_levels),
             num_res_blocks=num_res_blocks,
@@ -141,6 +156,10 @@ class EffectsNetwork(nn.Module):
         start = torch.zeros(len(x), dtype=torch.long, device=x.device)
         raw = self.unet(pixelunshuffle(x, spatial_dims=n, scale_factor=self.patch), timesteps=start).float()
         fields = raw[:, :-1] if self.patch == 2 else pixelshuffle(raw[:, :-1], n, self.patch // 2)
+        if self.walls is not None:
+            lesion = nn.functional.interpolate(x[:, 2:].amax(1, keepdim=True), size=fields.shape[2:], mode="area")
+            seen = torch.cat([pixelunshuffle(x[:, :1], n, 2), lesion.to(x), fields.to(x)], dim=1)
+            fields = fields[:, : 2 * n] + self.walls(seen).float()
         brain = nn.functional.interpolate(x[:, 1:2].float(), size=raw.shape[2:], mode="area")
         mean = (raw[:, -1:] * brain).flatten(1).sum(1) / brain.flatten(1).sum(1).clamp(min=1e-3)
         reach = float(np.log(SPREAD_RANGE))
@@ -196,6 +215,21 @@ class EffectsNetwork(nn.Module):
     def _tapered(self, field: torch.Tensor, brain: torch.Tensor) -> torch.Tensor:
         weight = taper_weight(brain.cpu().numpy() > 0, self.pixel_mm)
         return torch.from_numpy(taper(field.cpu().numpy() / self.pixel_mm, weight)).to(field) * self.pixel_mm
+
+
+def _walls(spatial_dims: int, features: int, width: int) -> nn.Sequential:
+    """Dilated convolutions that begin as 0: a network of weights without them stays what it was."""
+    count = 2**spatial_dims + 1 + 2 * spatial_dims + features
+    layers: list[nn.Module] = []
+    for dilation in WALL_DILATIONS:
+        layers.append(
+            Convolution(spatial_dims, count, width, dilation=dilation, adn_ordering="A", act="swish", norm=None)
+        )
+        count = width
+    last = Convolution(spatial_dims, count, 2 * spatial_dims, conv_only=True)
+    for parameter in last.parameters():
+        nn.init.zeros_(parameter)
+    return nn.Sequential(*layers, last)
 
 
 def gaussian_kernel(sigma: float) -> torch.Tensor:

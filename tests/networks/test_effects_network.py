@@ -106,6 +106,30 @@ def test_fields_are_smooth_whatever_the_weights():
     assert found.diff(dim=2).abs().max() <= raw["fields"].abs().max() * 2 * 0.4 / sigma
 
 
+@pytest.mark.parametrize("n", [2, 3])
+def test_walls_begin_as_nothing_and_correct_near_what_they_see(n):
+    plain, walled = network(n), network(n, wall_channels=8)
+    own = dict(plain.state_dict())
+    rest = {key: value for key, value in walled.state_dict().items() if key not in own or value.shape != own[key].shape}
+    for key in ("unet.out.2.conv.weight", "unet.out.2.conv.bias"):
+        cell = 2 * n * 2**n  # the fields' channels; between them and ln σ lie the features
+        kept = rest[key].clone()
+        kept[:cell], kept[-1:] = own[key][:cell], own[key][-1:]
+        rest[key] = kept
+    walled.load_state_dict(own | rest)
+    x = case((48,) * n)
+    with torch.no_grad():
+        assert torch.equal(walled(x), plain(x))
+        torch.nn.init.zeros_(walled.unet.out[2].conv.weight)
+        torch.nn.init.normal_(walled.walls[-1].conv.weight, std=0.4)
+        before = walled(x)
+        x[(0, 0, *[4] * n)] += 1
+        changed = (walled(x) - before)[:, : 2 * n].abs().amax(dim=(0, 1)) > 0
+    assert changed[(slice(0, 14),) * n].any()
+    changed[(slice(0, 14),) * n] = False  # 8 half pixels of the layers and 2 of the Gaussian from half pixel 2
+    assert not changed.any()
+
+
 def test_gaussian_kernel():
     kernel = gaussian_kernel(1.0)
     assert len(kernel) == 7 and kernel.sum() == pytest.approx(1, abs=1e-6)
@@ -152,5 +176,7 @@ def test_strength_of_a_constant_velocity_is_a_translation():
 def test_sizes_that_do_not_go_together():
     with pytest.raises(InputError, match="--patch: got 3, wanted an even number"):
         EffectsNetwork(**SMALL, patch=3)
+    with pytest.raises(InputError, match="--wall_channels: got -1"):
+        EffectsNetwork(**SMALL, wall_channels=-1)
     with pytest.raises(InputError, match="--channels: got 10"):
         EffectsNetwork(**{**SMALL, "channels": (8, 10)})
