@@ -42,6 +42,12 @@ EFFECTS = Network(
         "loss": (
             _option("strength_weight", 0.01, 1e6, "Weight of how far people with the same lesion differ."),
             _option("slope_weight", 30.0, 1e6, "Weight of the slopes' error, by which volumes change; mm²."),
+            _option(
+                "ventricle_weight",
+                5.0,
+                1e6,
+                "Weight of the error of the ventricles' change, as mean motion of their walls.",
+            ),
         ),
     },
 )

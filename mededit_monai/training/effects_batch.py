@@ -71,7 +71,8 @@ class EffectsPrepareBatch(PrepareBatch):
         """
         Args:
             batchdata: ``prior`` Nx1xS in [0, 1], ``prior_brain``, ``pathology`` and perhaps ``regions`` of the same
-                shape, ``displacement`` Nxnx(S/2) in mm, ``taper`` Nx1x(S/2), ``global_atrophy`` and ``pixel_mm``.
+                shape, ``displacement`` Nxnx(S/2) in mm, ``taper`` Nx1x(S/2), ``global_atrophy`` and ``pixel_mm``;
+                perhaps ``prior_ventricles``, labels.
 
         Returns:
             channels Nx7xS; target; (); {}.
@@ -92,6 +93,9 @@ class EffectsPrepareBatch(PrepareBatch):
             atrophy=tensor("global_atrophy"),
             pixel_mm=tensor("pixel_mm"),
         )
+        if "prior_ventricles" in batchdata:
+            target["ventricles"] = _halved((tensor("prior_ventricles") > 0).float())
+            target["free"] = 1 - _halved((pathology > 0).float())
         return effects_channels(to_model_range(prior), brain, told), target, (), {}
 
     def _conditions(self, seeds: list[int], known: list[str]) -> list[str]:
@@ -101,11 +105,17 @@ class EffectsPrepareBatch(PrepareBatch):
 
     def _weight(self, told: torch.Tensor, brain: torch.Tensor, pixel_mm: float) -> torch.Tensor:
         """Nx1x(S/2), 0 outside the brain."""
-        pool = torch.nn.functional.avg_pool2d if brain.ndim == 4 else torch.nn.functional.avg_pool3d
-        shown = pool(told.amax(dim=1, keepdim=True), 2)
+        shown = _halved(told.amax(dim=1, keepdim=True))
         near = dilate(shown, 2 * round(NEAR_MM / (2 * pixel_mm)) + 1)
         weight = 1 + self.near_weight * near + self.lesion_weight * (shown > 0)
-        return weight * (pool(brain, 2) > 0)
+        return weight * (_halved(brain) > 0)
+
+
+def _halved(planes: torch.Tensor) -> torch.Tensor:
+    """Means over 2 pixels a side: NxCxS → NxCx(S/2)."""
+    pool = torch.nn.functional.avg_pool2d if planes.ndim == 4 else torch.nn.functional.avg_pool3d
+    found: torch.Tensor = pool(planes, 2)
+    return found
 
 
 class AskNetwork(SimpleInferer):

@@ -11,7 +11,7 @@ from torch import nn
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.space.fields import FLOOR
-from mededit_monai.space.flow import flow
+from mededit_monai.space.flow import flow, pull
 from mededit_monai.training.losses import Target
 
 #: The strength of one case says something only where the network moves something: largest |û| in mm.
@@ -31,32 +31,42 @@ class Moved(NamedTuple):
 
 class EffectsLoss(nn.Module):
     """
-    Σ w (|û - u|² + μ |∇(û - u)|²) / Σ w in mm², and λ times the negative log-likelihood of the strength.
+    Σ w (|û - u|² + μ |∇(û - u)|²) / Σ w in mm², λ times the negative log-likelihood of the strength, and κ times the
+    squared error of how far the ventricles' walls move on average (see :func:`ventricle_error`).
 
-    Volumes change by the slopes of u, which the first term hardly sees in structures as thin as ventricles. Both terms
-    are least for the mean displacement.
+    Volumes change by the slopes of u, which the first term hardly sees in structures as thin as ventricles. The first
+    two terms are least for the mean displacement, the last for the mean change of the ventricles.
 
     Args:
         kind: ``mse``.
         strength_weight: λ.
         slope_weight: μ in mm².
+        ventricle_weight: κ; of cases whose ventricles are known.
 
     Raises:
         InputError: another kind.
     """
 
-    def __init__(self, kind: str = "mse", strength_weight: float = 0.01, slope_weight: float = 30.0) -> None:
+    def __init__(
+        self,
+        kind: str = "mse",
+        strength_weight: float = 0.01,
+        slope_weight: float = 30.0,
+        ventricle_weight: float = 5.0,
+    ) -> None:
         super().__init__()
         if kind != "mse":
             raise InputError(f"--loss_kind: got '{kind}', wanted mse with --family effects; leave it out.")
-        self.kind, self.strength_weight, self.slope_weight = kind, strength_weight, slope_weight
+        self.kind, self.strength_weight = kind, strength_weight
+        self.slope_weight, self.ventricle_weight = slope_weight, ventricle_weight
 
     def forward(self, prediction: torch.Tensor, target: Target) -> torch.Tensor:
         """
         Args:
             prediction: Nx(2n+1)x(S/2), of :class:`~mededit_monai.networks.effects_network.EffectsNetwork`.
             target: ``value`` u Nxnx(S/2) in mm, ``weight`` w and ``taper`` Nx1x(S/2), ``atrophy`` G and ``pixel_mm``
-                of N cases.
+                of N cases; perhaps ``ventricles`` and ``free`` Nx1x(S/2), shares of each pixel that are ventricle and
+                not lesion.
         """
         moved, weight = displacements(prediction, target), target["weight"]
         squares = (moved.found - moved.wanted).square().sum(dim=1, keepdim=True)
@@ -64,6 +74,9 @@ class EffectsLoss(nn.Module):
         if self.slope_weight:
             total = total + self.slope_weight * slope_error(moved, weight, target["pixel_mm"])
         loss = total / weight.sum().clamp(min=1e-6)
+        if self.ventricle_weight and "ventricles" in target:
+            error = ventricle_error(moved, target["ventricles"], target["free"], target["pixel_mm"])
+            loss = loss + self.ventricle_weight * error.square().mean()
         if self.strength_weight:
             loss = loss + self.strength_weight * strength_loss(moved, target["atrophy"])
         return loss
@@ -79,6 +92,22 @@ def slope_error(moved: Moved, weight: torch.Tensor, pixel_mm: torch.Tensor) -> t
         pair = torch.minimum(*(weight.narrow(axis, first, off.shape[axis] - 1) for first in (0, 1)))
         total = total + (pair * ((ahead - behind) / step).square()).sum()
     return total
+
+
+def ventricle_error(moved: Moved, ventricles: torch.Tensor, free: torch.Tensor, pixel_mm: torch.Tensor) -> torch.Tensor:
+    """
+    Error of the ventricles' change outside p as a mean motion of their walls: its difference over their surface, N in
+    mm; 0 where there are none.
+
+    Args:
+        ventricles, free: shares of each pixel, Nx1x(S/2); pixel_mm: of the whole grid, N.
+    """
+    step = 2 * pixel_mm.view(-1, *[1] * (ventricles.ndim - 1))
+    found, wanted = (pull(ventricles, field / step) for field in (moved.found, moved.wanted))
+    difference = (free * (found - wanted)).flatten(1).sum(dim=1)
+    sides = [ventricles.diff(dim=axis).abs().flatten(1).sum(dim=1) for axis in range(2, ventricles.ndim)]
+    surface = torch.stack(sides).sum(dim=0)
+    return 2 * pixel_mm * torch.where(surface > 0, difference / surface.clamp(min=1.0), 0.0)
 
 
 def displacements(prediction: torch.Tensor, target: Target) -> Moved:

@@ -23,6 +23,7 @@ class Target(TypedDict, total=False):
         weight: of every pixel in the loss, Nx1xHxW[xD]; absent: all count alike.
         region: 1 where the scan changes, Nx1xHxW[xD]; for networks that predict that too.
         taper, atrophy, pixel_mm: what the loss of the effects network makes a displacement with.
+        ventricles, free: shares of each pixel that are ventricle and not lesion; absent: not known.
     """
 
     value: torch.Tensor
@@ -31,6 +32,8 @@ class Target(TypedDict, total=False):
     taper: torch.Tensor
     atrophy: torch.Tensor
     pixel_mm: torch.Tensor
+    ventricles: torch.Tensor
+    free: torch.Tensor
 
 
 def target_size(target: Target) -> int:

@@ -25,6 +25,7 @@ from mededit_monai.training.effects_loss import (
     observed_strength,
     slope_error,
     strength_loss,
+    ventricle_error,
 )
 from mededit_monai.training.losses import Target
 from mededit_monai.training.moved_cases import halved
@@ -132,6 +133,29 @@ def test_slopes_count_by_their_squares_where_both_neighbours_weigh():
     slopes = slope_error(displacements(said, target), target["weight"], target["pixel_mm"]) / target["weight"].sum()
     assert float(slopes) > 0
     assert float(sloped(said, target)) == pytest.approx(float(plain(said, target)) + 2 * float(slopes), rel=1e-5)
+
+
+def test_ventricles_count_by_the_mean_motion_of_their_walls():
+    """A slab from edge to edge, 4 rows thick: one of its two walls moves by half a row of 2 PIXEL, in half of them."""
+    slab = torch.zeros(3, 1, 12, 8)
+    slab[:2, :, 4:8] = 1
+    free = torch.ones_like(slab)
+    free[1, ..., 4:] = 0  # under the lesion nothing is counted
+    nothing = torch.zeros(3, 2, 12, 8)
+    wall = nothing.clone()
+    wall[:, 0, 6:] = 0.5 * 2 * PIXEL
+    moved = Moved(nothing, wall, torch.zeros(3))
+    found = ventricle_error(moved, slab, free, torch.full((3,), PIXEL))
+    assert found.tolist() == pytest.approx([PIXEL / 2, PIXEL / 4, 0.0])
+    target = target_of(batch())
+    said = prediction(torch.nn.functional.avg_pool2d(torch.randn(4, 2, 24, 24), 7, 1, 3) * 30)
+    plain, weighed = (EffectsLoss(strength_weight=0, ventricle_weight=weight) for weight in (0.0, 2.0))
+    assert torch.equal(weighed(said, target), plain(said, target))  # where they are not known
+    known = target_of(batch() | {"prior_ventricles": torch.nn.functional.pad(torch.ones(4, 1, 16, 16), [16] * 4)})
+    error = ventricle_error(displacements(said, known), known["ventricles"], known["free"], known["pixel_mm"])
+    assert float(error.abs().min()) > 0
+    wanted = float(plain(said, known)) + 2 * float(error.square().mean())
+    assert float(weighed(said, known)) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_remote_atrophy_is_added_in_proportion():

@@ -84,7 +84,7 @@ def test_what_a_network_has_of_its_own():
     prior = {"blur", "noise", "top_share", "zone_weight", "gate_weight"}
     palette = {"palette": {"hole"}, "palette_original": {"hole"}}
     morph = {
-        "effects": {"blur", "noise", "near_weight", "strength_weight", "slope_weight"},
+        "effects": {"blur", "noise", "near_weight", "strength_weight", "slope_weight", "ventricle_weight"},
         "paint": {"blur", "noise", "top_share"},
     }
     assert found == {"mededit": set(), "prior": prior, **palette, **morph}
