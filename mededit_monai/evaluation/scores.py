@@ -13,7 +13,7 @@ import numpy as np
 from mededit_monai.datasets.evaluation import group_of
 from mededit_monai.evaluation.columns import Column
 from mededit_monai.evaluation.realism import DRAWS, RealismJudge
-from mededit_monai.metrics.lesion_features import lesion_test
+from mededit_monai.metrics.lesion_features import OF_REGIONS, lesion_test
 from mededit_monai.metrics.realism import RealismScore
 from mededit_monai.metrics.statistics import bootstrap, bootstrap_draws
 from mededit_monai.metrics.truth import Agreement, change_agreement
@@ -160,7 +160,7 @@ class Scorer:
         return _numbers(float(choose(values)), float("nan"), float("nan"), int(known.sum()), len(groups))
 
     def _lesion(self, row: str, column: Column, cases: Cases, condition: str) -> Figure:
-        both = lesions_of(cases)
+        both = lesions_of(cases, condition)
         if both is None:
             return None
         score = lesion_test(*both, _groups(cases), column.statistic, seed=self.seed)
@@ -182,9 +182,14 @@ class Scorer:
         return _numbers(pair[0], float(low), float(high), len(cases), len(set(found.groups)))
 
 
-def lesions_of(cases: Cases) -> tuple[np.ndarray, np.ndarray] | None:
-    """Features of a row's lesions and of the true ones, NxK each; None where they were not measured."""
+def lesions_of(cases: Cases, condition: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """
+    Features of a row's lesions and of the true ones, NxK each; None where they were not measured. Those of a tumour's
+    regions count only for editors that are told of the regions: no other can put them where the truth has them.
+    """
     names = sorted({name for case in cases for name in case if name.startswith("features_edit_")})
+    if condition != "regions":
+        names = [name for name in names if name.removeprefix("features_edit_") not in OF_REGIONS]
     if not names:
         return None
     found = [np.stack([values_of(cases, name.replace("_edit_", of, 1)) for name in names], axis=1) for of in _OF]

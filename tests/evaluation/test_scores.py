@@ -16,7 +16,7 @@ from mededit_monai.evaluation.area import fit_area
 from mededit_monai.evaluation.columns import COLUMNS
 from mededit_monai.evaluation.comparisons import comparisons
 from mededit_monai.evaluation.realism import RealismJudge
-from mededit_monai.evaluation.scores import Scorer, SetScores
+from mededit_monai.evaluation.scores import Scorer, SetScores, lesions_of
 from mededit_monai.evaluation.tables import Table, TableRow
 from mededit_monai.evaluation.write import csv_text, number, read_lines, table_markdown
 from mededit_monai.judges.features import Extractor
@@ -87,6 +87,18 @@ def judge(tmp_path) -> RealismJudge:
         return torch.stack(quarters, dim=1) * 10
 
     return RealismJudge(Extractor("quadrants", compute), real, seed=0)
+
+
+def test_regions_of_a_lesion_count_for_those_who_are_told_of_them():
+    names = ("mean", "cavity", "core_mean", "rim_sd")
+    cases = [
+        {f"features_edit_{name}": k for name in names} | {f"features_true_{name}": 9 + k for name in names}
+        for k in (1, 2)
+    ]
+    edits, truths = lesions_of(cases, "mask")
+    assert edits.tolist() == [[1, 1], [2, 2]] and truths.tolist() == [[10, 10], [11, 11]]
+    assert lesions_of(cases, "regions")[0].shape == (2, 4)
+    assert lesions_of([{"dice": 1.0}], "mask") is None
 
 
 def test_combined_is_one_minus_dice_times_fid(judge):
