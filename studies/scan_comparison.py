@@ -5,8 +5,8 @@ The same lesion in the same real scans by several methods, side by side, with fi
 
     python -m studies.scan_comparison --scans DIR --methods prior mededit sdedit -o out/comparison
 
-Scans as for ``scan_sheet``. A real scan has no true counterfactual: the sheet is for the eye, and the table says what
-stayed as it was. Writes ``gallery.png``, ``sheet.png`` (with differences), ``comparison.md``, ``.json`` and the edits.
+Scans as for ``scan_sheet``; the slice with most lesion is edited. A real scan has no true counterfactual: the sheet is
+for the eye, and the table says what stayed as it was. Writes ``gallery.png``, ``sheet.png`` (with differences), ``comparison.md``, ``.json`` and the edits.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def compare_on_scans(
     shown: dict[str, dict[str, np.ndarray]] = {}
     edits: dict[str, dict[str, np.ndarray]] = {}
     for method in methods:
-        folders = edit_scans(scans, output / method, bundle, radius, method=method, **options)
+        folders = edit_scans(scans, output / method, bundle, radius, method=method, slice_index="auto", **options)
         found[method] = []
         for folder, scan in zip(folders, list_anatomies(scans)):
             planes, spacing = edited_plane(
