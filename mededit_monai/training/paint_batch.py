@@ -15,7 +15,7 @@ from monai.networks.schedulers import Scheduler
 from mededit_monai.methods.change import scaled_change
 from mededit_monai.methods.change_editor import prior_channels
 from mededit_monai.methods.paint import paint_region
-from mededit_monai.sampling.noise import CaseNoise
+from mededit_monai.sampling.noise import CaseNoise, case_seed
 from mededit_monai.space.flow import pull
 from mededit_monai.space.intensity import to_model_range
 from mededit_monai.training.drawn import DrawnLevels, condition_masks, told_channels
@@ -28,8 +28,12 @@ from mededit_monai.training.prepare_batch import (
     training_target,
 )
 
-#: Side of a part that is trained on, in pixels, and the share of the batches that are parts.
-PART, PART_SHARE = 48, 0.95
+#: Sides of the parts that are trained on, in pixels, and the shares of the batches that are such; the others stay whole.
+PARTS = {32: 0.55, 48: 0.4}
+
+#: How often each case of a training batch is used, with another part, condition, level and noise each time: reading and
+#: augmenting a case costs as much as a step on two parts.
+REPEATS = 2
 
 
 class PaintPrepareBatch(MaskConditionedPrepareBatch):
@@ -38,8 +42,9 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
     :func:`~mededit_monai.methods.paint.paint_region`, 0 elsewhere.
 
     The scan is displaced as the true displacement does it. The loss counts in the region alone, where all that is
-    painted comes from: √(all pixels / the region's) there. Nineteen of twenty training batches are cut to 48 pixels a
-    side around the lesion; the others stay whole, since an edit's box grows with the lesion.
+    painted comes from: √(all pixels / the region's) there. A training uses each case ``REPEATS`` times. Nineteen of
+    twenty of its batches are cut to ``PARTS`` around the lesion; the others stay whole, since an edit's box grows with
+    the lesion.
 
     Args:
         scheduler, condition, even, min_snr_gamma: as for the base class; a training draws the condition.
@@ -47,7 +52,7 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
         top_share: share of the cases at t = T-1.
 
     Attributes:
-        timesteps: of the last batch, N integers.
+        timesteps: of the last batch, N integers, with N the batch's cases times the repeats.
     """
 
     def __init__(
@@ -87,7 +92,14 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
         steps = tensor("displacement") / float(batchdata["pixel_mm"][0])
         displaced = pull(tensor("prior"), steps) * brain
         seeds = case_seeds(batchdata)
-        masks = condition_masks(pathology, tensor("regions") if "regions" in batchdata else None)
+        regions = tensor("regions") if "regions" in batchdata else None
+        if not self.even:
+            seeds = [case_seed(seed, "paint", k) for seed in seeds for k in range(REPEATS)]
+            image, brain, pathology, displaced = (
+                one.repeat_interleave(REPEATS, dim=0) for one in (image, brain, pathology, displaced)
+            )
+            regions = None if regions is None else regions.repeat_interleave(REPEATS, dim=0)
+        masks = condition_masks(pathology, regions)
         timesteps, conditions = self.levels.draw(seeds, list(masks), self.condition if self.even else None)
         told = told_channels(masks, conditions)
         region = paint_region(told, brain)
@@ -106,18 +118,19 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
         return change, target, (), facts
 
     def _parts(self, planes: list[torch.Tensor], seeds: list[int]) -> list[torch.Tensor]:
-        """The planes, in 19 of 20 training batches cut to a part around each case's lesion."""
+        """The planes, in most training batches cut to a part around each case's lesion."""
         sides, weight = planes[0].shape[2:], planes[2]
-        rng = np.random.default_rng((seeds[0], 1))
-        if self.even or rng.random() >= PART_SHARE or all(side <= PART for side in sides):
+        drawn = float(np.random.default_rng((seeds[0], 1)).random())
+        part = next((part for part, below in zip(PARTS, np.cumsum(list(PARTS.values()))) if drawn < below), None)
+        if self.even or part is None or all(side <= part for side in sides):
             return planes
-        boxes = [part_around(one[0] > 0, np.random.default_rng((seed, 2))) for one, seed in zip(weight, seeds)]
+        boxes = [part_around(one[0] > 0, np.random.default_rng((seed, 2)), part) for one, seed in zip(weight, seeds)]
         return [torch.stack([one[(slice(None), *box)] for one, box in zip(each, boxes)]) for each in planes]
 
 
-def part_around(region: torch.Tensor, rng: np.random.Generator) -> tuple[slice, ...]:
+def part_around(region: torch.Tensor, rng: np.random.Generator, part: int) -> tuple[slice, ...]:
     """
-    A box of ``PART`` pixels a side (or the whole axis, where that is shorter) that holds a random pixel of the region.
+    A box of ``part`` pixels a side (or the whole axis, where that is shorter) that holds a random pixel of the region.
 
     Args:
         region: bool S; empty: a box anywhere.
@@ -126,8 +139,8 @@ def part_around(region: torch.Tensor, rng: np.random.Generator) -> tuple[slice, 
     box = []
     point = inside[int(rng.integers(len(inside)))].tolist() if len(inside) else [side // 2 for side in region.shape]
     for place, side in zip(point, region.shape):
-        part = min(PART, side)
+        own = min(part, side)
         # the pixel lies in the middle half of the part, unless the grid ends there
-        first = place - int(rng.integers(part // 4, part - part // 4))
-        box.append(slice(min(max(first, 0), side - part), min(max(first, 0), side - part) + part))
+        first = place - int(rng.integers(own // 4, own - own // 4))
+        box.append(slice(min(max(first, 0), side - own), min(max(first, 0), side - own) + own))
     return tuple(box)

@@ -15,7 +15,7 @@ from mededit_monai.methods.change import CHANGE_SCALE
 from mededit_monai.methods.paint import paint_region
 from mededit_monai.space.flow import pull
 from mededit_monai.training.losses import DenoisingLoss
-from mededit_monai.training.paint_batch import PART, PaintPrepareBatch, part_around
+from mededit_monai.training.paint_batch import PARTS, REPEATS, PaintPrepareBatch, part_around
 
 SCHEDULER = DDPMScheduler(schedule="linear_beta", beta_start=1e-4, beta_end=0.02, prediction_type="v_prediction")
 
@@ -81,8 +81,8 @@ def test_a_box_is_a_region_too():
 
 
 def test_parts_hold_the_lesion_and_all_planes_are_cut_alike():
-    prepare, whole, parts = PaintPrepareBatch(SCHEDULER), 0, 0
-    for first in range(40):
+    prepare, whole, parts = PaintPrepareBatch(SCHEDULER), 0, []
+    for first in range(60):
         given = batch(2)
         given["seed"] = torch.tensor([first, first + 1000])
         y0, target, _, facts = prepare(given)
@@ -91,23 +91,37 @@ def test_parts_hold_the_lesion_and_all_planes_are_cut_alike():
         if y0.shape[2] == 96:
             whole += 1
             continue
-        parts += 1
-        assert y0.shape[2:] == scan.shape[2:] == facts["noise"].shape[2:] == (PART, PART)
+        parts.append(y0.shape[2])
+        assert y0.shape[2:] == scan.shape[2:] == facts["noise"].shape[2:] == (parts[-1], parts[-1])
         inside = (target["weight"] > 0) & (facts["condition"][:, 1:2] > 0)  # cases told by the mask
         assert torch.allclose((scan + CHANGE_SCALE * y0)[inside], torch.tensor(2 * 0.1 - 1), atol=1e-5)
-    assert 34 <= parts <= 39 and whole >= 1  # 19 of 20
+    assert set(parts) == set(PARTS) and whole >= 1
+    assert 24 <= parts.count(32) <= 42 and 15 <= parts.count(48) <= 33  # 33 and 24 of 60
 
 
 def test_a_part_lies_on_the_grid_around_a_pixel_of_the_region():
     region = torch.zeros(128, 40, dtype=torch.bool)
     region[3, 20] = True
     for seed in range(20):
-        box = part_around(region, np.random.default_rng(seed))
-        assert box == (slice(0, PART), slice(0, 40))
+        box = part_around(region, np.random.default_rng(seed), 48)
+        assert box == (slice(0, 48), slice(0, 40))
     region[3, 20], region[70, 5] = False, True
-    starts = {part_around(region, np.random.default_rng(seed))[0].start for seed in range(50)}
-    assert len(starts) > 10 and all(70 - 3 * PART // 4 < start <= 70 - PART // 4 for start in starts)
-    assert part_around(region & False, np.random.default_rng(0))[1] == slice(0, 40)
+    starts = {part_around(region, np.random.default_rng(seed), 32)[0].start for seed in range(50)}
+    assert len(starts) > 8 and all(70 - 24 < start <= 70 - 8 for start in starts)
+    assert part_around(region & False, np.random.default_rng(0), 48)[1] == slice(0, 40)
+
+
+def test_a_training_uses_each_case_anew_and_a_validation_once():
+    given = batch(2, regions=True)
+    given["seed"] = torch.tensor([3, 4])
+    y0, target, _, facts = PaintPrepareBatch(SCHEDULER)(given)
+    assert len(y0) == len(target["value"]) == len(facts["timesteps"]) == 2 * REPEATS
+    assert not torch.equal(facts["noise"][0], facts["noise"][1])
+    alone = PaintPrepareBatch(SCHEDULER)({key: one[1:] for key, one in given.items()})
+    if alone[0].shape == y0[REPEATS:].shape:  # a batch's parts have one size
+        assert torch.equal(alone[3]["noise"], facts["noise"][REPEATS:])
+    assert torch.equal(alone[3]["timesteps"], facts["timesteps"][REPEATS:])
+    assert len(PaintPrepareBatch(SCHEDULER, even=True)(given)[0]) == 2
 
 
 def test_draws_are_the_cases_own():
