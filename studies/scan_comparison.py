@@ -6,7 +6,8 @@ The same lesion in the same real scans by several methods, side by side, with fi
     python -m studies.scan_comparison --scans DIR --methods prior mededit sdedit -o out/comparison
 
 Scans as for ``scan_sheet``; the slice with most lesion is edited. A real scan has no true counterfactual: the sheet is
-for the eye, and the table says what stayed as it was. Writes ``gallery.png``, ``sheet.png`` (with differences), ``comparison.md``, ``.json`` and the edits.
+for the eye, and the table says what stayed as it was. Writes ``gallery.png``, ``sheet.png`` (with differences),
+``comparison.md``, ``.json`` and the edits.
 """
 
 from __future__ import annotations

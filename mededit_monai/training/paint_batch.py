@@ -28,7 +28,7 @@ from mededit_monai.training.prepare_batch import (
     training_target,
 )
 
-#: Sides of the parts that are trained on, in pixels, and the shares of the batches that are such; the others stay whole.
+#: Sides of the parts that are trained on, in pixels, and the shares of the batches that are such; others stay whole.
 PARTS = {32: 0.55, 48: 0.4}
 
 #: How often each case of a training batch is used, with another part, condition, level and noise each time: reading and
