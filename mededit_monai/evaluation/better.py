@@ -133,7 +133,7 @@ def _measure(column: Column) -> Callable[[np.ndarray], float]:
 def _lesions(column: Column, pair: Sequence[Lines], seed: int) -> Advantage | None:
     scores = []
     for lines in pair:
-        features = lesions_of(_numbers(lines))
+        features = lesions_of(_numbers(lines), str(lines[0].get("condition", "mask")))
         if features is None:
             return None
         try:
