@@ -145,7 +145,13 @@ run_program(main)
 
 @pytest.mark.parametrize("sent, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "the scheduler"])
 def test_an_interrupted_program_leaves_nothing_half_written(tmp_path, sent, code):
-    run = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path / "out")], stdout=-1, stderr=-1, text=True)
+    def heard() -> None:
+        signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        )  # a suite in the background has it ignored, and so would its children
+
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "out")]
+    run = subprocess.Popen(command, stdout=-1, stderr=-1, text=True, preexec_fn=heard)
     assert run.stdout.readline() == "writing\n"
     time.sleep(0.1)
     run.send_signal(sent)
