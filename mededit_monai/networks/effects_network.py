@@ -127,7 +127,7 @@ class EffectsNetwork(nn.Module):
         # Each level below the first halves the grid, so an input side must be a multiple of this.
         self.multiple = patch * 2 ** (len(channels) - 1)
         features = WALL_FEATURES if wall_channels else 0
-        self.walls = _walls(spatial_dims, features, wall_channels) if wall_channels else None
+        self.walls = _walls(spatial_dims, wall_channels) if wall_channels else None
         self.unet = DiffusionModelUNet(
             spatial_dims=spatial_dims,
             in_channels=in_channels * patch**spatial_dims,
@@ -217,9 +217,9 @@ class EffectsNetwork(nn.Module):
         return torch.from_numpy(taper(field.cpu().numpy() / self.pixel_mm, weight)).to(field) * self.pixel_mm
 
 
-def _walls(spatial_dims: int, features: int, width: int) -> nn.Sequential:
-    """Dilated convolutions that begin as 0: a network of weights without them stays what it was."""
-    count = 2**spatial_dims + 1 + 2 * spatial_dims + features
+def _walls(spatial_dims: int, width: int) -> nn.Sequential:
+    """Dilated convolutions that begin as 0, over the scan, the lesion, the U-Net's fields and its feature maps."""
+    count = 2**spatial_dims + 1 + 2 * spatial_dims + WALL_FEATURES
     layers: list[nn.Module] = []
     for dilation in WALL_DILATIONS:
         layers.append(

@@ -20,7 +20,7 @@ from mededit_monai.space.intensity import to_model_range
 from mededit_monai.space.masks import dilate
 from mededit_monai.training.drawn import condition_masks, drawn_condition, told_channels
 from mededit_monai.training.losses import Target
-from mededit_monai.training.moved_cases import require_moved_pairs
+from mededit_monai.training.moved_cases import halved_batch, require_moved_pairs
 from mededit_monai.training.prepare_batch import batch_tensor, case_seeds
 
 #: How far around the lesion errors weigh more, in mm.
@@ -94,8 +94,8 @@ class EffectsPrepareBatch(PrepareBatch):
             pixel_mm=tensor("pixel_mm"),
         )
         if "prior_ventricles" in batchdata:
-            target["ventricles"] = _halved((tensor("prior_ventricles") > 0).float())
-            target["free"] = 1 - _halved((pathology > 0).float())
+            target["ventricles"] = halved_batch((tensor("prior_ventricles") > 0).float())
+            target["free"] = 1 - halved_batch((pathology > 0).float())
         return effects_channels(to_model_range(prior), brain, told), target, (), {}
 
     def _conditions(self, seeds: list[int], known: list[str]) -> list[str]:
@@ -105,17 +105,10 @@ class EffectsPrepareBatch(PrepareBatch):
 
     def _weight(self, told: torch.Tensor, brain: torch.Tensor, pixel_mm: float) -> torch.Tensor:
         """Nx1x(S/2), 0 outside the brain."""
-        shown = _halved(told.amax(dim=1, keepdim=True))
+        shown = halved_batch(told.amax(dim=1, keepdim=True))
         near = dilate(shown, 2 * round(NEAR_MM / (2 * pixel_mm)) + 1)
         weight = 1 + self.near_weight * near + self.lesion_weight * (shown > 0)
-        return weight * (_halved(brain) > 0)
-
-
-def _halved(planes: torch.Tensor) -> torch.Tensor:
-    """Means over 2 pixels a side: NxCxS → NxCx(S/2)."""
-    pool = torch.nn.functional.avg_pool2d if planes.ndim == 4 else torch.nn.functional.avg_pool3d
-    found: torch.Tensor = pool(planes, 2)
-    return found
+        return weight * (halved_batch(brain) > 0)
 
 
 class AskNetwork(SimpleInferer):

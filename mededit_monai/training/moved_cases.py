@@ -111,9 +111,14 @@ class HalveDisplacementd(Transform):
 
 
 def halved(image: torch.Tensor) -> torch.Tensor:
-    """Means over 2 pixels a side: CxS → Cx(S/2)."""
-    pool = torch.nn.functional.avg_pool2d if image.ndim == 3 else torch.nn.functional.avg_pool3d
-    found: torch.Tensor = pool(image[None], 2)[0]
+    """Means over 2 pixels a side, of one case: CxS → Cx(S/2)."""
+    return halved_batch(image[None])[0]
+
+
+def halved_batch(images: torch.Tensor) -> torch.Tensor:
+    """Means over 2 pixels a side, of several cases: NxCxS → NxCx(S/2)."""
+    pool = torch.nn.functional.avg_pool2d if images.ndim == 4 else torch.nn.functional.avg_pool3d
+    found: torch.Tensor = pool(images, 2)
     return found
 
 
