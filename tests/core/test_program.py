@@ -146,9 +146,8 @@ run_program(main)
 @pytest.mark.parametrize("sent, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "the scheduler"])
 def test_an_interrupted_program_leaves_nothing_half_written(tmp_path, sent, code):
     def heard() -> None:
-        signal.signal(
-            signal.SIGINT, signal.SIG_DFL
-        )  # a suite in the background has it ignored, and so would its children
+        # a suite in the background has it ignored, and so would its children
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "out")]
     run = subprocess.Popen(command, stdout=-1, stderr=-1, text=True, preexec_fn=heard)
