@@ -121,7 +121,7 @@ class EffectsNetwork(nn.Module):
         if patch % 2:
             raise InputError(f"--patch: got {patch}, wanted an even number: the fields are on half of the grid.")
         if wall_channels < 0:
-            raise InputError(f"--wall_channels: got {wall_channels}, wanted 0 (none) or more.")
+            raise InputError(f"wall_channels: got {wall_channels}, wanted 0 (none) or more.")
         self.spatial_dims, self.in_channels, self.patch, self.pixel_mm = spatial_dims, in_channels, patch, pixel_mm
         self.out_channels = 2 * spatial_dims + 1
         # Each level below the first halves the grid, so an input side must be a multiple of this.

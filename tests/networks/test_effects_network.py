@@ -176,7 +176,7 @@ def test_strength_of_a_constant_velocity_is_a_translation():
 def test_sizes_that_do_not_go_together():
     with pytest.raises(InputError, match="--patch: got 3, wanted an even number"):
         EffectsNetwork(**SMALL, patch=3)
-    with pytest.raises(InputError, match="--wall_channels: got -1"):
+    with pytest.raises(InputError, match="^wall_channels: got -1, wanted 0"):
         EffectsNetwork(**SMALL, wall_channels=-1)
     with pytest.raises(InputError, match="--channels: got 10"):
         EffectsNetwork(**{**SMALL, "channels": (8, 10)})
