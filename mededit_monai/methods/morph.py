@@ -9,9 +9,9 @@ from mededit_monai.core.options import Option
 from mededit_monai.methods.record import METHODS, SAMPLING, Method, Network
 
 
-def _option(name: str, default: float, most: float, help: str) -> Option:
+def _option(name: str, default: float, most: float, help: str, least: float = 0) -> Option:
     group = "With --family effects and paint"
-    return Option(name, help, float, default, least=0, most=most, group=group, recorded=True)
+    return Option(name, help, type(default), default, least=least, most=most, group=group, recorded=True)
 
 
 #: Of the trainings, which are laid out in configs/effects.yaml and configs/paint.yaml.
@@ -66,7 +66,10 @@ PAINT = Network(
     preview={"steps": 5},
     training_options={
         "augmentation": APPEARANCE,
-        "batch": (_option("top_share", 0.1, 1, "Share of the samples at t = T - 1, where every sampler starts."),),
+        "batch": (
+            _option("top_share", 0.1, 1, "Share of the samples at t = T - 1, where every sampler starts."),
+            _option("repeats", 2, 64, "How often a batch uses each case; more where a GPU waits for cases.", least=1),
+        ),
     },
 )
 

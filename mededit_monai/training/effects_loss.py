@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.space.fields import FLOOR
+from mededit_monai.networks.effects_network import STILL
 from mededit_monai.space.flow import flow, pull
 from mededit_monai.training.losses import Target
 
@@ -114,7 +114,7 @@ def displacements(prediction: torch.Tensor, target: Target) -> Moved:
     """
     û = exp(taper (v + G w)) and what it should be.
 
-    Where the velocity is below ``FLOOR`` û is 0, as in an edit; its gradient passes as if it were not, or a network
+    Where the velocity is below ``STILL`` û is 0, as in an edit; its gradient passes as if it were not, or a network
     that starts at 0 would stay there.
     """
     prediction, n = prediction.float(), target["value"].shape[1]
@@ -122,7 +122,7 @@ def displacements(prediction: torch.Tensor, target: Target) -> Moved:
     amount = target["atrophy"].view_as(pixel)
     velocity = (prediction[:, :n] + amount * prediction[:, n : 2 * n]) * target["taper"] / pixel
     size = velocity.detach().square().sum(dim=1, keepdim=True).sqrt()
-    keep = ((size - FLOOR) / (2 * FLOOR)).clamp(0, 1)
+    keep = ((size - STILL) / (2 * STILL)).clamp(0, 1)
     found = flow(velocity / 2) * (2 * pixel)
     found = found + (found * (keep - 1)).detach()
     return Moved(found, target["value"], prediction[:, -1].flatten(1)[:, 0])

@@ -31,10 +31,6 @@ from mededit_monai.training.prepare_batch import (
 #: Sides of the parts that are trained on, in pixels, and the shares of the batches that are such; others stay whole.
 PARTS = {32: 0.55, 48: 0.4}
 
-#: How often each case of a training batch is used, with another part, condition, level and noise each time: reading and
-#: augmenting a case costs as much as a step on two parts.
-REPEATS = 2
-
 
 class PaintPrepareBatch(MaskConditionedPrepareBatch):
     """
@@ -42,14 +38,16 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
     :func:`~mededit_monai.methods.paint.paint_region`, 0 elsewhere.
 
     The scan is displaced as the true displacement does it. The loss counts in the region alone, where all that is
-    painted comes from: √(all pixels / the region's) there. A training uses each case ``REPEATS`` times. Nineteen of
-    twenty of its batches are cut to ``PARTS`` around the lesion; the others stay whole, since an edit's box grows with
-    the lesion.
+    painted comes from: √(all pixels / the region's) there. A training uses each case ``repeats`` times, with another
+    part, condition, level and noise each time: reading and augmenting a case costs as much as a step on two parts.
+    Nineteen of twenty of its batches are cut to ``PARTS`` around the lesion; the others stay whole, since an edit's box
+    grows with the lesion.
 
     Args:
         scheduler, condition, even, min_snr_gamma: as for the base class; a training draws the condition.
         lesion_weight: added weight of pixels inside the lesion.
         top_share: share of the cases at t = T-1.
+        repeats: how often each case of a training batch is used.
 
     Attributes:
         timesteps: of the last batch, N integers, with N the batch's cases times the repeats.
@@ -63,9 +61,10 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
         min_snr_gamma: float | None = None,
         lesion_weight: float = 0.0,
         top_share: float = 0.1,
+        repeats: int = 2,
     ) -> None:
         super().__init__(scheduler, condition, even, min_snr_gamma, lesion_weight)
-        self.levels = DrawnLevels(scheduler, top_share)
+        self.levels, self.repeats = DrawnLevels(scheduler, top_share), repeats
 
     def __call__(
         self,
@@ -94,11 +93,11 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
         seeds = case_seeds(batchdata)
         regions = tensor("regions") if "regions" in batchdata else None
         if not self.even:
-            seeds = [case_seed(seed, "paint", k) for seed in seeds for k in range(REPEATS)]
+            seeds = [case_seed(seed, "paint", k) for seed in seeds for k in range(self.repeats)]
             image, brain, pathology, displaced = (
-                one.repeat_interleave(REPEATS, dim=0) for one in (image, brain, pathology, displaced)
+                one.repeat_interleave(self.repeats, dim=0) for one in (image, brain, pathology, displaced)
             )
-            regions = None if regions is None else regions.repeat_interleave(REPEATS, dim=0)
+            regions = None if regions is None else regions.repeat_interleave(self.repeats, dim=0)
         masks = condition_masks(pathology, regions)
         timesteps, conditions = self.levels.draw(seeds, list(masks), self.condition if self.even else None)
         told = told_channels(masks, conditions)

@@ -85,7 +85,7 @@ def test_what_a_network_has_of_its_own():
     palette = {"palette": {"hole"}, "palette_original": {"hole"}}
     morph = {
         "effects": {"blur", "noise", "near_weight", "strength_weight", "slope_weight", "ventricle_weight"},
-        "paint": {"blur", "noise", "top_share"},
+        "paint": {"blur", "noise", "top_share", "repeats"},
     }
     assert found == {"mededit": set(), "prior": prior, **palette, **morph}
     options = TrainingOptions.of({"family": "prior", "top_share": 0.5})

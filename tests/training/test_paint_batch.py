@@ -15,7 +15,7 @@ from mededit_monai.methods.change import CHANGE_SCALE
 from mededit_monai.methods.paint import paint_region
 from mededit_monai.space.flow import pull
 from mededit_monai.training.losses import DenoisingLoss
-from mededit_monai.training.paint_batch import PARTS, REPEATS, PaintPrepareBatch, part_around
+from mededit_monai.training.paint_batch import PARTS, PaintPrepareBatch, part_around
 
 SCHEDULER = DDPMScheduler(schedule="linear_beta", beta_start=1e-4, beta_end=0.02, prediction_type="v_prediction")
 
@@ -114,13 +114,13 @@ def test_a_part_lies_on_the_grid_around_a_pixel_of_the_region():
 def test_a_training_uses_each_case_anew_and_a_validation_once():
     given = batch(2, regions=True)
     given["seed"] = torch.tensor([3, 4])
-    y0, target, _, facts = PaintPrepareBatch(SCHEDULER)(given)
-    assert len(y0) == len(target["value"]) == len(facts["timesteps"]) == 2 * REPEATS
+    y0, target, _, facts = PaintPrepareBatch(SCHEDULER, repeats=3)(given)
+    assert len(y0) == len(target["value"]) == len(facts["timesteps"]) == 2 * 3
     assert not torch.equal(facts["noise"][0], facts["noise"][1])
-    alone = PaintPrepareBatch(SCHEDULER)({key: one[1:] for key, one in given.items()})
-    assert alone[0].shape == y0[REPEATS:].shape  # a batch's parts have one size: with these seeds the same in both
-    assert torch.equal(alone[3]["noise"], facts["noise"][REPEATS:])
-    assert torch.equal(alone[3]["timesteps"], facts["timesteps"][REPEATS:])
+    alone = PaintPrepareBatch(SCHEDULER, repeats=3)({key: one[1:] for key, one in given.items()})
+    assert alone[0].shape == y0[3:].shape  # a batch's parts have one size: with these seeds the same in both
+    assert torch.equal(alone[3]["noise"], facts["noise"][3:])
+    assert torch.equal(alone[3]["timesteps"], facts["timesteps"][3:])
     assert len(PaintPrepareBatch(SCHEDULER, even=True)(given)[0]) == 2
 
 
