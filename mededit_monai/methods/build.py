@@ -16,7 +16,6 @@ from mededit_monai.methods.editor import Editor
 from mededit_monai.methods.effects import EffectsEditor
 from mededit_monai.methods.record import CHOSEN, METHODS, network_named
 from mededit_monai.networks.effects_network import EffectsNetwork
-from mededit_monai.networks.mask_conditioned_unet import MaskConditionedUNet
 from mededit_monai.networks.weights import load_weights, weights_sha256
 
 #: Settings that every editor takes beside the options.
@@ -99,7 +98,8 @@ def method_network(method: str, condition: str, **size: Any) -> torch.nn.Module:
     if known is None:
         return torch.nn.Identity()
     own = size | known.size.get(size.get("spatial_dims", 2), {})
-    return MaskConditionedUNet(in_channels=known.in_channels(condition), out_channels=known.outputs, **own)
+    network: torch.nn.Module = known.build(in_channels=known.in_channels(condition), out_channels=known.outputs, **own)
+    return network
 
 
 def effects_network(spatial_dims: int, pixel_mm: float, **size: Any) -> torch.nn.Module:

@@ -57,6 +57,7 @@ class Network:
         prediction: what the network predicts: ``v_prediction``, ``epsilon`` or ``sample``, x0 itself.
         outputs: channels of the prediction, in 2-D.
         size: of the network, by its own ``spatial_dims``, where it is not the one that a bundle gives to all.
+        build: builds it: ``(in_channels, out_channels, **size)``.
         batch: builds the batch preparation of a training: ``(scheduler, condition, even, **settings)``.
         loss: builds the loss: ``(kind, **settings)``.
         noising: builds what noises the image and asks the network: ``(scheduler)``.
@@ -75,6 +76,7 @@ class Network:
     prediction: str = "v_prediction"
     outputs: int = 1
     size: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    build: Callable[..., Any] = Later("mededit_monai.networks.mask_conditioned_unet:MaskConditionedUNet")
     batch: Callable[..., Any] = Later("mededit_monai.training.prepare_batch:MaskConditionedPrepareBatch")
     loss: Callable[..., Any] = Later("mededit_monai.training.losses:DenoisingLoss")
     noising: Callable[..., Any] = Later("monai.inferers:DiffusionInferer")

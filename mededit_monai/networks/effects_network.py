@@ -30,9 +30,9 @@ from mededit_monai.space.flow import flow
 #: Depth below the brain's surface, in mm, from where on tissue moves freely.
 FREE_DEPTH_MM = 5.0
 
-#: Velocity in pixels below which an edit leaves tissue where it is; twice the simulator's. An estimate is a mean over
-#: people: where it is this small nothing moved in most of them.
-STILL = 0.08
+#: Velocity in pixels below which an edit leaves tissue where it is. An estimate is a mean over people: where it is this
+#: small nothing moves in most of them, and the share of the brain that stays is then as large as in simulated people.
+STILL = 0.1
 
 #: σ of log s that the network starts at, and by what factor it can grow or shrink.
 SPREAD, SPREAD_RANGE = 0.28, 4.5

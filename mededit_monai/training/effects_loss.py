@@ -10,9 +10,12 @@ import torch
 from torch import nn
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.networks.effects_network import STILL
 from mededit_monai.space.flow import flow, pull
 from mededit_monai.training.losses import Target
+
+#: Velocity in pixels below which the loss takes a point for still. A little less than in an edit: small means learn to
+#: climb over any bar that is in their loss.
+STILL = 0.08
 
 #: The strength of one case says something only where the network moves something: largest |û| in mm.
 STRENGTH_MM = 1.0
@@ -114,8 +117,8 @@ def displacements(prediction: torch.Tensor, target: Target) -> Moved:
     """
     û = exp(taper (v + G w)) and what it should be.
 
-    Where the velocity is below ``STILL`` û is 0, as in an edit; its gradient passes as if it were not, or a network
-    that starts at 0 would stay there.
+    Where the velocity is below ``STILL`` û is 0, as it is in an edit; its gradient passes as if it were not, or a
+    network that starts at 0 would stay there.
     """
     prediction, n = prediction.float(), target["value"].shape[1]
     pixel = target["pixel_mm"].view(-1, *[1] * (n + 1))

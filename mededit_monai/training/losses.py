@@ -87,6 +87,17 @@ def min_snr_weight(alpha_bar: torch.Tensor, gamma: float, prediction_type: str) 
     return capped / (snr if prediction_type == "epsilon" else snr + 1)
 
 
+def velocity_weight(alpha_bar: torch.Tensor, most: float = 10.0) -> torch.Tensor:
+    """
+    Weights 1/(1-ᾱ) that make a squared error of x0 one of v (Salimans & Ho 2022, section 4); at most ``most``, or what
+    is nearly clean would be all that counts.
+
+    Args:
+        alpha_bar: ᾱ of each case, N values in (0, 1).
+    """
+    return (1 / (1 - alpha_bar)).clamp(max=most)
+
+
 def region_weight(region: torch.Tensor) -> torch.Tensor:
     """
     Weights of a loss that counts inside a region only: √(all pixels / the region's pixels) there, 0 elsewhere.

@@ -19,7 +19,7 @@ from mededit_monai.sampling.noise import CaseNoise, case_seed
 from mededit_monai.space.flow import pull
 from mededit_monai.space.intensity import to_model_range
 from mededit_monai.training.drawn import DrawnLevels, condition_masks, told_channels
-from mededit_monai.training.losses import Target, region_weight
+from mededit_monai.training.losses import Target, region_weight, velocity_weight
 from mededit_monai.training.moved_cases import require_moved_pairs
 from mededit_monai.training.prepare_batch import (
     MaskConditionedPrepareBatch,
@@ -115,6 +115,13 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
         )
         facts = {"noise": noise, "timesteps": self.timesteps, "condition": condition, "mode": "concat"}
         return change, target, (), facts
+
+    def _weight(self, pathology: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        weight = super()._weight(pathology, t)
+        if self.min_snr_gamma is not None or str(self.scheduler.prediction_type) != "sample":
+            return weight
+        by_level = velocity_weight(self.scheduler.alphas_cumprod.to(t.device)[t])
+        return weight * by_level.view(-1, *[1] * (weight.ndim - 1))
 
     def _parts(self, planes: list[torch.Tensor], seeds: list[int]) -> list[torch.Tensor]:
         """The planes, in most training batches cut to a part around each case's lesion."""

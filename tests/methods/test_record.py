@@ -40,7 +40,7 @@ def test_what_the_networks_give():
     inpainting = (1, "v_prediction", "x_t")
     assert found == {
         "prior": (2, "sample", "y_t"),
-        "paint": (1, "v_prediction", "y_t"),
+        "paint": (1, "sample", "y_t"),
         "effects": (5, "sample", "scan"),
         **dict.fromkeys(("mededit", "palette", "palette_original"), inpainting),
     }

@@ -8,7 +8,7 @@ from ignite.engine import Engine
 from ignite.metrics import Loss
 from monai.transforms import Decollated
 
-from mededit_monai.training.losses import DenoisingLoss, Target, min_snr_weight, target_size
+from mededit_monai.training.losses import DenoisingLoss, Target, min_snr_weight, target_size, velocity_weight
 
 
 @pytest.mark.parametrize("kind, wanted", [("mse", (1 + 4) / 2), ("l1", (1 + 2) / 2), ("huber", (0.5 + 1.5) / 2)])
@@ -54,3 +54,16 @@ def test_min_snr_of_the_three_parametrisations_is_one_loss():
     assert x0.tolist() == pytest.approx([1, 5])
     assert min_snr_weight(alpha_bar, 5.0, "epsilon").tolist() == pytest.approx([1, 5 / 9])
     assert min_snr_weight(alpha_bar, 5.0, "v_prediction").tolist() == pytest.approx([1 / 2, 5 / 10])
+
+
+def test_an_x0_loss_with_the_weights_of_v_is_a_v_loss():
+    """v = √ᾱ ε - √(1-ᾱ) x0 of one x_t: errors of v are those of x0 over √(1-ᾱ), up to the bound."""
+    alpha_bar = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
+    x_t, x0, wrong = torch.randn(3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+    def v(clean: torch.Tensor) -> torch.Tensor:
+        noise = (x_t - alpha_bar.sqrt() * clean) / (1 - alpha_bar).sqrt()
+        return alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * clean
+
+    assert torch.allclose(velocity_weight(alpha_bar, 11.0) * (x0 - wrong) ** 2, (v(x0) - v(wrong)) ** 2)
+    assert velocity_weight(torch.tensor([0.999])).item() == 10

@@ -14,10 +14,10 @@ from mededit_monai.core.errors import InputError
 from mededit_monai.methods.change import CHANGE_SCALE
 from mededit_monai.methods.paint import paint_region
 from mededit_monai.space.flow import pull
-from mededit_monai.training.losses import DenoisingLoss
+from mededit_monai.training.losses import DenoisingLoss, velocity_weight
 from mededit_monai.training.paint_batch import PARTS, PaintPrepareBatch, part_around
 
-SCHEDULER = DDPMScheduler(schedule="linear_beta", beta_start=1e-4, beta_end=0.02, prediction_type="v_prediction")
+SCHEDULER = DDPMScheduler(schedule="linear_beta", beta_start=1e-4, beta_end=0.02, prediction_type="sample")
 
 
 def batch(count: int = 4, size: tuple[int, ...] = (96, 96), regions: bool = False) -> dict:
@@ -54,16 +54,19 @@ def test_painting_the_target_onto_the_displaced_scan_gives_the_counterfactual(si
     assert torch.allclose(condition[:, 6:], displaced(given)) and facts["mode"] == "concat"
 
 
-def test_the_network_predicts_v_and_is_asked_in_the_region_alone():
+def test_the_network_predicts_the_change_and_is_asked_in_the_region_alone():
     given = batch()
     prepare = PaintPrepareBatch(SCHEDULER, even=True)
     y0, target, _, facts = prepare(given)
-    alpha_bar = SCHEDULER.alphas_cumprod[facts["timesteps"]].view(-1, 1, 1, 1)
-    assert torch.allclose(target["value"], alpha_bar.sqrt() * facts["noise"] - (1 - alpha_bar).sqrt() * y0, atol=1e-5)
+    alpha_bar = SCHEDULER.alphas_cumprod[facts["timesteps"]]
+    assert torch.equal(target["value"], y0)
     region = paint_region(given["pathology"], given["prior_brain"])
     assert not target["weight"][~region].any()
     share = region[0].float().mean()
-    assert torch.allclose(target["weight"][0][region[0]], share.rsqrt())
+    by_level = velocity_weight(alpha_bar)
+    assert (
+        torch.allclose(target["weight"][0][region[0]], share.rsqrt() * by_level[0]) and by_level[0] > 2 * by_level[-1]
+    )
     wrong = target["value"] + torch.where(region, 0.0, 100.0)
     assert float(DenoisingLoss()(wrong, target)) == 0
     shares = [(k + 0.5) / len(y0) for k in range(len(y0))]
