@@ -15,10 +15,10 @@ class PaintNetwork(MaskConditionedUNet):
     """
     ŷ0 = a (m - displaced scan) / s: a share a in (0, 1) of each pixel is replaced by a level m.
 
-    A cavity is even whatever tissue was there, and edema lets the tissue shine through: both are easy to say in a and m,
-    while a bare change would have to repeat the tissue pixel by pixel to take it away. For the same reason it is the
-    clean change that is estimated: an estimate of noise has to repeat the noise, and what it misses stays as mottle (Li &
-    He 2025, Back to basics: let denoising generative models denoise).
+    A cavity is even whatever tissue was there, and edema lets the tissue shine through: both are easy to say in a and
+    m, while a bare change would have to repeat the tissue pixel by pixel to take it away. For the same reason the clean
+    change is estimated: an estimate of noise has to repeat the noise, and what it misses stays as mottle (cf. Li & He
+    2025, Back to basics: let denoising generative models denoise).
 
     Args:
         scale: s of y0.

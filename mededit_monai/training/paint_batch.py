@@ -29,7 +29,7 @@ from mededit_monai.training.prepare_batch import (
 )
 
 #: Sides of the parts that are trained on, in pixels, and the shares of the batches that are such; others stay whole.
-PARTS = {32: 0.55, 48: 0.4}
+PARTS = {32: 0.35, 48: 0.35, 64: 0.27}
 
 
 class PaintPrepareBatch(MaskConditionedPrepareBatch):

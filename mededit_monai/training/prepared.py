@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import pickle
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from monai.data import PersistentDataset
+from monai.data.utils import pickle_hashing
 
 from mededit_monai.io.held import reserve_together
 from mededit_monai.io.outputs import OutputFolder, make_folder
@@ -18,7 +20,8 @@ from mededit_monai.io.outputs import OutputFolder, make_folder
 
 class PreparedCases(PersistentDataset):
     """
-    As MONAI's, but its folder's marker lists the files, and one that is damaged is prepared again.
+    As MONAI's, but its folder's marker lists the files, and one that is damaged or was prepared otherwise is prepared
+    again.
 
     Args:
         data: cases; transform: deterministic preparation.
@@ -30,7 +33,7 @@ class PreparedCases(PersistentDataset):
 
     def __init__(self, data: Sequence[Mapping[str, Any]], transform: Callable, cache_dir: str | Path) -> None:
         make_folder(cache_dir)
-        super().__init__(data, transform, cache_dir=cache_dir)
+        super().__init__(data, transform, cache_dir=cache_dir, hash_transform=_recipe)
         self._whole: set[Path] = set()
         reserve_together(OutputFolder(cache_dir), [self._place(case).name for case in data])
 
@@ -45,6 +48,14 @@ class PreparedCases(PersistentDataset):
                 place.unlink(missing_ok=True)
             self._whole.add(place)
         return super()._cachecheck(item_transformed)
+
+
+def _recipe(transforms: Sequence[Callable]) -> bytes:
+    """Of what a preparation consists: its settings, or the names of its parts where one cannot be pickled."""
+    try:
+        return pickle_hashing(list(transforms))
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return pickle_hashing([type(one).__name__ for one in transforms])
 
 
 def _is_whole(place: Path) -> bool:

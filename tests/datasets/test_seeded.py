@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from monai.transforms import Compose, Identity, RandFlipd, RandGaussianNoised, Transform
+from monai.transforms import Compose, Identity, Lambdad, RandFlipd, RandGaussianNoised, ScaleIntensityRanged, Transform
 from torch.utils.data import DataLoader
 
 from mededit_monai.core.errors import InputError
@@ -103,6 +103,20 @@ def test_cache_modes(tmp_path, mode, calls):
         assert [float(data[k]["image"].mean()) for k in range(12)] == list(range(12))
     assert counts["case1"] == calls
     assert (tmp_path / "prepared").exists() == (mode == "disk")
+
+
+def test_another_preparation_does_not_take_what_lies_on_the_disk(tmp_path):
+    """The same cases in the same folder, prepared with other settings; one that cannot be pickled goes by its name."""
+
+    def values(*parts: Transform) -> list[float]:
+        return [float(one["image"].mean()) for one in cached_cases(CASES[:3], Compose(parts), "disk", tmp_path / "p")]
+
+    assert values(ScaleIntensityRanged("image", 0, 1, 0, 2)) == [0, 2, 4]
+    assert values(ScaleIntensityRanged("image", 0, 1, 0, 3)) == [0, 3, 6]
+    assert (
+        values(ScaleIntensityRanged("image", 0, 1, 0, 2)) == [0, 2, 4] and len(list((tmp_path / "p").glob("*.pt"))) == 6
+    )
+    assert values(Lambdad("image", func=lambda image: image + 1)) == [1, 2, 3]
 
 
 def test_little_memory_goes_to_disk(tmp_path, monkeypatch):

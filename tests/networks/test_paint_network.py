@@ -35,7 +35,13 @@ def test_it_replaces_a_share_of_each_pixel_by_a_level(share, level):
 
 
 def test_it_is_the_painters_and_answers_a_single_tensor():
-    size = {"channels": (16, 16, 32, 32), "num_res_blocks": 1, "num_head_channels": 32, "norm_num_groups": 16, "patch": 2}
+    size = {
+        "channels": (16, 16, 32, 32),
+        "num_res_blocks": 1,
+        "num_head_channels": 32,
+        "norm_num_groups": 16,
+        "patch": 2,
+    }
     network = method_network("morph", "mask", spatial_dims=2, attention_levels=(False,) * 4, **size)
     assert isinstance(network, PaintNetwork) and network.out_channels == 1 and network.scale == CHANGE_SCALE
     assert network(torch.zeros(1, 8, 32, 32)).shape == (1, 1, 32, 32)
