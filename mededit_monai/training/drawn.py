@@ -17,16 +17,17 @@ from mededit_monai.space.conditions import condition_channels, fused_channels
 CONDITION_SHARES = {"mask": 3, "box": 1, "regions": 2}
 
 #: Mean and standard deviation of λ among the levels that are drawn.
-LAMBDA_MEAN, LAMBDA_SD = 0.25, 1.4
+LAMBDA_MEAN, LAMBDA_SD = -0.5, 2.0
 
 
 class DrawnLevels:
     """
-    Noise levels where a network learns most: λ = ½ ln(ᾱ/(1-ᾱ)) is normal, λ ~ N(0.25, 1.4²), and a share of the cases
+    Noise levels where a network learns most: λ = ½ ln(ᾱ/(1-ᾱ)) is normal, λ ~ N(-0.5, 2²), and a share of the cases
     is at t = T-1, where every sampler starts.
 
     The law is that of Karras et al. (NeurIPS 2022, Elucidating the design space of diffusion-based generative models),
-    table 1, a little wider: spread evenly in λ, half of the samples would be nearly pure noise or nearly clean.
+    table 1, but noisier and wider: what a large lesion is like on the whole is settled where a pixel is little more
+    than noise (Hoogeboom et al., ICML 2023, Simple diffusion), and fine texture where there is hardly any.
 
     Args:
         scheduler: source of ᾱ.

@@ -40,8 +40,8 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
     The scan is displaced as the true displacement does it. The loss counts in the region alone, where all that is
     painted comes from: √(all pixels / the region's) there. A training uses each case ``repeats`` times, with another
     part, condition, level and noise each time: reading and augmenting a case costs as much as a step on two parts.
-    Nineteen of twenty of its batches are cut to ``PARTS`` around the lesion; the others stay whole, since an edit's box
-    grows with the lesion.
+    Nearly all of its batches are cut to ``PARTS`` around the lesion, the larger ones for what is alike in all of a
+    lesion; a few stay whole, since an edit's box grows with the lesion.
 
     Args:
         scheduler, condition, even, min_snr_gamma: as for the base class; a training draws the condition.
