@@ -56,8 +56,8 @@ clean:
 # --- studies: what measures the project itself; nothing of it is in the wheel ---
 
 # The floor for the shipped weights, on 20 held-out simulated cases each: bundle:condition:method.
-CHECKED := stroke:mask:prior stroke:mask:mededit stroke:box:mededit \
-	tumor:mask:prior tumor:regions:prior tumor:regions:mededit tumor:mask:mededit tumor:box:mededit
+CHECKED := stroke:mask:morph stroke:mask:mededit stroke:box:mededit \
+	tumor:mask:morph tumor:regions:morph tumor:regions:mededit tumor:mask:mededit tumor:box:mededit
 check-weights: $(VENV)/installed
 	status=0; for one in $(CHECKED); do \
 		set -- $$(echo $$one | tr : ' '); echo "$$1, told of the $$2, $$3"; \
@@ -66,7 +66,7 @@ check-weights: $(VENV)/installed
 	done; exit $$status
 
 # Are the weights fit to be shipped? COHORT= (mededit simulate) is needed; SCANS= a folder of real T1 scans, CANDIDATE= other
-# weights of the default editor, CEILING= what studies.effects_ceiling wrote on the same cohort.
+# weights of the painter, CEILING= what studies.effects_ceiling wrote on the same cohort.
 release-check: $(VENV)/installed
 	$(BIN)/python -m studies.release_check --cohort "$(COHORT)" $(if $(SCANS),--scans "$(SCANS)") \
 		$(if $(CANDIDATE),--candidate "$(CANDIDATE)") $(if $(CEILING),--ceiling "$(CEILING)") \

@@ -30,7 +30,7 @@ EDIT_OPTIONS: dict[str, Any] = {
 
 #: Of a method. Only what it uses: an option without effect may be refused one day, and would prove nothing.
 METHOD_OPTIONS: dict[str, dict[str, Any]] = {
-    "prior": {"sampler": "ddim", "region": "auto"},
+    "morph": {"sampler": "dpm2m", "effects": 1.0},
     "mededit": {"sampler": "ddpm", "resample": 2, "region": "dilate"},
     "naive_repaint": {"sampler": "ddpm", "resample": 2},
     "sdedit": {"sampler": "ddpm"},
@@ -56,17 +56,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
 #: Further runs of both bundles: name → method, and what differs from its run of one slice with a mask. None leaves an
 #: option out. A text that ends in ``.nii.gz`` is one of the inputs.
 SPECIAL_RUNS: dict[str, tuple[str, dict[str, Any]]] = {
-    "prior_region_dilate": ("prior", {"region": "dilate", "dilation": 25}),
-    "prior_region_brain": ("prior", {"region": "brain"}),
-    "prior_region_pathology": ("prior", {"region": "pathology"}),
-    "prior_guidance": ("prior", {"guidance": 2.0}),
-    "prior_ddpm": ("prior", {"sampler": "ddpm"}),
-    "prior_dpm2m": ("prior", {"sampler": "dpm2m"}),
-    "prior_spacing_t": ("prior", {"spacing": "t"}),
-    "prior_replace": ("prior", {"restore": "replace"}),
-    "prior_exact": ("prior", {"exact": True, "slice_index": "all"}),
-    "prior_one_step": ("prior", {"steps": 1}),
-    "prior_template": ("prior", {"files": "template", "slice_index": "all"}),
+    "morph_paint_alone": ("morph", {"effects": 0.0}),
+    "morph_opposite": ("morph", {"effects": -1.0}),
+    "morph_global_atrophy": ("morph", {"global_atrophy": 1.0}),
+    "morph_guidance": ("morph", {"guidance": 2.0}),
+    "morph_ddpm": ("morph", {"sampler": "ddpm"}),
+    "morph_ddim": ("morph", {"sampler": "ddim"}),
+    "morph_spacing_t": ("morph", {"spacing": "t"}),
+    "morph_replace": ("morph", {"restore": "replace"}),
+    "morph_exact": ("morph", {"exact": True, "slice_index": "all"}),
+    "morph_one_step": ("morph", {"steps": 1}),
+    "morph_template": ("morph", {"files": "template", "slice_index": "all"}),
     "mededit_region_auto": ("mededit", {"region": "auto", "dilation": None}),
     "mededit_region_brain": ("mededit", {"region": "brain", "dilation": None}),
     "mededit_region_pathology": ("mededit", {"region": "pathology", "dilation": None}),
@@ -191,7 +191,6 @@ FAMILIES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "box": (("configs/condition_box.yaml",), {}),
     "regions": (("configs/condition_regions.yaml",), {}),
     "small": (("configs/small.yaml",), {"flip": 0.5, "warp": None, "contrast": None, "bias": None}),
-    "prior": (("configs/prior_conditioned.yaml",), {"condition": "mask"}),
     "palette": (("bundles/{bundle}/configs/train_palette.yaml",), {"family": "palette", "lesion_free_share": None}),
     "palette_original": (
         ("bundles/{bundle}/configs/train_palette.yaml",),
@@ -209,9 +208,6 @@ TRAININGS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any] | None]] = {
     "tumor_regions": ("regions", "tumor", {"seed": SEED}, None),
     "tumor_regions_other_seed": ("regions", "tumor", {"seed": SEED + 1}, None),
     "stroke_small": ("small", "stroke", {"seed": SEED}, None),
-    "stroke_prior": ("prior", "stroke", {"seed": SEED}, None),
-    "stroke_prior_resumed": ("prior", "stroke", {"seed": SEED, "max_epochs": 1}, {"max_epochs": 2}),
-    "tumor_prior": ("prior", "tumor", {"seed": SEED + 1}, None),
     "stroke_palette": ("palette", "stroke", {"seed": SEED}, None),
     "tumor_palette": ("palette", "tumor", {"seed": SEED + 1}, None),
     "stroke_palette_original": ("palette_original", "stroke", {"seed": SEED}, None),

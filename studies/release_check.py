@@ -10,12 +10,12 @@ The cohort (``mededit simulate``) says the disease. Writes ``release_check.md`` 
 judge alone. A target is met only where the whole 95 % interval lies on the right side of its bound; the exit code is 1
 only if a file cannot be loaded.
 
-The editor that is to take the default's place (``morph``) is held against targets of its own, against the ceiling of a
-perfect mean (``--ceiling``: what ``studies.effects_ceiling`` wrote), and against the default, score by score.
+The default editor is held against absolute targets, against MedEdit, naïve RePaint, SDEdit and the unedited scan, and,
+with ``--ceiling`` (what ``studies.effects_ceiling`` wrote), against the ceiling of a perfect mean.
 
     … --candidate out/release/model.pt
 
-scores a weight file of the default editor beside the shipped one on the same cases and noise, and says whether it is
+scores a weight file of its painter beside the shipped one on the same cases and noise, and says whether it is
 better: less error in M∖p, by a paired 95 % interval, and neither Dice nor ventricle error worse than by the margins of
 ``mededit bench``.
 """
@@ -35,7 +35,6 @@ from mededit_monai.core.errors import InputError, exit_on_bad_input
 from mededit_monai.core.paths import bundle_root, user_path
 from mededit_monai.core.program import run_program
 from mededit_monai.datasets.evaluation import cohort_facts
-from mededit_monai.evaluation.better import advantages, is_better
 from mededit_monai.evaluation.evaluate import EvaluationOptions, evaluate
 from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.evaluation.tables import tables_folder
@@ -48,7 +47,7 @@ from mededit_monai.reports.plain_text import markdown_table
 from mededit_monai.space.conditions import CONDITIONS
 from mededit_monai.workflows import bundle_content
 from studies.cases_picture import save_cases
-from studies.release_targets import DEFAULT, INDIRECT, NEW, TARGETS, VERDICTS, displaced_targets, met
+from studies.release_targets import DEFAULT, INDIRECT, TARGETS, VERDICTS, displaced_targets, met
 from studies.scan_sheet import edit_scans
 
 #: What is written beside the scores.
@@ -94,9 +93,9 @@ def load_all(disease: str) -> list[dict[str, Any]]:
 
 
 def with_candidate(table: Path, candidate: Path, output: Path) -> Path:
-    """A copy of a table with the row ``candidate``: the default editor with other weights."""
+    """A copy of a table with the row ``candidate``: the default editor with a painter of other weights."""
     if not candidate.is_file():
-        raise InputError(f"--candidate: {candidate} not found; give a weight file of the default editor.")
+        raise InputError(f"--candidate: {candidate} not found; give a weight file of the painter.")
     content = yaml.safe_load(table.read_bytes())
     settings = {**content["rows"][DEFAULT]["settings"], "weights": str(candidate.resolve())}
     content["rows"]["candidate"] = {"label": "candidate", "settings": settings}
@@ -157,7 +156,7 @@ def release_check(
     own = OutputFolder(output, [Path(cohort) / "datalist.json", candidate and user_path(candidate)])
     own.require_free(FILES)
     content: dict[str, Any] = {"synthetic": True, "note": DISCLAIMER, "bundle": disease, "versions": versions()}
-    content |= {"weights": load_all(disease), "targets": {}, "displaced": {}, "against_default": {}}
+    content |= {"weights": load_all(disease), "targets": {}}
     content |= {"candidate": None, "scans": None}
     for name in _tables(disease, dims):
         table, folder = tables_folder() / f"release_{name}.yaml", output / name / "scores"
@@ -170,16 +169,13 @@ def release_check(
         (written,) = evaluate(options) or [None]
         scores = json.loads(Path(str(written)).read_bytes())
         rows = {_short_name(line["row"]): line["row"] for line in scores["rows"]}
-        content["displaced"][name] = _displaced(dims, known, scores)
+        content["targets"][name] = _targets(disease, dims, known, scores)
         if dims == 3:
             continue
-        content["targets"][name] = _targets(disease, scores)
-        content["against_default"][name] = is_better(advantages(folder / "metrics.csv", rows[NEW], rows[DEFAULT]))
-        for row, start in ((DEFAULT, "cases"), (NEW, f"cases_{NEW}")):
-            if _is_measured(scores, rows[row]):
-                save_cases(folder, rows[row], output / name / f"{start}.png", overwrite=True)
-                thesis = output / name / f"{start}_thesis.png"
-                save_cases(folder, rows[row], thesis, "thesis", each=2, columns=2, overwrite=True)
+        if _is_measured(scores, rows[DEFAULT]):
+            save_cases(folder, rows[DEFAULT], output / name / "cases.png", overwrite=True)
+            thesis = output / name / "cases_thesis.png"
+            save_cases(folder, rows[DEFAULT], thesis, "thesis", each=2, columns=2, overwrite=True)
         if candidate is not None and first:
             content["candidate"] = candidate_is_better(scores)
     if scans is not None and dims == 2:
@@ -216,22 +212,18 @@ def _is_measured(scores: Mapping[str, Any], row: str) -> bool:
     return any(line["row"] == row and any(line["figures"].values()) for line in scores["rows"])
 
 
-def _displaced(spatial_dims: int, ceiling: Mapping[str, Any] | None, scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What the new editor shall reach, and whether it does; nothing where its row was not measured."""
-    figures = {_short_name(row["row"]): row["figures"] for row in scores["rows"]}
-    if not any(figures.get(NEW, {}).values()):
-        return []
-    found = (met(target, figures, {}, NEW) for target in displaced_targets(spatial_dims, ceiling, figures))
-    return [line for line in found if line is not None]
-
-
-def _targets(disease: str, scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _targets(
+    disease: str, spatial_dims: int, ceiling: Mapping[str, Any] | None, scores: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """What the default editor shall reach, and whether it does; volumes have no judge."""
     figures = {_short_name(row["row"]): row["figures"] for row in scores["rows"]}
     differences: dict[str, dict[str, Any]] = {}
     for line in scores["comparisons"]:
         if _short_name(line["row"]) == DEFAULT:
             differences.setdefault(_short_name(line["against"]), {})[line["column"]] = line
-    found = (met(target, figures, differences) for target in (*TARGETS[disease], *INDIRECT))
+    judged = (*TARGETS[disease], *INDIRECT) if spatial_dims == 2 else ()
+    targets = (*judged, *displaced_targets(spatial_dims, ceiling, figures))
+    found = (met(target, figures, differences) for target in targets)
     return [line for line in found if line is not None]
 
 
@@ -245,15 +237,10 @@ def markdown(content: Mapping[str, Any]) -> str:
     weights = [[e["file"], e["bytes"], e["sha256"][:12], e["problem"] or "loads"] for e in content["weights"]]
     text = [f"# Release check: {content['bundle']}", "", str(content["note"]), ""]
     text += markdown_table(["weights", "bytes", "SHA-256", ""], weights)
-    for part, whose in (("targets", DEFAULT), ("displaced", NEW)):
-        for name, lines in content.get(part, {}).items():
-            if lines:
-                text += ["", f"## {name}: {whose}", "", *_target_lines(lines)]
-    if content["targets"] or content.get("displaced"):
+    for name, lines in content["targets"].items():
+        text += ["", f"## {name}: {DEFAULT}", "", *_target_lines(lines)]
+    if content["targets"]:
         text += ["", VERDICTS]
-    for name, found in content.get("against_default", {}).items():
-        if found["scores"]:
-            text += ["", f"## {name}: {NEW} against {DEFAULT}", "", *_against(found)]
     if content["candidate"] is not None:
         better = "is better than the shipped weights" if content["candidate"]["better"] else "is not shown to be better"
         text += ["", f"The candidate {better}. Shipped minus candidate, with 95 % intervals:", ""]
@@ -275,29 +262,13 @@ def _target_lines(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     return markdown_table(["figure", "measured", "wanted", ""], rows)
 
 
-def _against(found: Mapping[str, Any]) -> list[str]:
-    rows = []
-    for one in found["scores"]:
-        word = "better" if one["shown"] else "better, not shown" if one["better"] else "**not better**"
-        interval = f"{one['advantage']:.3g} ({one['low']:.3g} … {one['high']:.3g})"
-        rows.append([one["column"], f"{one['new']:.4g}", f"{one['old']:.4g}", interval, word])
-    missing = f" Not measured on both: {', '.join(found['missing'])}." if found["missing"] else ""
-    verdict = "yes, shown" if found["shown"] else "yes, though not each is shown" if found["better"] else "no"
-    told = (
-        f"Better by every score: {verdict}.{missing} Advantage: how much nearer to the ideal, with its 95 % interval."
-    )
-    return [*markdown_table(["score", NEW, DEFAULT, "advantage", ""], rows), "", told]
-
-
 def main(words: Sequence[str] | None = None) -> int:
     """Command line of the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cohort", required=True, help="folder of mededit simulate, with held-out anatomies")
     parser.add_argument("--scans", default=None, help="folder of real T1 scans to edit")
     parser.add_argument("--preset", default="quick", choices=("quick", "full"))
-    parser.add_argument(
-        "--candidate", default=None, help="weights of the default editor to compare with the shipped ones"
-    )
+    parser.add_argument("--candidate", default=None, help="weights of the painter to compare with the shipped ones")
     parser.add_argument("--judge", default=None, help="folder of a judge; default: the shipped one")
     parser.add_argument("--ceiling", default=None, help="ceiling.json of studies.effects_ceiling on the same cohort")
     parser.add_argument("--limit", type=int, default=None, help="at most so many cases")

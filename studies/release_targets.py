@@ -10,8 +10,8 @@ from typing import Any
 
 from mededit_monai.evaluation.columns import COLUMNS
 
-#: The editor that a bundle's edits use by default, and the one that is to take its place.
-DEFAULT, NEW = "prior", "morph"
+#: The editor that a bundle's edits use by default; a release is judged by it.
+DEFAULT = "morph"
 
 #: What the last column of the targets means.
 VERDICTS = (
@@ -43,18 +43,17 @@ TARGETS = {
     "tumor": (Target("dice", low=0.7), Target("core_present", low=0.9)),
 }
 
-#: For every disease.
+#: For every disease, in slices.
 INDIRECT = (
     Target("ventricle_r", low=0.8),
     Target("ventricle_slope", low=0.8, high=1.2),
     Target("ventricle_partial_r", low=0.5),
-    Target("zone_error", below=("no_edit", "mededit", "sdedit", "prior_p0")),
-    Target("outside_error", below=("no_edit", "mededit", "sdedit", "prior_p0")),
-    Target("ventricle_error", below=("mededit", "sdedit", "prior_p0", "area_regression")),
+    Target("zone_error", below=("no_edit", "mededit", "naive_repaint", "sdedit")),
+    Target("outside_error", below=("no_edit", "mededit", "naive_repaint", "sdedit")),
+    Target("ventricle_error", below=("mededit", "naive_repaint", "sdedit", "area_regression")),
 )
 
-
-#: For an editor that displaces the scan, in slices and volumes; no judge takes part.
+#: Of the displacement and the paint, in slices and volumes; no judge takes part.
 DISPLACED = (
     Target("lesion_auc", high=0.6),
     Target("lesion_auc_trees", high=0.6),
@@ -76,7 +75,7 @@ def displaced_targets(
     spatial_dims: int, ceiling: Mapping[str, Any] | None, figures: Mapping[str, Mapping[str, Any]]
 ) -> tuple[Target, ...]:
     """
-    What the new editor shall reach.
+    What the displacement and the paint shall reach.
 
     Args:
         ceiling: what ``ceiling.json`` holds; None: not computed, and nothing is held against it.
@@ -85,12 +84,9 @@ def displaced_targets(
     found = list(DISPLACED)
     if spatial_dims == 3:
         found.append(Target("carried_sign", low=SIGN_RIGHT))
-    old = (figures.get(DEFAULT, {}).get("zone_error") or {}).get("value")
-    if old is not None:
-        found.append(Target("zone_error", high=old / 2))
     if ceiling is not None:
         known = ceiling["ventricles"]
-        counted = (figures.get(NEW, {}).get("carried_r") or {}).get("n_cases")
+        counted = (figures.get(DEFAULT, {}).get("carried_r") or {}).get("n_cases")
         same = counted == ceiling["cases"]  # then the truth is the very same draw of each case
         r, slope = (known["own"][key]["value"] if same else known[key] for key in ("r", "slope"))
         found.append(Target("carried_r", low=NEAR_CEILING["carried_r"] * r))
@@ -104,15 +100,13 @@ def met(
     target: Target,
     figures: Mapping[str, Mapping[str, Any]],
     differences: Mapping[str, Mapping[str, Mapping[str, Any]]],
-    row: str = DEFAULT,
 ) -> dict[str, Any] | None:
     """
-    A target against a table's rows.
+    A target of the default editor against a table's rows.
 
     Args:
         figures: row → column → figure.
-        differences: row → column → paired difference (the editor minus that row), with its interval.
-        row: the editor's.
+        differences: row → column → paired difference (the default editor minus that row), with its interval.
 
     Returns:
         ``column value low high wanted verdict met``; None where the table has no such column. ``verdict``: ``met`` (the
@@ -122,7 +116,7 @@ def met(
     """
     if not any(target.column in row for row in figures.values()):
         return None
-    figure = figures[row].get(target.column) or {}
+    figure = figures[DEFAULT].get(target.column) or {}
     value, low, high = (figure.get(part) for part in ("value", "low", "high"))
     if target.column in COLUMNS and COLUMNS[target.column].kind in ("least", "most"):
         low = high = value

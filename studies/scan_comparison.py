@@ -3,7 +3,7 @@
 """
 The same lesion in the same real scans by several methods, side by side, with figures of what was kept.
 
-    python -m studies.scan_comparison --scans DIR --methods prior mededit sdedit -o out/comparison
+    python -m studies.scan_comparison --scans DIR --methods morph mededit sdedit -o out/comparison
 
 Scans as for ``scan_sheet``; the slice with most lesion is edited. A real scan has no true counterfactual: the sheet is
 for the eye, and the table says what stayed as it was. Writes ``gallery.png``, ``sheet.png`` (with differences),
@@ -204,7 +204,7 @@ def main() -> int:
     parser.add_argument("--scans", required=True, help="folder of T1 scans")
     parser.add_argument("--bundle", default="stroke")
     parser.add_argument("--condition", default="mask")
-    parser.add_argument("--methods", nargs="+", default=["prior", "mededit", "naive_repaint", "sdedit"])
+    parser.add_argument("--methods", nargs="+", default=["morph", "mededit", "naive_repaint", "sdedit"])
     parser.add_argument("--radius", type=float, default=16.0, help="of the lesion, mm")
     parser.add_argument("--output_dir", "-o", default="out/scan_comparison")
     given = parser.parse_args()

@@ -17,7 +17,7 @@ from mededit_monai.evaluation.tables import Table
 from mededit_monai.metrics.statistics import NonInferiority, bootstrap_draws, compare_paired, paired_bound
 
 #: Rows that all others are compared with, where a table has them.
-BASES = ("mededit", "prior", "morph")
+BASES = ("mededit", "morph")
 
 
 def comparisons(table: Table, columns: Sequence[Column], scorer: Scorer) -> list[dict[str, Any]]:

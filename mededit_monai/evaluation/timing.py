@@ -185,14 +185,14 @@ def speeds(bundle: str | Path, networks: Mapping[str, Mapping[str, Any]]) -> dic
 
 def network_sizes(bundle: str | Path, networks: Mapping[str, Mapping[str, Any]], repeats: int = 10) -> list[dict]:
     """
-    Parameters and milliseconds (median) of one evaluation of one 128 x 128 slice, for networks of several sizes.
+    Parameters and milliseconds (median) of one evaluation of one 128 x 128 slice, for MedEdit's network in some sizes.
 
     Args:
         networks: label → options of the bundle's ``inference.yaml``.
     """
     found: list[dict[str, Any]] = []
     for label, options in networks.items():
-        network, device = bundle_content(bundle, ("network_def", "device"), **options)
+        network, device = bundle_content(bundle, ("thesis_network_def", "device"), **options)
         network = network.to(device).eval()
         x = torch.zeros(1, network.in_channels, 128, 128, device=device)
         t = torch.zeros(1, dtype=torch.long, device=device)

@@ -75,7 +75,6 @@ class QuickEdit:
         self.listed_in = self.path if listed_in is None else user_path(listed_in)
         preview, method = network_named(family).preview, method_of(family)
         self.editor = method and build_editor(method.name, scheduler, condition, spacing="logsnr", **preview)
-        self.finds_region = method is not None and method.always_finds
         self._batch: dict[str, torch.Tensor] = {}
 
     def attach(self, engine: Engine) -> None:
@@ -104,7 +103,7 @@ class QuickEdit:
         channels = torch.stack([condition_channels(mask, self.condition) for mask in masks])
         edit = self.editor(to_model_range(prior.to(device)), self.network, brain, channels, seeds=seeds)
         stacks = {"prior": prior, "truth": truth, "edit": to_unit_range(edit.image), "brain": brain}
-        stacks["region"] = edit.region if self.finds_region else self.editor.edge(brain, channels)
+        stacks["region"] = self.editor.edge(brain, channels)
         stacks |= {"pathology": pathology, "zone": edit_region(pathology, brain, ZONE)}
         planes = {k: v[:, 0].cpu().numpy() for k, v in stacks.items()}
         engine.state.metrics |= edit_scores(planes, paired="prior" in self._batch)

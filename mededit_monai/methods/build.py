@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,6 @@ def build_editor(
     takes = record.of_editor | COMMON | set(own)
     for name, value in {"region": region, **settings}.items():
         record.refuse_unused(name, value)
-        if name == "dilation" and name not in takes and value is not None:
-            raise InputError(f"--dilation: got {value!r}, but {method} finds its region; leave it out.")
         if name not in CHOSEN | COMMON | set(own):
             raise InputError(f"--inferer#{name}: {method} knows no such setting; it takes {', '.join(sorted(takes))}.")
         if name in own:
@@ -54,7 +53,7 @@ def build_editor(
         if condition is None:
             raise InputError(f"--inferer#condition: is missing; {method} wants to know which channels it is given.")
         taken["condition"] = condition
-    if record.finds_region and not record.always_finds:
+    if record.finds_region:
         taken["auto_region"] = region == "auto"
     editor: Editor = record.editor(scheduler, **taken)
     return editor
@@ -86,19 +85,41 @@ def editor_of(
     )
 
 
-def method_network(method: str, condition: str, **size: Any) -> torch.nn.Module:
+def method_network(
+    method: str,
+    condition: str,
+    *,
+    spatial_dims: int,
+    channels: Sequence[int],
+    attention_levels: Sequence[bool],
+    num_res_blocks: int,
+    num_head_channels: int,
+    norm_num_groups: int,
+    patch: int,
+) -> torch.nn.Module:
     """
     The network of a method, without weights; the identity for a method that asks none.
 
     Args:
-        size: of :class:`~mededit_monai.networks.MaskConditionedUNet`, but for its channels in and out and what the
-            record says of its size.
+        spatial_dims and the others: of :class:`~mededit_monai.networks.MaskConditionedUNet`; what the record says of
+            the network's size goes before them.
     """
     known = METHODS[method].network
     if known is None:
         return torch.nn.Identity()
-    own = size | known.size.get(size.get("spatial_dims", 2), {})
-    network: torch.nn.Module = known.build(in_channels=known.in_channels(condition), out_channels=known.outputs, **own)
+    size: dict[str, Any] = {
+        "spatial_dims": spatial_dims,
+        "channels": channels,
+        "attention_levels": attention_levels,
+        "num_res_blocks": num_res_blocks,
+        "num_head_channels": num_head_channels,
+        "norm_num_groups": norm_num_groups,
+        "patch": patch,
+    }
+    size |= known.size.get(spatial_dims, {})
+    network: torch.nn.Module = known.build(
+        in_channels=known.in_channels(condition), out_channels=known.outputs, **size
+    )
     return network
 
 

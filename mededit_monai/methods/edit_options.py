@@ -60,7 +60,7 @@ class EditOptions:
         "out/edits", "Folder for the results, in which every case gets its own.", group=WHAT, file=True, short="-o"
     )
 
-    method: str = option("prior", "Editing method.", group=HOW, choices=METHODS.names, recorded=True)
+    method: str = option("morph", "Editing method.", group=HOW, choices=METHODS.names, recorded=True)
     condition: str = option(
         "mask",
         "What the network is told of the lesion: its mask, boxes around its pieces, or a tumour's regions.",
@@ -187,7 +187,7 @@ class EditOptions:
     )
     guidance: float = option(
         1.0,
-        "Strength of the lesion's effect: 0 is none, 1 the network's own; other values than 1 take longer.",
+        "Strength of the lesion: 0 is none, 1 the network's own; other values take the thesis's methods twice as long.",
         group=SAMPLE,
         least=-100,
         most=100,

@@ -85,7 +85,6 @@ METHODS.add(
         takes=SAMPLING | {"guidance"},
         defaults=lambda disease, condition: {"steps": 10, "sampler": "dpm2m", "effects": 1.0},
         region="brain",
-        always_finds=True,
         tells_condition=True,
     ),
 )

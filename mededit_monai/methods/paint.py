@@ -1,6 +1,6 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a lesion replaces, and the part of a grid that the painter network looks at."""
+"""What a lesion replaces, and what the painter network looks at."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import numpy as np
 import torch
 
 from mededit_monai.space.masks import dilate
+
+#: s in y0 = (counterfactual - displaced scan) / s, scans in [-1, 1]: where a lesion replaces tissue, y0 is then of the
+#: order of 1, which noise schedules are made for.
+CHANGE_SCALE = 0.5
 
 #: Width of the rim around the lesion that is painted with it, in model pixels.
 RIM = 2
@@ -29,6 +33,33 @@ def paint_region(pathology: torch.Tensor, brain: torch.Tensor) -> torch.Tensor:
         bool, Nx1xHxW[xD].
     """
     return dilate(pathology.amax(dim=1, keepdim=True), 2 * RIM + 1) & (brain > 0)
+
+
+def scaled_change(image: torch.Tensor, displaced: torch.Tensor) -> torch.Tensor:
+    """y0 = (image - displaced scan) / s for scans in [-1, 1]; 0 where the lesion replaces nothing."""
+    return (image - displaced) / CHANGE_SCALE
+
+
+def limited_change(change: torch.Tensor, displaced: torch.Tensor, clip: tuple[float, float] | None) -> torch.Tensor:
+    """ŷ0 limited to what keeps displaced scan + s ŷ0 within ``clip``: MONAI's clip of x̂0, carried over to the change."""
+    if clip is None:
+        return change
+    low, high = ((bound - displaced) / CHANGE_SCALE for bound in clip)
+    return change.clamp(low, high)
+
+
+def painter_channels(displaced: torch.Tensor, brain: torch.Tensor, pathology: torch.Tensor) -> torch.Tensor:
+    """
+    What the painter network sees behind y_t.
+
+    Args:
+        displaced: scan in [-1, 1], Nx1xHxW[xD]; brain: b, same shape.
+        pathology: of :func:`~mededit_monai.space.conditions.fused_channels`, Nx5xHxW[xD].
+
+    Returns:
+        [b, mask, boxes, core, edema, rim, displaced scan], Nx7xHxW[xD].
+    """
+    return torch.cat([brain, pathology, displaced], dim=1)
 
 
 def crop_around(region: np.ndarray, margin: int = MARGIN, smallest: int = SMALLEST_SIDE) -> tuple[slice, ...]:

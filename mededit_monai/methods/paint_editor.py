@@ -10,10 +10,8 @@ from typing import Any
 import torch
 from monai.networks.schedulers import Scheduler
 
-from mededit_monai.methods.change import CHANGE_SCALE, limited_change
-from mededit_monai.methods.change_editor import prior_channels
 from mededit_monai.methods.editor import Edit, Editor, NetworkCalls
-from mededit_monai.methods.paint import crop_around, paint_region
+from mededit_monai.methods.paint import CHANGE_SCALE, crop_around, limited_change, paint_region, painter_channels
 from mededit_monai.sampling.formulas import clean_estimate
 from mededit_monai.sampling.noise import CaseNoise
 from mededit_monai.space.conditions import condition_width, fused_channels
@@ -94,7 +92,7 @@ class PaintEditor(Editor):
         seeds: list[int],
     ) -> torch.Tensor:
         """All rows, those whose boxes have the same size together; a row's box depends on nothing but the row."""
-        image, seen = prior.clone(), prior_channels(prior, brain, told)
+        image, seen = prior.clone(), painter_channels(prior, brain, told)
         boxes = {k: crop_around(one[0].cpu().numpy()) for k, one in enumerate(painted) if bool(one.any())}
         sizes = {k: tuple(side.stop - side.start for side in box) for k, box in boxes.items()}
         most = 0

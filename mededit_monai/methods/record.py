@@ -18,7 +18,7 @@ METHODS: Registry[Method] = Registry(
     "method",
     tuple(
         f"mededit_monai.methods.{name}"
-        for name in ("prior", "morph", "mededit", "naive_repaint", "sdedit", "palette", "palette_original")
+        for name in ("morph", "mededit", "naive_repaint", "sdedit", "palette", "palette_original")
     ),
 )
 
@@ -120,9 +120,7 @@ class Method:
         defaults: (disease, condition) → what its options are where they are not given.
         region: word of its own edit region (see ``ToModelSpaced``): pathology, brain or image; None: ``--region``
             chooses.
-        finds_region: whether it can find the region of change itself (``--region auto``); where that is the only
-            way, a region that is given limits it.
-        always_finds: whether it always does.
+        finds_region: whether it can find the region of change itself (``--region auto``).
         tells_condition: whether its editor wants to know what the pathology channels hold.
         options: of its own, beside those of every edit.
         spatial_dims: of the scans that it edits.
@@ -136,7 +134,6 @@ class Method:
     defaults: Callable[[Any, str], Mapping[str, Any]] = lambda disease, condition: {}
     region: str | None = None
     finds_region: bool = False
-    always_finds: bool = False
     tells_condition: bool = False
     options: tuple[Option, ...] = ()
     spatial_dims: tuple[int, ...] = (2, 3)
@@ -144,7 +141,7 @@ class Method:
     @property
     def of_editor(self) -> frozenset[str]:
         """Those of ``takes`` that its editor is built with; a region is drawn before and comes with the call."""
-        return self.takes - ({"region", "dilation"} if self.always_finds else {"region"})
+        return self.takes - {"region"}
 
     def weights_file(self, condition: str, spatial_dims: int = 2) -> str | None:
         """Name of the weight file under a bundle's ``models/``; None for a method without network."""
@@ -154,7 +151,7 @@ class Method:
         """Word of the edit region for ``ToModelSpaced``: the method's own, or what ``--region`` asks for."""
         if self.region is not None:
             return self.region
-        if asked == "auto" or (asked is None and self.always_finds):
+        if asked == "auto":
             return "brain"  # the method finds the region; this only limits it
         return asked if asked in ("brain", "pathology") else "dilate" if asked in (None, "dilate") else "file"
 

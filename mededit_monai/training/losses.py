@@ -21,14 +21,12 @@ class Target(TypedDict, total=False):
     Args:
         value: what the network shall predict, NxCxHxW[xD].
         weight: of every pixel in the loss, Nx1xHxW[xD]; absent: all count alike.
-        region: 1 where the scan changes, Nx1xHxW[xD]; for networks that predict that too.
         taper, atrophy, pixel_mm: what the loss of the effects network makes a displacement with.
         ventricles, free: shares of each pixel that are ventricle and not lesion; absent: not known.
     """
 
     value: torch.Tensor
     weight: torch.Tensor
-    region: torch.Tensor
     taper: torch.Tensor
     atrophy: torch.Tensor
     pixel_mm: torch.Tensor

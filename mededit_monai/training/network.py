@@ -56,7 +56,7 @@ def warm_start(
     the three ``regions`` of a tumour make up its mask: each starts with the mask channel's weights, the mask with the
     mean of theirs. All others, and all outputs behind the file's own, start at zero. So a network that only gained
     channels first computes what the old one did, whatever they hold. A network that denoises a change y_t and sees the
-    scan beside it: its scan channel starts as x_t, which was the scan, and all its outputs at zero.
+    scan beside it: its scan channel starts as x_t, which was the scan.
 
     Args:
         path: plain state dict.
@@ -79,9 +79,7 @@ def warm_start(
         old, new = tuple(tensor.shape), tuple(wanted[name].shape)
         if old == new:
             continue
-        found = _with_outputs(name, tensor, new, network, family) or _with_inputs(
-            tensor, new, network, condition, family
-        )
+        found = _with_outputs(name, tensor, new, network) or _with_inputs(tensor, new, network, condition, family)
         if found is None:
             raise InputError(
                 f"{path}: '{name}' has shape {old}, wanted {new}; only added input channels, inputs of another family, "
@@ -96,7 +94,7 @@ def warm_start(
 
 
 def _with_outputs(
-    name: str, tensor: torch.Tensor, shape: tuple[int, ...], network: torch.nn.Module, family: str
+    name: str, tensor: torch.Tensor, shape: tuple[int, ...], network: torch.nn.Module
 ) -> tuple[torch.Tensor, str] | None:
     """An output layer's weight or bias with outputs added, and a note; the fold keeps an output's cells together."""
     if not name.startswith(OUTPUT_LAYER) or tuple(tensor.shape[1:]) != shape[1:] or tensor.shape[0] > shape[0]:
@@ -105,8 +103,6 @@ def _with_outputs(
     if tensor.shape[0] % cells:
         return None
     padded = torch.zeros(shape, dtype=tensor.dtype)
-    if network_named(family).state == "y_t":
-        return padded, "outputs at zero, as they are of another kind"
     padded[: tensor.shape[0]] = tensor
     return padded, f"{tensor.shape[0] // cells} of {network.out_channels} outputs taken, others at zero"
 
@@ -145,7 +141,7 @@ def _sources(name: str, before: tuple[str, ...]) -> tuple[str, ...]:
     """The channels whose mean a channel starts with; none for one that starts at zero."""
     if name in before:
         return (name,)
-    if name in ("prior scan", "displaced scan"):
+    if name == "displaced scan":
         return ("x_t",)
     stand_ins = CONDITION_CHANNELS.values()
     for stand_in in stand_ins if any(name in one for one in stand_ins) else ():

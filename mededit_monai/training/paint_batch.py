@@ -12,9 +12,7 @@ import numpy as np
 import torch
 from monai.networks.schedulers import Scheduler
 
-from mededit_monai.methods.change import scaled_change
-from mededit_monai.methods.change_editor import prior_channels
-from mededit_monai.methods.paint import paint_region
+from mededit_monai.methods.paint import paint_region, painter_channels, scaled_change
 from mededit_monai.sampling.noise import CaseNoise, case_seed
 from mededit_monai.space.flow import pull
 from mededit_monai.space.intensity import to_model_range
@@ -105,7 +103,7 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
         image, displaced = to_model_range(image * brain), to_model_range(displaced)
         change = torch.where(region, scaled_change(image, displaced), 0.0)
         weight = region_weight(region)
-        planes = self._parts([change, prior_channels(displaced, brain, told), weight, pathology], seeds)
+        planes = self._parts([change, painter_channels(displaced, brain, told), weight, pathology], seeds)
         change, condition, weight, pathology = planes
         self.timesteps = timesteps.to(change.device)
         noise = CaseNoise(seeds, change)()

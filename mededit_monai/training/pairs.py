@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.transforms import GaussianSmooth, MapTransform, Randomizable, RandomizableTransform, Transform
+from monai.transforms import MapTransform, Randomizable, Transform
 
 from mededit_monai.diseases import DISEASES
 from mededit_monai.space.intensity import intensity_ceiling, to_unit
@@ -45,36 +45,6 @@ class Jointlyd(MapTransform, Randomizable):
         case = dict(data)
         changed = self.transform(torch.cat([torch.as_tensor(case[key]) for key in self.keys]))
         return case | {key: changed[k : k + 1] for k, key in enumerate(self.keys)}
-
-
-class RandSharedRicianNoise(RandomizableTransform):
-    """
-    Rician noise (Gudbjartsson & Patz 1995), one field for all channels: √((x + n1)² + n2²).
-
-    Args:
-        prob: share of the calls that add noise.
-        sigma: range of the noise's s.d., drawn evenly.
-        smooth: largest s.d. in pixels of the Gaussian that colours the noise, as reconstructions do; the s.d. is kept.
-    """
-
-    def __init__(self, prob: float = 0.1, sigma: tuple[float, float] = (0.0, 0.05), smooth: float = 0.8) -> None:
-        super().__init__(prob=prob)
-        self.sigma, self.smooth = sigma, smooth
-
-    def __call__(self, img: torch.Tensor) -> torch.Tensor:
-        """
-        Args:
-            img: CxHxW[xD], at least 0.
-        """
-        self.randomize(None)
-        if not self._do_transform:
-            return img
-        sigma, smooth = self.R.uniform(*self.sigma), self.R.uniform(0, self.smooth)
-        noise = torch.from_numpy(self.R.standard_normal((2, *img.shape[1:])).astype(np.float32)).to(img.device)
-        if smooth > 0.25:
-            noise = torch.as_tensor(GaussianSmooth(smooth)(noise))
-        noise = noise * (sigma / noise.std())
-        return torch.hypot(img + noise[0], noise[1].expand_as(img))
 
 
 class PairCeilingd(Transform):

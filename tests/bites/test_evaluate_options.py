@@ -65,7 +65,7 @@ WIRES = [
     Wire("method", "sdedit", lambda b: type(b("evaluate#editor")).__name__, "SDEditEditor"),
     Wire("control", "no_edit", lambda b: b("evaluate#inferer").editor.control),
     Wire("control", "no_edit", asked("network", "control")),
-    Wire("family", "prior", lambda b: b("network_def").in_channels, 8),
+    Wire("family", "paint", lambda b: b("network_def").in_channels, 8),
     Wire("weights", "mine.pt", lambda b: str(b("evaluate#network").asked["weights"])),
     Wire("weights", "mine.pt", lambda b: b("evaluate#settings")["weights_sha256"], "the hash of mine.pt"),
     Wire("region", "auto", editor("auto_region"), True),

@@ -105,19 +105,16 @@ WIRES = [
     Wire("method", "sdedit", lambda b: type(b("inferer")).__name__, "SDEditEditor"),
     Wire("method", "mededit", lambda b: Path(b("weights_file")).name, "model.pt"),
     Wire("method", "mededit", at("editing_network", "in_channels"), 3),
-    Wire("method", "mededit", at("editing_network", "out_channels"), 1),
-    Wire("method", "mededit", lambda b: str(b("inferer").scheduler.prediction_type), "v_prediction"),
     Wire("weights", "mine.pt", lambda b: str(loaded("path")(b))),
     Wire("weights", "mine.pt", lambda b: b("request")["weights_sha256"], "the hash of mine.pt"),
-    Wire("region", "brain", cases("region")),
+    Wire("region", "brain", cases("region"), beside=COMPOSED),
     Wire("region", "brain", transform("ToModelSpaced", "region"), beside=COMPOSED),
     Wire("region", "auto", at("inferer", "auto_region"), True, COMPOSED),
     Wire("dilation", 9, transform("ToModelSpaced", "dilation"), beside=COMPOSED),
     Wire("dilation", 9, at("inferer", "dilation"), beside=COMPOSED),
     Wire("spatial_dims", 3, lambda b: b("settings").spatial_dims),
     Wire("spatial_dims", 3, at("effects_network_def", "spatial_dims")),
-    Wire("spatial_dims", 3, lambda b: Path(b("weights_file")).name, "model_prior_3d.pt"),
-    Wire("method", "morph", at("editing_network", "out_channels"), 1, MOVING),
+    Wire("spatial_dims", 3, lambda b: Path(b("weights_file")).name, "model_3d.pt", COMPOSED),
     Wire("effects", 0.5, at("inferer", "strength"), beside=MOVING),
     Wire("global_atrophy", 0.5, at("inferer", "global_atrophy"), beside=MOVING),
     Wire("course", 3, lambda b: b("evaluator").prepare_batch.course, beside=MOVING),
@@ -130,7 +127,7 @@ WIRES = [
     Wire("carry", ["a.nii.gz"], cases("carry"), beside=MOVING),
     Wire("lesion_label", 7, lambda b: b("request")["lesion_label"], beside={**MOVING, "carry": ["a.nii.gz"]}),
     Wire("course", 3, at("writer", "course"), beside=MOVING),
-    Wire("sampler", "dpm2m", lambda b: b("inferer").sampler_type.__name__, "DPM2M"),
+    Wire("sampler", "ddim", lambda b: b("inferer").sampler_type.__name__, "DDIM"),
     Wire("eta", 0.25, lambda b: b("inferer").new_sampler(torch.zeros).eta, beside={"sampler": "ddim"}),
     Wire("spacing", "t", lambda b: b("inferer").levels.timesteps, (0, 500, 999), {"steps": 3}),
     Wire("steps", 7, lambda b: len(b("inferer").levels.timesteps)),
@@ -185,7 +182,7 @@ def bench(tmp_path_factory) -> Iterator[Bench]:
             return asked["network"]
 
         listen(patch, "mededit_monai.methods.build:load_weights", load)
-        yield Bench(FILES, {"progress": False, "channels_last": False, "device": "cpu"})
+        yield Bench(FILES, {"progress": False, "channels_last": False, "device": "cpu", "effects": 0.0})
 
 
 @pytest.mark.parametrize("wire", WIRES, ids=name_of)

@@ -50,7 +50,7 @@ def test_metadata_names_what_is_installed(bundle):
 
 
 def test_network_in_and_out(bundle):
-    """The default editor's network, which ``network_def`` is."""
+    """The default editor's painter, which ``network_def`` is."""
     verify_net_in_out(
         net_id="network_def",
         meta_file=str(bundle / "configs" / "metadata.json"),
@@ -85,30 +85,33 @@ def test_metadata_names_the_channels_of_the_default_editor(bundle):
     network = METHODS[DEFAULT].network
     formats = json.loads((bundle / "configs" / "metadata.json").read_text())["network_data_format"]
     inputs, outputs = (formats[key][name] for key, name in (("inputs", "image"), ("outputs", "pred")))
-    assert (inputs["num_channels"], outputs["num_channels"]) == (8, 2) == (network.in_channels("mask"), network.outputs)
-    for told, width in ((inputs, 8), (outputs, 2)):
+    assert (inputs["num_channels"], outputs["num_channels"]) == (8, 1) == (network.in_channels("mask"), network.outputs)
+    for told, width in ((inputs, 8), (outputs, 1)):
         assert list(told["channel_def"]) == [str(channel) for channel in range(width)]
     for name, text in zip(network.in_names("mask"), inputs["channel_def"].values()):
         assert name in text, (name, text)
 
 
-def test_traced_export(bundle, tmp_path):
-    """What MONAI's command makes of the default editor's weights is the network that an edit asks."""
+@pytest.mark.parametrize("name", ["", "effects_"])
+def test_traced_export(bundle, name, tmp_path):
+    """What MONAI's command makes of the default editor's weights is the two networks that an edit asks."""
+    family = network_named("effects") if name else METHODS[DEFAULT].network
     target = tmp_path / "model.ts"
     ckpt_export(
-        net_id="network_def",
+        net_id=f"{name}network_def",
         filepath=str(target),
-        ckpt_file=str(bundle / "models" / METHODS[DEFAULT].weights_file("mask")),
+        ckpt_file=str(bundle / "models" / family.weights_file("mask")),
         meta_file=str(bundle / "configs" / "metadata.json"),
         config_file=str(bundle / "configs" / "inference.yaml"),
         use_trace=True,
-        input_shape=[1, 8, 128, 128],
+        bundle_root=str(bundle),
+        input_shape=[1, family.in_channels("mask"), 128, 128],
     )
-    x = torch.rand(1, 8, 128, 128, generator=torch.Generator().manual_seed(0))
-    (network,) = bundle_content(bundle, ("network",))
+    x = torch.rand(1, family.in_channels("mask"), 128, 128, generator=torch.Generator().manual_seed(0))
+    (network,) = bundle_content(bundle, (f"{name}network",))
     with torch.no_grad():
         found, wanted = torch.jit.load(str(target))(x), network.eval()(x)
-    assert found.shape == (1, 2, 128, 128) and (found - wanted).abs().max() < 1e-4 * wanted.abs().max()
+    assert found.shape[:2] == (1, family.outputs) and (found - wanted).abs().max() < 1e-4 * wanted.abs().max()
 
 
 @pytest.mark.parametrize("condition", ["mask", "box", "regions"])
@@ -116,7 +119,7 @@ def test_the_networks_of_the_bundle(bundle, condition):
     """The default editor's takes every condition, the thesis's one, with weights of its own; both are shipped."""
     default, thesis = bundle_content(bundle, ("network_def", "thesis_network_def"), condition=condition)
     assert (default.in_channels, thesis.in_channels) == (8, 5 if condition == "regions" else 3)
-    assert load_weights(default, bundle / "models" / "model_prior.pt") is default
+    assert load_weights(default, bundle / "models" / "paint.pt") is default
     place = bundle / "models" / METHODS["mededit"].weights_file(condition)
     assert place.is_file() or (bundle.name, condition) == ("stroke", "regions")
     assert not place.is_file() or load_weights(thesis, place) is thesis
@@ -140,7 +143,9 @@ def test_files_of_the_bundle(bundle):
         "docs/data_license.txt",
         "configs/logging.conf",
         "models/model.pt",
-        "models/model_prior.pt",
+        "models/paint.pt",
+        "models/effects.pt",
+        "models/effects_3d.pt",
     ):
         assert (bundle / name).is_file(), name
     assert all(path.stat().st_size <= 16e6 for path in (bundle / "models").iterdir())
@@ -161,7 +166,7 @@ def settings(bundle, **options):
 def test_the_default_editor(bundle):
     """The one that the release check scores; few evaluations, whatever the disease."""
     found = settings(bundle)
-    assert (found.method, found.steps, found.sampler, found.resample) == (DEFAULT, 2, "ddim", None)
+    assert (found.method, found.steps, found.sampler, found.resample) == (DEFAULT, 10, "dpm2m", None)
     found = settings(bundle, method="mededit")
     assert (found.steps, found.sampler, found.resample) == (50, "ddpm", 2)
 

@@ -1,6 +1,6 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Palette and the default editor from training to the edited scan, and what their options refuse, at toy size."""
+"""Palette from training to the edited scan, and what their options refuse, at toy size."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_from_the_thesis_weights_to_an_edited_scan(bundle, family, condition, tm
     [
         ({"condition": "regions"}, "--condition: got 'regions', but palette is not told of regions"),
         ({"hole": "circle"}, "--hole: got 'circle', wanted one of mask, box, both"),
-        ({"family": "prior"}, "--hole: applies to palette and palette_original, but --family is prior"),
+        ({"family": "paint"}, "--hole: applies to palette and palette_original, but --family is paint"),
         ({"family": "pallete"}, "--family: got 'pallete', wanted one of .*did you mean 'palette'"),
     ],
 )
@@ -104,12 +104,12 @@ def test_what_training_refuses(tmp_path, options, words):
     "options, words",
     [
         ({"method": "palette", "condition": "regions"}, "--condition: got 'regions', but palette is not told of"),
-        ({"method": "palette_original", "region": "brain"}, "--region: applies to --method prior, mededit; pal"),
+        ({"method": "palette_original", "region": "brain"}, "--region: applies to --method mededit; pal"),
         ({"method": "palette", "start": 0.5}, "--start: got 0.5, which palette cannot do"),
         ({"method": "palette_original", "guidance": 2}, "--guidance: got 2, which palette_original cannot do"),
-        ({"method": "prior", "mode": "paper"}, "--mode: got 'paper', which prior cannot do"),
-        ({"method": "prior", "resample": 4}, "--resample: got 4, which prior cannot do"),
-        ({"method": "prior", "start": 0.5}, "--start: got 0.5, which prior cannot do"),
+        ({"method": "morph", "mode": "paper"}, "--mode: got 'paper', which morph cannot do"),
+        ({"method": "morph", "resample": 4}, "--resample: got 4, which morph cannot do"),
+        ({"method": "morph", "start": 0.5}, "--start: got 0.5, which morph cannot do"),
         ({"method": "palet"}, "--method: got 'palet', wanted one of .*palette"),
         ({"method": "palette"}, "palette.pt: weights not found"),
     ],

@@ -116,7 +116,10 @@ FILES = ("scan.nii.gz", "lesion.nii.gz")
         ({"writter#strict": 3}, "--writter#strict: no config has a section 'writter'; did you mean --writer#…?"),
         ({"inferer#stepz": 3}, "--inferer#stepz: mededit_monai.methods.build.editor_of takes no such argument; it ta"),
         ({"writer#restored": "x"}, "--writer#restored: mededit_monai.handlers.EditWriter takes no such argument; did"),
-        ({"network_def#chanels": 3}, "--network_def#chanels: mededit_monai.networks.MaskConditionedUNet takes no suc"),
+        (
+            {"network_def#chanels": 3},
+            "--network_def#chanels: mededit_monai.methods.build.method_network takes no such a",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -37,7 +37,7 @@ def rows(tmp_path_factory):
     content["rows"]["monai_ddim_50"]["settings"] |= {"steps": 4}
     content["series"] = {
         name: content["series"][name] | {"values": values}
-        for name, values in {"composed": [2, 1], "prior": [2, 1], "start": [0.5]}.items()
+        for name, values in {"composed": [2, 1], "morph": [2, 1], "start": [0.5]}.items()
     }
     content["series"]["start"]["settings"] |= {"steps": 4, "resample": 1}
     content["default"] = "composed_2"
@@ -67,7 +67,7 @@ def test_rows_costs_verdicts_and_files(toy, rows, tmp_path):
     content = json.loads(place.read_text())
     by_name = {row["row"]: row for row in content["rows"]}
     order = ["no_edit", "truth", "algorithm_1", "monai_ddim_50", "composed_2", "composed_1", "start_0.5"]
-    assert list(by_name) == order and list(content["left_out"]) == ["prior_2", "prior_1"]
+    assert list(by_name) == order and list(content["left_out"]) == ["morph_2", "morph_1"]
     assert [by_name[name]["nfe"] for name in order] == [0, 0, 15, 4, 2, 1, 2]
     assert [by_name[name]["n_cases"] for name in order] == [4, 4, 3, 4, 4, 4, 4]
     fast, slow = by_name["composed_1"], by_name["algorithm_1"]
@@ -81,7 +81,7 @@ def test_rows_costs_verdicts_and_files(toy, rows, tmp_path):
     lines = list(csv.DictReader((tmp_path / "out" / "bench.csv").open()))
     assert [line["row"] for line in lines] == order and float(lines[3]["seconds"]) > 0
     text = (tmp_path / "out" / "bench.md").read_text()
-    assert "## No worse than MedEdit, Algorithm 1" in text and "model_prior.pt missing" in text
+    assert "## No worse than MedEdit, Algorithm 1" in text and "paint.pt missing" in text
     assert all((tmp_path / "out" / name).stat().st_size > 5000 for name in ("bench.png", "bench_start.png"))
     # again: nothing is edited or timed anew
     edits = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.npz")}
@@ -150,8 +150,8 @@ def test_without_pairs_it_refuses(toy, rows, tmp_path):
 
 
 def test_rows_without_weights_are_refused_at_once(toy, rows, tmp_path):
-    with pytest.raises(InputError, match="--row: none can be measured with .*model_prior.pt missing"):
-        bench(replace(options(toy, rows, tmp_path / "out"), rows=("prior",)))
+    with pytest.raises(InputError, match="--row: none can be measured with .*paint.pt missing"):
+        bench(replace(options(toy, rows, tmp_path / "out"), rows=("morph",)))
     assert not (tmp_path / "out").exists()
 
 

@@ -21,9 +21,9 @@ def test_shipped_rows_are_those_asked_for():
     assert planned_evaluations(by_name["algorithm_1"].settings) == 3997 and by_name["algorithm_1"].cases == 8
     assert planned_evaluations(by_name["mededit_1000x1"].settings) == 1000
     assert planned_evaluations(by_name["mededit_250x4"].settings) == 997
-    for family in ("composed", "prior"):
-        steps = [planned_evaluations(by_name[f"{family}_{n}"].settings) for n in (250, 100, 50, 25, 10, 8, 5, 2, 1)]
-        assert steps == [250, 100, 50, 25, 10, 8, 5, 2, 1]
+    steps = [planned_evaluations(by_name[f"composed_{n}"].settings) for n in (250, 100, 50, 25, 10, 8, 5, 2, 1)]
+    assert steps == [250, 100, 50, 25, 10, 8, 5, 2, 1]
+    assert plan.default == "morph_10" and by_name["morph_10"].settings["steps"] == 10
     assert plan.reference == "algorithm_1" and plan.margins == {"dice": 0.01, "kid": 0.1, "ventricle_error": 0.05}
     assert all(row.cases is None for row in read_plan(bundle_root("stroke"), all_cases=True).rows)
 
@@ -65,5 +65,5 @@ def test_the_short_bench_keeps_the_settings_of_the_shipped_rows():
     short = read_plan(root, path=REPOSITORY / "configs" / "bench_short.yaml")
     shipped = {row.key: row.settings for row in read_plan(root).rows}
     assert {row.key: row.settings for row in short.rows} == {row.key: shipped[row.key] for row in short.rows}
-    assert (short.reference, short.default, short.cases) == ("mededit_250x4", "prior_2", 72)
+    assert (short.reference, short.default, short.cases) == ("mededit_250x4", "morph_10", 72)
     assert all(row.cases is None for row in short.rows)  # the bounds want all cases of the reference

@@ -43,8 +43,7 @@ def test_a_control_is_of_its_own_method(path):
     table = read_table(path)
     told = [note for note in notes(table) if "set to zero" in note]
     methods = {
-        "prior-conditioned": "prior-conditioned, the default,",
-        "deformation and paint": "deformation and paint,",
+        "deformation and paint": "deformation and paint, the default,",
         "MedEdit": "MedEdit on the same region",
     }
     measured = {
@@ -60,9 +59,9 @@ def test_a_control_is_of_its_own_method(path):
 
 def test_a_control_without_its_method_in_the_table_names_the_method():
     table = read_table(RELEASE["release_stroke"])
-    alone = Table(**vars(table) | {"rows": tuple(row for row in table.rows if row.name == "prior_p0")})
+    alone = Table(**vars(table) | {"rows": tuple(row for row in table.rows if row.name == "morph_p0")})
     (told,) = (note for note in notes(alone) if "told of no lesion" in note)
-    assert told.endswith(": method 'prior', with all pathology channels set to zero.")
+    assert told.endswith(": method 'morph', with all pathology channels set to zero.")
 
 
 @pytest.mark.parametrize("preset", ["quick", "full"])

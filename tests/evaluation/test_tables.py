@@ -87,7 +87,9 @@ def test_settings_of_the_thesis():
         assert table.presets["full"]["cases"] == cases and rows["mededit"]["dilation"] == kernel
         assert (rows["mededit"]["resample"], rows["naive_repaint"]["resample"]) == (4, 3)
         assert rows["mededit_p0"] == rows["mededit"] | {"control": "without_lesion"}
-        assert rows["prior"]["steps"] < 10 < rows["palette"]["steps"]  # a row's own levels win over the preset's
+        assert (
+            rows["morph"]["steps"] is None and rows["palette"]["steps"] == 1000
+        )  # a row's own levels win over the preset's
         assert table.settings(table.rows[0], "quick", steps=7)["steps"] == 7
 
 
@@ -110,7 +112,7 @@ def test_what_cannot_be_measured_says_why(tmp_path):
     rows = planned_rows(chosen_tables(["5.1", "5.4"], "stroke"), "quick", tmp_path)
     assert rows["stroke_mask_mededit"].reason is None and rows["stroke_mask_no_edit"].weights is None
     assert rows["stroke_mask_palette"].reason == "not measured (weights palette.pt missing)"
-    assert rows["stroke_mask_prior"].reason == "not measured (weights model_prior.pt missing)"
+    assert rows["stroke_mask_morph"].reason == "not measured (weights paint.pt and effects.pt missing)"
     assert rows["stroke_box_mededit"].reason == "not measured (weights model_box.pt missing)"
     assert rows["stroke_box_no_edit"].reason is None and rows["stroke_box_area_regression"].reason is None
 

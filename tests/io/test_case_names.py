@@ -15,7 +15,7 @@ from mededit_monai.datasets.editing import editing_cases
 from mededit_monai.io.case_names import case_name, other_scan, owner_of, stem
 from mededit_monai.io.finished import finished_folder
 
-OPTIONS = {"method": "prior"}
+OPTIONS = {"method": "morph"}
 
 
 def result_of(out: Path, name: str, scan: str) -> None:

@@ -266,7 +266,7 @@ def options(**given) -> EditOptions:
     return EditOptions.of(given).resolved(DISEASES["stroke"])
 
 
-@pytest.mark.parametrize("method", ["prior", "mededit", "naive_repaint", "sdedit", "palette", "palette_original"])
+@pytest.mark.parametrize("method", ["mededit", "naive_repaint", "sdedit", "palette", "palette_original"])
 def test_methods_of_the_thesis_are_untouched_unless_asked(method):
     """The editor itself, not one around it that would do nothing."""
     plain = editor_of(options(method=method), scheduler())
@@ -297,7 +297,7 @@ def test_weights_of_what_moves(dims, tmp_path):
     (tmp_path / "models" / name).touch()
     assert effects_weights_of(moving, tmp_path) == tmp_path / "models" / name
     assert str(effects_weights_of(options(effects=1, effects_weights="mine.pt"), tmp_path)) == "mine.pt"
-    assert effects_weights_of(options(), tmp_path) is None
+    assert effects_weights_of(options(effects=0), tmp_path) is None
     network = effects_network(dims, 1.5, channels=(16, 32), attention_levels=(False, False))
     assert (network.spatial_dims, network.in_channels, network.pixel_mm, network.patch) == (dims, 7, 1.5, 4)
 
@@ -310,10 +310,16 @@ def test_weights_of_what_moves(dims, tmp_path):
         ({"course": 1, "effects": 1}, "--course: got 1, wanted at least 2 edits from no displacement"),
         ({"course": 101, "effects": 1}, "--course: got 101, wanted at most 100."),
         ({"course": 3, "effects": 1, "samples": 2}, "--course: got 3 with --samples 2, but a course is of one sample"),
-        ({"global_atrophy": 0.5}, "--global_atrophy: got 0.5, but it applies to --effects other than 0; leave it out"),
-        ({"course": 3}, "--course: got 3, but it applies to --effects other than 0"),
-        ({"effects_weights": "e.pt"}, "--effects_weights: got 'e.pt', but it applies to --effects other than 0"),
-        ({"carry": ("a.nii",)}, r"--carry: got \('a.nii',\), but it applies to --effects other than 0"),
+        (
+            {"global_atrophy": 0.5, "effects": 0},
+            "--global_atrophy: got 0.5, but it applies to --effects other than 0; leave it out",
+        ),
+        ({"course": 3, "effects": 0}, "--course: got 3, but it applies to --effects other than 0"),
+        (
+            {"effects_weights": "e.pt", "effects": 0},
+            "--effects_weights: got 'e.pt', but it applies to --effects other than 0",
+        ),
+        ({"carry": ("a.nii",), "effects": 0}, r"--carry: got \('a.nii',\), but it applies to --effects other than 0"),
         ({"effects": 1, "lesion_label": 9}, "--lesion_label: got 9, but it applies to --carry"),
         ({"effects": 1, "carry": "a.nii"}, "--carry: got 'a.nii', wanted one or several files; give their paths."),
         ({"effects": 1, "carry": [3]}, r"--carry: got \[3\], wanted one or several files"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mededit_monai.methods.paint import crop_around, paint_region
+from mededit_monai.methods.paint import CHANGE_SCALE, crop_around, limited_change, paint_region, scaled_change
 
 
 def test_the_painted_region_is_the_lesion_and_two_pixels_around_it():
@@ -51,3 +51,15 @@ def test_small_grids_and_empty_regions_are_taken_whole():
     region = np.zeros((48, 48, 112), dtype=bool)
     region[20, 20, 100] = True
     assert crop_around(region) == (slice(0, 48), slice(0, 48), slice(48, 112))
+
+
+def test_the_scaled_change_added_to_the_displaced_scan_is_the_image():
+    image, displaced = torch.tensor([[[[0.4, -1.0, 1.0]]]]), torch.tensor([[[[-0.2, -1.0, 0.5]]]])
+    assert torch.allclose(displaced + CHANGE_SCALE * scaled_change(image, displaced), image)
+
+
+def test_a_change_is_limited_to_what_keeps_the_image_in_range():
+    """From 0.5 up by 0.5 to 1, down by 1.5 to -1: in units of s."""
+    change, displaced = torch.tensor([3.0, -4.0, 0.2]), torch.full((3,), 0.5)
+    assert limited_change(change, displaced, (-1.0, 1.0)).tolist() == pytest.approx([1.0, -3.0, 0.2])
+    assert limited_change(change, displaced, None) is change

@@ -10,8 +10,7 @@ import torch
 from gaussian import ALPHA_BAR, ar1, clean_matrix, log_snr, propagated_hole, scheduler
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.methods.change import CHANGE_SCALE
-from mededit_monai.methods.paint import paint_region
+from mededit_monai.methods.paint import CHANGE_SCALE, paint_region
 from mededit_monai.methods.paint_editor import PaintEditor
 from mededit_monai.networks import MaskConditionedUNet
 from mededit_monai.sampling.noise import CaseNoise

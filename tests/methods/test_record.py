@@ -11,7 +11,7 @@ from mededit_monai.diseases import DISEASES
 from mededit_monai.methods.edit_options import EditOptions
 from mededit_monai.methods.record import METHODS, Method, method_of, network_named, networks
 
-NAMES = ("prior", "morph", "mededit", "naive_repaint", "sdedit", "palette", "palette_original")
+NAMES = ("morph", "mededit", "naive_repaint", "sdedit", "palette", "palette_original")
 
 
 @pytest.mark.parametrize(
@@ -22,8 +22,7 @@ NAMES = ("prior", "morph", "mededit", "naive_repaint", "sdedit", "palette", "pal
         ("sdedit", "regions", "x_t brain core edema rim", "model_regions.pt"),
         ("palette", "mask", "x_t|scan with a hole", "palette.pt"),
         ("palette_original", "box", "x_t|scan with a hole", "palette_original.pt"),
-        ("prior", "mask", "y_t|brain|mask|box|core|edema|rim|prior scan", "model_prior.pt"),
-        ("prior", "regions", "y_t|brain|mask|box|core|edema|rim|prior scan", "model_prior.pt"),
+        ("morph", "regions", "y_t|brain|mask|box|core|edema|rim|displaced scan", "paint.pt"),
         ("morph", "box", "y_t|brain|mask|box|core|edema|rim|displaced scan", "paint.pt"),
     ],
 )
@@ -39,7 +38,6 @@ def test_what_the_networks_give():
     found = {name: (one.outputs, one.prediction, one.state) for name, one in networks().items()}
     inpainting = (1, "v_prediction", "x_t")
     assert found == {
-        "prior": (2, "sample", "y_t"),
         "paint": (1, "sample", "y_t"),
         "effects": (5, "sample", "scan"),
         **dict.fromkeys(("mededit", "palette", "palette_original"), inpainting),
@@ -49,7 +47,7 @@ def test_what_the_networks_give():
 def test_methods_may_share_a_network():
     assert METHODS.names() == NAMES
     assert all(METHODS[name].network is network_named("mededit") for name in ("mededit", "naive_repaint", "sdedit"))
-    assert all(network_named(name) is METHODS[name].network for name in ("prior", "palette", "palette_original"))
+    assert all(network_named(name) is METHODS[name].network for name in ("palette", "palette_original"))
     assert network_named("paint") is METHODS["morph"].network
     assert (method_of("mededit"), method_of("paint")) == (METHODS["mededit"], METHODS["morph"])
 
@@ -66,7 +64,6 @@ def test_the_effects_network_is_no_method_s_own():
     [
         ("effects", "effects.pt", "effects_3d.pt"),
         ("mededit", "model_box.pt", "model_box_3d.pt"),
-        ("prior", "model_prior.pt", "model_prior_3d.pt"),
         ("paint", "paint.pt", "paint.pt"),  # volumes are painted slice by slice
     ],
 )
@@ -88,19 +85,22 @@ def test_an_unknown_method(ask):
         ask()
 
 
+def test_the_method_that_is_no_more():
+    """Scripts of the first version: refused as any unknown method is, and never edited by another."""
+    with pytest.raises(InputError, match="--method: got 'prior', wanted one of morph, mededit"):
+        EditOptions.of({"method": "prior"})
+
+
 def test_an_unknown_network_and_an_unknown_condition():
-    with pytest.raises(
-        InputError, match="--family: got 'sdedit', wanted one of prior, paint, mededit, palette, palette"
-    ):
+    with pytest.raises(InputError, match="--family: got 'sdedit', wanted one of paint, mededit, palette, palette"):
         network_named("sdedit")
-    for ask in (network_named("prior").in_channels, network_named("prior").weights_file):
+    for ask in (network_named("paint").in_channels, network_named("paint").weights_file):
         with pytest.raises(InputError, match="--condition: got 'boxes'"):
             ask("boxes")
 
 
 #: Method → what follows for steps, sampler, resample, start and dilation; None: no such thing, or off.
 DEFAULTS = {
-    "prior": (2, "ddim", None, None, None),
     "morph": (10, "dpm2m", None, None, None),
     "mededit": (50, "ddpm", 2, None, 25),
     "naive_repaint": (50, "ddpm", 2, None, None),
@@ -135,8 +135,6 @@ def test_what_follows_from_condition_region_and_disease():
     assert following("stroke", method="mededit", condition="box")[4] == 20
     assert following("stroke", method="mededit", condition="box", dilation=7)[4] == 7
     assert following("stroke", method="mededit", region="brain")[4] is None  # nothing is dilated
-    assert following("stroke", method="prior", region="dilate")[4] == 25
-    assert following("tumor", method="prior", region="dilate", condition="box")[4] == 20
     assert following("tumor", method="sdedit")[3] == 0.6
     windows = [
         (one.window_mm, one.percentile) for one in map(EditOptions().resolved, map(DISEASES.get, ("stroke", "tumor")))
@@ -148,7 +146,6 @@ def test_what_follows_from_condition_region_and_disease():
     ("method", "words"),
     [
         ("mededit", {None: "dilate", "auto": "brain", "pathology": "pathology", "m.nii.gz": "file"}),
-        ("prior", {None: "brain", "auto": "brain", "dilate": "dilate", "m.nii.gz": "file"}),
         ("morph", {None: "brain"}),
         ("naive_repaint", {None: "pathology"}),
         ("sdedit", {None: "image"}),

@@ -83,8 +83,6 @@ def test_what_a_method_does_not_take_is_refused_by_every_door(method, option, me
 
 @pytest.mark.parametrize(("method", "option"), IDLE)
 def test_what_does_nothing_may_be_given_to_every_method(method, option, mededit, tmp_path):  # noqa: F811
-    if method == "morph" and not (BUNDLE / "models" / "paint.pt").is_file():
-        pytest.skip("its networks are still trained")
     value = NEUTRAL[option]
     plain, given = build(method, steps=7), build(method, steps=7, **{option: value})
     assert given.moves == plain.moves and given.levels == plain.levels and given.guidance == plain.guidance
@@ -117,22 +115,21 @@ def facts(editor: Editor) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"stepz": 3}, "--inferer#stepz: prior knows no such setting; it takes .*steps"),
-        ({"within_brain": False}, "--inferer#within_brain: prior knows no such setting"),
+        ({"stepz": 3}, "--inferer#stepz: morph knows no such setting; it takes .*steps"),
+        ({"within_brain": False}, "--inferer#within_brain: morph knows no such setting"),
         ({"sampler": "ddpm", "eta": 0.5}, "--eta: got 0.5, which --sampler ddpm cannot do; leave it out or choose"),
-        ({"dilation": 9}, "--dilation: got 9, but prior finds its region; leave it out."),
         ({"sampler": "euler"}, "--sampler: got 'euler', wanted one of ddpm, ddim, dpm2m"),
     ],
 )
 def test_settings_that_are_none(settings, words):
     with pytest.raises(InputError, match=words):
-        build("prior", **settings)
+        build("morph", **settings)
 
 
 def test_a_region_that_the_method_cannot_find():
     for method in ("palette", "sdedit"):
-        with pytest.raises(InputError, match=f"--region: applies to --method prior, mededit; {method} has its own"):
+        with pytest.raises(InputError, match=f"--region: applies to --method mededit; {method} has its own"):
             build(method, region="auto")
     assert build("mededit", region="auto").auto_region and not build("mededit", region="brain").auto_region
-    with pytest.raises(InputError, match="--inferer#condition: is missing; prior wants to know"):
-        build_editor("prior", scheduler("sample"))
+    with pytest.raises(InputError, match="--inferer#condition: is missing; morph wants to know"):
+        build_editor("morph", scheduler("v_prediction"))

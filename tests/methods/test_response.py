@@ -98,3 +98,11 @@ def test_mededit_edits_where_the_network_responds():
     assert torch.equal(limited.region.float(), lesion)  # a given region limits it
     drawn = build_editor("mededit", scheduler("sample"), steps=5, resample=1)(prior, network, brain, lesion)
     assert drawn.evaluations == 5 and torch.equal(drawn.region.float(), brain)  # dilate(p, 25) covers the brain
+
+
+@pytest.mark.parametrize("strength, belongs", [(0.2, True), (0.12, True), (0.08, False), (0.05, False)])
+def test_a_tenth_of_the_response_inside_the_lesion_belongs_to_its_region(strength, belongs):
+    """A neighbour that answers a fifth as strongly as the lesion is part of what it does; a twentieth is not."""
+    beside = place((8, 12, 12, 18))
+    region = response_region(LESION + strength * beside, BRAIN, LESION, smoothing=SHARP)
+    assert torch.equal(region.float(), torch.maximum(LESION, beside) if belongs else LESION)

@@ -96,12 +96,12 @@ def test_it_is_listed_with_its_option(brighten, mededit):  # noqa: F811
     [
         ("--method brighten --strength 1.5", "--strength: got 1.5, wanted a number between 0 and 1."),
         ("--method brighten --strength nan", "--strength: got nan, wanted a number between 0 and 1."),
-        ("--strength 0.4", "--strength: applies to --method brighten, not to prior; leave it out."),
+        ("--strength 0.4", "--strength: applies to --method brighten, not to morph; leave it out."),
         ("--method sdedit --strength 0.4", "--strength: applies to --method brighten, not to sdedit; leave it out."),
         ("--method brighten --steps 5", "--steps: got 5, which brighten cannot do; leave the option out"),
         ("--method brighten --sampler ddim", "--sampler: got 'ddim', which brighten cannot do; leave the option out"),
         ("--method brighten --eta 0.5", "--eta: got 0.5, which brighten cannot do; leave the option out"),
-        ("--method brighten --region brain", "--region: applies to --method prior, mededit; brighten has its own"),
+        ("--method brighten --region brain", "--region: applies to --method mededit; brighten has its own"),
         ("--method brighten --weights scan.nii.gz", "--weights: brighten asks no network; leave the option out."),
         ("--method brigten", "did you mean 'brighten'?"),
     ],
@@ -127,13 +127,13 @@ def test_its_editor_alone(brighten):
     assert torch.equal(found.region, lesion > 0) and found.evaluations == 0 and found.extras == {"strength": 0.25}
     with pytest.raises(InputError, match="--strength: got 2, wanted a number between 0 and 1"):
         build_editor("brighten", DDPMScheduler(), strength=2)
-    with pytest.raises(InputError, match="--strength: applies to --method brighten, not to prior; leave it out"):
-        build_editor("prior", DDPMScheduler(), "mask", strength=0.25)
+    with pytest.raises(InputError, match="--strength: applies to --method brighten, not to morph; leave it out"):
+        build_editor("morph", DDPMScheduler(), "mask", strength=0.25)
 
 
 def test_without_the_plugin(files, mededit):  # noqa: F811
     assert "brighten" not in mededit("edit", "--help").out
-    assert mededit("edit", *files, "--method", "brighten").refused("--method: got 'brighten', wanted one of prior")
+    assert mededit("edit", *files, "--method", "brighten").refused("--method: got 'brighten', wanted one of morph")
     assert mededit("edit", *files, "--strength", "0.4").code == 2
     with pytest.raises(InputError, match="--strength: unknown option"):
         edit(*files[1::2][:2], "out", strength=0.4)

@@ -103,7 +103,7 @@ def files(tmp_path, monkeypatch) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("method", "options", "evaluations"),
     [
-        ("prior", {"steps": 4}, 2 * 4 - 1),
+        ("morph", {"steps": 4}, 2 * 4 - 1 + 1),  # and the effects network
         ("mededit", {"steps": 3, "resample": 2}, 2 * 5 - 1),  # 5 moves down, of which the last is one evaluation
         ("mededit", {"steps": 2, "resample": 1, "guidance": 2}, 2 * (2 * 2 - 1)),
     ],

@@ -143,7 +143,7 @@ FILLING = {
         "{out}",
     ),
     "evaluate": ("evaluate", "--cohort", "{root}/cohort", "--table", "5.1", "-o", "{out}"),
-    "bench": ("bench", "--cohort", "{root}/cohort", "--row", "prior", "--no_speed", "-o", "{out}"),
+    "bench": ("bench", "--cohort", "{root}/cohort", "--row", "morph", "--no_speed", "-o", "{out}"),
     "pairs": ("dataset", "pairs", "--datalist", "{root}/cohort/datalist.json", "-o", "{out}/triplets.json"),
 }
 

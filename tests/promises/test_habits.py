@@ -81,13 +81,13 @@ def test_lists_of_cases_as_python_has_them(head, wanted, kind):
         {"slice_index": 10, "seed": np.uint8(0)},
         {"slice_index": 10, "guidance": np.float32(1.0)},
         {"slice_index": 10, "exact": np.bool_(False)},
-        {"slice_index": 10, "method": np.str_("prior")},
+        {"slice_index": 10, "method": np.str_("morph")},
         {"slice_index": 10, "weights": Path("weights.pt")},
     ],
     ids=str,
 )
 def test_numbers_as_numpy_has_them(head, wanted, options, repository):
-    shutil.copy(repository / "bundles" / "stroke" / "models" / "model_prior.pt", "weights.pt")
+    shutil.copy(repository / "bundles" / "stroke" / "models" / "paint.pt", "weights.pt")
     (folder,) = edit(head.scan, head.pathology, "out", brain=head.brain, progress=False, **options)
     assert result(folder) == wanted
 

@@ -124,8 +124,11 @@ def test_a_device_that_is_not_there(head, mededit, words):  # noqa: F811
 @pytest.mark.parametrize(
     "words, why",
     [
-        (("--method", "prior", "--dilation", "9"), "--dilation: got 9, but it applies to --region dilate"),
-        (("--region", "brain", "--dilation", "9"), "--dilation: got 9, but it applies to --region dilate"),
+        (("--method", "morph", "--dilation", "9"), "--dilation: got 9, but it applies to --region dilate"),
+        (
+            ("--method", "mededit", "--region", "brain", "--dilation", "9"),
+            "--dilation: got 9, but it applies to --region dilate",
+        ),
         (("--method", "mededit", "--eta", "0.5"), "--eta: got 0.5, but it applies to --sampler ddim"),
         (("--method", "mededit", "--resample", "1", "--jump", "3"), "--jump: got 3, but it applies to --resample"),
         (("--method", "mededit", "--resample", "1", "--resample_above", "0.2"), "--resample_above: got 0.2, but it"),
@@ -139,7 +142,7 @@ def test_an_option_is_used_or_refused(head, mededit, words, why):  # noqa: F811
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_no_nan_becomes_an_image(head, mededit, value):  # noqa: F811
-    state = torch.load(bundle_root("stroke") / "models" / "model_prior.pt", weights_only=True)
+    state = torch.load(bundle_root("stroke") / "models" / "paint.pt", weights_only=True)
     name = next(iter(state))
     state[name].view(-1)[0] = value
     torch.save(state, "weights.pt")

@@ -38,7 +38,7 @@ NEEDS = {
     "judge train": {"cohort": "cohort", "output_dir": "out"},
     "judge predict": {"images": "head", "output_dir": "out", "disease": "stroke"},
     "evaluate": {"cohort": "cohort", "table": "5.1", "output_dir": "out", "limit": "2"},
-    "bench": {"cohort": "cohort", "output_dir": "out", "row": "prior", "cases": "2"},
+    "bench": {"cohort": "cohort", "output_dir": "out", "row": "morph", "cases": "2"},
 }
 
 

@@ -91,7 +91,7 @@ def test_a_candidates_table_replaces_its_own_alone(tmp_path):
         (simulation_realism, ("--scans", "nowhere", "--per_scan", "0"), "--per_scan: got 0"),
         (simulation_realism, ("--scans", "nowhere", "--output", "{mine}"), "was not written by mededit"),
         (ventricle_agreement, ("--scans", "nowhere", "--meshnet", "nowhere"), "--scans: nowhere is no folder"),
-        (scan_comparison, ("--scans", "nowhere", "--methods", "pior"), "did you mean 'prior'"),
+        (scan_comparison, ("--scans", "nowhere", "--methods", "morf"), "did you mean 'morph'"),
     ],
 )
 def test_mad_options_are_one_sentence(monkeypatch, capsys, tmp_path, program, words, sentence):

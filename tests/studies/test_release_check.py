@@ -11,7 +11,6 @@ import pytest
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import bundle_root
-from mededit_monai.evaluation.better import SCORES
 from mededit_monai.evaluation.tables import read_table, tables_folder
 from studies import release_check as check
 from studies.release_targets import Target
@@ -34,8 +33,8 @@ def paired(figures: dict, column: str, low: float = 0, high: float = 0) -> dict:
     """The default editor minus each other row, with an interval from ``low`` below to ``high`` above."""
     found = {}
     for name, other in figures.items():
-        if figures["prior"][column] and other.get(column):
-            difference = figures["prior"][column]["value"] - other[column]["value"]
+        if figures["morph"][column] and other.get(column):
+            difference = figures["morph"][column]["value"] - other[column]["value"]
             found[name] = {column: {"difference": difference, "low": difference - low, "high": difference + high}}
     return found
 
@@ -54,7 +53,7 @@ def paired(figures: dict, column: str, low: float = 0, high: float = 0) -> dict:
 )
 def test_targets(target, value, met):
     figures = {
-        "prior": row(**{target.column: value}),
+        "morph": row(**{target.column: value}),
         "no_edit": row(zone=0.02, dice=0, slope=0),
         "mededit": row(zone=0.1, dice=0, slope=0),
         "sdedit": {},
@@ -77,7 +76,7 @@ def test_targets(target, value, met):
     ],
 )
 def test_met_needs_the_whole_interval(target, value, low, high, verdict):
-    figures = {"prior": {target.column: {"value": value, "low": low, "high": high}}}
+    figures = {"morph": {target.column: {"value": value, "low": low, "high": high}}}
     found = check.met(target, figures, {})
     assert (found["verdict"], found["met"]) == (verdict, verdict == "met")
 
@@ -88,32 +87,32 @@ def test_met_needs_the_whole_interval(target, value, low, high, verdict):
 def test_below_a_row_by_the_paired_difference(value, half, verdict):
     """Intervals of the two figures themselves say nothing about it: they are wide, the difference's is not."""
     wide = {"low": 0, "high": 200}
-    figures = {"prior": {"error": {"value": value, **wide}}, "mededit": {"error": {"value": 90, **wide}}}
+    figures = {"morph": {"error": {"value": value, **wide}}, "mededit": {"error": {"value": 90, **wide}}}
     target = Target("error", below=("mededit",))
     assert check.met(target, figures, paired(figures, "error", half, half))["verdict"] == verdict
     assert check.met(target, figures, {})["met"] is False  # not compared case by case
 
 
 def test_targets_take_the_default_editors_differences():
-    rows = [{"row": f"stroke_mask_{k}", "figures": row(zone_error=v)} for k, v in (("prior", 1), ("no_edit", 2))]
-    rows += [{"row": f"stroke_mask_{k}", "figures": row(zone_error=9)} for k in ("mededit", "sdedit", "prior_p0")]
+    rows = [{"row": f"stroke_mask_{k}", "figures": row(zone_error=v)} for k, v in (("morph", 1), ("no_edit", 2))]
+    rows += [{"row": f"stroke_mask_{k}", "figures": row(zone_error=9)} for k in ("mededit", "sdedit", "naive_repaint")]
     lines = [
         {"row": f"stroke_mask_{first}", "against": f"stroke_mask_{second}", "column": "zone_error"}
         | {"difference": -1, "low": -2, "high": high}
         for first, second, high in (
-            *(("prior", name, -0.5) for name in ("no_edit", "mededit", "sdedit", "prior_p0")),
+            *(("morph", name, -0.5) for name in ("no_edit", "mededit", "sdedit", "naive_repaint")),
             ("mededit", "no_edit", 3),
         )
     ]
-    (found,) = check._targets("stroke", {"rows": rows, "comparisons": lines})
+    (found,) = check._targets("stroke", 2, None, {"rows": rows, "comparisons": lines})
     assert found["verdict"] == "met" and "< no_edit (2; difference -2 … -0.5)" in found["wanted"]
     lines[0]["high"] = 0.5
-    (found,) = check._targets("stroke", {"rows": rows, "comparisons": lines})
+    (found,) = check._targets("stroke", 2, None, {"rows": rows, "comparisons": lines})
     assert found["verdict"] == "not shown"
 
 
 def test_a_column_that_the_table_does_not_have_is_no_target():
-    assert check.met(Target("core_present", low=0.9), {"prior": row(dice=0.7)}, {}) is None
+    assert check.met(Target("core_present", low=0.9), {"morph": row(dice=0.7)}, {}) is None
 
 
 @pytest.mark.parametrize(
@@ -127,11 +126,11 @@ def test_a_column_that_the_table_does_not_have_is_no_target():
 )
 def test_a_candidate_must_be_shown_to_be_better(zone, dice, ventricle, better):
     lines = [
-        {"row": "stroke_mask_prior", "against": "stroke_mask_candidate", "column": name, "difference": 0}
+        {"row": "stroke_mask_morph", "against": "stroke_mask_candidate", "column": name, "difference": 0}
         | {"low": low, "high": high}
         for name, (low, high) in {"zone_error": zone, "dice": dice, "ventricle_error": ventricle}.items()
     ]
-    rows = [{"row": f"stroke_mask_{name}", "figures": row(ventricle_error=20.0)} for name in ("prior", "candidate")]
+    rows = [{"row": f"stroke_mask_{name}", "figures": row(ventricle_error=20.0)} for name in ("morph", "candidate")]
     assert check.candidate_is_better({"rows": rows, "comparisons": lines})["better"] is better
 
 
@@ -146,14 +145,13 @@ def test_every_shipped_file_loads(disease):
 def test_tables_hold_the_rows_that_targets_name(path: Path):
     table = read_table(path)
     names = {row.name for row in table.rows}
-    displaced = {target.column for target in check.displaced_targets(3, CEILING, {"prior": row(zone_error=1.0)})}
-    assert check.NEW in names and displaced - {"carried_sign"} <= set(table.columns)
+    displaced = {target.column for target in check.displaced_targets(3, CEILING, {})}
+    assert check.DEFAULT in names and displaced - {"carried_sign"} <= set(table.columns)
     if "3d" in path.stem:
         assert "carried_sign" in table.columns and not {"dice", "kid", "ventricle_r"} & set(table.columns)
         return
-    assert set(SCORES) <= set(table.columns)
     targets = (*check.TARGETS[table.bundle], *check.INDIRECT)
-    assert {check.DEFAULT, *(name for target in targets for name in target.below)} <= names
+    assert {name for target in targets for name in target.below} <= names
     wanted = {target.column for target in targets} - ({"core_present"} if table.condition != "regions" else set())
     assert wanted <= set(table.columns)
 
@@ -164,7 +162,7 @@ def test_candidate_row(tmp_path):
         check.with_candidate(table, weights, tmp_path)
     weights.write_bytes(b"")
     added = {row.name: row for row in read_table(check.with_candidate(table, weights, tmp_path / "out")).rows}
-    assert added["candidate"].settings == {**added["prior"].settings, "weights": str(weights)}
+    assert added["candidate"].settings == {**added["morph"].settings, "weights": str(weights)}
 
 
 def test_markdown_names_what_was_missed():
@@ -183,23 +181,23 @@ def test_markdown_names_what_was_missed():
 
 
 def test_the_ceiling_is_that_of_the_same_cases_or_of_any():
-    figures = {"morph": {"carried_r": {"value": 0.9, "n_cases": 240}}, "prior": row(zone_error=0.02)}
+    figures = {"morph": {"carried_r": {"value": 0.9, "n_cases": 240}}}
     targets = {target.column: target for target in check.displaced_targets(2, CEILING, figures)}
     assert targets["carried_r"].low == pytest.approx(0.97 * 0.9)
     assert targets["carried_slope"].low == pytest.approx(0.85 * 0.8)
-    assert targets["end_point"].high == pytest.approx(0.45) and targets["zone_error"].high == pytest.approx(0.01)
+    assert targets["end_point"].high == pytest.approx(0.45)
     assert "carried_sign" not in targets
     figures["morph"]["carried_r"]["n_cases"] = 48
     targets = {target.column: target for target in check.displaced_targets(3, CEILING, figures)}
     assert targets["carried_r"].low == pytest.approx(0.97 * 0.96) and targets["carried_sign"].low == 0.97
-    without = {target.column for target in check.displaced_targets(2, None, {"morph": {}})}
-    assert not {"carried_r", "end_point", "zone_error"} & without and "carried_calibration" in without
+    without = {target.column for target in check.displaced_targets(2, None, {})}
+    assert not {"carried_r", "end_point"} & without and "carried_calibration" in without
 
 
 @pytest.mark.parametrize(("column", "value", "verdict"), [("jacobian", 0.05, "met"), ("jacobian", -0.01, "missed")])
 def test_the_smallest_of_all_cases_has_no_interval_and_needs_none(column, value, verdict):
     figures = {"morph": {column: {"value": value, "low": None, "high": None}}}
-    assert check.met(Target(column, low=1e-6), figures, {}, "morph")["verdict"] == verdict
+    assert check.met(Target(column, low=1e-6), figures, {})["verdict"] == verdict
 
 
 def test_a_file_that_is_no_ceiling(tmp_path):
@@ -211,18 +209,3 @@ def test_a_file_that_is_no_ceiling(tmp_path):
         check.read_ceiling(str(place))
     place.write_text(json.dumps(CEILING))
     assert check.read_ceiling(str(place)) == CEILING and check.read_ceiling(None) is None
-
-
-def test_markdown_says_who_is_better_by_what():
-    one = {"column": "zone_error", "new": 0.01, "old": 0.02, "advantage": 0.01, "low": 0.005, "high": 0.015}
-    one |= {"better": True, "shown": True, "n_cases": 9}
-    worse = {**one, "column": "contrast", "advantage": -0.1, "low": -0.2, "high": 0.1, "better": False, "shown": False}
-    found = {"better": False, "shown": False, "missing": ["lesion_auc"], "scores": [one, worse]}
-    content = {"bundle": "stroke", "note": "n", "weights": [], "candidate": None, "scans": None, "targets": {}}
-    content |= {"displaced": {"stroke": []}, "against_default": {"stroke": found}}
-    text = check.markdown(content)
-    assert (
-        "## stroke: morph against prior" in text
-        and "| zone_error | 0.01 | 0.02 | 0.01 (0.005 … 0.015) | better |" in text
-    )
-    assert "**not better**" in text and "by every score: no. Not measured on both: lesion_auc." in text

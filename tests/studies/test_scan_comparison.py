@@ -38,15 +38,15 @@ def test_methods_beside_one_another(tmp_path):
     (tmp_path / "scans").mkdir()
     shutil.copy(head.scan, tmp_path / "scans" / "a.nii.gz")
     shutil.copy(head.brain, tmp_path / "scans" / "a_brain.nii.gz")
-    found = compare_on_scans(tmp_path / "scans", tmp_path / "out", "stroke", ["naive_repaint", "prior"], steps=2)
+    found = compare_on_scans(tmp_path / "scans", tmp_path / "out", "stroke", ["naive_repaint", "morph"], steps=2)
     pixels = np.asarray(Image.open(tmp_path / "out" / "sheet.png").convert("RGB")).astype(int)
     coloured = np.abs(pixels[..., 0] - pixels[..., 2]) > 40
     columns = [block.sum() for block in np.array_split(coloured, 3, axis=1)]
     assert 0 < columns[0] < 0.2 * columns[2] and columns[1] > 0  # an outline, and two panels of differences
-    narrow, wide = found["naive_repaint"][0], found["prior"][0]
-    assert narrow["scan"] == "a" and (narrow["nfe"], wide["nfe"]) == (3, 2)
+    narrow, wide = found["naive_repaint"][0], found["morph"][0]
+    assert narrow["scan"] == "a" and (narrow["nfe"], wide["nfe"]) == (3, 3)
     assert 0 < narrow["changed_share"] < wide["changed_share"] and narrow["psnr_outside_lesion"] > 30
     assert json.loads((tmp_path / "out" / "comparison.json").read_text())["synthetic"] is True
-    assert "| prior |" in (tmp_path / "out" / "comparison.md").read_text()
+    assert "| morph |" in (tmp_path / "out" / "comparison.md").read_text()
     with Image.open(tmp_path / "out" / "gallery.png") as gallery, Image.open(tmp_path / "out" / "sheet.png") as sheet:
         assert gallery.width == sheet.width and 2 * gallery.height == pytest.approx(sheet.height, abs=2)

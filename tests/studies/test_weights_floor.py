@@ -15,7 +15,7 @@ SHIPPED = [
     for bundle in ("stroke", "tumor")
     for condition, name in CONDITION_WEIGHTS.items()
     if (bundle_root(bundle) / "models" / name).is_file()
-] + [("stroke", "mask", "prior"), ("tumor", "regions", "prior")]
+] + [("stroke", "mask", "morph"), ("tumor", "regions", "morph")]
 
 
 @pytest.mark.slow

@@ -66,7 +66,6 @@ def test_the_block_of_train_yaml_is_what_is_declared():
 @pytest.mark.parametrize(
     ("overlay", "family"),
     [
-        ("configs/prior_conditioned.yaml", "prior"),
         ("configs/effects.yaml", "effects"),
         ("configs/paint.yaml", "paint"),
         ("train_palette.yaml", "palette"),
@@ -81,17 +80,15 @@ def test_files_laid_over_say_what_is_declared(overlay, family):
 
 def test_what_a_network_has_of_its_own():
     found = {name: set(own_training_options(network)) for name, network in networks().items()}
-    prior = {"blur", "noise", "top_share", "zone_weight", "gate_weight"}
     palette = {"palette": {"hole"}, "palette_original": {"hole"}}
-    morph = {
-        "effects": {"blur", "noise", "near_weight", "strength_weight", "slope_weight", "ventricle_weight"},
-        "paint": {"blur", "noise", "top_share", "repeats"},
-    }
-    assert found == {"mededit": set(), "prior": prior, **palette, **morph}
-    options = TrainingOptions.of({"family": "prior", "top_share": 0.5})
-    assert options.of_part("batch") == {"top_share": 0.5, "zone_weight": 2.0}
-    assert options.of_part("loss") == {"gate_weight": 0.1} and options.prediction_type == "sample"
-    assert {"top_share": 0.5, "gate_weight": 0.1, "family": "prior"}.items() <= options.recorded().items()
+    effects = {"blur", "noise", "near_weight", "strength_weight", "slope_weight", "ventricle_weight"}
+    morph = {"effects": effects, "paint": {"blur", "noise", "top_share", "repeats"}}
+    assert found == {"mededit": set(), **palette, **morph}
+    options = TrainingOptions.of({"family": "effects", "near_weight": 0.5})
+    assert options.of_part("batch") == {"near_weight": 0.5}
+    assert options.of_part("loss") == {"strength_weight": 0.01, "slope_weight": 30.0, "ventricle_weight": 5.0}
+    assert options.prediction_type == "sample"
+    assert {"near_weight": 0.5, "strength_weight": 0.01, "family": "effects"}.items() <= options.recorded().items()
 
 
 def test_what_is_recorded_of_the_data():
@@ -108,13 +105,13 @@ HOLE = "--hole: applies to palette and palette_original, but --family is"
     ("options", "sentence"),
     [
         ({"hole": "box"}, f"{HOLE} mededit; leave it out."),
-        ({"hole": "box", "family": "prior"}, f"{HOLE} prior; leave it out."),
+        ({"hole": "box", "family": "paint"}, f"{HOLE} paint; leave it out."),
         (
             {"top_share": 0.1, "family": "palette"},
-            "--top_share: applies to prior and paint, but --family is palette; leave it out.",
+            "--top_share: applies to paint, but --family is palette; leave it out.",
         ),
         ({"hole": "circle", "family": "palette"}, "--hole: got 'circle', wanted one of mask, box, both."),
-        ({"zone_weight": -1, "family": "prior"}, "--zone_weight: got -1, wanted a number between 0 and 1e+06."),
+        ({"near_weight": -1, "family": "effects"}, "--near_weight: got -1, wanted a number between 0 and 1e+06."),
         (
             {"condition": "regions", "family": "palette"},
             "--condition: got 'regions', but palette is not told of regions",

@@ -11,8 +11,7 @@ from monai.networks.schedulers import DDPMScheduler
 from training.moved_pairs import PIXEL, planes
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.methods.change import CHANGE_SCALE
-from mededit_monai.methods.paint import paint_region
+from mededit_monai.methods.paint import CHANGE_SCALE, paint_region
 from mededit_monai.space.flow import pull
 from mededit_monai.training.losses import DenoisingLoss, velocity_weight
 from mededit_monai.training.paint_batch import PARTS, PaintPrepareBatch, part_around
