@@ -41,7 +41,7 @@ def scaled_change(image: torch.Tensor, displaced: torch.Tensor) -> torch.Tensor:
 
 
 def limited_change(change: torch.Tensor, displaced: torch.Tensor, clip: tuple[float, float] | None) -> torch.Tensor:
-    """ŷ0 limited to what keeps displaced scan + s ŷ0 within ``clip``: MONAI's clip of x̂0, carried over to the change."""
+    """ŷ0 limited to what keeps displaced scan + s ŷ0 within ``clip``: MONAI's clip of x̂0, for the change."""
     if clip is None:
         return change
     low, high = ((bound - displaced) / CHANGE_SCALE for bound in clip)

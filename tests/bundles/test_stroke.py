@@ -38,28 +38,30 @@ def test_inference_command(tmp_path):
     done = monai_run(
         *("inference", "inference.yaml", tmp_path),
         *("--scan", str(head.scan), "--pathology", str(head.pathology), "--output_dir", "out"),
-        *("--steps", "3", "--resample", "1", "--progress", "false", "--exact", "true", "--start", "null"),
+        *("--steps", "3", "--progress", "false", "--exact", "true", "--start", "null"),
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "denoising" not in done.stderr  # the bar is off, not the text 'false' taken for true
-    check_output(tmp_path / "out" / "scan", head)
+    check_output(tmp_path / "out" / "scan", head, moved=True)
     options = json.loads((tmp_path / "out" / "scan" / "provenance.json").read_text())["options"]
     assert options["exact"] is True and options["start"] is None
 
 
-def check_output(folder: Path, head) -> None:
+def check_output(folder: Path, head, moved: bool = False) -> None:
     """Files, grid, marks and what changed."""
     names = {"edited.nii.gz", "edited_slice.nii.gz", "edit_region.nii.gz", "preview.png", "provenance.json"}
+    if moved:
+        names |= {"displacement.nii.gz", "inverse_displacement.nii.gz", "effects.json"}
     assert {p.name for p in folder.iterdir()} == names | {".mededit.json"}
     edited, region = nib.load(folder / "edited.nii.gz"), nib.load(folder / "edit_region.nii.gz")
     assert np.array_equal(edited.affine, head.image.affine) and edited.shape == head.image.shape
     assert np.allclose(region.affine, head.image.affine)
     changed = np.asarray(edited.dataobj) != np.asarray(head.image.dataobj)
     assert changed.any() and not changed[np.asarray(region.dataobj) == 0].any()
-    for name in names - {"preview.png", "provenance.json"}:
+    for name in names - {"preview.png", "provenance.json", "effects.json"}:
         assert b"synthetic" in nib.load(folder / name).header["descrip"].tobytes()
     record = json.loads((folder / "provenance.json").read_text())
-    assert record["synthetic"] is True and record["nfe"] == 3
+    assert record["synthetic"] is True and record["nfe"] == 3 + moved
     assert set(record["inputs"]) >= {"scan", "pathology"} and len(record["options"]["weights_sha256"]) == 64
     assert record["options"]["steps"] == 3 and record["versions"]["monai"] and record["seconds"] > 0
 

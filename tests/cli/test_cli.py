@@ -43,7 +43,7 @@ def test_unknown_option_is_refused_with_the_nearest():
 def test_edit_with_hyphens_and_json(head, tmp_path):
     done = program(
         *("edit", "--scan", str(head.scan), "--pathology", str(head.pathology), "--slice-index", "auto"),
-        *("--steps", "2", "--resample", "1", "--output-dir", "out", "--json"),
+        *("--steps", "2", "--output-dir", "out", "--json"),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr

@@ -81,7 +81,7 @@ def test_rows_costs_verdicts_and_files(toy, rows, tmp_path):
     lines = list(csv.DictReader((tmp_path / "out" / "bench.csv").open()))
     assert [line["row"] for line in lines] == order and float(lines[3]["seconds"]) > 0
     text = (tmp_path / "out" / "bench.md").read_text()
-    assert "## No worse than MedEdit, Algorithm 1" in text and "paint.pt missing" in text
+    assert "## No worse than MedEdit, Algorithm 1" in text and "paint.pt and effects.pt missing" in text
     assert all((tmp_path / "out" / name).stat().st_size > 5000 for name in ("bench.png", "bench_start.png"))
     # again: nothing is edited or timed anew
     edits = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.npz")}
@@ -150,7 +150,7 @@ def test_without_pairs_it_refuses(toy, rows, tmp_path):
 
 
 def test_rows_without_weights_are_refused_at_once(toy, rows, tmp_path):
-    with pytest.raises(InputError, match="--row: none can be measured with .*paint.pt missing"):
+    with pytest.raises(InputError, match="--row: none can be measured with .*paint.pt and effects.pt missing"):
         bench(replace(options(toy, rows, tmp_path / "out"), rows=("morph",)))
     assert not (tmp_path / "out").exists()
 

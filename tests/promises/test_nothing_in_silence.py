@@ -42,11 +42,7 @@ def mask(head, where) -> None:
 # --- warnings --------------------------------------------------------------------------------------------------------
 
 
-def one_voxel(head):
-    mask(head, (40, 70, 10))
-
-
-def several_slices(head):
+def as_it_is(head):
     pass
 
 
@@ -66,17 +62,17 @@ def upside_down(head):
 
 
 @pytest.mark.parametrize(
-    "spoil, index, word",
+    "spoil, options, word",
     [
-        (one_voxel, "all", "changed no voxel"),
-        (several_slices, "auto", "1 of the 4 slices of the lesion"),
-        (no_codes, "all", "left and right are a guess"),
-        (upside_down, "all", "does not seem to begin at 0"),
+        (as_it_is, "--effects 0 --guidance 0 --steps 1", "changed no voxel"),
+        (as_it_is, "--slice_index auto --steps 2", "1 of the 4 slices of the lesion"),
+        (no_codes, "--steps 2", "left and right are a guess"),
+        (upside_down, "--steps 2", "does not seem to begin at 0"),
     ],
 )
-def test_a_warning_is_said_recorded_and_refused_if_strict(head, mededit, spoil, index, word):  # noqa: F811
+def test_a_warning_is_said_recorded_and_refused_if_strict(head, mededit, spoil, options, word):  # noqa: F811
     spoil(head)
-    words = ("edit", *files(head), "--slice_index", index)
+    words = ("edit", *files(head), *options.split())
     done = mededit(*words, "-o", "out")
     assert done.code == 0 and "mededit: scan: warning: " in done.err and word in done.err
     assert any(word in warning for warning in warnings())

@@ -104,7 +104,7 @@ def test_fused_conditions_from_regions(tmp_path, patch):
 
 
 def test_between_new_families(tmp_path):
-    """Palette's two variants see the same channels; the painter takes b and p, and sees the displaced scan as they saw x_t."""
+    """Palette's two variants see the same channels; the painter sees the displaced scan as they saw x_t."""
     one, other = network(2), network(2, seed=1)
     save_weights(one, tmp_path / "palette.pt")
     assert warm_start(other, tmp_path / "palette.pt", family="palette_original") == []

@@ -97,7 +97,7 @@ def test_lesion_free_pairs_are_two_times_the_prior():
     assert torch.equal(found["image"], found["prior"]) and not found["pathology"].any()
 
 
-# --- ceiling -----------------------------------------------------------------------------------------------------------
+# --- ceiling ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_ceiling_is_the_priors():
