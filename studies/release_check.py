@@ -53,6 +53,9 @@ from studies.scan_sheet import edit_scans
 #: What is written beside the scores.
 FILES = ("release_check.json", "release_check.md")
 
+#: Tables that a judge takes part in; their edits are shown.
+PICTURED = ("stroke", "tumor", "tumor_regions")
+
 #: A weight file that is shipped may have so many bytes.
 LARGEST = 16 * 2**20
 
@@ -164,13 +167,19 @@ def release_check(
         if candidate is not None and first:
             table = with_candidate(table, user_path(candidate), output / name)
         options = EvaluationOptions(
-            cohort=cohort, tables=(str(table),), output=str(folder), preset=preset, judge=judge, limit=limit
+            cohort=cohort,
+            tables=(str(table),),
+            output=str(folder),
+            pairing="both" if name in PICTURED else "paired",
+            preset=preset,
+            judge=judge,
+            limit=limit,
         )
         (written,) = evaluate(options) or [None]
         scores = json.loads(Path(str(written)).read_bytes())
         rows = {_short_name(line["row"]): line["row"] for line in scores["rows"]}
-        content["targets"][name] = _targets(disease, dims, known, scores)
-        if dims == 3:
+        content["targets"][name] = _targets(disease, dims if name not in PICTURED else None, known, scores)
+        if name not in PICTURED:
             continue
         if _is_measured(scores, rows[DEFAULT]):
             save_cases(folder, rows[DEFAULT], output / name / "cases.png", overwrite=True)
@@ -188,10 +197,11 @@ def release_check(
 
 
 def _tables(disease: str, spatial_dims: int) -> tuple[str, ...]:
-    """Names of the tables, and of their folders."""
+    """Names of the tables, and of their folders; those that end with 2d or 3d measure displacement, without a judge."""
     if spatial_dims == 3:
         return (f"{disease}_3d",)
-    return ("stroke",) if disease == "stroke" else ("tumor", "tumor_regions")
+    names = ("stroke",) if disease == "stroke" else ("tumor", "tumor_regions")
+    return (*names, *(f"{name}_2d" for name in names))
 
 
 def read_ceiling(path: str | None) -> dict[str, Any] | None:
@@ -213,16 +223,18 @@ def _is_measured(scores: Mapping[str, Any], row: str) -> bool:
 
 
 def _targets(
-    disease: str, spatial_dims: int, ceiling: Mapping[str, Any] | None, scores: Mapping[str, Any]
+    disease: str, spatial_dims: int | None, ceiling: Mapping[str, Any] | None, scores: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """What the default editor shall reach, and whether it does; volumes have no judge."""
+    """What the default editor shall reach, and whether it does; ``spatial_dims`` None: of a table with a judge."""
     figures = {_short_name(row["row"]): row["figures"] for row in scores["rows"]}
     differences: dict[str, dict[str, Any]] = {}
     for line in scores["comparisons"]:
         if _short_name(line["row"]) == DEFAULT:
             differences.setdefault(_short_name(line["against"]), {})[line["column"]] = line
-    judged = (*TARGETS[disease], *INDIRECT) if spatial_dims == 2 else ()
-    targets = (*judged, *displaced_targets(spatial_dims, ceiling, figures))
+    if spatial_dims is None:
+        targets = (*TARGETS[disease], *INDIRECT)
+    else:
+        targets = displaced_targets(spatial_dims, ceiling, figures)
     found = (met(target, figures, differences) for target in targets)
     return [line for line in found if line is not None]
 
