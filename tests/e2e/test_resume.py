@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 import signal
 import subprocess
@@ -15,6 +16,8 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import REPOSITORY
+
+from mededit_monai.workflows import train
 
 BUNDLE = REPOSITORY / "bundles" / "stroke"
 TOY = {
@@ -41,12 +44,6 @@ def command(output: Path, *overlays: str, **options) -> list[str]:
     return words
 
 
-def train(output: Path, **options) -> subprocess.CompletedProcess:
-    done = subprocess.run([sys.executable, *command(output, **options)], capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done
-
-
 def largest_difference(one: Path, other: Path) -> float:
     """Over all tensors of network, average and optimizer of two checkpoints."""
 
@@ -69,14 +66,14 @@ def largest_difference(one: Path, other: Path) -> float:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
-    """Four epochs of four iterations, never stopped."""
+    """Four epochs of four iterations, never stopped; only what is killed needs a process, which starts for seconds."""
     folder = tmp_path_factory.mktemp("whole")
-    train(folder, max_epochs=4, batch_size=4)
+    train(output_dir=folder, max_epochs=4, batch_size=4, **TOY)
     return folder
 
 
 @pytest.mark.parametrize("delay", [0.7, pytest.param(0.0, marks=pytest.mark.slow)])
-def test_killed_training_ends_with_the_same_weights(whole, tmp_path, delay):
+def test_killed_training_ends_with_the_same_weights(whole, tmp_path, caplog, delay):
     """SIGKILL ``delay`` seconds after the first checkpoint: somewhere in the next epoch, or while it saves."""
     words = command(tmp_path, max_epochs=4, batch_size=4)
     process = subprocess.Popen([sys.executable, *words], stderr=subprocess.PIPE)
@@ -89,8 +86,9 @@ def test_killed_training_ends_with_the_same_weights(whole, tmp_path, delay):
     process.wait()
     at = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["epoch"]
     assert at < 4, "it was done before it was killed"
-    again = train(tmp_path, max_epochs=4, batch_size=4)
-    assert f"{at} epochs done, going on" in again.stdout + again.stderr
+    with caplog.at_level(logging.INFO):
+        train(output_dir=tmp_path, max_epochs=4, batch_size=4, **TOY)
+    assert f"{at} epochs done, going on" in caplog.text
     difference = largest_difference(whole, tmp_path)
     print(f"killed {delay} s after the first checkpoint, in epoch {at + 1} of 4: largest difference {difference:g}")
     assert difference == 0
