@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mededit_monai.methods.build import method_network
-from mededit_monai.methods.change import CHANGE_SCALE
+from mededit_monai.methods.paint import CHANGE_SCALE
 from mededit_monai.networks import PaintNetwork
 
 SIZE = {"channels": (16, 32), "attention_levels": (False, False)}
