@@ -117,9 +117,7 @@ def method_network(
         "patch": patch,
     }
     size |= known.size.get(spatial_dims, {})
-    network: torch.nn.Module = known.build(
-        in_channels=known.in_channels(condition), out_channels=known.outputs, **size
-    )
+    network: torch.nn.Module = known.build(in_channels=known.in_channels(condition), out_channels=known.outputs, **size)
     return network
 
 

@@ -185,8 +185,8 @@ class EditOptions:
         most=1,
         recorded=True,
     )
-    guidance: float = option(
-        1.0,
+    guidance: float | None = option(
+        None,
         "Strength of the lesion: 0 is none, 1 the network's own; other values take the thesis's methods twice as long.",
         group=SAMPLE,
         least=-100,
@@ -320,7 +320,7 @@ class EditOptions:
             InputError: options that do not go together.
         """
         check_together(self)
-        follows = {"window_mm": disease.window, "percentile": disease.percentile, "effects": 0.0}
+        follows = {"window_mm": disease.window, "percentile": disease.percentile, "effects": 0.0, "guidance": 1.0}
         follows |= self.record.defaults(disease, self.condition)
         if self.region_word != "dilate":
             follows.pop("dilation", None)

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mededit_monai.core.lazy import Later
 from mededit_monai.core.options import Option
 from mededit_monai.methods.record import METHODS, SAMPLING, Method, Network
@@ -75,6 +78,15 @@ PAINT = Network(
     },
 )
 
+#: Strength of the paint, by what the painter is told. Networks of this size draw cavities, cores and rims too faint: on
+#: validation cases contrast is nearer to the truth by these values, and painted lesions no easier to tell from true ones.
+STRENGTH = {"mask": 1.1, "box": 1.1, "regions": 1.25}
+
+
+def _defaults(disease: Any, condition: str) -> Mapping[str, Any]:
+    return {"steps": 10, "sampler": "dpm2m", "effects": 1.0, "guidance": STRENGTH[condition]}
+
+
 METHODS.add(
     "morph",
     Method(
@@ -83,7 +95,7 @@ METHODS.add(
         editor=Later("mededit_monai.methods.paint_editor:PaintEditor"),
         network=PAINT,
         takes=SAMPLING | {"guidance"},
-        defaults=lambda disease, condition: {"steps": 10, "sampler": "dpm2m", "effects": 1.0},
+        defaults=_defaults,
         region="brain",
         tells_condition=True,
     ),
