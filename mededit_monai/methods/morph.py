@@ -79,7 +79,7 @@ PAINT = Network(
 )
 
 #: Strength of the paint, by what the painter is told. Networks of this size draw cavities, cores and rims too faint: on
-#: validation cases contrast is nearer to the truth by these values, and painted lesions no easier to tell from true ones.
+#: validation cases contrast is nearer to the truth by these, and painted lesions are no easier to tell from true ones.
 STRENGTH = {"mask": 1.1, "box": 1.1, "regions": 1.25}
 
 
