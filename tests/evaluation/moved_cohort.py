@@ -13,7 +13,7 @@ import torch
 
 from mededit_monai.io.displacement import write_displacement
 from mededit_monai.methods.build import effects_network
-from mededit_monai.networks import MaskConditionedUNet, save_weights
+from mededit_monai.networks import MaskConditionedUNet, PaintNetwork, save_weights
 from mededit_monai.space.flow import exponentiate, warp
 
 SIZE, PIXEL_MM = 32, 233 / 128
@@ -82,7 +82,7 @@ def save_moving_weights(bundle: Path, dims: int) -> None:
     torch.manual_seed(1)
     files = {
         "model.pt": (MaskConditionedUNet(attention_levels=ATTENTION, **SIZES), 0.1),
-        "paint.pt": (MaskConditionedUNet(in_channels=8, out_channels=1, attention_levels=[False] * 4, **SIZES), 0.1),
+        "paint.pt": (PaintNetwork(in_channels=8, attention_levels=[False] * 4, **SIZES), 0.1),
         "effects.pt" if dims == 2 else "effects_3d.pt": (effects_network(dims, PIXEL_MM), 0.03),
     }
     for name, (network, size) in files.items():

@@ -79,7 +79,7 @@ def test_lists_of_cases_as_python_has_them(head, wanted, kind):
     [
         {"slice_index": np.int64(10)},
         {"slice_index": 10, "seed": np.uint8(0)},
-        {"slice_index": 10, "guidance": np.float32(1.0)},
+        {"slice_index": 10, "effects": np.float32(1.0)},
         {"slice_index": 10, "exact": np.bool_(False)},
         {"slice_index": 10, "method": np.str_("morph")},
         {"slice_index": 10, "weights": Path("weights.pt")},

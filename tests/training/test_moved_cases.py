@@ -162,7 +162,7 @@ def test_a_training_runs_goes_on_and_gives_finite_weights(tmp_path, overlay, siz
         folder = train("stroke", config, max_epochs=epochs, **settings)
     rows = history(folder)
     assert [row["epoch"] for row in rows] == ["1", "2", "3"] and all(float(row["val_loss"]) >= -1 for row in rows)
-    wanted = {"effects": {"val_variance_left"}, "paint": {"val_loss_t0", "val_loss_t400"}}  # two cases, two levels
+    wanted = {"effects": {"val_variance_left"}, "paint": {"val_loss_t0", "val_loss_t600"}}  # two cases, two levels
     assert wanted[overlay] <= set(rows[0])
     if overlay == "paint":
         assert (folder / "previews" / "epoch_0003.png").is_file() and float(rows[2]["edit_contrast"]) < 2
