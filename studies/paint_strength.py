@@ -29,6 +29,7 @@ from mededit_monai.io.nifti import read_array
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.io.provenance import DISCLAIMER
 from mededit_monai.methods.build import build_editor
+from mededit_monai.methods.record import METHODS
 from mededit_monai.metrics.contrast import lesion_contrast
 from mededit_monai.metrics.lesion_features import lesion_features, lesion_test
 from mededit_monai.reports.plain_text import markdown_table
@@ -48,10 +49,12 @@ def read_cases(datalist: Path, pixel_mm: float, condition: str, count: int) -> l
     """Up to ``count`` validation cases in an order that is drawn once, their scans moved by the true displacement."""
     cases, found = read_datalist(datalist, "validation"), []
     for k in np.random.default_rng(0).permutation(len(cases)):
+        if len(found) == count:
+            break
         case = cases[k]
         names = [name for name in PLANES if case.get(name) and (name != "regions" or condition == "regions")]
         planes = {name: np.asarray(read_array(case[name]), dtype=np.float32)[..., 0] for name in names}
-        if (planes["pathology"] > 0).sum() < SMALLEST or len(found) == count:
+        if (planes["pathology"] > 0).sum() < SMALLEST:
             continue
         steps = torch.from_numpy(read_along_axes(case["displacement"], 2) / pixel_mm)[None]
         moved = pull(torch.from_numpy(planes["prior"])[None, None], steps)[0, 0].numpy() * planes["prior_brain"]
@@ -68,7 +71,9 @@ def measure(
     }
     told = "regions" if condition == "regions" else "pathology"
     channels = torch.stack([condition_channels(torch.from_numpy(case[told])[None], condition) for case in cases])
-    editor = build_editor("morph", scheduler, condition, guidance=strength, steps=10, sampler="dpm2m", clip=(-1, 1))
+    settings = dict(METHODS["morph"].defaults(None, condition)) | {"guidance": strength}
+    settings.pop("effects")  # the true displacement is in place of it
+    editor = build_editor("morph", scheduler, condition, **settings, clip=(-1, 1))
     seeds = [case_seed(0, case["id"]) for case in cases]
     edit = editor(to_model_range(stack["moved"]), network, stack["prior_brain"], channels, seeds=seeds)
     painted = to_unit_range(edit.image)[:, 0].numpy()

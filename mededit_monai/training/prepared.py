@@ -53,7 +53,7 @@ class PreparedCases(PersistentDataset):
 def _recipe(transforms: Sequence[Callable]) -> bytes:
     """Of what a preparation consists: its settings, or the names of its parts where one cannot be pickled."""
     try:
-        return pickle_hashing(list(transforms))
+        return pickle_hashing(transforms)
     except (pickle.PicklingError, AttributeError, TypeError):
         return pickle_hashing([type(one).__name__ for one in transforms])
 
