@@ -13,6 +13,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from mededit_monai.core.errors import InputError, reporting_bad_input, require_choice, require_number, require_whole
+from mededit_monai.core.memory import give_large_blocks_back
 from mededit_monai.core.paths import user_path
 from mededit_monai.core.running import run_engine
 from mededit_monai.io.claims import ALL
@@ -101,6 +102,7 @@ def run_evaluation(parser: ConfigParser) -> None:
         if int(os.environ.get("RANK", 0)) == 0:  # further processes of one run work in its name
             for folder, name in wanted.items():
                 held.enter_context(held_folder(folder, claimed=[name]))
+        give_large_blocks_back()
         run_engine(parser, "evaluate#editing")
         if shard is None:
             run_engine(parser, "evaluate#evaluator")

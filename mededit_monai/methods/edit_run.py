@@ -9,6 +9,7 @@ from monai.bundle import ConfigParser
 from mededit_monai.core.devices import require_device
 from mededit_monai.core.errors import reporting_bad_input
 from mededit_monai.core.guard import check_run
+from mededit_monai.core.memory import give_large_blocks_back
 from mededit_monai.core.options import options_of
 from mededit_monai.core.paths import user_path
 from mededit_monai.core.running import run_engine
@@ -57,6 +58,7 @@ def run_edits(parser: ConfigParser) -> None:
             return
         out = user_path(parser.get_parsed_content("output_dir"))
         names = [case["case_id"] for case in cases]
+        give_large_blocks_back()
         with claim(out, names):
             clear_up(out, names)
             run_engine(parser, "evaluator")
