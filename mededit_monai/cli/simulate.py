@@ -48,6 +48,12 @@ def simulate_command(
             "--global_atrophy", help="Share of training pairs with remote atrophy; validation and testing have none."
         ),
     ] = 0.25,
+    crops: Annotated[
+        bool,
+        typer.Option(
+            "--crops", help="Boxes around the lesions on grids of 1 to 1.9 mm, for the painter; with --spatial_dims 3."
+        ),
+    ] = False,
     progress: Annotated[bool, typer.Option("--progress/--no_progress", help="Progress bar.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -57,7 +63,9 @@ def simulate_command(
     from mededit_monai.simulation.simulate import simulate_cohort
 
     cases = cases if counts is None else sum(counts)
-    recipe = Recipe(disease, cases, anatomies, lesions, seed, slice_, spatial_dims, layout, counts, global_atrophy)
+    recipe = Recipe(
+        disease, cases, anatomies, lesions, seed, slice_, spatial_dims, layout, counts, global_atrophy, crops
+    )
     count = worker_count(workers)
     written = simulate_cohort(recipe, output_dir, count, progress and sys.stderr.isatty())
     if as_json:

@@ -208,7 +208,8 @@ def _write_case(
 
     ending = "nii" if recipe.spatial_dims == 2 else "nii.gz"
     # Every case gets the same affine, that of the window: masks of one patient are laid over another's scan.
-    affine = model_affine(DISEASES[recipe.disease_name or ""].pixel_mm, recipe.spatial_dims)
+    shape = next(iter(arrays.values())).shape
+    affine = model_affine(DISEASES[recipe.disease_name or ""].pixel_mm, shape if len(shape) == 3 else (*shape, 1))
     with finished_folder(root / "cases" / case_id, overwrite, clear=False) as unfinished:
         for key, array in arrays.items():
             data = np.asarray(array, dtype=np.float32 if key in ("image", "prior") else np.uint8)

@@ -20,7 +20,7 @@ from mededit_monai.io.tables import named_path, read_text
 #: Keys that name a file. Relative paths are taken from the datalist's own folder.
 FILE_KEYS = (
     *("image", "scan", "brain", "pathology", "regions", "prior", "prior_brain"),
-    *("ventricles", "prior_ventricles", "tissue", "prior_tissue", "displacement"),
+    *("ventricles", "prior_ventricles", "tissue", "prior_tissue", "displacement", "displaced"),
 )
 
 #: Keys that name several files, or one.

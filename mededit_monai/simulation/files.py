@@ -20,7 +20,7 @@ from mededit_monai.io.displacement import write_displacement
 from mededit_monai.io.nifti import SYNTHETIC_NOTE
 from mededit_monai.io.outputs import make_folder
 from mededit_monai.io.whole import has_all_voxels, is_whole
-from mededit_monai.simulation.frame import STEP_MM, VOLUME_SHAPE
+from mededit_monai.simulation.frame import STEP_MM
 from mededit_monai.simulation.plan import Case, Recipe
 
 #: Keys of the interface in the order they are written; regions of diseases whose masks have labels.
@@ -29,15 +29,18 @@ KEYS = (
     *("tissue", "prior_tissue", "displacement"),
 )
 
+#: The same of crops.
+CROP_KEYS = ("image", "displaced", "brain", "pathology", "regions")
+
 #: Images hold 0 to 1 as 16-bit numbers; displacements whole multiples of a micrometre.
-IMAGES, IMAGE_STEP = ("image", "prior"), 1 / 65535
+IMAGES, IMAGE_STEP = ("image", "prior", "displaced"), 1 / 65535
 
 
 def file_names(recipe: Recipe, case: Case) -> dict[str, str]:
     """Key → path relative to the cohort's folder, and ``parameters`` for the JSON."""
     disease, ending = recipe.record, "nii" if recipe.spatial_dims == 2 else "nii.gz"
     if recipe.layout == "datalist":
-        names = {key: f"{case.case_id}/{key}.{ending}" for key in KEYS}
+        names = {key: f"{case.case_id}/{key}.{ending}" for key in (CROP_KEYS if recipe.crops else KEYS)}
         names["parameters"] = f"{case.case_id}/parameters.json"
     elif recipe.layout == "bids":
         subject = f"sub-{case.case_id.replace('_', '')}"
@@ -79,7 +82,8 @@ def write_case(root: Path, recipe: Recipe, case: Case, pair: dict, pixel_mm: flo
         InputError: NaN or infinite values.
     """
     names = file_names(recipe, case)
-    affine = model_affine(pixel_mm, recipe.spatial_dims)
+    shape = pair["image"].shape if recipe.spatial_dims == 3 else (*pair["image"].shape, 1)
+    affine = model_affine(pair["parameters"].get("spacing_mm", pixel_mm), shape)
     if recipe.layout == "nnunet" and recipe.spatial_dims == 2:
         affine[2, 2] = (
             999  # nnU-Net plans a 2-D network across the axis with the largest spacing; its own word for none
@@ -145,11 +149,10 @@ def _head(shape: tuple[int, ...], dtype: str, affine: bytes, slope: float | None
     return bytes(content[: len(content) - int(np.prod(shape)) * np.dtype(dtype).itemsize])
 
 
-def model_affine(pixel_mm: float, spatial_dims: int) -> np.ndarray:
-    """Voxel → mm of a case: model pixels around the middle of the window; slices lie at z = 0 with 1 mm."""
-    shape = np.array([128, 128, 1]) if spatial_dims == 2 else np.array(VOLUME_SHAPE)
-    affine = np.diag([pixel_mm, pixel_mm, 1.0 if spatial_dims == 2 else pixel_mm, 1.0])
-    affine[:3, 3] = -affine[:3, :3] @ ((shape - 1) / 2)
+def model_affine(pixel_mm: float, shape: tuple[int, ...]) -> np.ndarray:
+    """Voxel → mm of a case: its voxels around the middle of the window; a slice (XxYx1) lies at z = 0 with 1 mm."""
+    affine = np.diag([pixel_mm, pixel_mm, 1.0 if shape[2] == 1 else pixel_mm, 1.0])
+    affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2)
     return affine
 
 
@@ -163,9 +166,11 @@ def entry(recipe: Recipe, case: Case, root: Path) -> dict:
     names = file_names(recipe, case)
     place = root / names["parameters"]
     parameters = json.loads(place.read_bytes())
-    wanted = ("case_id", "patient", "lesion_id", "split", "stratum", "anatomy", "global_atrophy")
+    wanted = ["case_id", "patient", "lesion_id", "split", "stratum", "anatomy", "global_atrophy"]
+    wanted += ["spacing_mm"] if recipe.crops else []
     missing = [key for key in wanted if not isinstance(parameters, dict) or key not in parameters]
     if missing:
         raise InputError(f"{place}: lacks '{missing[0]}', which mededit wrote; remove it, and the case is made again.")
-    files = {key: names[key] for key in KEYS if key in names}
-    return {**{key: parameters[key] for key in wanted}, **files, "parameters": names["parameters"]}
+    facts = {"pixel_mm" if key == "spacing_mm" else key: parameters[key] for key in wanted}
+    files = {key: names[key] for key in (*KEYS, *CROP_KEYS) if key in names}
+    return {**facts, **files, "parameters": names["parameters"]}

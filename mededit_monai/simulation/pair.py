@@ -66,8 +66,7 @@ def simulate_pair(
     clean, contrast, looks = paint_tissue(canvas, disease.gadolinium, draws.of("looks"))
     before = np.concatenate([canvas.ventricles, canvas.tissue, clean[None]])
     after = effects.warp(before)
-    free = (after[:2].sum(axis=0) < 0.5) & canvas.brain
-    kept = _tidied((lesion > 0) & free, canvas.brain)
+    kept = kept_lesion(lesion, after[:2], canvas.brain)
     regions = np.where(kept, lesion, 0).astype(np.uint8)
     if not kept.any():
         return None
@@ -113,13 +112,25 @@ def draw_scene(
     make_lesion: MakeLesion,
     draws: Draws,
     wide: bool = True,
+    spacing: float | None = None,
 ) -> tuple[Canvas, np.ndarray, dict] | None:
-    """A person, a lesion (uint8 S) and what was drawn for it; None if the lesion is empty."""
-    spacing = disease.window / disease.points if height is not None else disease.pixel_mm
-    limit = disease.points if height is not None else VOLUME_SHAPE[0]
+    """
+    A person, a lesion (uint8 S) and what was drawn for it; None if the lesion is empty.
+
+    Args:
+        spacing: mm of a grid step; None for that of all slices, or the model's pixel for volumes.
+    """
+    if spacing is None:
+        spacing = disease.window / disease.points if height is not None else disease.pixel_mm
+    limit = disease.points if height is not None else int(np.ceil(VOLUME_SHAPE[0] * disease.pixel_mm / spacing))
     canvas = draw_person(anatomy, height, spacing, limit, draws.of("person"), wide)
     lesion, drawn = make_lesion(canvas, draws.of("lesion"))
     return (canvas, lesion, drawn) if lesion.any() else None
+
+
+def kept_lesion(lesion: np.ndarray, ventricles: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """Where a lesion (S) is in the brain, outside the displaced ventricles (2xS), and not too thin; bool S."""
+    return _tidied((lesion > 0) & (ventricles.sum(axis=0) < 0.5) & brain, brain)
 
 
 def _tidied(lesion: np.ndarray, brain: np.ndarray) -> np.ndarray:

@@ -23,6 +23,9 @@ SHARES = (0.6, 0.1, 0.3)
 
 MOST_CASES = 10_000_000
 
+#: Crops of a person with a lesion.
+VIEWS = 4
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -40,6 +43,7 @@ class Recipe:
         counts: cases of each split; None divides ``cases`` like the anatomies.
         global_atrophy: share of the training cases that have remote atrophy, of 0.2 to 1 (``global_atrophy`` of their
             parameters). Those of validation and testing have none: the lesion's own effects are measured there.
+        crops: instead of whole volumes, boxes around the lesions on grids of 1 to 1.9 mm (see ``crops.py``).
     """
 
     disease: str = "stroke"
@@ -52,6 +56,7 @@ class Recipe:
     layout: str = "datalist"
     counts: tuple[int, int, int] | None = None
     global_atrophy: float = 0.25
+    crops: bool = False
 
     def check(self) -> None:
         """Raises InputError for a value that is not offered."""
@@ -62,6 +67,11 @@ class Recipe:
         require_whole("cases", self.cases, 1, most=MOST_CASES)
         require_whole("seed", self.seed, 0)
         require_number("global_atrophy", self.global_atrophy, 0, 1)
+        if self.crops and (self.spatial_dims, self.layout) != (3, "datalist"):
+            raise InputError(
+                f"--crops: got --spatial_dims {self.spatial_dims} --layout {self.layout}, but crops are cut from "
+                f"volumes and listed in a datalist; give --spatial_dims 3 --layout datalist."
+            )
         for name, folder in (("anatomies", self.anatomies), ("lesions", self.lesions)):
             if folder is not None and (not isinstance(folder, (str, Path)) or not str(folder).strip()):
                 raise InputError(f"--{name}: got {folder!r}, wanted the path of a folder; give one or leave it out.")
@@ -85,6 +95,8 @@ class Recipe:
         options = asdict(self)
         for key in ("anatomies", "lesions"):
             options[key] = Path(options[key]).name if options[key] else None
+        if not self.crops:
+            options.pop("crops")  # cohorts of before there were any say nothing of them
         return options
 
 
@@ -121,7 +133,8 @@ def plan_cases(recipe: Recipe) -> tuple[list[Case], dict[str, list[str]]]:
     counts = recipe.counts or _counts(recipe.cases, shares)
     cases = []
     for split, count in zip(SPLITS, counts):
-        cases += [Case(split, k, of_split[split][k % len(of_split[split])]) for k in range(count)]
+        persons = [k // VIEWS if recipe.crops else k for k in range(count)]
+        cases += [Case(split, k, of_split[split][person % len(of_split[split])]) for k, person in enumerate(persons)]
     return cases, of_split
 
 

@@ -27,11 +27,12 @@ from mededit_monai.io.case_names import stem
 from mededit_monai.io.claims import RUNS, claim
 from mededit_monai.io.outputs import MARKER, OutputFolder, require_apart, written_files
 from mededit_monai.simulation.anatomies import load_anatomy
+from mededit_monai.simulation.crops import draw_crop
 from mededit_monai.simulation.draw_case import LesionPool, draw_case
 from mededit_monai.simulation.files import entry, file_names, is_written, write_case
 from mededit_monai.simulation.layouts import COHORT_FILES, layout_files
 from mededit_monai.simulation.lesion_library import LesionLibrary, open_library
-from mededit_monai.simulation.plan import SPLITS, Case, Recipe, plan_cases, split_names
+from mededit_monai.simulation.plan import SPLITS, VIEWS, Case, Recipe, plan_cases, split_names
 from mededit_monai.simulation.pool import MOST_WORKERS, is_stopping, one_thread, results
 
 #: Raise it whenever the same recipe gives other bytes or other files. 4: named streams, persons drawn more widely,
@@ -247,7 +248,7 @@ def _run(
     by_anatomy: dict[tuple[str, str], list[Case]] = {}
     for case in todo:
         by_anatomy.setdefault((case.anatomy, case.split), []).append(case)
-    size = int(np.clip(len(todo) / (2 * workers), *CHUNK)) if recipe.spatial_dims == 2 else 1
+    size = int(np.clip(len(todo) / (2 * workers), *CHUNK)) if recipe.spatial_dims == 2 else VIEWS if recipe.crops else 1
     chunks = [group[k : k + size] for group in by_anatomy.values() for k in range(0, len(group), size)]
     jobs = [(root, recipe, chunk, LesionPool(library, members[chunk[0].split])) for chunk in chunks]
     if workers == 1:
@@ -272,6 +273,6 @@ def _make(root: Path, recipe: Recipe, chunk: list[Case], pool: LesionPool) -> in
     for number, case in enumerate(chunk):
         if is_stopping():
             return number
-        pair = draw_case(recipe, case, load_anatomy(case.anatomy), pool)
+        pair = (draw_crop if recipe.crops else draw_case)(recipe, case, load_anatomy(case.anatomy), pool)
         write_case(root, recipe, case, pair, recipe.record.pixel_mm)
     return len(chunk)

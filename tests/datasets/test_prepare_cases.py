@@ -145,7 +145,7 @@ def test_a_volume_on_the_grid_of_simulated_volumes(atlas, tmp_path):
     lesion, image = array(tmp_path, case, "pathology"), nib.load(tmp_path / case["files"]["image"])
     from mededit_monai.simulation.files import model_affine
 
-    assert lesion.shape == (128, 128, 112) and np.allclose(image.affine, model_affine(ATLAS_PIXEL, 3))
+    assert lesion.shape == (128, 128, 112) and np.allclose(image.affine, model_affine(ATLAS_PIXEL, (128, 128, 112)))
     assert np.flatnonzero(lesion.any(axis=(1, 2))).tolist() == covered(120 + 18, 141 + 18, ATLAS_PIXEL)
     assert np.flatnonzero(lesion.any(axis=(0, 2))).tolist() == covered(60, 95, ATLAS_PIXEL)
     # Along z the middle of the block lies on the brain's, (60 + 129) / 2 = 94.5; the lesion covers 92.5 to 96.5.
