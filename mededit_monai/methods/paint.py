@@ -13,26 +13,33 @@ from mededit_monai.space.masks import dilate
 #: order of 1, which noise schedules are made for.
 CHANGE_SCALE = 0.5
 
-#: Width of the rim around the lesion that is painted with it, in model pixels.
-RIM = 2
+#: Width of the rim around the lesion that is painted with it, in model pixels, and about the same in mm, for grids
+#: of other finenesses.
+RIM, RIM_MM = 2, 3.6
 
 #: Least distance of the painted region from the edge of what the network sees, its smallest side, and what every side
 #: is a multiple of, in model pixels.
 MARGIN, SMALLEST_SIDE, MULTIPLE = 8, 64, 16
 
 
-def paint_region(pathology: torch.Tensor, brain: torch.Tensor) -> torch.Tensor:
+def rim_width(pixel_mm: float) -> int:
+    """Width of the rim in pixels of a grid; ``RIM`` on every model's."""
+    return max(1, round(RIM_MM / pixel_mm))
+
+
+def paint_region(pathology: torch.Tensor, brain: torch.Tensor, rim: int = RIM) -> torch.Tensor:
     """
-    Where a lesion replaces tissue: p and a rim of ``RIM`` model pixels, within the brain.
+    Where a lesion replaces tissue: p and a rim around it, within the brain.
 
     Args:
         pathology: p in the counterfactual's space, NxKxHxW[xD]; channels are united.
         brain: b, Nx1xHxW[xD].
+        rim: its width in pixels.
 
     Returns:
         bool, Nx1xHxW[xD].
     """
-    return dilate(pathology.amax(dim=1, keepdim=True), 2 * RIM + 1) & (brain > 0)
+    return dilate(pathology.amax(dim=1, keepdim=True), 2 * rim + 1) & (brain > 0)
 
 
 def scaled_change(image: torch.Tensor, displaced: torch.Tensor) -> torch.Tensor:

@@ -17,14 +17,23 @@ from mededit_monai.io.displacement import read_displacement
 from mededit_monai.networks.effects_network import brain_box, taper_weight
 
 
-def require_moved_pairs(batchdata: Mapping[str, Any], family: str) -> None:
-    """Refuse a batch without ``prior`` or ``displacement``: InputError naming the case and the way out."""
-    for key in ("prior", "displacement"):
+def require_moved_pairs(batchdata: Mapping[str, Any], family: str, crops: bool = False) -> None:
+    """
+    Refuse a batch without ``prior`` or ``displacement``, or without ``displaced``, which crops have instead.
+
+    Raises:
+        InputError: names the case and the way out.
+    """
+    for key in ("displaced",) if crops else ("prior", "displacement"):
         if key not in batchdata:
             first = batchdata.get("case_id", ["?"])[0]
+            wanted = (
+                "crops, as 'mededit simulate --crops' makes them"
+                if crops
+                else "pairs, as 'mededit simulate' makes them"
+            )
             raise InputError(
-                f"case '{first}' has no '{key}'; --family {family} wants pairs, as 'mededit simulate' makes them, and "
-                f"--config configs/{family}.yaml."
+                f"case '{first}' has no '{key}'; --family {family} wants {wanted}, and --config configs/{family}.yaml."
             )
 
 
@@ -162,7 +171,7 @@ def padded_batches(multiple: int) -> Callable[[Sequence[Mapping[str, Any]]], dic
     """
 
     def collate(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        shapes = [one["prior"].shape[1:] for one in cases]
+        shapes = [_spatial(one) for one in cases]
         target = [-(-max(sides) // multiple) * multiple for sides in zip(*shapes)]
         found: dict[str, Any] = list_data_collate([_padded(one, target) for one in cases])
         return found
@@ -170,8 +179,13 @@ def padded_batches(multiple: int) -> Callable[[Sequence[Mapping[str, Any]]], dic
     return collate
 
 
+def _spatial(case: Mapping[str, Any]) -> torch.Size:
+    shape: torch.Size = case["prior" if "prior" in case else "image"].shape[1:]
+    return shape
+
+
 def _padded(case: Mapping[str, Any], target: Sequence[int]) -> dict[str, Any]:
-    full = case["prior"].shape[1:]
+    full = _spatial(case)
     padding: list[int] = []
     for side, wanted in zip(full, target):
         before = (wanted - side) // 4 * 2

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from monai.networks.schedulers import Scheduler
 
-from mededit_monai.methods.paint import paint_region, painter_channels, scaled_change
+from mededit_monai.methods.paint import paint_region, painter_channels, rim_width, scaled_change
 from mededit_monai.sampling.noise import CaseNoise, case_seed
 from mededit_monai.space.flow import pull
 from mededit_monai.space.intensity import to_model_range
@@ -26,8 +26,9 @@ from mededit_monai.training.prepare_batch import (
     training_target,
 )
 
-#: Sides of the parts that are trained on, in pixels, and the shares of the batches that are such; others stay whole.
-PARTS = {32: 0.35, 48: 0.35, 64: 0.27}
+#: Sides of the parts that are trained on, in pixels, and the shares of the batches that are such, by the spatial
+#: dimensions; others stay whole.
+PARTS: dict[int, dict[int, float]] = {2: {32: 0.35, 48: 0.35, 64: 0.27}, 3: {48: 0.9}}
 
 
 class PaintPrepareBatch(MaskConditionedPrepareBatch):
@@ -35,11 +36,11 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
     Noise, noise levels, target and condition for diffusion over y0 = (counterfactual - displaced scan) / s within
     :func:`~mededit_monai.methods.paint.paint_region`, 0 elsewhere.
 
-    The scan is displaced as the true displacement does it. The loss counts in the region alone, where all that is
-    painted comes from: √(all pixels / the region's) there. A training uses each case ``repeats`` times, with another
-    part, condition, level and noise each time: reading and augmenting a case costs as much as a step on two parts.
-    Nearly all of its batches are cut to ``PARTS`` around the lesion, the larger ones for what is alike in all of a
-    lesion; a few stay whole, since an edit's box grows with the lesion.
+    The scan is displaced as the true displacement does it; crops of volumes come displaced. The loss counts in the
+    region alone, where all that is painted comes from: √(all pixels / the region's) there. A training uses each case
+    ``repeats`` times, with another part, condition, level and noise each time: reading and augmenting a case costs as
+    much as a step on two parts. Nearly all of its batches are cut to ``PARTS`` around the lesion, the larger ones for
+    what is alike in all of a lesion; a few stay whole, since an edit's box grows with the lesion.
 
     Args:
         scheduler, condition, even, min_snr_gamma: as for the base class; a training draws the condition.
@@ -74,7 +75,8 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
         """
         Args:
             batchdata: ``image`` and ``prior`` Nx1xHxW[xD] in [0, 1], ``prior_brain``, ``pathology`` and perhaps
-                ``regions`` of the same shape, ``displacement`` NxnxHxW[xD] in mm, and ``pixel_mm``.
+                ``regions`` of the same shape, ``displacement`` NxnxHxW[xD] in mm, and ``pixel_mm``. Crops have
+                ``displaced`` and ``brain`` in place of prior, its brain and displacement.
 
         Returns:
             y0; target with weight; (); the keywords of MONAI's ``DiffusionInferer``, whose condition is
@@ -83,11 +85,16 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
         Raises:
             InputError: cases without prior or displacement.
         """
-        require_moved_pairs(batchdata, "paint")
+        crops = batchdata["image"].ndim == 5 and "prior" not in batchdata
+        require_moved_pairs(batchdata, "paint", crops)
         tensor = partial(batch_tensor, batchdata, device=device, non_blocking=non_blocking)
-        image, brain, pathology = tensor("image"), tensor("prior_brain"), tensor("pathology")
-        steps = tensor("displacement") / float(batchdata["pixel_mm"][0])
-        displaced = pull(tensor("prior"), steps) * brain
+        image, pathology = tensor("image"), tensor("pathology")
+        brain = tensor("brain" if crops else "prior_brain")
+        rims = [rim_width(float(pixel_mm)) for pixel_mm in batchdata["pixel_mm"]]
+        if crops:
+            displaced = tensor("displaced") * brain
+        else:
+            displaced = pull(tensor("prior"), tensor("displacement") / float(batchdata["pixel_mm"][0])) * brain
         seeds = case_seeds(batchdata)
         regions = tensor("regions") if "regions" in batchdata else None
         if not self.even:
@@ -96,10 +103,11 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
                 one.repeat_interleave(self.repeats, dim=0) for one in (image, brain, pathology, displaced)
             )
             regions = None if regions is None else regions.repeat_interleave(self.repeats, dim=0)
+            rims = [rim for rim in rims for _ in range(self.repeats)]
         masks = condition_masks(pathology, regions)
         timesteps, conditions = self.levels.draw(seeds, list(masks), self.condition if self.even else None)
         told = told_channels(masks, conditions)
-        region = paint_region(told, brain)
+        region = torch.cat([paint_region(told[[k]], brain[[k]], rim) for k, rim in enumerate(rims)])
         image, displaced = to_model_range(image * brain), to_model_range(displaced)
         change = torch.where(region, scaled_change(image, displaced), 0.0)
         weight = region_weight(region)
@@ -123,9 +131,9 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
 
     def _parts(self, planes: list[torch.Tensor], seeds: list[int]) -> list[torch.Tensor]:
         """The planes, in most training batches cut to a part around each case's lesion."""
-        sides, weight = planes[0].shape[2:], planes[2]
+        sides, weight, parts = planes[0].shape[2:], planes[2], PARTS[planes[0].ndim - 2]
         drawn = float(np.random.default_rng((seeds[0], 1)).random())
-        part = next((part for part, below in zip(PARTS, np.cumsum(list(PARTS.values()))) if drawn < below), None)
+        part = next((part for part, below in zip(parts, np.cumsum(list(parts.values()))) if drawn < below), None)
         if self.even or part is None or all(side <= part for side in sides):
             return planes
         boxes = [part_around(one[0] > 0, np.random.default_rng((seed, 2)), part) for one, seed in zip(weight, seeds)]
