@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
+import torch
 from monai.engines import SupervisedEvaluator
 from monai.engines.utils import IterationEvents
 from monai.utils import CommonKeys
@@ -18,15 +20,20 @@ class EditEvaluator(SupervisedEvaluator):
     """
     MONAI's evaluator for editors: the image of their ``Edit`` is the prediction, and all of it is under ``edit``.
 
-    It passes over a batch of which no case can be used (see ``OneByOne``).
+    It passes over a batch of which no case can be used (see ``OneByOne``). ``amp`` works on a CPU too, in bf16.
     """
 
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
+    def __init__(self, device: torch.device | str, *arguments: Any, **settings: Any) -> None:
+        on_cpu = bool(settings.get("amp")) and torch.device(device).type == "cpu"
+        self._cpu_autocast = dict(settings.get("amp_kwargs") or {}) if on_cpu else None
+        super().__init__(device, *arguments, **(settings | ({"amp": False} if on_cpu else {})))
         self.add_event_handler(IterationEvents.FORWARD_COMPLETED, self._unpack)  # before MONAI's postprocessing
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> dict:
-        return super()._iteration(engine, batchdata) if batchdata.get("cases", True) else {}
+        if not batchdata.get("cases", True):
+            return {}
+        with nullcontext() if self._cpu_autocast is None else torch.autocast("cpu", **self._cpu_autocast):
+            return super()._iteration(engine, batchdata)
 
     @staticmethod
     def _unpack(engine: SupervisedEvaluator) -> None:

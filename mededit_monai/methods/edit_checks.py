@@ -78,7 +78,7 @@ def refuse_useless(options: EditOptions, given: Collection[str]) -> None:
         "eta": (options.sampler_takes("eta"), f"applies to --sampler ddim, not {options.sampler}"),
         "jump": (again or options.jump == 1, "applies to --resample of at least 2"),
         "resample_above": (again or options.resample_above == 0, "applies to --resample of at least 2"),
-        "amp": (options.amp is None or device == "None" or "cpu" not in device, "applies to a GPU"),
+        "amp": (options.amp != "fp16" or device == "None" or "cpu" not in device, "applies to a GPU; a CPU takes bf16"),
         "slice_index": (options.spatial_dims == 2, "applies to --spatial_dims 2"),
         "global_atrophy": (moves, nothing),
         "course": (moves, nothing),

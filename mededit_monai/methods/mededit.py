@@ -11,8 +11,14 @@ from mededit_monai.core.lazy import Later
 from mededit_monai.methods.record import METHODS, NEUTRAL, SAMPLING, Method, Network
 from mededit_monai.space.conditions import CONDITION_DILATION
 
-#: The thesis's network: [x_t, b, p].
-NETWORK = Network(name="mededit", weights=None, brain=True, pathology="own")
+#: The thesis's network: [x_t, b, p]. Its size for volumes is that of configs/volumes.yaml.
+NETWORK = Network(
+    name="mededit",
+    weights=None,
+    brain=True,
+    pathology="own",
+    size={3: {"channels": (32, 64, 128), "attention_levels": (False, False, True), "patch": 4}},
+)
 
 #: Laptop settings of methods that compose; the thesis's are configs/thesis_sampling.yaml.
 COMPOSED: Mapping[str, Any] = {"steps": 50, "sampler": "ddpm", "resample": 2}

@@ -61,6 +61,7 @@ class TrainingOptions:
     )
     channels_last: bool = _run(False, "Faster on most GPUs, slower on a CPU.")
     compile: bool = _run(False, "Faster on most GPUs, after minutes.")
+    checkpointing: bool = _run(False, "Keep no activations inside blocks, but work them out again: less memory.")
 
     datalist: Any = _data(
         None, "JSON with the lists training and validation; goes before dataset_dir.", file=True, recorded=True

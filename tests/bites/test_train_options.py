@@ -173,6 +173,7 @@ WIRES = [
     Wire("amp", "bf16", computed_in("validate"), torch.bfloat16),
     Wire("channels_last", True, channels_last, True),
     Wire("compile", True, at("train#trainer", "compile")),
+    Wire("checkpointing", True, lambda b: b("model").asked["checkpointing"]),
     Wire("init_weights", "start.pt", started("init_weights")),
     Wire("init_weights", "start.pt", lambda b: b("settings").inputs.get("init_weights"), Path("start.pt")),
     Wire("val_interval", 5, handler("train", "ValidationHandler", "interval")),
@@ -230,6 +231,7 @@ def plain(value):
 
 #: Options that decide no weight, beside how they are computed, kept and shown.
 FREE = {"output_dir", "resume", "progress", "device", "num_workers", "channels_last", "compile", "cache", "cache_dir"}
+FREE |= {"checkpointing"}
 FREE |= {"validation_size", "val_cases", "val_interval", "preview_interval", "max_epochs"}
 #: A training may go on in epochs of another length.
 FREE |= {"epoch_cases"}

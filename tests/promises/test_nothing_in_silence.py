@@ -128,7 +128,7 @@ def test_a_device_that_is_not_there(head, mededit, words):  # noqa: F811
         (("--method", "mededit", "--eta", "0.5"), "--eta: got 0.5, but it applies to --sampler ddim"),
         (("--method", "mededit", "--resample", "1", "--jump", "3"), "--jump: got 3, but it applies to --resample"),
         (("--method", "mededit", "--resample", "1", "--resample_above", "0.2"), "--resample_above: got 0.2, but it"),
-        (("--device", "cpu", "--amp", "bf16"), "--amp: got 'bf16', but it applies to a GPU"),
+        (("--device", "cpu", "--amp", "fp16"), "--amp: got 'fp16', but it applies to a GPU; a CPU takes bf16"),
         (("--shard", "1/2"), "--shard: got '1/2' with a single scan"),
     ],
 )

@@ -153,3 +153,24 @@ def test_what_cannot_be_warm_started(tmp_path, given, wanted, words):
         warm_start(wanted, tmp_path / "given.pt")
     for word in ("given.pt", *words):
         assert word in str(caught.value)
+
+
+def test_checkpointing_keeps_less_and_has_the_same_gradient():
+    """What autograd keeps is counted by its hooks; the gradients are equal bit for bit."""
+    kept, gradients = [], []
+    for checkpointing in (False, True):
+        made = prepared_network(network(spatial_dims=3), "cpu", checkpointing=checkpointing)
+        sizes: list[int] = []
+
+        def keep(tensor: torch.Tensor, sizes: list[int] = sizes) -> torch.Tensor:
+            sizes.append(tensor.numel())
+            return tensor
+
+        x = torch.randn(1, 3, 16, 16, 16, generator=torch.Generator().manual_seed(0))
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = (made(x, torch.tensor([5])) ** 2).mean()
+        kept.append(sum(sizes))
+        loss.backward()
+        gradients.append([weight.grad.clone() for weight in made.parameters() if weight.grad is not None])
+    assert kept[1] < 0.5 * kept[0]
+    assert all(torch.equal(one, two) for one, two in zip(*gradients, strict=True))

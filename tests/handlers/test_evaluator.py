@@ -1,0 +1,33 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Half precision where edits are made: MONAI's engines know it of GPUs alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mededit_monai.core.devices import autocast_options
+from mededit_monai.handlers.evaluator import EditEvaluator
+from mededit_monai.methods.editor import Edit
+
+
+@pytest.mark.parametrize(("amp", "wanted"), [(None, torch.float32), ("bf16", torch.bfloat16)])
+def test_networks_compute_in_bf16_on_a_cpu_if_asked_to(amp, wanted):
+    found = []
+
+    def inferer(image: torch.Tensor, network: torch.nn.Module, **_) -> Edit:
+        found.append(network(image).dtype)
+        return Edit(image, image > 0, 1)
+
+    evaluator = EditEvaluator(
+        device="cpu",
+        val_data_loader=[{"image": torch.ones(1, 1, 8, 8), "label": torch.ones(1, 1, 8, 8)}],
+        network=torch.nn.Conv2d(1, 1, 3),
+        inferer=inferer,
+        amp=amp is not None,
+        amp_kwargs=autocast_options(amp),
+        decollate=False,
+    )
+    evaluator.run()
+    assert found == [wanted] and evaluator.amp is False
