@@ -42,7 +42,8 @@ class EditPrepareBatch(PrepareBatch):
 
         Returns:
             priors in [-1, 1], None, (), and ``brain``, ``pathology``, ``region``, ``seeds`` for the inferer, of a
-            course ``shares`` too. All slices of a sample share a seed, hence their noise: neighbours agree.
+            course ``shares`` too, and the cases' views (``fine``) where they have any. All slices of a sample share a
+            seed, hence their noise: neighbours agree.
         """
         cases = batchdata["cases"]
         stack = CaseStack.of(cases, self.course or self.samples)
@@ -54,7 +55,8 @@ class EditPrepareBatch(PrepareBatch):
             for key, name in (("image", "image"), ("brain", "brain"), ("pathology", "condition"), ("region", "region"))
         }
         image = to_model_range(tensors.pop("image"))
-        return image, None, (), {**tensors, "seeds": seeds, **shares}
+        fine = {"fine": [cases[case]["fine"] for case, _, _ in stack]} if all("fine" in one for one in cases) else {}
+        return image, None, (), {**tensors, "seeds": seeds, **shares, **fine}
 
 
 class CohortPrepareBatch(PrepareBatch):

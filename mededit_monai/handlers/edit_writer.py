@@ -27,9 +27,11 @@ from mededit_monai.io.outputs import OutputFolder, remove_listed_file
 from mededit_monai.io.provenance import write_provenance
 from mededit_monai.io.whole import is_whole
 from mededit_monai.prepare.one_by_one import refuse_warnings
-from mededit_monai.reports.preview import edit_preview
+from mededit_monai.reports.preview import Plane, lesion_planes, save_preview
 from mededit_monai.sampling.noise import case_seed
+from mededit_monai.space.fine_view import FineEdit
 from mededit_monai.space.intensity import to_unit_range
+from mededit_monai.space.native_flow import NativeFlow
 from mededit_monai.space.restore import DisplacedScan, restore
 from mededit_monai.space.stack import CaseStack
 
@@ -50,6 +52,7 @@ class EditedCase:
         regions: bool, samples x rows x ``space.shape``: where each edit may differ from the prior.
         facts: of the batch that it was edited in, for the provenance.
         moved: what the lesion moved in each edit, if that was asked for.
+        fine: what was painted on a grid finer than the model's in each edit, if any was.
     """
 
     case: Mapping[str, Any]
@@ -60,6 +63,7 @@ class EditedCase:
     regions: np.ndarray
     facts: Mapping[str, Any]
     moved: Sequence[Moved] | None = None
+    fine: Sequence[FineEdit] | None = None
 
 
 class EditWriter:
@@ -130,9 +134,11 @@ class EditWriter:
         brains, lesions = (stack.of_case(batch[key].numpy()[:, 0] > 0) for key in ("brain", "pathology"))
         facts = {"nfe": output[EDIT].evaluations, "seconds": round(seconds, 3)}
         moved = Moved.of(output[EDIT].extras, stack) or [None] * len(batch["cases"])
+        fine = output[EDIT].extras.get("fine")
         for number, case in enumerate(batch["cases"]):
             parts = (part[number] for part in (edits, brains, lesions, regions))
-            edited = EditedCase(case, priors[number][0], *parts, facts, moved[number])
+            mine = fine and fine[number * self.samples : (number + 1) * self.samples]  # volumes: a row a sample
+            edited = EditedCase(case, priors[number][0], *parts, facts, moved[number], mine)
             try:
                 self._write_case(edited)
             except Exception as error:
@@ -230,19 +236,29 @@ class EditWriter:
         moved = edited.moved[sample] if edited.moved else None
         with written_aside() as write:
             base, painted, displaced = edited.prior, region, None
+            fine = edited.fine[sample] if edited.fine else None
             if moved:
-                flow = moved.on_scan(space, brain.shape, case["case_id"])
+                flow = moved.on_scan(space, brain.shape, case["case_id"], fine and fine.view.flow)
                 write_effects(folder, case, moved, flow, write)
-                base, painted, displaced = moved.displaced, moved.painted, DisplacedScan.of(scan.data, flow, brain)
+                displaced = fine.view.displaced if fine else DisplacedScan.of(scan.data, flow, brain)
+                base, painted = moved.displaced, moved.painted
                 facts = facts | {"strength": moved.strength}
-            restored = restore(copy, brain, space, case["ceilings"], base, edit, painted, self.restore, displaced)
+            at, final = space, edit
+            if fine:
+                at, base, final, painted = fine.view.box, fine.view.image[None], fine.edit[None], fine.painted[None]
+                facts = facts | {"paint_pixel_mm": fine.view.box.pixel_mm, "paint_box": list(fine.view.box.shape)}
+            noise = facts["case_seed"] if fine and self.restore == "residual" else None
+            restored = restore(copy, brain, at, case["ceilings"], base, final, painted, self.restore, displaced, noise)
             write(copy.save, folder / "edited.nii.gz")
             changed = NativeCopy.to_native(restored.region, scan).astype(np.uint8)
             write(save_synthetic, changed, scan.native_affine, folder / "edit_region.nii.gz")
             model = np.moveaxis(space.planes(edit), 0, -1).astype(np.float32)
             name = "edited_slice.nii.gz" if space.spatial_dims == 2 else "edited_model.nii.gz"
             write(save_synthetic, model, space.affine, folder / name)
-            _preview(folder, edited, edit, region, "", moved)
+            if space.spatial_dims == 3:
+                _volume_preview(folder, edited, copy, restored.region, flow if moved else None)
+            else:
+                _preview(folder, edited, edit, region, "", moved)
         found = [*warnings, *restored.warnings]
         facts = facts | {"voxels_changed": restored.changed, "warnings": list(dict.fromkeys(found))}
         write_provenance(folder, case["request"], facts)
@@ -267,14 +283,56 @@ def _lesion_warnings(edited: EditedCase) -> list[str]:
     ]
 
 
+def _volume_preview(
+    folder: Path, edited: EditedCase, copy: NativeCopy, region: np.ndarray, flow: NativeFlow | None
+) -> None:
+    """The three planes with the most lesion, of the scan itself and its edited copy."""
+    case = edited.case
+    scan, lesion, ceiling = case["scan"], case["lesion_volume"], case["ceilings"][0]
+    place, planes = lesion_planes(lesion), []
+    for axis in (2, 1, 0):
+        at = tuple(place[axis] if k == axis else slice(None) for k in range(3))
+        sides = [side for k, side in enumerate(scan.spacing) if k != axis]
+        planes.append(
+            Plane(
+                np.clip(scan.data[at] / ceiling, 0, 1),
+                np.clip(copy.values(at) / ceiling, 0, 1),
+                lesion[at],
+                region[at],
+                None if flow is None else _lengths(flow, axis, place[axis]),
+                (sides[0], sides[1]),
+            )
+        )
+    method = case["request"]["options"].get("method", "")
+    title = f"{case['case_id']}  planes {' '.join(map(str, place))}  {method}"
+    save_preview(planes, folder / "preview.png", title)
+
+
+def _lengths(flow: NativeFlow, axis: int, index: int) -> np.ndarray:
+    """|u| in mm in a plane of the scan."""
+    found = np.zeros([count for k, count in enumerate(flow.shape) if k != axis], np.float32)
+    here = index - flow.start[axis]
+    if 0 <= here < flow.steps.shape[axis + 1]:
+        part = flow.steps.take(here, axis + 1)
+        millimetres = np.tensordot(flow.affine[:3, :3].astype(np.float32), part, axes=1)
+        sides = tuple(side for k, side in enumerate(flow.box) if k != axis)
+        found[sides] = np.sqrt((millimetres**2).sum(axis=0))
+    return found
+
+
 def _preview(
     folder: Path, edited: EditedCase, edit: np.ndarray, region: np.ndarray, note: str, moved: Moved | None = None
 ) -> None:
-    """The axial plane with the most lesion."""
+    """On the model's grid: the axial plane with the most lesion, of volumes all three."""
     case, space = edited.case, edited.case["space"]
-    prior, edit, lesion, region = map(space.planes, (edited.prior, edit, edited.pathology, region))
-    shown = int(lesion.sum(axis=(1, 2)).argmax())
-    z, method = int(np.rint(space.heights[shown])), case["request"]["options"].get("method", "")
-    title = f"{case['case_id']}  slice {z}  {method}  {note}"
-    more = {"displacement": space.planes(moved.lengths_mm)[shown]} if moved else {}
-    edit_preview(prior[shown], edit[shown], lesion[shown], region[shown], folder / "preview.png", title, **more)
+    stacks = [edited.prior, edit, edited.pathology, region, *([moved.lengths_mm] if moved else [])]
+    method = case["request"]["options"].get("method", "")
+    if space.spatial_dims == 3:
+        place = lesion_planes(edited.pathology[0])
+        planes = [Plane(*(stack[0].take(place[axis], axis) for stack in stacks)) for axis in (2, 1, 0)]
+        title = f"{case['case_id']}  planes {' '.join(map(str, place))} of the model  {method}  {note}"
+    else:
+        shown = int(edited.pathology.sum(axis=(1, 2)).argmax())
+        planes = [Plane(*(stack[shown] for stack in stacks))]
+        title = f"{case['case_id']}  slice {int(np.rint(space.heights[shown]))}  {method}  {note}"
+    save_preview(planes, folder / "preview.png", title)

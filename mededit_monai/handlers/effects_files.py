@@ -82,17 +82,20 @@ class Moved:
             for case in range(len(stack.counts))
         ]
 
-    def on_scan(self, space: ModelSpace, shape: tuple[int, int, int], name: str) -> NativeFlow:
+    def on_scan(
+        self, space: ModelSpace, shape: tuple[int, int, int], name: str, flow: NativeFlow | None = None
+    ) -> NativeFlow:
         """
         The displacement on the scan's grid.
 
         Args:
             shape: of the scan, XxYxZ RAS; name: of the case, for the sentence.
+            flow: the displacement there, if it has been worked out.
 
         Raises:
             InputError: it folds there; says the largest strength that does not.
         """
-        flow = native_flow(space, self.displacement, shape)
+        flow = flow or native_flow(space, self.displacement, shape)
         smallest = flow.smallest_jacobian
         if smallest > 0:
             return flow

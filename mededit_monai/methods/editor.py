@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from monai.inferers import Inferer
+from monai.inferers import Inferer, sliding_window_inference
 from monai.networks.schedulers import Scheduler
 
 from mededit_monai.core.errors import InputError
@@ -21,6 +21,10 @@ from mededit_monai.sampling.sampler import SAMPLERS, Estimate, Sampler
 
 #: Most slices in one call of the network: all slices of a large lesion at once would need memory for all of them.
 NETWORK_BATCH = 32
+
+#: Largest side of a volume that a network sees at once; larger ones are seen in windows of this side, which overlap by
+#: a quarter and are blended with Gaussian weights.
+WINDOW, OVERLAP = 96, 0.25
 
 Network = Callable[..., torch.Tensor]
 
@@ -51,24 +55,39 @@ class NetworkCalls:
         network: ``network(x, timesteps=t)``, N integers as t.
         levels: whose timesteps are meant.
         portion: most cases a call.
+        windows: whether a volume with a side above ``WINDOW`` is given in windows; what they see of it, its noise
+            included, is the same.
 
     Attributes:
         count: evaluations a case so far.
     """
 
-    def __init__(self, network: Network, levels: NoiseLevels, portion: int = NETWORK_BATCH) -> None:
-        self.network, self.levels, self.portion, self.count = network, levels, portion, 0
+    def __init__(
+        self, network: Network, levels: NoiseLevels, portion: int = NETWORK_BATCH, windows: bool = False
+    ) -> None:
+        self.network, self.levels, self.portion, self.windows, self.count = network, levels, portion, windows, 0
 
-    def anew(self) -> NetworkCalls:
+    def anew(self, windows: bool = False) -> NetworkCalls:
         """The same network, none of whose calls are counted yet."""
-        return NetworkCalls(self.network, self.levels, self.portion)
+        return NetworkCalls(self.network, self.levels, self.portion, windows)
 
     def __call__(self, x: torch.Tensor, level: int) -> torch.Tensor:
         """The network's output for NxCxHxW[xD] at a level."""
         self.count += 1
         timesteps = torch.full((x.shape[0],), self.levels.timesteps[level], dtype=torch.long, device=x.device)
         parts = zip(x.split(self.portion), timesteps.split(self.portion))
-        return torch.cat([self.network(part, timesteps=t) for part, t in parts])
+        return torch.cat([self._asked(part, t) for part, t in parts])
+
+    def _asked(self, x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        if not self.windows or max(x.shape[2:]) <= WINDOW:
+            return self.network(x, timesteps=timesteps)
+        sides = [min(side, WINDOW) for side in x.shape[2:]]
+
+        def ask(windows: torch.Tensor) -> torch.Tensor:
+            return self.network(windows, timesteps=timesteps[:1].expand(len(windows)))
+
+        found: torch.Tensor = sliding_window_inference(x, sides, 1, ask, overlap=OVERLAP, mode="gaussian")
+        return found
 
 
 class Editor(Inferer):
@@ -129,6 +148,7 @@ class Editor(Inferer):
         pathology: torch.Tensor,
         region: torch.Tensor | None = None,
         seeds: Sequence[int] | None = None,
+        **facts: Any,
     ) -> Edit:
         """
         Edit a batch.
@@ -140,6 +160,7 @@ class Editor(Inferer):
             pathology: condition channels p, NxKxHxW[xD].
             region: limit of what may change, Nx1xHxW[xD], 1 = edit; None for the method's own, :meth:`region`.
             seeds: a seed per case (see :func:`~mededit_monai.sampling.noise.case_seed`); None draws them from torch.
+            facts: what else the method's :meth:`edit` takes.
 
         Returns:
             counterfactuals, shape and range of ``inputs``, with their region and the evaluations they took.
@@ -149,7 +170,7 @@ class Editor(Inferer):
         brain, pathology = brain.to(inputs), pathology.to(inputs)
         limit = self.region(brain, pathology) if region is None else region.to(inputs.device) > 0
         calls = NetworkCalls(network, self.levels, 1 if self.exact else NETWORK_BATCH)
-        return self.edit(inputs, calls, brain, pathology, limit, list(seeds))
+        return self.edit(inputs, calls, brain, pathology, limit, list(seeds), **facts)
 
     @abstractmethod
     def region(self, brain: torch.Tensor, pathology: torch.Tensor) -> torch.Tensor:

@@ -108,7 +108,7 @@ class EffectsEditor(Inferer):
 
         Args:
             inputs, network, brain, pathology, region, seeds, facts: as for the editor; ``region`` limits what the
-                method changes, not what moves.
+                method changes, not what moves. Views of the scans among the facts (``fine``) are displaced too.
             shares: of S, a row, for the steps of a course; None: all of it.
 
         Returns:
@@ -127,6 +127,9 @@ class EffectsEditor(Inferer):
             strengths = [s * drawn_factor(seed, spread) for s, seed, spread in zip(strengths, seeds, spreads)]
         displacement = effects.displacement(strengths)
         displaced = pull(inputs, displacement / effects.pixel_mm)
+        if "fine" in facts:
+            moves = displacement.float().cpu().numpy()
+            facts["fine"] = [view.displaced_by(move) for view, move in zip(facts["fine"], moves)]
         made = self.editor(displaced, network, brain=brain, pathology=pathology, region=region, seeds=seeds, **facts)
         moved = (displacement != 0).any(dim=1, keepdim=True)
         extras = {

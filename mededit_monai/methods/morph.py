@@ -66,7 +66,10 @@ PAINT = Network(
     state="y_t",
     prediction="sample",
     build=Later("mededit_monai.networks.paint_network:PaintNetwork"),
-    size={2: {"attention_levels": (False, False, False, False)}},
+    size={
+        2: {"attention_levels": (False, False, False, False)},
+        3: {"channels": (32, 64, 96), "attention_levels": (False, False, False)},
+    },
     batch=Later("mededit_monai.training.paint_batch:PaintPrepareBatch"),
     preview={"steps": 5},
     training_options={
@@ -98,5 +101,6 @@ METHODS.add(
         defaults=_defaults,
         region="brain",
         tells_condition=True,
+        fine=True,
     ),
 )

@@ -11,10 +11,19 @@ import torch
 from monai.networks.schedulers import Scheduler
 
 from mededit_monai.methods.editor import Edit, Editor, NetworkCalls
-from mededit_monai.methods.paint import CHANGE_SCALE, crop_around, limited_change, paint_region, painter_channels
+from mededit_monai.methods.paint import (
+    CHANGE_SCALE,
+    crop_around,
+    limited_change,
+    paint_region,
+    painter_channels,
+    rim_width,
+)
 from mededit_monai.sampling.formulas import clean_estimate
 from mededit_monai.sampling.noise import CaseNoise
 from mededit_monai.space.conditions import condition_width, fused_channels
+from mededit_monai.space.fine_view import FineEdit, FineView
+from mededit_monai.space.intensity import to_unit_range
 
 
 class PaintEditor(Editor):
@@ -26,8 +35,9 @@ class PaintEditor(Editor):
     :func:`~mededit_monai.methods.paint.paint_region`) y0 is 0, as in training, so that y_t is pure noise of its level
     there, and the scan comes out bit for bit.
 
-    A volume is painted axial slice by slice where the network is one for slices, and the rim then stays in the plane;
-    all slices of a case start from the same noise, so that neighbours agree.
+    A volume is painted as a whole, in windows where it is large, which see the same noise; on a grid of its own, finer
+    than the model's, where ``edit`` is given a view of the scan. A network for slices paints it axial slice by slice;
+    the rim then stays in the plane, and all slices of a case start from the same noise, so that neighbours agree.
 
     Args:
         scheduler, settings: as for :class:`~mededit_monai.methods.editor.Editor`.
@@ -65,8 +75,17 @@ class PaintEditor(Editor):
         pathology: torch.Tensor,
         region: torch.Tensor,
         seeds: list[int],
+        fine: Sequence[FineView] | None = None,
     ) -> Edit:
-        """The lesion, denoised and added."""
+        """
+        The lesion, denoised and added.
+
+        Args:
+            fine: a view of each row's scan to paint into; ``extras`` of the edit then have ``fine``, a
+                :class:`~mededit_monai.space.fine_view.FineEdit` a row, and the edit on the model's grid is its average.
+        """
+        if fine is not None:
+            return self._finely(prior, calls, brain, pathology, region, seeds, fine)
         planes = prior.ndim == 5 and getattr(calls.network, "spatial_dims", 3) == 2
         depth = prior.shape[-1] if planes else 1
 
@@ -81,6 +100,34 @@ class PaintEditor(Editor):
         told = fused_channels(lesion, self.condition)
         image = self._painted(scan, inside, told, painted, calls, [seed for seed in seeds for _ in range(depth)])
         return Edit(volumes(image), volumes(painted), calls.count)
+
+    def _finely(
+        self,
+        prior: torch.Tensor,
+        calls: NetworkCalls,
+        brain: torch.Tensor,
+        pathology: torch.Tensor,
+        region: torch.Tensor,
+        seeds: list[int],
+        fine: Sequence[FineView],
+    ) -> Edit:
+        """Each row on the grid of its view."""
+        edits, images, limit, most = [], [], paint_region(pathology, brain) & region, 0
+        for k, (view, seed) in enumerate(zip(fine, seeds)):
+            scan, inside, lesion = view.tensors(prior)
+            painted, own = paint_region(lesion, inside, rim_width(view.box.pixel_mm)), calls.anew(windows=True)
+            seen = painter_channels(scan, inside, fused_channels(lesion, self.condition))
+            whole = {0: tuple(slice(0, side) for side in view.box.shape)}
+            image = scan.clone()
+            if bool(painted.any()):
+                image[0] = self._denoised(scan, seen, painted, whole, own, [seed])[0]
+            edits.append(FineEdit(view, to_unit_range(image)[0, 0].float().cpu().numpy(), painted[0, 0].cpu().numpy()))
+            change = torch.from_numpy(2 * view.box.to_model(edits[-1].change, view.space)).to(prior)
+            images.append(prior[k] + torch.where(limit[k], change, 0))
+            most = max(most, own.count)
+        image = torch.stack(images)
+        image = image if self.clip is None else image.clamp(*self.clip)
+        return Edit(torch.where(limit, image, prior), limit, calls.count + most, {"fine": edits})
 
     def _painted(
         self,
@@ -97,7 +144,8 @@ class PaintEditor(Editor):
         sizes = {k: tuple(side.stop - side.start for side in box) for k, box in boxes.items()}
         most = 0
         for size in dict.fromkeys(sizes.values()):
-            alike, asked = {k: box for k, box in boxes.items() if sizes[k] == size}, calls.anew()
+            alike = {k: box for k, box in boxes.items() if sizes[k] == size}
+            asked = calls.anew(windows=prior.ndim == 5)
             parts = self._denoised(prior, seen, painted, alike, asked, seeds)
             for (k, box), part in zip(alike.items(), parts):
                 image[(k, slice(None), *box)] = part

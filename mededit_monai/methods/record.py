@@ -124,6 +124,7 @@ class Method:
         tells_condition: whether its editor wants to know what the pathology channels hold.
         options: of its own, beside those of every edit.
         spatial_dims: of the scans that it edits.
+        fine: whether its network for volumes works in a box of the scan, on a grid finer than the model's.
     """
 
     name: str
@@ -137,6 +138,15 @@ class Method:
     tells_condition: bool = False
     options: tuple[Option, ...] = ()
     spatial_dims: tuple[int, ...] = (2, 3)
+    fine: bool = False
+
+    def own_dims(self, spatial_dims: int) -> int:
+        """Spatial dimensions of its network for scans edited as slices (2) or volumes (3)."""
+        return spatial_dims if self.network is None else self.network.own_dims(spatial_dims)
+
+    def paints_finely(self, spatial_dims: int) -> bool:
+        """Whether scans edited as slices (2) or volumes (3) are painted on a grid finer than the model's."""
+        return self.fine and spatial_dims == 3 and self.own_dims(3) == 3
 
     @property
     def of_editor(self) -> frozenset[str]:

@@ -4,17 +4,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from mededit_monai.io.nifti import NativeCopy
+from mededit_monai.space.fine_box import FineBox
 from mededit_monai.space.model_space import ModelSpace
 from mededit_monai.space.native_flow import NativeFlow
+from mededit_monai.space.scanner_noise import missing_noise, noise_level
 
 #: |change| in [0, 1] from where on the upsampled edit begins to replace, and from where it fully replaces, the sum of
 #: native slice and change. Below, the native texture is the patient's; above, it belongs to tissue that is gone.
 BLEND = (0.10, 0.30)
+
+#: Noise is measured on at most so many slices.
+NOISE_SLICES = 24
 
 
 @dataclass(frozen=True)
@@ -95,16 +101,49 @@ def restored_values(
     return np.where(change == 0, native, kept + weight * (upsampled - kept))
 
 
+@dataclass(frozen=True)
+class _Slice:
+    """
+    A slice of the scan, XxY each: as it was and after the displacement, where that moved it, where paint may be, the
+    change by paint in [0, 1], and the slice with paint.
+    """
+
+    native: np.ndarray
+    before: np.ndarray
+    moved: np.ndarray
+    painted: np.ndarray
+    change: np.ndarray
+    new: np.ndarray
+
+    @property
+    def replaced(self) -> np.ndarray:
+        """How much of each pixel is paint, in [0, 1]: the scan's own noise has gone there."""
+        return np.clip(np.abs(self.change) / BLEND[0], 0, 1) * self.painted
+
+
+def _some(slices: Sequence[int]) -> list[int]:
+    """At most ``NOISE_SLICES`` of them, evenly spread."""
+    return [slices[k] for k in np.unique(np.linspace(0, len(slices) - 1, NOISE_SLICES).astype(int))] if slices else []
+
+
+def _lacking_noise(shown: Sequence[_Slice], brain: np.ndarray, slices: Sequence[int]) -> float:
+    """s.d., in scan units, of the noise that paint lacks beside the scan around it."""
+    outside = [brain[:, :, z] & ~one.painted for z, one in zip(_some(slices), shown)]
+    scan = noise_level([one.before for one in shown], outside)
+    return missing_noise(scan, noise_level([one.new for one in shown], [one.replaced >= 1 for one in shown]))
+
+
 def restore(
     copy: NativeCopy,
     brain: np.ndarray,
-    space: ModelSpace,
+    space: ModelSpace | FineBox,
     ceilings: list[float],
     prior: np.ndarray,
     edit: np.ndarray,
     region: np.ndarray,
     mode: str = "residual",
     displaced: DisplacedScan | None = None,
+    noise_seed: int | None = None,
 ) -> Restored:
     """
     Write edited slices, or an edited volume, into a copy of the scan.
@@ -115,34 +154,46 @@ def restore(
     Args:
         copy: changed in place, slice by slice: a whole head in floats of eight bytes would need gigabytes.
         brain: native mask, XxYxZ RAS; nothing outside it changes.
-        space: of the model's arrays.
+        space: of the arrays: the model's, or a box that was painted on a finer grid.
         ceilings: scan units of intensity 1, one a row of the space.
         prior, edit: rows x ``space.shape`` in [0, 1]: what was painted on (the displaced scan, where there is one) and
             with the paint. region: the same, bool, where paint may be.
         mode: ``residual`` or ``replace``, of what is painted.
         displaced: the scan after its displacement, if any.
+        noise_seed: of noise that makes paint as noisy as the scan around it; None adds none.
 
     Returns:
         the native region and warnings.
     """
     native_region = np.zeros(brain.shape, dtype=bool)
     saturated = changed = 0
-    change, reachable, shape = edit - prior, region.astype(np.float32), brain.shape[:2]
-    for z in sorted({*space.reached(region, brain.shape[2]), *(displaced.slices if displaced else ())}):
+    change, reachable = edit - prior, region.astype(np.float32)
+    painted_slices = space.reached(region, brain.shape[2])
+
+    def at(z: int) -> _Slice:
         native = copy.values(np.s_[:, :, z])
-        before, moved = displaced.on_slice(native, z) if displaced else (native, np.zeros(shape, dtype=bool))
+        before, moved = displaced.on_slice(native, z) if displaced else (native, np.zeros(native.shape, dtype=bool))
         # Linear upsampling spreads a change by at most a model pixel beyond the region; that seam belongs to it.
-        painted = (space.to_native_slice(reachable, z, shape) > 0) & brain[:, :, z]
-        upsampled = (space.to_native_slice(model, z, shape) for model in (change, edit))
-        new = np.where(painted, restored_values(before, *upsampled, ceilings[space.row_of(z)], mode), before)
-        new = np.maximum(new, min(0.0, float(native.min())))  # magnitude images have a floor
-        native_region[:, :, z] = where = painted | moved
-        saturated += copy.replace(new, where & (new != native), np.s_[:, :, z])
-        changed += int(np.count_nonzero(copy.values(np.s_[:, :, z]) != native))
+        painted = (space.to_native_slice(reachable, z, native.shape) > 0) & brain[:, :, z]
+        by, to = (space.to_native_slice(model, z, native.shape) for model in (change, edit))
+        new = np.where(painted, restored_values(before, by, to, ceilings[space.row_of(z)], mode), before)
+        return _Slice(native, before, moved, painted, by, new)
+
+    grain = 0.0 if noise_seed is None else _lacking_noise([at(z) for z in _some(painted_slices)], brain, painted_slices)
+    for z in sorted({*painted_slices, *(displaced.slices if displaced else ())}):
+        one = at(z)
+        new = one.new
+        if grain:
+            drawn = np.random.default_rng((noise_seed, z)).standard_normal(new.shape)  # type: ignore[arg-type]
+            new = new + grain * one.replaced * drawn
+        new = np.maximum(new, min(0.0, float(one.native.min())))  # magnitude images have a floor
+        native_region[:, :, z] = where = one.painted | one.moved
+        saturated += copy.replace(new, where & (new != one.native), np.s_[:, :, z])
+        changed += int(np.count_nonzero(copy.values(np.s_[:, :, z]) != one.native))
     warnings = [f"{saturated} voxels exceeded the stored data type and were saturated."] if saturated else []
     if not changed:
         warnings.append(
-            f"the edit changed no voxel of the scan; the lesion may be smaller than a model pixel ({space.pixel_mm:.2f}"
-            f" mm), or lie where there is no tissue."
+            f"the edit changed no voxel of the scan; the lesion may be smaller than a pixel of the network's grid "
+            f"({space.pixel_mm:.2f} mm), or lie where there is no tissue."
         )
     return Restored(native_region, changed, warnings)

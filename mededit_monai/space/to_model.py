@@ -14,6 +14,7 @@ from monai.transforms import Transform
 from mededit_monai.core.errors import InputError
 from mededit_monai.io.nifti import Volume
 from mededit_monai.space.conditions import condition_channels
+from mededit_monai.space.fine_view import FineView
 from mededit_monai.space.intensity import intensity_ceiling, to_unit
 from mededit_monai.space.masks import dilate, tapered_dilation
 from mededit_monai.space.model_space import MODEL_DEPTH, MODEL_SIZE, ModelSpace, shrunk
@@ -43,6 +44,8 @@ class ToModelSpaced(Transform):
         size, depth: model pixels a side, and along z in 3-D.
         condition: ``mask``, ``box`` or ``regions`` (from the case's ``regions``). The region grows from the boxes.
         spatial_dims: 2 for slices, 3 for the whole volume.
+        fine: add ``fine``, a :class:`~mededit_monai.space.fine_view.FineView` of a volume, unless the scan is on the
+            model's grid already.
 
     Raises:
         InputError: slices chosen of a whole volume or without lesion, an empty edit region.
@@ -59,6 +62,7 @@ class ToModelSpaced(Transform):
         condition: str = "mask",
         spatial_dims: int = 2,
         depth: int = MODEL_DEPTH,
+        fine: bool = False,
     ) -> None:
         if spatial_dims == 3 and slice_index != "all":
             raise InputError(
@@ -68,6 +72,7 @@ class ToModelSpaced(Transform):
         self.slice_index, self.region, self.dilation = slice_index, region, dilation
         self.window, self.percentile, self.size = window, percentile, size
         self.depth = depth if spatial_dims == 3 else None
+        self.fine = fine and spatial_dims == 3
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         case = dict(data)
@@ -109,6 +114,8 @@ class ToModelSpaced(Transform):
         tensors = {k: torch.from_numpy(np.ascontiguousarray(v, dtype=np.float32)) for k, v in rows.items()}
         tensors = {k: v if k == "condition" else v[:, None] for k, v in tensors.items()}
         masks = {"brain_volume": brain, "lesion_volume": pathology}
+        if self.fine and not space.is_model_space:
+            case["fine"] = FineView.of(case, space, ceilings[0], self.condition)
         return case | tensors | masks | {"space": space, "slices": slices, "ceilings": ceilings, "lesion_share": share}
 
     def _region(self, pathology: np.ndarray, brain: np.ndarray, slice_pixels: float) -> np.ndarray:

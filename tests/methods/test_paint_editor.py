@@ -4,16 +4,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from gaussian import ALPHA_BAR, ar1, clean_matrix, log_snr, propagated_hole, scheduler
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.io.nifti import Volume
 from mededit_monai.methods.paint import CHANGE_SCALE, paint_region
 from mededit_monai.methods.paint_editor import PaintEditor
 from mededit_monai.networks import MaskConditionedUNet
 from mededit_monai.sampling.noise import CaseNoise
+from mededit_monai.space.fine_view import FineView
+from mededit_monai.space.model_space import ModelSpace
 
 WIDTH = 16
 COVARIANCE = ar1(WIDTH)
@@ -236,3 +241,73 @@ def test_a_volume_is_painted_as_a_whole_by_a_network_for_volumes():
 
     build(steps=2)(network=network, seeds=[1, 2], **case)
     assert set(seen) == {(1, 8, 64, 64, 64), (1, 8, 80, 64, 64)}
+
+
+# --- whole volumes ---------------------------------------------------------------------------------------------------
+
+
+class Flat(Same):
+    """:class:`Same` for volumes."""
+
+    spatial_dims = 3
+
+
+def test_a_network_for_volumes_paints_the_whole_lesion_at_once():
+    case = brain_case(depth=32)
+    edit = build(steps=3, clip=(-1, 1))(network=small_network(3), seeds=[1, 2], **case)
+    assert torch.equal(edit.region, paint_region(case["pathology"], case["brain"]))
+    assert torch.equal(edit.image != case["inputs"], edit.region) and edit.evaluations == 3
+    assert edit.region[0, ..., 0].any() and edit.region[0, ..., -2].any()  # the rim goes on above and below the lesion
+
+
+def test_large_volumes_are_seen_in_windows_of_the_same_noise(monkeypatch):
+    """A network that looks at single voxels gives the same in windows as at once: no seam, no other noise."""
+    case = brain_case(96, 64)
+    whole = build(steps=3)(network=Flat(0.4), seeds=[1, 2], **case)
+    monkeypatch.setattr("mededit_monai.methods.editor.WINDOW", 48)
+    network = Flat(0.4)
+    windows = build(steps=3)(network=network, seeds=[1, 2], **case)
+    assert max(max(shape[2:]) for shape in network.shapes) == 48 and len(network.shapes) > 3 * 4
+    assert torch.allclose(windows.image, whole.image, atol=1e-5) and windows.evaluations == whole.evaluations == 3
+
+
+def fine_views(count: int = 2) -> tuple[list[FineView], dict[str, torch.Tensor]]:
+    """Views of heads of 1 mm, and the same on the model's grid."""
+    views, rows = [], []
+    for number in range(count):
+        brain = np.zeros((120, 130, 110), bool)
+        brain[8:112, 8:122, 8:102] = True
+        lesion = np.zeros_like(brain)
+        lesion[60 : 72 + 4 * number, 50:66, 40:52] = True
+        data = np.where(brain, 500 + 40 * np.random.default_rng(number).standard_normal(brain.shape), 0)
+        scan = Volume(Path("a.nii"), data.astype(np.float32), np.eye(4), np.eye(4), brain.shape)
+        space = ModelSpace.around_brain(brain, np.eye(4), depth=112)
+        found = {"scan": scan, "brain": brain, "pathology": lesion}
+        views.append(FineView.of(found, space, 1000.0, "mask"))
+        planes = {"inputs": data / 500 - 1, "brain": brain, "pathology": lesion}
+        kinds = {"inputs": "intensity", "brain": "brain", "pathology": "mask"}
+        rows.append({key: torch.from_numpy(space.to_model(one, kinds[key])).float() for key, one in planes.items()})
+    return views, {key: torch.stack([row[key] for row in rows]) for key in rows[0]}
+
+
+def test_views_are_painted_on_their_own_grid():
+    views, case = fine_views()
+    edit = build(steps=2)(network=Flat(0.4), seeds=[1, 2], fine=views, **case)
+    for view, fine in zip(views, edit.extras["fine"]):
+        told = torch.from_numpy(view.told)[None]
+        assert np.array_equal(fine.painted, paint_region(told, torch.ones_like(told), 4)[0, 0].numpy())  # 3.6 mm
+        # 0.4 of y0 is 0.4 * s in [-1, 1], half of it in [0, 1]
+        assert np.allclose(fine.change[fine.painted], 0.4 * CHANGE_SCALE / 2, atol=1e-5)
+    change = (edit.image - case["inputs"])[case["pathology"] > 0]
+    assert torch.allclose(change, torch.tensor(0.4 * CHANGE_SCALE), atol=0.01)
+    assert not (edit.image != case["inputs"])[~edit.region].any() and edit.evaluations == 2
+
+
+def test_a_view_gets_the_same_paint_in_any_company():
+    views, case = fine_views()
+    network = small_network(3)
+    both = build(steps=2, clip=(-1, 1))(network=network, seeds=[1, 2], fine=views, **case)
+    alone = {key: tensor[1:] for key, tensor in case.items()}
+    one = build(steps=2, clip=(-1, 1))(network=network, seeds=[2], fine=views[1:], **alone)
+    assert np.array_equal(both.extras["fine"][1].edit, one.extras["fine"][0].edit)
+    assert torch.equal(both.image[1:], one.image)

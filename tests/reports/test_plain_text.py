@@ -19,7 +19,7 @@ from mededit_monai.reports.curves import draw_curves
 from mededit_monai.reports.evaluation_figures import _ablation, _distance, _scatter
 from mededit_monai.reports.evaluation_folder import Case
 from mededit_monai.reports.plain_text import plain_legend, table_cell
-from mededit_monai.reports.preview import edit_preview
+from mededit_monai.reports.preview import Plane, save_preview
 from mededit_monai.reports.sheet import save_sheet
 
 
@@ -31,7 +31,7 @@ def texts(monkeypatch) -> list[str]:
 @pytest.mark.parametrize("name", NAMES)
 def test_pictures(texts, tmp_path, name):
     mask = PLANE > 0.9
-    edit_preview(PLANE, PLANE, mask, mask, tmp_path / "preview.png", name)
+    save_preview([Plane(PLANE, PLANE, mask, mask)], tmp_path / "preview.png", name)
     save_sheet({name: PLANE[None]}, tmp_path / "sheet.png", name)
     assert sum(name in text for text in texts) >= 3
     assert all(p.stat().st_size > 1000 for p in tmp_path.glob("*.png")) and len(list(tmp_path.iterdir())) == 2

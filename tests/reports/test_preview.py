@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from mededit_monai.reports.preview import edit_preview, upright
+from mededit_monai.reports.preview import Plane, lesion_planes, save_preview, upright
 
 
 @pytest.fixture()
@@ -58,7 +58,7 @@ def test_upright_is_radiological():
 
 def test_panels(figures, tmp_path):
     prior, edit, lesion, region = head()
-    edit_preview(prior, edit, lesion, region, tmp_path / "preview.png", "case 7")
+    save_preview([Plane(prior, edit, lesion, region)], tmp_path / "preview.png", "case 7")
     part = slice(LOW[0], LOW[0] + SIZE[0]), slice(LOW[1], LOW[1] + SIZE[1])
     first, second, third, difference = shown(figures[0])
     assert np.array_equal(first, upright(prior[part])) and np.array_equal(second, first)
@@ -68,7 +68,7 @@ def test_panels(figures, tmp_path):
 
 
 def test_pixels_are_square(figures, tmp_path):
-    edit_preview(*head(), tmp_path / "preview.png")
+    save_preview([Plane(*head())], tmp_path / "preview.png")
     width, height = figures[0].get_size_inches()
     for axes in figures[0].axes[:4]:
         place = axes.get_position(original=True)
@@ -77,7 +77,7 @@ def test_pixels_are_square(figures, tmp_path):
 
 def test_scales_are_fixed(figures, tmp_path):
     """Two previews can be compared: grey from 0 to 1, differences symmetric with red for brighter."""
-    edit_preview(*head(), tmp_path / "preview.png")
+    save_preview([Plane(*head())], tmp_path / "preview.png")
     images = [axes.images[0] for axes in figures[0].axes[:4]]
     assert [image.get_clim() for image in images] == [(0, 1)] * 3 + [(-0.6, 0.6)]
     brighter, darker, same = (images[3].to_rgba(np.array([value]))[0] for value in (0.5, -0.5, 0.0))
@@ -87,7 +87,7 @@ def test_scales_are_fixed(figures, tmp_path):
 
 def test_outlines_lie_around_the_masks(figures, tmp_path):
     prior, edit, lesion, region = head()
-    edit_preview(prior, edit, lesion, region, tmp_path / "preview.png")
+    save_preview([Plane(prior, edit, lesion, region)], tmp_path / "preview.png")
     outlines = figures[0].axes[1].collections
     assert len(outlines) == 2 and not any(figures[0].axes[k].collections for k in (0, 2, 3))
     for outline, (x, y), red in zip(outlines, (((60, 64), (80, 85)), ((55, 69), (75, 89))), (True, False)):
@@ -102,7 +102,7 @@ def test_outlines_lie_around_the_masks(figures, tmp_path):
 
 
 def test_what_it_says(figures, tmp_path):
-    edit_preview(*head(), tmp_path / "preview.png", "case 7  slice 93")
+    save_preview([Plane(*head())], tmp_path / "preview.png", "case 7  slice 93")
     said = words(figures[0])
     for part in ("case 7  slice 93", "Synthetic image", "Research use only, not a medical device"):
         assert part in said
@@ -115,12 +115,12 @@ def test_how_far_tissue_moved(figures, tmp_path):
     """A fifth panel on a scale in mm of its own; the other four are where they were."""
     prior, edit, lesion, region = head()
     length = np.where(region, np.float32(3.5), 0)
-    edit_preview(prior, edit, lesion, region, tmp_path / "moved.png", displacement=length)
+    save_preview([Plane(prior, edit, lesion, region, length)], tmp_path / "moved.png")
     part = slice(LOW[0], LOW[0] + SIZE[0]), slice(LOW[1], LOW[1] + SIZE[1])
     panel = figures[0].axes[4]
     assert np.array_equal(panel.images[0].get_array(), upright(length[part]))
     assert panel.images[0].get_clim() == (0, 3.5) and panel.get_title() == "displacement, mm"
-    edit_preview(prior, edit, lesion, region, tmp_path / "still.png", displacement=length * 0)
+    save_preview([Plane(prior, edit, lesion, region, length * 0)], tmp_path / "still.png")
     assert figures[1].axes[4].images[0].get_clim() == (0, 1)
     places = [axes.get_position(original=True) for axes in figures[0].axes]
     ends = [place.x1 for place in places]
@@ -131,15 +131,37 @@ def test_how_far_tissue_moved(figures, tmp_path):
 @pytest.mark.parametrize("fill", [False, True])
 def test_masks_without_an_outline(figures, tmp_path, fill):
     prior, edit, lesion, _ = head()
-    edit_preview(prior, edit, lesion, np.full((128, 128), fill), tmp_path / "preview.png")
+    save_preview([Plane(prior, edit, lesion, np.full((128, 128), fill))], tmp_path / "preview.png")
     assert len(figures[0].axes[1].collections) == 1
 
 
 def test_a_head_at_the_border_and_an_empty_slice(figures, tmp_path):
     prior, edit, lesion, region = (np.roll(plane, (-30, -30), (0, 1)) for plane in head())
-    edit_preview(prior, edit, lesion, region, tmp_path / "border.png")
+    save_preview([Plane(prior, edit, lesion, region)], tmp_path / "border.png")
     # what lies beyond the border cannot be shown, what lies within it is complete
     assert shown(figures[0])[0].sum() == pytest.approx(prior.sum(), rel=1e-5)
     blank = np.zeros((128, 128))
-    edit_preview(blank, blank, blank > 0, blank > 0, tmp_path / "blank.png")
+    save_preview([Plane(blank, blank, blank > 0, blank > 0)], tmp_path / "blank.png")
     assert shown(figures[1])[0].shape == (128, 128) and matplotlib.image.imread(tmp_path / "blank.png").ndim == 3
+
+
+def test_planes_stand_one_above_the_other_in_millimetres(figures, tmp_path):
+    """Thick slices: 40 x 60 pixels of 1 x 1 mm, and 40 x 20 of 1 x 2 mm."""
+    prior, edit, lesion, region = (array[30:70, 30:90] for array in head())
+    thick = [array[:, :20] for array in (np.ones_like(prior), edit, lesion, region)]
+    save_preview([Plane(prior, edit, lesion, region), Plane(*thick, sides=(1.0, 2.0))], tmp_path / "preview.png", "a")
+    (figure,) = figures
+    width, height = figure.get_size_inches()
+    panels = [axes for axes in figure.axes if axes.get_position().width * width > 1]
+    places = [axes.get_position() for axes in panels]
+    ratios = [place.width * width / (place.height * height) for place in places]
+    assert ratios == pytest.approx([40 / 60] * 4 + [40 / (20 * 2)] * 4)
+    assert min(place.y0 for place in places[:4]) > max(place.y1 for place in places[4:])
+    assert [bool(axes.get_title()) for axes in panels] == [True] * 4 + [False] * 4  # named once, above
+
+
+def test_planes_are_those_with_most_lesion():
+    lesion = np.zeros((6, 7, 8), bool)
+    lesion[2, 1:5, 3:6] = True
+    lesion[1:5, 4, 4] = True
+    assert lesion_planes(lesion) == (2, 4, 4)
