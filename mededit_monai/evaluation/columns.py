@@ -81,6 +81,7 @@ _KNOWN: tuple[tuple, ...] = (
     ("midline_error", "midline error, mm", "lower", "paired", "mean", ("midline_truth_shift_error",)),
     ("seam", "seam gradient", "one", "thesis", "ratio", ("seam_edge_gradient", "seam_edge_gradient_prior")),
     ("texture", "texture ratio", "one", "thesis", "ratio", ("texture_texture", "texture_texture_prior")),
+    ("slice_step", "slice-to-slice step", "one", "paired", "ratio", ("slice_step_edit", "slice_step_truth")),
     ("lesion_auc", "in-lesion AUC", "lower", "paired", "lesion", (), "quadratic"),
     ("lesion_auc_trees", "in-lesion AUC, trees", "lower", "paired", "lesion", (), "trees"),
     ("carried_r", "carried ventricle r", "higher", "paired", "agreement", _CARRIED, "r"),
@@ -124,6 +125,7 @@ _NOTES = {
     "seam": "intensity step across the edge of the method's own region, relative to the unedited scan; empty for "
     "methods without such a region.",
     "texture": "high-frequency power in M∖p against that in the ring around M, relative to the unedited scan.",
+    "slice_step": "mean difference between neighbouring axial slices inside the lesion, relative to the truth's.",
     "lesion_auc": "how well a logistic regression on features of the lesion's inside and their squares tells edits "
     "from the true lesions of the same cases: 0.5 not at all, 1 always; pairs and anatomies stay together.",
     "lesion_auc_trees": "the same with gradient boosting.",

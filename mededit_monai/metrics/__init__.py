@@ -79,6 +79,7 @@ from mededit_monai.metrics.realism import (
 )
 from mededit_monai.metrics.registration import edit_log_jacobian, log_jacobian, register, ventricle_growth
 from mededit_monai.metrics.set_metrics import BootstrappedFIDMetric, KIDMetric, TwoSampleMetric
+from mededit_monai.metrics.slice_steps import SliceStepMetric, slice_step
 from mededit_monai.metrics.statistics import bootstrap, compare_paired, paired_bound
 from mededit_monai.metrics.truth import area_prediction, change_agreement, partial_correlation, zone_errors
 
@@ -104,6 +105,7 @@ __all__ = [
     "RealismScore",
     "RegionPresenceMetric",
     "SeamMetric",
+    "SliceStepMetric",
     "SulcalFluidMetric",
     "TextureMetric",
     "TissueMetric",
@@ -148,6 +150,7 @@ __all__ = [
     "ring_mismatch",
     "round_trip",
     "save_features",
+    "slice_step",
     "smallest_jacobian",
     "ssim_outside",
     "still_share",
