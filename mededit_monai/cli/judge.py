@@ -53,7 +53,9 @@ def train_command(
     judge: Kind = "embedded",
     disease: DiseaseName = None,
     max_epochs: Annotated[int, typer.Option("--max_epochs", help="Passes over the training split.")] = 20,
-    batch_size: Annotated[int, typer.Option("--batch_size", help="embedded: images a step.")] = 16,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch_size", help="embedded: images a step; default: 16 slices, 2 volumes.")
+    ] = None,
     learning_rate: Annotated[float, typer.Option("--learning_rate", help="embedded: at the start.")] = 0.002,
     iterations: Annotated[int, typer.Option(help="nnunet short: iterations an epoch.")] = 50,
     trainer: Trainer = "short",

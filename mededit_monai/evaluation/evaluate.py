@@ -43,8 +43,9 @@ def evaluate(options: EvaluationOptions) -> list[Path] | None:
     plan = make_plan(options)
     known = {}
     plan.folder.require_free(_names(plan))  # before hours of editing
+    if options.shard is None:
+        evaluation_judge(plan.cohort["disease"], options.judge, plan.cohort["spatial_dims"])
     if options.shard is None and plan.flat:
-        evaluation_judge(plan.cohort["disease"], options.judge)
         known = extractors(plan.cohort["disease"], options.judge, options.features)
     with Processes() as processes, ExitStack() as held:
         if processes.count > 1 and options.shard is not None:
@@ -99,6 +100,7 @@ def _score(plan: Plan, counts: Mapping[str, Mapping[str, Any]], known: Mapping[s
             for name, case in plan.job.cases("paired").items()
         ]
     say("scoring")
+    judge = evaluation_judge(disease, options.judge, plan.cohort["spatial_dims"])
     real = real_images(options.cohort) if plan.flat else []
     judges = {ending: RealismJudge(extractor, real, options.seed) for ending, extractor in known.items()}
     result = Evaluation(
@@ -106,7 +108,7 @@ def _score(plan: Plan, counts: Mapping[str, Mapping[str, Any]], known: Mapping[s
         lines=lines,
         scorer=Scorer(lines, set_scores(plan.job, plan.edited, lines, judges), options.seed),
         counts=counts,
-        judge=judge_facts(evaluation_judge(disease, options.judge), disease) if plan.flat else {},
+        judge={} if judge is None else judge_facts(judge, disease),
         extractors={ending: extractor.name for ending, extractor in known.items()},
         real=len(real),
         fitted=fitted,

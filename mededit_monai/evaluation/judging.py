@@ -67,18 +67,27 @@ class LesionByNNUNet:
         return self.ventricles.segment(batch) | masks
 
 
-def evaluation_judge(disease: str, folder: str | Path | None = None) -> Judge | LesionByNNUNet:
+def evaluation_judge(
+    disease: str, folder: str | Path | None = None, spatial_dims: int = 2
+) -> Judge | LesionByNNUNet | None:
     """
     The judge of an evaluation.
 
     Args:
         disease: stroke or tumor.
         folder: what ``mededit judge train`` wrote, embedded or nnU-Net; None for the one that is shipped.
+        spatial_dims: 2 for a cohort of slices, 3 for one of volumes.
+
+    Returns:
+        the judge; None for volumes if none is given and none is shipped: then nobody looks at them.
 
     Raises:
         InputError: no judge there, or one of another disease.
     """
     folder = None if folder is None else user_path(folder)
+    if spatial_dims == 3:
+        shipped = all(place.is_file() for place in judge_files(disease, None, 3))
+        return None if folder is None and not shipped else _embedded(disease, folder, 3)
     if folder is not None and (folder / NNUNET_FILE).is_file():
         place = folder / "results"
         trained = sorted(place.glob("*/*/fold_0/checkpoint_final.pth"))
@@ -94,15 +103,16 @@ def evaluation_judge(disease: str, folder: str | Path | None = None) -> Judge | 
     return _embedded(disease, folder)
 
 
-def _embedded(disease: str, folder: str | Path | None) -> Judge:
-    missing = [place for place in judge_files(disease, folder) if not place.is_file()]
+def _embedded(disease: str, folder: str | Path | None, spatial_dims: int = 2) -> Judge:
+    missing = [place for place in judge_files(disease, folder, spatial_dims) if not place.is_file()]
     if missing:
-        where = "no judge is shipped for it" if folder is None else "the folder holds none"
+        kind = "" if spatial_dims == 2 else " of volumes"
+        where = "no judge is shipped for it" if folder is None else f"the folder holds none{kind}"
         raise InputError(
             f"--judge: {missing[0].name} of '{disease}' not found, {where}; train one with 'mededit judge train "
             f"--cohort DIR -o OUT' and give OUT with --judge."
         )
-    return load_judge(disease, folder)
+    return load_judge(disease, folder, spatial_dims)
 
 
 def finds_tissue(judge: Judge | LesionByNNUNet) -> bool:

@@ -20,7 +20,8 @@ def table_notes(found: Evaluation, table: Table) -> list[str]:
     notes = [_data(found)]
     notes += [_triplets(pairing, counts) for pairing, counts in found.counts.items()]
     notes.append(_preset(found, table))
-    notes += [_judge(found.judge), *_realism(found)] if found.flat else [VOLUMES]
+    notes += [_judge(found.judge)] if found.judge else []
+    notes += _realism(found) if found.flat else [VOLUMES if not found.judge else JUDGED_VOLUMES]
     notes.append("95 % intervals: bootstrap over anatomies, then over the cases of each.")
     notes.append("p: two-sided signed-rank test on the mean differences of the anatomies.")
     notes += _controls(found, table)
@@ -41,6 +42,9 @@ VOLUMES = (
     "Cases are volumes: no judge looks at them, and whatever needs one is empty; ventricles are measured by carried "
     "labels, in ml."
 )
+
+#: The same where a judge of volumes does.
+JUDGED_VOLUMES = "Cases are volumes; there is no FID of them. Ventricles are in ml where carried, in mm³ by the judge."
 
 
 def _realism(found: Evaluation) -> list[str]:

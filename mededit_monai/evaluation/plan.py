@@ -150,7 +150,7 @@ class Plan:
 
     @property
     def flat(self) -> bool:
-        """Whether the cases are slices: judges, and features of images, know no volumes."""
+        """Whether the cases are slices: features of images know no volumes."""
         return bool(self.cohort["spatial_dims"] == 2)
 
     @property

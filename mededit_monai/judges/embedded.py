@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.networks.nets import BasicUNet
+from monai.networks.utils import pixelshuffle, pixelunshuffle
 
 from mededit_monai.core.errors import InputError, require_choice
 from mededit_monai.core.paths import user_path
@@ -31,8 +32,11 @@ WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 #: Feature channels of the network, from the first level to the bottleneck, and of its last layers.
 CHANNELS = (16, 24, 48, 96, 128, 16)
 
-#: Images judged at a time.
-BATCH = 32
+#: Images judged at a time: slices, or volumes.
+BATCH = {2: 32, 3: 1}
+
+#: Side of the cells that a network for volumes folds into channels; without, a step takes eight times as long.
+FOLD = 2
 
 
 class JudgeNetwork(torch.nn.Module):
@@ -43,18 +47,32 @@ class JudgeNetwork(torch.nn.Module):
     are learned apart only slowly, from the brain's outline. Group normalisation: instance normalisation would erase the
     levels that features for a FID consist of, and batch normalisation depends on the training set's appearance.
 
+    For volumes, cells of ``FOLD`` voxels a side are folded into channels before the network, and unfolded behind it.
+
     Args:
         structures: logits out.
+        spatial_dims: 2 for slices, 3 for volumes.
     """
 
-    def __init__(self, structures: int) -> None:
+    def __init__(self, structures: int, spatial_dims: int = 2) -> None:
         super().__init__()
-        norm = ("group", {"num_groups": 8})
-        self.unet = BasicUNet(2, 2, structures, features=CHANNELS, norm=norm, upsample="deconv")
+        self.spatial_dims = spatial_dims
+        norm, cells = ("group", {"num_groups": 8}), 1 if spatial_dims == 2 else FOLD**spatial_dims
+        size = {"features": CHANNELS, "norm": norm, "upsample": "deconv"}
+        self.unet = BasicUNet(spatial_dims, 2 * cells, structures * cells, **size)
+
+    @property
+    def multiple(self) -> int:
+        """What the sides of an image must be multiples of."""
+        return 16 if self.spatial_dims == 2 else FOLD
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Nx1xHxW in [0, 1], sides multiples of 16 → logits NxKxHxW."""
-        return self.unet(torch.cat([images, side_of(images)], dim=1))
+        """Nx1xHxW[xD] in [0, 1], sides multiples of ``multiple`` → logits NxKxHxW[xD]."""
+        seen = torch.cat([images, side_of(images)], dim=1)
+        if self.spatial_dims == 2:
+            return self.unet(seen)
+        folded = pixelunshuffle(seen, spatial_dims=3, scale_factor=FOLD)
+        return pixelshuffle(self.unet(folded), 3, FOLD)
 
 
 def side_of(images: torch.Tensor) -> torch.Tensor:
@@ -62,17 +80,18 @@ def side_of(images: torch.Tensor) -> torch.Tensor:
     Position along axis 0 (left to right) from the middle of everything above 0, in halves of the image; 0 outside.
 
     Args:
-        images: Nx1xHxW, 0 outside the brain.
+        images: Nx1xHxW[xD], 0 outside the brain.
     """
-    inside = (images > 0).to(images.dtype)
-    position = torch.linspace(-1, 1, images.shape[2], dtype=images.dtype, device=images.device)[None, None, :, None]
-    middle = (inside * position).sum(dim=(2, 3), keepdim=True) / inside.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+    inside, axes = (images > 0).to(images.dtype), tuple(range(2, images.ndim))
+    position = torch.linspace(-1, 1, images.shape[2], dtype=images.dtype, device=images.device)
+    position = position.view(-1, *[1] * (len(axes) - 1))
+    middle = (inside * position).sum(dim=axes, keepdim=True) / inside.sum(dim=axes, keepdim=True).clamp(min=1)
     return (position - middle) * inside
 
 
-def judge_network(disease: str, names: Sequence[str] | None = None) -> JudgeNetwork:
+def judge_network(disease: str, names: Sequence[str] | None = None, spatial_dims: int = 2) -> JudgeNetwork:
     """The network of a disease's judge, one logit a structure (None: all of them), in random weights."""
-    return JudgeNetwork(len(structures(disease) if names is None else names))
+    return JudgeNetwork(len(structures(disease) if names is None else names), spatial_dims)
 
 
 @dataclass
@@ -95,16 +114,23 @@ class Judge:
     ceiling: dict[str, dict[str, float] | None] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def spatial_dims(self) -> int:
+        """2: it looks at slices, 3: at volumes."""
+        return int(getattr(self.network, "spatial_dims", 2))
+
     def segment(self, images: np.ndarray | torch.Tensor) -> dict[str, np.ndarray]:
         """
         Find lesion, ventricles and tissue.
 
         Args:
-            images: NxHxW (or HxW), scan x brain in [0, 1], RAS (axis 0 from left to right), model pixels.
+            images: NxHxW (or HxW), scan x brain in [0, 1], RAS (axis 0 from left to right), model pixels; of a judge
+                of volumes NxHxWxD (or HxWxD).
 
         Returns:
-            ``pathology`` (bool NxHxW), ``ventricles`` (uint8, 1 left, 2 right), ``tissue`` (uint8, 1 fluid, 2 gray, 3
-            white matter; not from a judge that never learned it), and ``regions`` (uint8) if the disease has labels.
+            ``pathology`` (bool, shape of the images), ``ventricles`` (uint8, 1 left, 2 right), ``tissue`` (uint8, 1
+            fluid, 2 gray, 3 white matter; not from a judge that never learned it), and ``regions`` (uint8) if the
+            disease has labels.
 
         Raises:
             InputError: another shape or range of values.
@@ -113,38 +139,44 @@ class Judge:
 
     @torch.inference_mode()
     def probabilities(self, images: np.ndarray | torch.Tensor) -> np.ndarray:
-        """Probability of each structure, float32 NxKxHxW in [0, 1]; channels as in ``structures(disease)``."""
-        batch = checked_images(images)
+        """Probability of each structure, float32 NxKxHxW[xD] in [0, 1]; channels as in ``structures(disease)``."""
+        batch = checked_images(images, self.spatial_dims)
         self.network.eval()
-        return np.concatenate([torch.sigmoid(self.network(part)).numpy() for part in batch.split(BATCH)])
+        portion = BATCH[self.spatial_dims]
+        return np.concatenate([torch.sigmoid(self.network(part)).numpy() for part in batch.split(portion)])
 
     @torch.inference_mode()
     def features(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:
         """Mean over the bottleneck's positions of each of its channels: float32 NxD, D = 128."""
-        batch, found = checked_images(images), []
+        batch, found = checked_images(images, self.spatial_dims), []
         self.network.eval()
-        hook = self.network.unet.down_4.register_forward_hook(lambda _, __, out: found.append(out.mean(dim=(2, 3))))
+        last = self.network.unet.down_4
+        hook = last.register_forward_hook(lambda _, __, out: found.append(out.flatten(2).mean(dim=2)))
         try:
-            for part in batch.split(BATCH):
+            for part in batch.split(BATCH[self.spatial_dims]):
                 self.network(part)
         finally:
             hook.remove()
         return torch.cat(found)
 
 
-def checked_images(images: np.ndarray | torch.Tensor) -> torch.Tensor:
+def checked_images(images: np.ndarray | torch.Tensor, spatial_dims: int = 2) -> torch.Tensor:
     """
-    Images as a batch for the network, float32 Nx1xHxW.
+    Images as a batch for the network, float32 Nx1xHxW[xD].
 
     Raises:
-        InputError: another number of axes, sides that are no multiples of 16, values outside [0, 1] or not finite.
+        InputError: another number of axes, sides that are no multiples of 16 (of volumes, odd ones), values outside
+            [0, 1] or not finite.
     """
+    multiple, least = (16, 16) if spatial_dims == 2 else (FOLD, 16 * FOLD)
     batch = torch.as_tensor(np.asarray(images) if not isinstance(images, torch.Tensor) else images.detach().cpu())
     batch = batch.float()
-    batch = batch[None] if batch.ndim == 2 else batch
-    if batch.ndim != 3 or not len(batch) or batch.shape[1] % 16 or batch.shape[2] % 16:
+    batch = batch[None] if batch.ndim == spatial_dims else batch
+    if batch.ndim != spatial_dims + 1 or not len(batch) or any(n % multiple or n < least for n in batch.shape[1:]):
+        wanted = "NxHxW" if spatial_dims == 2 else f"NxHxWxD of at least {least}"
         raise InputError(
-            f"the judge got images of shape {tuple(batch.shape)}; wanted NxHxW with sides that are multiples of 16."
+            f"the judge got images of shape {tuple(batch.shape)}; wanted {wanted} with sides that are multiples of "
+            f"{multiple}."
         )
     low, high = float(batch.min()), float(batch.max())
     if not (low >= -1e-3 and high <= 1 + 1e-3):
@@ -155,25 +187,27 @@ def checked_images(images: np.ndarray | torch.Tensor) -> torch.Tensor:
     return batch.clamp(0, 1)[:, None]
 
 
-def judge_files(disease: str, folder: str | Path | None = None) -> tuple[Path, Path]:
-    """Weights and facts of a disease's judge in a folder; None for the shipped ones."""
+def judge_files(disease: str, folder: str | Path | None = None, spatial_dims: int = 2) -> tuple[Path, Path]:
+    """Weights and facts of a disease's judge (of slices or volumes) in a folder; None for the shipped ones."""
     place = WEIGHTS_FOLDER if folder is None else user_path(folder)
-    return place / f"judge_{disease}.pt", place / f"judge_{disease}.json"
+    name = f"judge_{disease}" if spatial_dims == 2 else f"judge_{disease}_3d"
+    return place / f"{name}.pt", place / f"{name}.json"
 
 
-def load_judge(disease: str, folder: str | Path | None = None) -> Judge:
+def load_judge(disease: str, folder: str | Path | None = None, spatial_dims: int = 2) -> Judge:
     """
     The judge of a disease.
 
     Args:
         disease: its name.
         folder: what ``mededit judge train`` wrote; None for the shipped one.
+        spatial_dims: 2: of slices, 3: of volumes.
 
     Raises:
         InputError: unknown disease, or weights or facts that are missing or of another network.
     """
     require_choice("disease", disease, DISEASES.names())
-    weights, place = judge_files(disease, folder)
+    weights, place = judge_files(disease, folder, spatial_dims)
     if not weights.is_file() or not place.is_file():
         missing = weights if not weights.is_file() else place
         raise InputError(
@@ -191,16 +225,16 @@ def load_judge(disease: str, folder: str | Path | None = None) -> Judge:
         raise InputError(
             f"{place}: has the structures {list(found)}, wanted {list(structures(disease))}; train the judge again."
         )
-    network = load_weights(judge_network(disease, found), weights).eval()
+    network = load_weights(judge_network(disease, found, spatial_dims), weights).eval()
     digest = weights_sha256(weights)
     if facts.get("weights_sha256") != digest:
         raise InputError(
             f"{place}: is about weights {str(facts.get('weights_sha256'))[:12]}, but {weights.name} is {digest[:12]}; "
             f"copy both files from one training."
         )
-    return Judge(disease, network, judge_name(disease, digest), facts.get("ceiling", {}), facts)
+    return Judge(disease, network, judge_name(disease, digest, spatial_dims), facts.get("ceiling", {}), facts)
 
 
-def judge_name(disease: str, digest: str) -> str:
-    """Name of a judge: disease and the start of its weights' SHA-256."""
-    return f"mededit_judge_{disease}_{digest[:8]}"
+def judge_name(disease: str, digest: str, spatial_dims: int = 2) -> str:
+    """Name of a judge: disease, whether it is one of volumes, and the start of its weights' SHA-256."""
+    return f"mededit_judge_{disease}_{'3d_' if spatial_dims == 3 else ''}{digest[:8]}"

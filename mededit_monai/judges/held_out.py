@@ -47,12 +47,12 @@ def measure_held_out(judge: Judge, samples: Sequence[Mapping[str, Any]], cohort:
     scores: dict[str, list[float]] = {name: [] for name in names}
     areas: dict[str, list[tuple[int, int, int]]] = {name: [] for name in names}
     pictures: list[tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]] = []
-    load = LoadSample(judge.disease)
-    for start in range(0, len(samples), BATCH):
-        part = samples[start : start + BATCH]
+    load, portion = LoadSample(judge.disease, judge.spatial_dims), BATCH[judge.spatial_dims]
+    for start in range(0, len(samples), portion):
+        part = samples[start : start + portion]
         loaded = [load(sample) for sample in part]
-        images = torch.stack([item["image"][0] for item in loaded]).numpy()
-        truth = unpack(torch.stack([item["label"] for item in loaded]), len(names)).numpy() > 0
+        images = torch.stack([item["image"][0].float() for item in loaded]).numpy()
+        truth = unpack(torch.stack([item["label"].float() for item in loaded]), len(names)).numpy() > 0
         masks = judge.segment(images)
         for key, column in table.items():
             column.extend(sample[key] for sample in part)
@@ -61,7 +61,8 @@ def measure_held_out(judge: Judge, samples: Sequence[Mapping[str, Any]], cohort:
             for one, wanted in zip(found, truth[:, k]):
                 scores[name].append(dice(one, wanted) if wanted.any() else float("nan"))
                 areas[name].append((int(one.sum()), int(wanted.sum()), int((one & wanted).sum())))
-        pictures += [(i, m, t) for i, m, t in zip(images, _each(masks), truth)][: max(0, SHOWN - len(pictures))]
+        shown = [_shown(*one) for one in zip(images, _each(masks), truth)]
+        pictures += shown[: max(0, SHOWN - len(pictures))]
     rows = _rows(judge.disease, table, scores, areas)
     with_lesion = {r["structure"]: r["dice"] for r in rows if r["shown"] == "lesion" and r["stratum"] == "all"}
     members = cohort.get("anatomies") or {}
@@ -80,6 +81,17 @@ def measure_held_out(judge: Judge, samples: Sequence[Mapping[str, Any]], cohort:
 
 def _each(masks: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
     return [{key: mask[k] for key, mask in masks.items()} for k in range(len(masks["pathology"]))]
+
+
+def _shown(
+    image: np.ndarray, masks: dict[str, np.ndarray], truth: np.ndarray
+) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
+    """A slice as it is; of a volume the axial plane with most of the first structure, or the middle one."""
+    if image.ndim == 2:
+        return image, masks, truth
+    areas = truth[0].sum(axis=(0, 1))
+    z = int(areas.argmax()) if areas.any() else image.shape[2] // 2
+    return image[..., z], {key: mask[..., z] for key, mask in masks.items()}, truth[..., z]
 
 
 def _rows(disease: str, table: dict[str, list], scores: dict[str, list[float]], areas: dict[str, list]) -> list[dict]:

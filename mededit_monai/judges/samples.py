@@ -9,6 +9,7 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from monai.transforms import (
     Compose,
@@ -30,7 +31,11 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import DISEASES
 from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.nifti import read_volume
+from mededit_monai.judges.embedded import FOLD
 from mededit_monai.judges.structures import mirrored, pack, structures
+from mededit_monai.training.appearance import RandAppearance
+from mededit_monai.training.pairs import Jointlyd
+from mededit_monai.training.vectors import RandAffineVectorsd
 
 #: Sides of an image must be multiples of this: the network halves its grid four times.
 MULTIPLE = 16
@@ -57,6 +62,11 @@ def cohort_disease(cohort: str | Path, disease: str | None = None) -> str:
             f"{place}: is about '{name}', --disease is '{disease}'; wanted one of {', '.join(DISEASES)}, and the same."
         )
     return name
+
+
+def cohort_dims(cohort: str | Path) -> int:
+    """2 for a cohort of slices, 3 for one of volumes, by its recipe."""
+    return 3 if (cohort_content(cohort).get("recipe") or {}).get("spatial_dims") == 3 else 2
 
 
 def cohort_content(cohort: str | Path) -> dict[str, Any]:
@@ -107,28 +117,41 @@ def cohort_samples(cohort: str | Path, split: str, disease: str) -> list[dict[st
 
 
 class LoadSample(Transform):
-    """Read a sample's files: ``image`` (float32 1xHxW, scan x brain, in [0, 1]) and ``label`` (1xHxW, packed bits)."""
+    """
+    Read a sample's files: ``image`` (1xHxW[xD], scan x brain, in [0, 1]) and ``label`` (1xHxW[xD], packed bits).
 
-    def __init__(self, disease: str) -> None:
-        self.disease = disease
+    float32; of volumes float16 and int16, which a cohort of them is kept in.
+    """
+
+    def __init__(self, disease: str, spatial_dims: int = 2) -> None:
+        self.disease, self.spatial_dims = disease, spatial_dims
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[str, Any]:
-        image, brain, ventricles, tissue = (_plane(data[key]) for key in ("image", "brain", "ventricles", "tissue"))
-        lesion = _plane(data["pathology"]) if data["pathology"] else 0 * brain
+        keys = ("image", "brain", "ventricles", "tissue")
+        image, brain, ventricles, tissue = (_array(data[key], self.spatial_dims) for key in keys)
+        lesion = _array(data["pathology"], self.spatial_dims) if data["pathology"] else 0 * brain
         disease = DISEASES[self.disease]
         parts = [lesion == k for k, _ in enumerate(disease.structures, 1)] if disease.labels else [lesion > 0]
         packed = pack([*parts, ventricles == 1, ventricles == 2, *(tissue == k for k in (1, 2, 3))], brain)
-        image = (image.clip(0, 1) * (brain > 0)).astype("float32")
+        flat = self.spatial_dims == 2
+        image = (image.clip(0, 1) * (brain > 0)).astype("float32" if flat else "float16")
         return {
             "case_id": data["case_id"],
             "image": torch.from_numpy(image)[None],
-            "label": torch.from_numpy(packed)[None],
+            "label": torch.from_numpy(packed if flat else packed.astype("int16"))[None],
         }
 
 
-def _plane(path: str):
+def _array(path: str, spatial_dims: int) -> np.ndarray:
     volume = read_volume(path)
     x, y, z = volume.data.shape
+    if spatial_dims == 3:
+        if z < FOLD or x % FOLD or y % FOLD or z % FOLD:
+            raise InputError(
+                f"{path}: has shape {volume.data.shape}, wanted a volume with even sides; simulate the cohort with "
+                f"--spatial_dims 3."
+            )
+        return volume.data
     if z != 1 or x % MULTIPLE or y % MULTIPLE:
         raise InputError(
             f"{path}: has shape {volume.data.shape}, wanted one slice with sides that are multiples of {MULTIPLE}; "
@@ -166,12 +189,31 @@ class ToBrain(Transform):
         return {**data, "image": data["image"].clamp(0, 1) * brain}
 
 
-def augmentation(disease: str) -> Compose:
+class Single(Transform):
+    """Single precision for image and label, as augmentation wants it."""
+
+    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        return {**data, "image": data["image"].float(), "label": data["label"].float()}
+
+
+def augmentation(disease: str, spatial_dims: int = 2) -> Compose:
     """
-    Wide changes of geometry and appearance, all MONAI's, so that the judge does not depend on the simulator's looks:
-    mirror, affine, histogram, gamma, brightness, bias field, blur, sharpening, noise.
+    Wide changes of geometry and appearance, so that the judge does not depend on the simulator's looks.
+
+    Of slices all MONAI's: mirror, affine, histogram, gamma, brightness, bias field, blur, sharpening, noise. Of
+    volumes, where those take longer than the network: mirror, affine, contrast curve, bias field, sharpness, noise.
     """
     image = {"keys": "image"}
+    if spatial_dims == 3:
+        return Compose(
+            [
+                Single(),
+                RandMirrorSample(disease),
+                RandAffineVectorsd(["image"], ["label"], (), prob=0.8, rotate=0.2, scale=0.12, shift=6),
+                Jointlyd(keys=["image"], transform=RandAppearance()),
+                ToBrain(disease),
+            ]
+        )
     return Compose(
         [
             RandMirrorSample(disease),

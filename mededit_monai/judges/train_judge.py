@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from ignite.metrics import Loss
 from monai.data import get_track_meta, set_track_meta
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import LrScheduleHandler, MeanDice, ValidationHandler, from_engine
+from monai.inferers import SimpleInferer
 from monai.losses import DiceFocalLoss
 from torch.utils.data import DataLoader
 
 from mededit_monai import __version__
-from mededit_monai.core.devices import require_device
+from mededit_monai.core.devices import autocast_on_cpu, require_device
 from mededit_monai.core.errors import InputError, raising_bad_input
 from mededit_monai.core.options import options_of
 from mededit_monai.core.paths import user_path
@@ -33,9 +34,17 @@ from mededit_monai.handlers.guards import EpochSetter, FiniteLoss, GradientClipp
 from mededit_monai.handlers.training_log import TrainingLog
 from mededit_monai.io.atomic import write_bytes, write_json
 from mededit_monai.io.provenance import versions
-from mededit_monai.judges.embedded import CHANNELS, Judge, judge_files, judge_name, judge_network, load_judge
+from mededit_monai.judges.embedded import BATCH, CHANNELS, Judge, judge_files, judge_name, judge_network, load_judge
 from mededit_monai.judges.held_out import HELD_OUT_FILES, measure_held_out, write_held_out
-from mededit_monai.judges.samples import LoadSample, augmentation, cohort_content, cohort_disease, cohort_samples
+from mededit_monai.judges.samples import (
+    LoadSample,
+    Single,
+    augmentation,
+    cohort_content,
+    cohort_dims,
+    cohort_disease,
+    cohort_samples,
+)
 from mededit_monai.judges.structures import structures, unpack, without_tissue
 from mededit_monai.networks.weights import read_weights, weights_sha256
 from mededit_monai.training.folder import TRAINING_FILES, training_folder
@@ -43,6 +52,9 @@ from mededit_monai.training.options import TrainingOptions, learning_rate_factor
 
 #: What differs between judges of other structures: one row of each tensor a structure.
 LAST_LAYER = ("unet.final_conv.weight", "unet.final_conv.bias")
+
+#: Folder in the output where samples of volumes are kept as they were read.
+PREPARED = "prepared"
 
 #: Of the scans without lesion, every so many-th is learned from.
 LESION_FREE = 3
@@ -57,12 +69,13 @@ class JudgeOptions:
 
     Args:
         max_epochs: passes over the training split (each case twice: with lesion and without).
-        batch_size: samples a step; learning_rate: of AdamW, cosine to 0 after ``warmup_iterations``.
+        batch_size: samples a step, None: 16 slices or 2 volumes; learning_rate: of AdamW, cosine to 0 after
+            ``warmup_iterations``.
         ema_decay: of the average that is exported.
     """
 
     max_epochs: int = 8
-    batch_size: int = 16
+    batch_size: int | None = None
     learning_rate: float = 0.002
     warmup_iterations: int = 100
     ema_decay: float = 0.995
@@ -72,7 +85,9 @@ class JudgeOptions:
         """Raises InputError for a value that cannot be used."""
         known = options_of(TrainingOptions)
         for name in ("max_epochs", "batch_size", "warmup_iterations", "seed"):
-            known[name].check(getattr(self, name))
+            value = getattr(self, name)
+            if name != "batch_size" or value is not None:
+                known[name].check(value)
         require_rate(self.learning_rate)
         require_ema_decay(self.ema_decay)
 
@@ -91,9 +106,10 @@ def train_judge(
     Train the judge of a cohort's disease and measure it on the cohort's ``testing`` split.
 
     Args:
-        cohort: folder of ``mededit simulate`` (2-D, layout datalist).
-        output: gets ``judge_<disease>.pt`` (half precision) and ``.json`` (facts, held-out Dice), ``held_out.json``,
-            ``held_out.md``, ``held_out.png``, ``history.csv``, ``progress.png``, ``checkpoint.pt``.
+        cohort: folder of ``mededit simulate`` (layout datalist): slices, or volumes, which make a judge of volumes.
+        output: gets ``judge_<disease>.pt`` (of volumes ``judge_<disease>_3d.pt``; half precision) and ``.json`` (facts,
+            held-out Dice), ``held_out.json``, ``held_out.md``, ``held_out.png``, ``history.csv``, ``progress.png``,
+            ``checkpoint.pt``.
         resume: go on from ``checkpoint.pt``; False starts anew.
         device: ``cpu``, ``cuda``, …; None: a GPU if there is one.
         init_weights: of a judge of any disease, to start from (:func:`start_from`); a checkpoint goes before it.
@@ -109,12 +125,14 @@ def train_judge(
     require_device(device)
     cohort, output = user_path(cohort), user_path(output)
     require_outside(output, cohort)
-    disease = cohort_disease(cohort, disease)
+    disease, dims = cohort_disease(cohort, disease), cohort_dims(cohort)
+    if options.batch_size is None:
+        options = replace(options, batch_size=16 if dims == 2 else 2)
     samples = {split: cohort_samples(cohort, split, disease) for split in ("training", "validation", "testing")}
     settings = {"disease": disease, "cohort": _cohort_facts(cohort), "channels": list(CHANNELS), **asdict(options)}
     settings.pop("max_epochs")  # a training may be prolonged
     settings["init_weights_sha256"] = None if init_weights is None else weights_sha256(init_weights)
-    names = (*TRAINING_FILES, *HELD_OUT_FILES, *(place.name for place in judge_files(disease, output)))
+    names = (*TRAINING_FILES, *HELD_OUT_FILES, *(place.name for place in judge_files(disease, output, dims)))
     inputs = [] if init_weights is None else [user_path(init_weights)]
     tracked = get_track_meta()
     with training_folder(output, names, inputs):
@@ -122,13 +140,15 @@ def train_judge(
         torch.manual_seed(options.seed)
         try:
             with raising_bad_input():
-                trainer = _trainer(samples, output, options, disease, settings, resume, progress, device, init_weights)
+                trainer = _trainer(
+                    samples, output, options, disease, dims, settings, resume, progress, device, init_weights
+                )
                 # Ignite announces every exception it passes on; the sentence comes once and at the end.
                 trainer.logger.addFilter(lambda record: "terminating due to exception" not in record.getMessage())
                 trainer.run()
         finally:
             set_track_meta(tracked)
-        return _finish(samples["testing"], output, disease, settings | {"max_epochs": options.max_epochs})
+        return _finish(samples["testing"], output, disease, dims, settings | {"max_epochs": options.max_epochs})
 
 
 def _cohort_facts(cohort: str | Path) -> dict[str, Any]:
@@ -142,6 +162,7 @@ def _trainer(
     output: Path,
     options: JudgeOptions,
     disease: str,
+    dims: int,
     settings: Mapping[str, Any],
     resume: bool,
     progress: bool,
@@ -149,12 +170,17 @@ def _trainer(
     init_weights: str | Path | None,
 ) -> SupervisedTrainer:
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    load, count = LoadSample(disease), len(structures(disease))
+    load, count = LoadSample(disease, dims), len(structures(disease))
     training = lesion_free_thinned(samples["training"])
-    train_set = training_cases(training, load, augmentation(disease), options.seed, cache="memory", progress=progress)
+    kept = {"cache": "memory"} if dims == 2 else {"cache": "disk", "cache_dir": output / PREPARED}
+    train_set = training_cases(
+        training, load, augmentation(disease, dims), options.seed, **kept, progress=progress  # type: ignore[arg-type]
+    )
     sampler = EpochBatches(len(train_set), options.batch_size, options.seed)
-    val_set = training_cases(samples["validation"], load, None, options.seed, cache="memory", progress=progress)
-    network = judge_network(disease)
+    val_set = training_cases(
+        samples["validation"], load, Single(), options.seed, **kept, progress=progress  # type: ignore[arg-type]
+    )
+    network = judge_network(disease, spatial_dims=dims)
     if init_weights is not None:
         start_from(network, disease, init_weights)
     network = network.to(place)
@@ -164,6 +190,7 @@ def _trainer(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     average = ExponentialMovingAverage(network, options.ema_decay, warmup_iterations=max(1, steps // 4))
     loss = judge_loss()
+    inferer = autocast_on_cpu(SimpleInferer(), None if dims == 2 else "bf16", place)
 
     def prepare(batch, device=None, non_blocking=False, **_):
         image, label = batch["image"].to(device), batch["label"].to(device)
@@ -171,7 +198,8 @@ def _trainer(
 
     validator = SupervisedEvaluator(
         device=place,
-        val_data_loader=DataLoader(val_set, batch_size=32),
+        val_data_loader=DataLoader(val_set, batch_size=BATCH[dims]),
+        inferer=inferer,
         network=average.network,
         prepare_batch=prepare,
         key_val_metric={"val_loss": Loss(loss, output_transform=from_engine(["pred", "label"]))},
@@ -198,6 +226,7 @@ def _trainer(
         network=network,
         optimizer=optimizer,
         loss_function=loss,
+        inferer=inferer,
         prepare_batch=prepare,
         train_handlers=handlers,
         decollate=False,
@@ -255,13 +284,13 @@ def _binarised(output: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.
     return (output["pred"] > 0).float(), output["label"]
 
 
-def _finish(testing: list[dict], output: Path, disease: str, settings: dict[str, Any]) -> Judge:
+def _finish(testing: list[dict], output: Path, disease: str, dims: int, settings: dict[str, Any]) -> Judge:
     """Put weights and facts where :func:`load_judge` finds them, and measure."""
-    weights, place = judge_files(disease, output)
+    weights, place = judge_files(disease, output, dims)
     write_bytes(weights, (output / BEST_WEIGHTS).read_bytes())
     digest = weights_sha256(weights)
     facts = {
-        "name": judge_name(disease, digest),
+        "name": judge_name(disease, digest, dims),
         "disease": disease,
         "structures": list(structures(disease)),
         "channels": list(CHANNELS),
@@ -272,8 +301,8 @@ def _finish(testing: list[dict], output: Path, disease: str, settings: dict[str,
         "note": "Trained on simulated brains. Research use only, not a medical device.",
     }
     write_json(place, facts)
-    found = measure_held_out(load_judge(disease, output), testing, settings["cohort"])
+    found = measure_held_out(load_judge(disease, output, dims), testing, settings["cohort"])
     write_held_out(found, output)
     facts["ceiling"] = found["ceiling"]
     write_json(place, facts)
-    return load_judge(disease, output)
+    return load_judge(disease, output, dims)

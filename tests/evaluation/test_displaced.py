@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from evaluation.moved_cohort import ATTENTION, PIXEL_MM, SIZES, save_moving_weights, write_moved_cohort
-from evaluation.toy import TABLE, Toy, few_draws, make_toy
+from evaluation.toy import TABLE, Toy, few_draws, make_toy, save_toy_judge
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.evaluation.displaced import read_along_axes
@@ -51,6 +51,8 @@ def found(request, tmp_path_factory) -> tuple[Toy, Path, int]:
     toy = make_toy(folder)
     cohort = write_moved_cohort(folder / "moved", dims)
     save_moving_weights(toy.bundle, dims)
+    if dims == 3:
+        save_toy_judge(toy.judge, 3)
     rows = dict(ROWS)
     if dims == 2:
         joined = {"method": "mededit", "dilation": 9, "resample": 1, "effects": 1}
@@ -108,7 +110,10 @@ def test_doing_nothing_and_the_truth_show_what_the_figures_mean(found):
     assert rows["morph_p0"]["still"]["value"] == 1 and rows["morph_p0"]["jacobian"]["value"] == 1
     assert rows["area_regression"]["carried_error"]["value"] > 0
     if dims == 3:
-        assert all(row["dice"] is None and row["ventricle_r"] is None for row in rows.values())
+        judged = [float(line["adherence_dice"]) for line in lines(output, "morph")]
+        assert (
+            rows["morph"]["dice"]["value"] == pytest.approx(np.mean(judged)) and rows["morph"]["dice"]["n_cases"] == 4
+        )
         true = [float(line["carried_ventricle_change_true"]) for line in lines(output, "truth")]
         assert max(true) < 1  # ml, not mm³
 
@@ -161,7 +166,7 @@ def test_other_weights_of_the_effects_network_make_the_edits_again(found, tmp_pa
 def test_the_report_shows_carried_ventricles_and_slices_of_volumes(found):
     _, output, dims = found
     page = write_report(output).read_text()
-    assert 'id="ventricles-5_1-carried"' in page and ('id="ventricles-5_1"' in page) == (dims == 2)
+    assert 'id="ventricles-5_1-carried"' in page and 'id="ventricles-5_1"' in page
     assert "No judge takes part" in page and 'id="cases-5_1-paired"' in page
     shown = EvaluationFolder(output).plane("paired", "testing_00000", "pathology")
     assert shown.shape == (32, 32) and shown.any()

@@ -17,7 +17,7 @@ from mededit_monai.reports.evaluation_tables import table_view
 RELEASE = {path.stem: path for path in tables_folder().glob("release_*.yaml")}
 
 
-def notes(table: Table, flat: bool = True, **options) -> list[str]:
+def notes(table: Table, flat: bool = True, judge: bool | None = None, **options) -> list[str]:
     """The notes of a table whose rows could all be measured."""
     cohort = {"name": "simulated", "synthetic": True, "disease": table.bundle}
     counts = {"paired": {"triplets": 8, "available": 9, "strata": {"small": 8}, "groups": 2, "partly_outside": 1}}
@@ -28,7 +28,7 @@ def notes(table: Table, flat: bool = True, **options) -> list[str]:
             cohort=cohort,
             rows=planned_rows([table], asked["preset"], bundle_root(table.bundle)),
             counts=counts,
-            judge={"name": "a judge"},
+            judge={"name": "a judge"} if (flat if judge is None else judge) else {},
             extractors={"": "a judge's"},
             real=9,
             fitted=7,
@@ -88,4 +88,6 @@ def test_of_volumes_nothing_is_said_of_a_judge():
     table = read_table(known_tables()["5.1"])
     told, flat = notes(table, flat=False), notes(table)
     assert any("Cases are volumes: no judge looks at them" in note for note in told)
+    judged = notes(table, flat=False, judge=True)
+    assert any("Judge:" in note for note in judged) and any("by the judge" in note for note in judged)
     assert not any("FID" in note or "Judge:" in note for note in told) and any("Judge:" in note for note in flat)

@@ -92,6 +92,15 @@ def save_toy_weights(bundle: Path) -> None:
     save_weights(network, bundle / "models" / "model.pt")
 
 
+def save_toy_judge(folder: Path, spatial_dims: int = 2) -> None:
+    """A judge in random weights."""
+    weights, facts = judge_files("stroke", folder, spatial_dims)
+    save_weights(judge_network("stroke", spatial_dims=spatial_dims), weights)
+    ceiling = {"lesion": {"value": 0.9, "low": 0.8, "high": 0.95, "n_groups": 2, "n_cases": 6}, "ventricle_left": None}
+    known = {"structures": structures("stroke"), "weights_sha256": weights_sha256(weights), "ceiling": ceiling}
+    facts.write_text(json.dumps(known))
+
+
 def make_toy(folder: Path) -> Toy:
     torch.manual_seed(0)
     cohort = write_cohort(folder / "cohort", counts=(6, 2, 6))
@@ -105,11 +114,7 @@ def make_toy(folder: Path) -> Toy:
     shutil.copytree(REPOSITORY / "bundles" / "stroke" / "configs", bundle / "configs")
     save_toy_weights(bundle)
     judge.mkdir()
-    weights, facts = judge_files("stroke", judge)
-    save_weights(judge_network("stroke"), weights)
-    ceiling = {"lesion": {"value": 0.9, "low": 0.8, "high": 0.95, "n_groups": 2, "n_cases": 6}, "ventricle_left": None}
-    known = {"structures": structures("stroke"), "weights_sha256": weights_sha256(weights), "ceiling": ceiling}
-    facts.write_text(json.dumps(known))
+    save_toy_judge(judge)
     overlay, table = folder / "tiny.yaml", folder / "table_toy.yaml"
     overlay.write_text(yaml.safe_dump(NETWORK | {"reference_dilation": 9}))
     table.write_text(yaml.safe_dump(TABLE, sort_keys=False))

@@ -17,7 +17,7 @@ from judges.toy_cohort import case, write_cohort
 from mededit_monai.cli import main
 from mededit_monai.core.errors import InputError
 from mededit_monai.judges import embedded
-from mededit_monai.judges.embedded import Judge, judge_network, load_judge, side_of
+from mededit_monai.judges.embedded import Judge, judge_files, judge_network, load_judge, side_of
 from mededit_monai.judges.features import embedded_extractor
 from mededit_monai.judges.held_out import _pooled, measure_held_out
 from mededit_monai.judges.judge_files import find_images, judge_images, read_image
@@ -327,3 +327,56 @@ def test_help_has_an_example(mededit):
     for words in (("--help",), ("train", "--help"), ("predict", "--help")):
         code, out, _ = mededit(*words)
         assert code == 0 and "Example: mededit judge" in out
+
+
+# --- volumes ---------------------------------------------------------------------------------------------------------
+
+
+def test_sides_of_a_volume_are_told_from_its_own_middle():
+    volume = torch.zeros(1, 1, 10, 4, 6)
+    volume[:, :, 4:10, 1:3, 2:5] = 0.5  # off the middle of the grid: its own is between 6 and 7
+    side = side_of(volume)[0, 0]
+    assert torch.allclose(side[4:10, 1, 2], -side[4:10, 1, 2].flip(0)) and side[9, 1, 2] > 0 > side[4, 1, 2]
+    assert not side[volume[0, 0] == 0].any()
+    flat = side_of(volume[..., 3])[0, 0]
+    assert torch.allclose(flat, side[..., 3])  # every slice of this brain has the same middle
+
+
+def test_a_judge_of_volumes_finds_masks_of_their_shape():
+    judge = Judge("tumor", judge_network("tumor", spatial_dims=3), "toy")
+    volume = np.random.default_rng(0).uniform(size=(32, 36, 34)).astype(np.float32)
+    masks = judge.segment(volume)
+    assert judge.spatial_dims == 3 and set(masks) == {"pathology", "ventricles", "tissue", "regions"}
+    assert all(mask.shape == (1, 32, 36, 34) for mask in masks.values())
+    assert judge.features(volume[None]).shape == (1, 128)
+    wanted = "wanted NxHxWxD of at least 32 with sides that are multiples of 2"
+    for wrong in (volume[None, ..., :-1], volume[None, :30], volume[0]):
+        with pytest.raises(InputError, match=wanted):
+            judge.segment(wrong)
+
+
+def test_a_cohort_of_volumes_trains_a_judge_of_volumes(tmp_path):
+    cohort = write_cohort(tmp_path / "cohort", "tumor", counts=(6, 1, 2), depth=32)
+    options = JudgeOptions(max_epochs=8, warmup_iterations=2, learning_rate=0.005, ema_decay=0.5)
+    judge = train_judge(cohort, tmp_path / "out", options, progress=False)
+    assert (judge.spatial_dims, judge.facts["training"]["batch_size"]) == (3, 2)
+    with open(tmp_path / "out" / "history.csv", newline="") as stream:
+        losses = [float(row["train_loss"]) for row in csv.DictReader(stream)]
+    assert losses[-1] < 0.8 * losses[0]
+    assert sorted(path.name for path in (tmp_path / "out").glob("judge_*")) == [
+        "judge_tumor_3d.json",
+        "judge_tumor_3d.pt",
+    ]
+    table = (tmp_path / "out" / "held_out.md").read_text()
+    assert "| core | lesion | all |" in table and (tmp_path / "out" / "held_out.png").is_file()
+    with pytest.raises(InputError, match="not found"):
+        load_judge("tumor", tmp_path / "out")
+
+
+def test_judges_of_slices_and_volumes_lie_side_by_side(tmp_path):
+    for dims in (2, 3):
+        weights, facts = judge_files("stroke", tmp_path, dims)
+        save_weights(judge_network("stroke", spatial_dims=dims), weights)
+        facts.write_text(json.dumps({"structures": structures("stroke"), "weights_sha256": weights_sha256(weights)}))
+    names = [load_judge("stroke", tmp_path, dims).name for dims in (2, 3)]
+    assert names[0].startswith("mededit_judge_stroke_") and names[1].startswith("mededit_judge_stroke_3d_")

@@ -33,9 +33,9 @@ def case(size: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def write_cohort(
-    folder: Path, disease: str = "stroke", counts=(6, 2, 4), size: int = 32, pixel_mm: float = 2.0
+    folder: Path, disease: str = "stroke", counts=(6, 2, 4), size: int = 32, pixel_mm: float = 2.0, depth: int = 1
 ) -> Path:
-    """Write a cohort with the layout of ``mededit simulate``; two anatomies a split."""
+    """Write a cohort with the layout of ``mededit simulate``; two anatomies a split. Volumes repeat their slice."""
     rng = np.random.default_rng(0)
     lists: dict = {}
     members = {}
@@ -50,9 +50,11 @@ def write_cohort(
                     continue
                 dtype = np.float32 if key in ("image", "prior") else np.uint8
                 affine = np.diag([pixel_mm, pixel_mm, 1.0, 1.0])
-                nib.save(nib.Nifti1Image(plane.astype(dtype)[..., None], affine), folder / name / f"{key}.nii")
+                volume = np.repeat(plane.astype(dtype)[..., None], depth, axis=2)
+                nib.save(nib.Nifti1Image(volume, affine), folder / name / f"{key}.nii")
                 entry[key] = f"{name}/{key}.nii"
             lists[split].append(entry)
-    content = {"recipe": {"disease": disease}, "anatomies": members, **lists}
+    recipe = {"disease": disease, "spatial_dims": 2 if depth == 1 else 3}
+    content = {"recipe": recipe, "anatomies": members, **lists}
     (folder / "datalist.json").write_text(json.dumps(content))
     return folder
