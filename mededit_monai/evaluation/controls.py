@@ -1,10 +1,11 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the methods are held against: doing nothing, the truth itself, and a method that is told of no lesion."""
+"""What the methods are held against: nothing done, the truth, a method told of no lesion, volumes slice by slice."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,12 @@ from mededit_monai.methods.record import CHOSEN
 from mededit_monai.space.flow import pull
 
 #: Word of the option ``control`` → whether it needs the network.
-CONTROLS = {"no_edit": False, "truth": False, "without_lesion": True}
+CONTROLS = {"no_edit": False, "truth": False, "without_lesion": True, "by_slice": True}
+
+
+def control_dims(control: str | None, spatial_dims: int) -> int:
+    """Spatial dimensions in which cases are edited: 2 for volumes that are edited slice by slice."""
+    return 2 if control == "by_slice" else spatial_dims
 
 
 class ControlEditor(Inferer):
@@ -30,7 +36,8 @@ class ControlEditor(Inferer):
         editor: of a method; says what may be edited.
         control: None: it does as it always does. ``no_edit``: the prior comes out. ``truth``: the true counterfactual
             comes out, which shows what a judge makes of a perfect edit. ``without_lesion``: edits the same region with
-            all pathology channels zero, which shows how much comes from being told of the lesion.
+            all pathology channels zero, which shows how much comes from being told of the lesion. ``by_slice``: volumes
+            are edited in every axial slice that holds lesion, by the method's networks for slices.
         pixel_mm: side of a grid step; None: the controls displace nothing.
     """
 
@@ -65,7 +72,7 @@ class ControlEditor(Inferer):
             their ``extras``: what the measures make of doing nothing, and of a perfect edit.
 
         Raises:
-            InputError: the truth is wanted and not known.
+            InputError: the truth is wanted and not known, or slices are to be edited slice by slice.
         """
         if self.control == "no_edit":
             nowhere = None if true_displacement is None else torch.zeros_like(true_displacement)
@@ -75,9 +82,62 @@ class ControlEditor(Inferer):
                 raise InputError("--control truth: the cases have no 'image'; it goes with --pairing paired.")
             extras = self._displaced(inputs, true_displacement)
             return Edit(truth, self.editor.region(brain, pathology), 0, extras)
+        if self.control == "by_slice":
+            if inputs.ndim != 5:
+                raise InputError("--control by_slice: the cases are slices, wanted volumes; leave it out.")
+            return self._by_slice(inputs, network, brain, pathology, **facts)
         told = torch.zeros_like(pathology) if self.control == "without_lesion" else pathology
         edited: Edit = self.editor(inputs, network, brain=brain, pathology=told, **facts)
         return edited
+
+    def _by_slice(
+        self,
+        inputs: torch.Tensor,
+        network: Callable[..., torch.Tensor],
+        brain: torch.Tensor,
+        pathology: torch.Tensor,
+        seeds: Sequence[int],
+        **facts: Any,
+    ) -> Edit:
+        """Volumes NxCxHxWxD as stacks of slices: those with lesion are edited, with the noise of their case."""
+        depth = inputs.shape[-1]
+
+        def rows(volumes: torch.Tensor) -> torch.Tensor:
+            return volumes.movedim(-1, 1).flatten(0, 1)
+
+        def volumes(rows: torch.Tensor) -> torch.Tensor:
+            return rows.unflatten(0, (-1, depth)).movedim(1, -1)
+
+        told = rows(pathology)
+        where = told.flatten(1).any(dim=1)
+        own = [seed for seed in seeds for _ in range(depth)]
+        made = self.editor(
+            rows(inputs)[where],
+            network,
+            brain=rows(brain)[where],
+            pathology=told[where],
+            seeds=[seed for seed, edited in zip(own, where.tolist()) if edited],
+        )
+
+        def whole(edited: torch.Tensor, elsewhere: torch.Tensor) -> torch.Tensor:
+            found = elsewhere.clone()
+            found[where] = edited.to(found)
+            return volumes(found)
+
+        def still(edited: torch.Tensor) -> torch.Tensor:
+            return edited.new_zeros(len(told), *edited.shape[1:])
+
+        extras: dict[str, Any] = {}
+        for name in ("displacement", "inverse", "velocity"):
+            if name in made.extras:  # nothing moves across slices
+                plane = made.extras[name]
+                moved = torch.cat([plane, torch.zeros_like(plane[:, :1])], dim=1)
+                extras[name] = whole(moved, still(moved))
+        if "displaced" in made.extras:
+            extras["displaced"] = whole(made.extras["displaced"], rows(inputs))
+            extras["painted"] = whole(made.extras["painted"], still(made.extras["painted"]))
+        image, region = whole(made.image, rows(inputs)), whole(made.region, still(made.region))
+        return Edit(image, region, made.evaluations, extras)
 
     def _displaced(self, scan: torch.Tensor, displacement: torch.Tensor | None) -> dict[str, torch.Tensor]:
         """What an edit with this displacement says of it; of a true one, no inverse is known."""
@@ -94,6 +154,11 @@ def evaluation_network(network: torch.nn.Module, weights: Path | None, control: 
 def weights_identity(weights: Path | None, control: str | None) -> str | None:
     """SHA-256 of the weights that an edit depends on; None for controls without network. InputError: no such file."""
     return weights_digest(weights) if CONTROLS.get(str(control), True) else None
+
+
+def editing_with(options: EditOptions, control: str | None) -> EditOptions:
+    """The options that a control edits with."""
+    return replace(options, spatial_dims=control_dims(control, options.spatial_dims))
 
 
 def deciding(options: EditOptions) -> dict[str, Any]:

@@ -115,6 +115,7 @@ def _controls(found: Evaluation, table: Table) -> list[str]:
             "no_edit": "the unedited scan, scored as if it were an edit.",
             "truth": "the true counterfactual, scored as if it were an edit: how the judge rates a perfect one.",
             "without_lesion": f"{_same_but_told(found, table, row)} with all pathology channels set to zero.",
+            "by_slice": "every axial slice with lesion is edited for itself, by the networks for slices.",
             AREA: "no image is made; the change is predicted by a linear regression on the lesion's area, fitted on "
             f"{found.fitted} true pairs of the training split.",
         }

@@ -12,7 +12,7 @@ from typing import Any
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import DISEASES
-from mededit_monai.evaluation.controls import CONTROLS
+from mededit_monai.evaluation.controls import CONTROLS, control_dims
 from mededit_monai.evaluation.tables import Table
 from mededit_monai.io.hashing import sha256
 from mededit_monai.methods.record import METHODS, Method, network_named
@@ -120,6 +120,7 @@ def evaluation_row(
     record = METHODS[str(method)]
     if spatial_dims not in record.spatial_dims:
         return Row(key, label, condition, settings, None, f"not measured (method {method} does not edit volumes)")
+    spatial_dims = control_dims(control, spatial_dims)
     name = record.weights_file(condition, spatial_dims)
     weights = None if name is None else user_path(settings.get("weights") or root / "models" / name)
     effects = _effects_weights(record, condition, settings, root, spatial_dims)

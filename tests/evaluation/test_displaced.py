@@ -51,9 +51,11 @@ def found(request, tmp_path_factory) -> tuple[Toy, Path, int]:
     toy = make_toy(folder)
     cohort = write_moved_cohort(folder / "moved", dims)
     save_moving_weights(toy.bundle, dims)
+    rows = dict(ROWS)
     if dims == 3:
         save_toy_judge(toy.judge, 3)
-    rows = dict(ROWS)
+        save_moving_weights(toy.bundle, 2)
+        rows["by_slice"] = {"label": "slices", "settings": {"method": "morph", "steps": 2, "control": "by_slice"}}
     if dims == 2:
         joined = {"method": "mededit", "dilation": 9, "resample": 1, "effects": 1}
         rows["mededit"] = {"label": "MedEdit", "settings": {key: joined[key] for key in joined if key != "effects"}}
@@ -187,3 +189,18 @@ def test_vectors_along_the_axes_of_a_turned_grid(tmp_path):
     affine = np.array([[0, 1.5, 0, 0], [1.5, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
     write_displacement(tmp_path / "u.nii", field, affine)
     assert np.allclose(read_along_axes(str(tmp_path / "u.nii"), 2)[:, 0, 0], (2, 0))
+
+
+def test_volumes_slice_by_slice_have_a_row(found):
+    """Moved in the plane alone, where there is lesion; measured as the others."""
+    toy, output, dims = found
+    if dims == 2:
+        pytest.skip("slices are edited as slices")
+    rows = figures(output)
+    assert rows["by_slice"]["end_point"]["n_cases"] == rows["morph"]["end_point"]["n_cases"]
+    assert rows["by_slice"]["jacobian"]["value"] is not None and rows["by_slice"]["round_trip"]["value"] < 1
+    case, *_ = json.loads((output / "triplets_paired.json").read_text())["testing"]
+    stored = read_edit(output / "edits" / "stroke_mask_by_slice" / "paired" / f"{case['case_id']}.npz", None, True)
+    held = plane(output / case["pathology"]).any(axis=(0, 1)) > 0
+    moved = stored.extras["displacement"]
+    assert not moved[2].any() and not moved[..., ~held].any() and moved[..., held].any()

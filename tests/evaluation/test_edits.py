@@ -156,6 +156,36 @@ def test_controls():
         ControlEditor(Darker(), "nothing")
 
 
+class OneSlice:
+    """Darkens what it is told of by its seed in thousandths, and moves it; remembers what it was given."""
+
+    def __call__(self, inputs, network, brain, pathology, seeds) -> Edit:
+        self.shape, self.seeds = inputs.shape, seeds
+        by = torch.tensor(seeds, dtype=torch.float32).view(-1, 1, 1, 1) / 1000
+        image = inputs - by * pathology
+        moved = torch.stack([pathology[:, 0], 2 * pathology[:, 0]], dim=1)
+        extras = {"displacement": moved, "inverse": -moved, "displaced": inputs + 1, "painted": pathology > 0}
+        return Edit(image, pathology > 0, 5, extras)
+
+
+def test_volumes_are_edited_slice_by_slice_where_there_is_lesion():
+    volume, lesion = torch.rand(2, 1, 8, 8, 6), torch.zeros(2, 1, 8, 8, 6)
+    lesion[0, 0, 2:4, 3, 1:3] = 1
+    lesion[1, 0, 5, 5, 4] = 1
+    editor = OneSlice()
+    control = ControlEditor(editor, "by_slice", 2.0)
+    edit = control(volume, None, brain=torch.ones_like(volume), pathology=lesion, seeds=[100, 300], truth=volume)
+    assert tuple(editor.shape) == (3, 1, 8, 8) and editor.seeds == [100, 100, 300]  # a case's slices share their noise
+    by = torch.tensor([0.1, 0.3]).view(2, 1, 1, 1, 1)
+    assert torch.equal(edit.image, volume - by * lesion) and torch.equal(edit.region, lesion > 0)
+    moved = torch.cat([lesion, 2 * lesion, 0 * lesion], dim=1)  # nothing moves across slices
+    assert torch.equal(edit.extras["displacement"], moved) and torch.equal(edit.extras["inverse"], -moved)
+    told = lesion.flatten(1, 3).amax(dim=1)[:, None, None, None]
+    assert torch.equal(edit.extras["displaced"], volume + told) and edit.evaluations == 5
+    with pytest.raises(InputError, match="--control by_slice: the cases are slices, wanted volumes"):
+        control(volume[..., 0], None, brain=volume[..., 0], pathology=lesion[..., 0], seeds=[1, 2])
+
+
 def test_controls_without_network_need_no_weights():
     network = torch.nn.Linear(1, 1)
     assert isinstance(evaluation_network(network, Path("nowhere.pt"), "no_edit"), torch.nn.Identity)
