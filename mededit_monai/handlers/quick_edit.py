@@ -28,7 +28,7 @@ from mededit_monai.space.masks import edit_region
 from mededit_monai.training.distributed import is_main_process
 
 #: What is kept of a validation batch.
-KEYS = ("image", "prior", "brain", "prior_brain", "pathology", "regions", "displacement", "pixel_mm")
+KEYS = ("image", "prior", "brain", "prior_brain", "pathology", "regions", "displacement", "displaced", "pixel_mm")
 
 #: k of the zone in which errors are compared: the thesis's edit region.
 ZONE = 25
@@ -43,8 +43,9 @@ class QuickEdit:
     ``no_edit_zone_error``: mean absolute error between p and the edge of dilate(p, 25), of the edit and of no edit
     (pairs only).
 
-    A painter is given the scan that the true displacement has moved: what moves is not its part. Nothing is edited for
-    a network that no method asks by itself, and no volumes.
+    A painter is given the scan that the true displacement has moved: what moves is not its part. Of crops of volumes,
+    which come displaced, the axial plane with most lesion is shown and scored. Nothing is edited for a network that no
+    method asks by itself, and no whole volumes.
 
     Args:
         network: usually the averaged network.
@@ -85,14 +86,15 @@ class QuickEdit:
 
     def _keep(self, engine: Engine) -> None:
         batch = engine.state.batch
-        if batch["image"].ndim == 4:
+        if batch["image"].ndim == 4 or "displaced" in batch:
             self._batch = {key: batch[key][: self.cases].float() for key in KEYS if key in batch}
 
     def __call__(self, engine: Engine) -> None:
         if self.editor is None or not self._batch or not self.interval or engine.state.epoch % self.interval:
             return
         truth = self._batch["image"]
-        prior = self._batch.get("prior", truth)  # without pairs the scan's own lesion is edited over
+        # without pairs the scan's own lesion is edited over
+        prior = self._batch.get("displaced", self._batch.get("prior", truth))
         if "displacement" in self._batch:
             prior = pull(prior, self._batch["displacement"] / self._batch["pixel_mm"].view(-1, 1, 1, 1))
         device = next(self.network.parameters()).device
@@ -106,7 +108,10 @@ class QuickEdit:
         stacks["region"] = self.editor.edge(brain, channels)
         stacks |= {"pathology": pathology, "zone": edit_region(pathology, brain, ZONE)}
         planes = {k: v[:, 0].cpu().numpy() for k, v in stacks.items()}
-        engine.state.metrics |= edit_scores(planes, paired="prior" in self._batch)
+        if truth.ndim == 5:
+            shown = planes["pathology"].sum(axis=(1, 2)).argmax(axis=1)
+            planes = {k: np.stack([one[..., z] for one, z in zip(v, shown)]) for k, v in planes.items()}
+        engine.state.metrics |= edit_scores(planes, paired="prior" in self._batch or "displaced" in self._batch)
         picture = self.path / f"epoch_{engine.state.epoch:04d}.png"
         OutputFolder(self.listed_in).reserve([picture.relative_to(self.listed_in).as_posix()])
         make_folder(self.path)

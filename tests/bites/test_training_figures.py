@@ -101,6 +101,35 @@ def test_the_contrast_of_an_edit_is_the_share_of_the_lesion_that_it_shows(tmp_pa
     assert [p.name for p in tmp_path.glob("*.png")] == ["epoch_0001.png"]
 
 
+def test_crops_of_volumes_are_shown_and_scored_where_most_lesion_is(tmp_path, monkeypatch):
+    """The plane of the first has contrast 1 at that height and none at the others, where there is less lesion."""
+    flat = planes()
+    deep = {key: one[..., None].repeat(1, 1, 1, 1, 5) for key, one in flat.items()}
+    deep["pathology"][..., [0, 1, 3, 4]] *= 0
+    deep["pathology"][0, 0, 10, 10, 1] = 1
+    deep["displaced"] = deep.pop("prior")
+    shown = {}
+    monkeypatch.setattr("mededit_monai.handlers.quick_edit.save_sheet", lambda stacks, *_: shown.update(stacks))
+    handler = QuickEdit(torch.nn.Conv2d(1, 1, 1), scheduler(), tmp_path)
+    truth = 2 * deep["image"] - 1
+
+    class AtOneHeight:
+        def __call__(self, inputs, network, brain, pathology, seeds):
+            image = inputs.clone()
+            image[..., 2] = truth[..., 2]
+            return Edit(image, pathology > 0, 1)
+
+        def edge(self, brain, pathology):
+            return pathology > 0
+
+    handler.editor = AtOneHeight()
+    validator = Engine(lambda engine, batch: None)
+    handler.attach(validator)
+    validator.run([deep])
+    assert validator.state.metrics["edit_contrast"] == pytest.approx(1, abs=1e-5)
+    assert shown["truth"].shape == (2, SIDE, SIDE) and np.allclose(shown["truth"][0], flat["image"][0, 0])
+
+
 def test_scores_are_means_over_the_cases_with_a_lesion():
     """Half of the change in one, all of it in the other; a third without lesion does not count."""
     case = {key: value[[0, 0, 1], 0].numpy() for key, value in planes().items()}

@@ -84,14 +84,14 @@ def test_a_crop_is_the_same_alone_and_after_others(folders):
 
 
 def test_tumours_have_their_regions_and_core_is_darker_than_rim(folders):
-    recipe = Recipe("tumor", spatial_dims=3, crops=True, counts=(16, 4, 4), anatomies=folders["anatomies"])
+    recipe = Recipe("tumor", spatial_dims=3, crops=True, counts=(8, 4, 4), anatomies=folders["anatomies"])
     contrast = []
-    for crop in drawn(recipe, 16):
+    for crop in drawn(recipe, 8):
         core, rim = (crop["image"][crop["regions"] == label] for label in (1, 3))
         assert np.array_equal(crop["regions"] > 0, crop["pathology"])
         if len(core) > 200 and len(rim) > 200:
             contrast.append(rim.mean() - core.mean())
-    assert len(contrast) >= 2 and min(contrast) > 0
+    assert contrast and min(contrast) > 0
 
 
 def test_on_disk_a_crop_has_its_own_voxels(folders, tmp_path):
