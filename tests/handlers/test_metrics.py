@@ -188,7 +188,8 @@ def test_handlers_in_a_bundles_yaml(tmp_path):
         ([CaseTable("unused", ids=("name",))], "holds no 'name'"),
     ],
 )
-def test_what_is_missing_is_named(handlers, message):
+def test_what_is_missing_is_named(handlers, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the table takes its folder before it looks at the batch
     with pytest.raises(InputError, match=message):
         _evaluator(handlers).run()
 
