@@ -10,13 +10,14 @@ from mededit_monai.metrics.slice_steps import SliceStepMetric, slice_step
 
 
 def test_steps_along_the_third_axis_inside_the_lesion_alone():
-    image = np.zeros((3, 3, 4))
-    image[1, 1] = [0.1, 0.4, 0.2, 0.9]
-    lesion = np.zeros((3, 3, 4))
-    lesion[1, 1, :3] = 1
+    image = np.zeros((3, 3, 5))
+    image[1, 1] = [0.9, 0.1, 0.4, 0.2, 0.9]
+    lesion = np.zeros((3, 3, 5))
+    lesion[1, 1, 1:4] = 1  # steps into the lesion and out of it are its border's
     assert slice_step(image, lesion) == pytest.approx((0.3 + 0.2) / 2, abs=1e-7)
-    assert slice_step(image.transpose(2, 1, 0), lesion.transpose(2, 1, 0)) != slice_step(image, lesion)
-    assert np.isnan(slice_step(image, np.eye(3)[..., None] * [1, 0, 0, 0]))
+    turned = lesion.transpose(2, 1, 0)
+    assert np.isnan(slice_step(image.transpose(2, 1, 0), turned))  # one slice: no step along the third axis
+    assert np.isnan(slice_step(image, np.eye(3)[..., None] * [1, 0, 0, 0, 0]))
 
 
 def test_slices_painted_one_by_one_step_more():
