@@ -18,6 +18,7 @@ from mededit_monai.methods.edit_options import EditOptions
 from mededit_monai.methods.editor import Edit
 from mededit_monai.methods.record import CHOSEN
 from mededit_monai.space.flow import pull
+from mededit_monai.space.stack import slices_of, volumes_of
 
 #: Word of the option ``control`` → whether it needs the network.
 CONTROLS = {"no_edit": False, "truth": False, "without_lesion": True, "by_slice": True}
@@ -102,19 +103,13 @@ class ControlEditor(Inferer):
         """Volumes NxCxHxWxD as stacks of slices: those with lesion are edited, with the noise of their case."""
         depth = inputs.shape[-1]
 
-        def rows(volumes: torch.Tensor) -> torch.Tensor:
-            return volumes.movedim(-1, 1).flatten(0, 1)
-
-        def volumes(rows: torch.Tensor) -> torch.Tensor:
-            return rows.unflatten(0, (-1, depth)).movedim(1, -1)
-
-        told = rows(pathology)
+        told = slices_of(pathology)
         where = told.flatten(1).any(dim=1)
         own = [seed for seed in seeds for _ in range(depth)]
         made = self.editor(
-            rows(inputs)[where],
+            slices_of(inputs)[where],
             network,
-            brain=rows(brain)[where],
+            brain=slices_of(brain)[where],
             pathology=told[where],
             seeds=[seed for seed, edited in zip(own, where.tolist()) if edited],
         )
@@ -122,7 +117,7 @@ class ControlEditor(Inferer):
         def whole(edited: torch.Tensor, elsewhere: torch.Tensor) -> torch.Tensor:
             found = elsewhere.clone()
             found[where] = edited.to(found)
-            return volumes(found)
+            return volumes_of(found, depth)
 
         def still(edited: torch.Tensor) -> torch.Tensor:
             return edited.new_zeros(len(told), *edited.shape[1:])
@@ -134,9 +129,9 @@ class ControlEditor(Inferer):
                 moved = torch.cat([plane, torch.zeros_like(plane[:, :1])], dim=1)
                 extras[name] = whole(moved, still(moved))
         if "displaced" in made.extras:
-            extras["displaced"] = whole(made.extras["displaced"], rows(inputs))
+            extras["displaced"] = whole(made.extras["displaced"], slices_of(inputs))
             extras["painted"] = whole(made.extras["painted"], still(made.extras["painted"]))
-        image, region = whole(made.image, rows(inputs)), whole(made.region, still(made.region))
+        image, region = whole(made.image, slices_of(inputs)), whole(made.region, still(made.region))
         return Edit(image, region, made.evaluations, extras)
 
     def _displaced(self, scan: torch.Tensor, displacement: torch.Tensor | None) -> dict[str, torch.Tensor]:

@@ -24,6 +24,7 @@ from mededit_monai.sampling.noise import CaseNoise
 from mededit_monai.space.conditions import condition_width, fused_channels
 from mededit_monai.space.fine_view import FineEdit, FineView
 from mededit_monai.space.intensity import to_unit_range
+from mededit_monai.space.stack import slices_of, volumes_of
 
 
 class PaintEditor(Editor):
@@ -90,10 +91,10 @@ class PaintEditor(Editor):
         depth = prior.shape[-1] if planes else 1
 
         def rows(volumes: torch.Tensor) -> torch.Tensor:
-            return volumes.movedim(-1, 1).flatten(0, 1) if planes else volumes
+            return slices_of(volumes) if planes else volumes
 
         def volumes(rows: torch.Tensor) -> torch.Tensor:
-            return rows.unflatten(0, (-1, depth)).movedim(1, -1) if planes else rows
+            return volumes_of(rows, depth) if planes else rows
 
         scan, inside, lesion = rows(prior), rows(brain), rows(pathology)
         painted = paint_region(lesion, inside) & rows(region)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import ndimage
 
-from mededit_monai.space.model_space import ModelSpace
+from mededit_monai.space.model_space import ModelSpace, weighted, with_every_component
 from mededit_monai.space.shapes import bounding_box
 
 #: Side of a point in mm: that of the scan's smallest voxel side, within these bounds, which a painter has learned.
@@ -75,17 +74,11 @@ class FineBox:
         """
         axes = [self._from_voxels(axis, count) for axis, count in enumerate(volume.shape)]
         part = volume[tuple(slice(first, first + weights.shape[1]) for first, weights in axes)]
-        return _product(part.astype(np.float32), [weights for _, weights in axes])
+        return weighted(part.astype(np.float32), [weights for _, weights in axes])
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """A mask at the points that it covers by half; a component that covers none by half keeps its nearest; bool."""
-        found = self.to_fine(mask) >= 0.5
-        labels, _ = ndimage.label(mask)
-        for number, box in enumerate(ndimage.find_objects(labels), start=1):
-            voxels = np.argwhere(labels[box] == number) + [side.start for side in box]
-            if not found[self._nearest(voxels)].any():
-                found[self._nearest(voxels.mean(axis=0, keepdims=True))] = True
-        return found
+        return with_every_component(self.to_fine(mask) >= 0.5, mask, self._nearest)
 
     def labels(self, labels: np.ndarray) -> np.ndarray:
         """The label that covers most of each point, 1 where none does; uint8 from whole numbers."""
@@ -104,7 +97,7 @@ class FineBox:
             total = near.sum(axis=1, keepdims=True)
             whole = 1 / min(1.0, per_point)
             weights.append((near / np.where(total > whole / 2, total, whole))[:, more:-more].astype(np.float32))
-        return _product(change.astype(np.float32), weights)[None]
+        return weighted(change.astype(np.float32), weights)[None]
 
     def to_native_slice(self, fine: np.ndarray, z: int, shape: tuple[int, int]) -> np.ndarray:
         """1 x ``shape`` at the voxels of a slice of the scan, XxY float32; 0 beyond the box, averaged to thick ones."""
@@ -162,10 +155,3 @@ class FineBox:
 def _three(numbers: np.ndarray) -> tuple[float, float, float]:
     x, y, z = (float(number) for number in numbers)
     return x, y, z
-
-
-def _product(field: np.ndarray, weights: list[np.ndarray]) -> np.ndarray:
-    """A field UxVxW under weights (places x nodes) along each axis: AxBxC float32."""
-    along_x, along_y, along_z = weights
-    found: np.ndarray = np.tensordot(along_x, np.matmul(along_y, np.matmul(field, along_z.T)), axes=1)
-    return found

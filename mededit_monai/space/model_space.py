@@ -207,12 +207,7 @@ class ModelSpace:
 
     def _volume_mask(self, mask: np.ndarray) -> np.ndarray:
         (small,) = self.to_model(mask, "coverage") >= 0.5
-        labels, _ = ndimage.label(mask)
-        for number, box in enumerate(ndimage.find_objects(labels), start=1):
-            points = np.argwhere(labels[box] == number) + [side.start for side in box]
-            if not small[self._nearest(points)].any():  # the voxel nearest to its centre
-                small[self._nearest(points.mean(axis=0, keepdims=True))] = True
-        return small[None]
+        return with_every_component(small, mask, self._nearest)[None]
 
     def _nearest(self, voxels: np.ndarray) -> tuple[np.ndarray, ...]:
         """Voxels of the scan, Nx3 → indices of the nearest model voxels, an array an axis."""
@@ -319,6 +314,34 @@ def shrunk_mask(plane_mm: np.ndarray, size: int = MODEL_SIZE) -> np.ndarray:
 def linear_weights(places: np.ndarray, count: int) -> np.ndarray:
     """Weights of ``count`` samples at places between them, places x count float32; beyond the ends it fades to zero."""
     return np.maximum(0, 1 - np.abs(np.asarray(places)[:, None] - np.arange(count))).astype(np.float32)
+
+
+def weighted(field: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
+    """A field UxVxW at a product of places, whose weights (places x nodes) along each axis are given: AxBxC."""
+    along_x, along_y, along_z = weights
+    found: np.ndarray = np.tensordot(along_x, np.matmul(along_y, np.matmul(field, along_z.T)), axes=1)
+    return found
+
+
+def with_every_component(
+    found: np.ndarray, mask: np.ndarray, nearest: Callable[[np.ndarray], tuple[np.ndarray, ...]]
+) -> np.ndarray:
+    """
+    A mask on another grid in which no component is lost.
+
+    Args:
+        found: bool, the mask there, changed in place; mask: bool, XxYxZ.
+        nearest: voxels of the mask, Nx3 → indices of the nearest points there, an array an axis.
+
+    Returns:
+        ``found``, with the point nearest to the centre of every component that has none.
+    """
+    labels, _ = ndimage.label(mask)
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        points = np.argwhere(labels[box] == number) + [side.start for side in box]
+        if not found[nearest(points)].any():
+            found[nearest(points.mean(axis=0, keepdims=True))] = True
+    return found
 
 
 def _sample(image: np.ndarray, axes: list[np.ndarray], order: int) -> np.ndarray:

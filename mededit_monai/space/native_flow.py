@@ -18,7 +18,7 @@ import torch
 from scipy import ndimage
 
 from mededit_monai.space.flow import determinant
-from mededit_monai.space.model_space import ModelSpace, linear_weights
+from mededit_monai.space.model_space import ModelSpace, linear_weights, weighted
 
 #: What moves by less in mm does not move: files hold whole multiples of it, which compresses to half the size.
 GRAIN_MM = 2.0**-12
@@ -213,7 +213,7 @@ def native_flow(space: ModelSpace, displacement: np.ndarray, shape: tuple[int, i
     voxel_mm = np.linalg.norm(space.scan_affine[:3, :3], axis=0).astype(np.float32)
     steps = np.zeros((3, *(len(matrix) for matrix in weights)), np.float32)
     for axis, component in enumerate(field):
-        steps[axis] = _sampled(component.astype(np.float32), weights)
+        steps[axis] = weighted(component.astype(np.float32), weights)
     steps[:, np.abs(steps).max(axis=0) < GRAIN_MM] = 0
     steps /= voxel_mm[:, None, None, None]
     return NativeFlow(steps, start, tuple(shape), space.scan_affine, space.spatial_dims == 2)
@@ -233,12 +233,6 @@ def _axis(space: ModelSpace, axis: int, moving: np.ndarray, count: int) -> tuple
     if not len(reached):
         return 0, weights[:0]
     return int(reached[0]), weights[reached[0] : reached[-1] + 1]
-
-
-def _sampled(field: np.ndarray, weights: list[np.ndarray]) -> np.ndarray:
-    """A field UxVxW at a product of places, whose weights (places x nodes) along each axis are given: AxBxC."""
-    along_x, along_y, along_z = weights
-    return np.tensordot(along_x, np.matmul(along_y, np.matmul(field, along_z.T)), axes=1)
 
 
 def _in_box(flow: NativeFlow, like: NativeFlow) -> np.ndarray:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -126,11 +126,12 @@ def _some(slices: Sequence[int]) -> list[int]:
     return [slices[k] for k in np.unique(np.linspace(0, len(slices) - 1, NOISE_SLICES).astype(int))] if slices else []
 
 
-def _lacking_noise(shown: Sequence[_Slice], brain: np.ndarray, slices: Sequence[int]) -> float:
-    """s.d., in scan units, of the noise that paint lacks beside the scan around it."""
-    outside = [brain[:, :, z] & ~one.painted for z, one in zip(_some(slices), shown)]
-    scan = noise_level([one.before for one in shown], outside)
-    return missing_noise(scan, noise_level([one.new for one in shown], [one.replaced >= 1 for one in shown]))
+def _lacking_noise(shown: Mapping[int, _Slice], brain: np.ndarray) -> float:
+    """s.d., in scan units, of the noise that paint lacks beside the scan around it, by some slices."""
+    outside = [brain[:, :, z] & ~one.painted for z, one in shown.items()]
+    scan = noise_level([one.before for one in shown.values()], outside)
+    painted = [one.replaced >= 1 for one in shown.values()]
+    return missing_noise(scan, noise_level([one.new for one in shown.values()], painted))
 
 
 def restore(
@@ -179,7 +180,7 @@ def restore(
         new = np.where(painted, restored_values(before, by, to, ceilings[space.row_of(z)], mode), before)
         return _Slice(native, before, moved, painted, by, new)
 
-    grain = 0.0 if noise_seed is None else _lacking_noise([at(z) for z in _some(painted_slices)], brain, painted_slices)
+    grain = 0.0 if noise_seed is None else _lacking_noise({z: at(z) for z in _some(painted_slices)}, brain)
     for z in sorted({*painted_slices, *(displaced.slices if displaced else ())}):
         one = at(z)
         new = one.new

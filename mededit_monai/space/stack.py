@@ -61,3 +61,13 @@ class CaseStack:
         """``rows`` case by case, each samples x count x …."""
         several = CaseStack(tuple(count * self.samples for count in self.counts))
         return [part.reshape(self.samples, -1, *rows.shape[1:]) for part in several.of_case(rows)]
+
+
+def slices_of(volumes: torch.Tensor) -> torch.Tensor:
+    """Volumes NxCxHxWxD as their axial slices, (N·D)xCxHxW: those of the first, then those of the second, …."""
+    return volumes.movedim(-1, 1).flatten(0, 1)
+
+
+def volumes_of(slices: torch.Tensor, depth: int) -> torch.Tensor:
+    """What :func:`slices_of` took apart."""
+    return slices.unflatten(0, (-1, depth)).movedim(1, -1)
