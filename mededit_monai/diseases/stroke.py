@@ -11,7 +11,7 @@ from mededit_monai.diseases import DISEASES, Disease
 from mededit_monai.diseases.canvas import TISSUES, Canvas, Contrast
 from mededit_monai.diseases.record import Drawn
 from mededit_monai.space.fields import blur, grain, smooth_noise, smoothstep, taper
-from mededit_monai.space.shapes import blob, distance_to, equivalent_radius, soften, toward
+from mededit_monai.space.shapes import blob, distance_to, equivalent_radius, soften, territory, toward
 
 #: Deep gray matter, where lacunar infarcts lie (with the white matter around it).
 DEEP = [TISSUES.index(t) for t in ("thalamus", "striatum", "pallidum")]
@@ -19,7 +19,8 @@ DEEP = [TISSUES.index(t) for t in ("thalamus", "striatum", "pallidum")]
 
 def draw_infarct(canvas: Canvas, size_mm: float, rng: np.random.Generator) -> Drawn:
     """
-    A procedural infarct, cortical (a wedge that reaches the surface) or lacunar, with satellites now and then.
+    A procedural infarct, cortical (a wedge that reaches the surface) or lacunar, with satellites now and then. In a
+    volume it is as ragged as a vessel's territory.
 
     Args:
         size_mm: radius of the disc (ball) with the wanted area (volume).
@@ -49,7 +50,11 @@ def draw_infarct(canvas: Canvas, size_mm: float, rng: np.random.Generator) -> Dr
             candidates = candidates[near] if near.any() else candidates
         chosen = np.array(np.unravel_index(candidates[rng.integers(len(candidates))], tissue.shape))
         centre = chosen if centre is None else centre
-        mask |= blob(room & canvas.hemisphere(chosen), chosen, radius, canvas.spacing, kind == "lacunar", rng)
+        side = room & canvas.hemisphere(chosen)
+        if mask.ndim == 3 and number == 0:
+            mask |= territory(side, chosen, radius, canvas.spacing, canvas.tissue[1], rng)
+        else:
+            mask |= blob(side, chosen, radius, canvas.spacing, kind == "lacunar", rng)
     return mask.astype(np.uint8), {"lesion_kind": kind, "components_drawn": components}
 
 

@@ -37,7 +37,7 @@ from mededit_monai.simulation.pool import MOST_WORKERS, is_stopping, one_thread,
 
 #: Raise it whenever the same recipe gives other bytes or other files. 4: named streams, persons drawn more widely,
 #: remote atrophy, 16-bit images, displacements in LPS mm.
-SIMULATOR_VERSION = 4
+SIMULATOR_VERSION = 5
 
 #: Fewest and most slices that a worker takes at a time. They share an anatomy, which costs a third of a second to open:
 #: as much as seven slices.

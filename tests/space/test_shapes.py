@@ -17,6 +17,7 @@ from mededit_monai.space.shapes import (
     distance_to,
     equivalent_radius,
     soften,
+    territory,
     tidy,
     toward,
 )
@@ -63,6 +64,26 @@ def test_a_blob_has_the_size_of_a_ball_within_what_is_allowed(dims, points):
         assert found.sum() == points and found[tuple(centre)] and not found[:18].any()
     allowed[21:] = False  # too little room: all of it
     assert np.array_equal(blob(allowed, centre, 60.0, 1.5, True, np.random.default_rng(0)), allowed)
+
+
+def test_a_territory_has_a_ball_s_volume_and_is_more_ragged():
+    """At most what is allowed, no holes, and drawn to what is likely."""
+    allowed = np.ones((60, 60, 60), bool)
+    allowed[:26] = False
+    centre, likely = np.full(3, 30), np.zeros(allowed.shape, np.float32)
+    likely[:, :30] = 1
+    volume, shares, surfaces = 4 / 3 * np.pi * 9**3, [], []
+    for seed in range(8):
+        found = territory(allowed, centre, 9.0, 1.0, likely, np.random.default_rng(seed))
+        assert 0.99 * volume < found.sum() < 1.15 * volume and not found[:26].any()
+        assert np.array_equal(ndimage.binary_fill_holes(found) & allowed, found)
+        shares.append(found[:, :30].mean() / found.mean() / 0.5)
+        ball = blob(allowed, centre, 9.0, 1.0, True, np.random.default_rng(seed))
+        surfaces.append([(ndimage.binary_dilation(one) & ~one).sum() for one in (found, ball)])
+    rough, smooth = np.mean(surfaces, axis=0)
+    assert np.mean(shares) > 1.05 and rough > 1.3 * smooth
+    allowed[27:] = False  # too little room: all of it
+    assert np.array_equal(territory(allowed, centre, 60.0, 1.0, likely, np.random.default_rng(0)), allowed)
 
 
 def test_a_box_around_a_mask():
