@@ -6,7 +6,8 @@ How strong shall the paint be? Contrast and the two-sample test of painted lesio
     python -m studies.paint_strength --cohort out/cohort --bundle tumor --condition regions --strengths 1 1.1 1.25
 
 Paints the lesions of a cohort's *validation* slices onto scans that the true displacement has moved: nothing but the
-painter is judged, and nothing is chosen by the testing cases. Writes ``paint_strength.md`` and prints it.
+painter is judged, and nothing is chosen by the testing cases. Of volumes it takes crops (``mededit simulate --crops``),
+which come displaced. Writes ``paint_strength.md`` and prints it.
 """
 
 from __future__ import annotations
@@ -39,22 +40,34 @@ from mededit_monai.space.flow import pull
 from mededit_monai.space.intensity import to_model_range, to_unit_range
 from mededit_monai.workflows import bundle_content
 
-#: Fewest pixels of a lesion that has an inside to look at.
-SMALLEST = 20
+#: Fewest pixels of a lesion that has an inside to look at, and cases painted at a time, by the spatial dimensions.
+SMALLEST, PORTION = {2: 20, 3: 60}, {2: 64, 3: 2}
 
 PLANES = ("prior", "prior_brain", "image", "pathology", "regions")
 
 
+def are_crops(datalist: Path) -> bool:
+    """Whether a cohort's cases are crops of volumes."""
+    return bool(read_datalist(datalist, "validation")[0].get("displaced"))
+
+
 def read_cases(datalist: Path, pixel_mm: float, condition: str, count: int) -> list[dict]:
     """Up to ``count`` validation cases in an order that is drawn once, their scans moved by the true displacement."""
-    cases, found = read_datalist(datalist, "validation"), []
+    cases, found, crops = read_datalist(datalist, "validation"), [], are_crops(datalist)
     for k in np.random.default_rng(0).permutation(len(cases)):
         if len(found) == count:
             break
         case = cases[k]
+        if crops:  # the displaced scan stands for the one without lesion
+            case = case | {"prior": case["displaced"], "prior_brain": case["brain"]}
         names = [name for name in PLANES if case.get(name) and (name != "regions" or condition == "regions")]
-        planes = {name: np.asarray(read_array(case[name]), dtype=np.float32)[..., 0] for name in names}
-        if (planes["pathology"] > 0).sum() < SMALLEST:
+        planes = {name: np.asarray(read_array(case[name]), dtype=np.float32) for name in names}
+        planes = planes if crops else {name: plane[..., 0] for name, plane in planes.items()}
+        if (planes["pathology"] > 0).sum() < SMALLEST[3 if crops else 2]:
+            continue
+        if crops:
+            moved = planes["prior"] * planes["prior_brain"]
+            found.append({**planes, "moved": moved, "id": case["case_id"], "anatomy": case["anatomy"]})
             continue
         steps = torch.from_numpy(read_along_axes(case["displacement"], 2) / pixel_mm)[None]
         moved = pull(torch.from_numpy(planes["prior"])[None, None], steps)[0, 0].numpy() * planes["prior_brain"]
@@ -66,17 +79,21 @@ def measure(
     cases: Sequence[dict], network: torch.nn.Module, scheduler: object, condition: str, strength: float
 ) -> list:
     """Contrast, and AUC by squares and by trees, of the cases painted with a strength."""
-    stack = {
-        key: torch.from_numpy(np.stack([case[key] for case in cases]))[:, None] for key in ("moved", "prior_brain")
-    }
     told = "regions" if condition == "regions" else "pathology"
-    channels = torch.stack([condition_channels(torch.from_numpy(case[told])[None], condition) for case in cases])
     settings = dict(METHODS["morph"].defaults(None, condition)) | {"guidance": strength}
-    settings.pop("effects")  # the true displacement is in place of it
+    for name in ("effects", "spatial_dims"):  # the true displacement is in place of the first, the cases say the other
+        settings.pop(name, None)
     editor = build_editor("morph", scheduler, condition, **settings, clip=(-1, 1))
-    seeds = [case_seed(0, case["id"]) for case in cases]
-    edit = editor(to_model_range(stack["moved"]), network, stack["prior_brain"], channels, seeds=seeds)
-    painted = to_unit_range(edit.image)[:, 0].numpy()
+    painted: list[np.ndarray] = []
+    portion = PORTION[cases[0]["moved"].ndim]
+    for part in (cases[k : k + portion] for k in range(0, len(cases), portion)):
+        scan, brain = (
+            torch.from_numpy(np.stack([case[key] for case in part]))[:, None] for key in ("moved", "prior_brain")
+        )
+        channels = torch.stack([condition_channels(torch.from_numpy(case[told])[None], condition) for case in part])
+        seeds = [case_seed(0, case["id"]) for case in part]
+        edit = editor(to_model_range(scan), network, brain, channels, seeds=seeds)
+        painted += list(to_unit_range(edit.image)[:, 0].numpy())
 
     def features(image: np.ndarray, case: dict) -> np.ndarray:
         lesion, brain = case["pathology"] > 0, case["prior_brain"] > 0
@@ -95,7 +112,15 @@ def measure(
     return [float(np.nanmean(contrasts)), *tests]
 
 
-def compare(cohort: str, output: str, bundle: str, condition: str, strengths: Sequence[float], count: int) -> str:
+def compare(
+    cohort: str,
+    output: str,
+    bundle: str,
+    condition: str,
+    strengths: Sequence[float],
+    count: int,
+    weights: str | None = None,
+) -> str:
     """
     The table of all strengths.
 
@@ -104,12 +129,20 @@ def compare(cohort: str, output: str, bundle: str, condition: str, strengths: Se
     """
     folder = OutputFolder(user_path(output))
     folder.require_free(["paint_strength.md"])
+    datalist = user_path(cohort) / "datalist.json"
+    dims = 3 if are_crops(datalist) else 2
     network, scheduler, pixel = bundle_content(
-        bundle, ("network", "scheduler", "effects_network_def#pixel_mm"), method="morph", condition=condition, effects=0
+        bundle,
+        ("network", "scheduler", "effects_network_def#pixel_mm"),
+        method="morph",
+        condition=condition,
+        spatial_dims=dims,
+        weights=weights,
+        effects=0,
     )
-    cases = read_cases(user_path(cohort) / "datalist.json", float(pixel), condition, count)
+    cases = read_cases(datalist, float(pixel), condition, count)
     if not cases:
-        raise InputError(f"--cohort: {cohort} has no validation case whose lesion has {SMALLEST} pixels.")
+        raise InputError(f"--cohort: {cohort} has no validation case whose lesion has {SMALLEST[dims]} pixels.")
     with torch.no_grad():
         rows = [[f"{one:g}", *measure(cases, network, scheduler, condition, one)] for one in strengths]
     heads = ["strength", "lesion contrast, 1 is right", "in-lesion AUC, 0.5 is best", "the same, trees"]
@@ -124,15 +157,17 @@ def compare(cohort: str, output: str, bundle: str, condition: str, strengths: Se
 def main(words: Sequence[str] | None = None) -> int:
     """Command line of the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cohort", required=True, help="folder of mededit simulate, slices")
+    parser.add_argument("--cohort", required=True, help="folder of mededit simulate: slices, or crops")
     parser.add_argument("--bundle", default="stroke")
     parser.add_argument("--condition", default="mask", choices=("mask", "regions"))
     parser.add_argument("--strengths", nargs="+", type=float, default=[1.0, 1.1, 1.25])
     parser.add_argument("--cases", type=int, default=200)
+    parser.add_argument("--weights", default=None, help="a painter in place of the bundle's")
     parser.add_argument("--output_dir", "-o", default="out/paint_strength")
     asked = parser.parse_args(words)
     with exit_on_bad_input():
-        print(compare(asked.cohort, asked.output_dir, asked.bundle, asked.condition, asked.strengths, asked.cases))
+        what = (asked.cohort, asked.output_dir, asked.bundle, asked.condition, asked.strengths, asked.cases)
+        print(compare(*what, asked.weights))
     return 0
 
 

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from monai.networks.schedulers import DDPMScheduler
 
-from studies.paint_strength import measure
+from mededit_monai.io.nifti import save_synthetic
+from studies.paint_strength import are_crops, measure, read_cases
 
 SCHEDULER = DDPMScheduler(schedule="linear_beta", beta_start=1e-4, beta_end=0.02, prediction_type="sample")
 
@@ -17,7 +20,9 @@ SCHEDULER = DDPMScheduler(schedule="linear_beta", beta_start=1e-4, beta_end=0.02
 class Darker(torch.nn.Module):
     """Says that all of the lesion is darker by 0.1."""
 
-    spatial_dims = 2
+    def __init__(self, spatial_dims: int = 2) -> None:
+        super().__init__()
+        self.spatial_dims = spatial_dims
 
     def forward(self, x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         return torch.full_like(x[:, :1], -0.4)  # half of it, in units of 0.5 of a range that is 2 wide
@@ -40,3 +45,23 @@ def test_a_change_of_half_the_size_has_half_the_contrast(strength):
     contrast, squares, trees = measure(cases(), Darker(), SCHEDULER, "mask", strength)
     assert contrast == pytest.approx(0.5 * strength, abs=1e-3)
     assert 0 <= squares <= 1 and 0 <= trees <= 1
+
+
+def test_crops_of_volumes_come_displaced(tmp_path):
+    """A lesion that is darker by 0.2 and painted by half of it, in two crops."""
+    rng, entries = np.random.default_rng(0), []
+    for k in range(2):
+        brain, lesion = np.zeros((2, 16, 16, 16), dtype=np.float32)
+        brain[1:15, 1:15, 1:15], lesion[5:10, 5 + k : 10 + k, 5:10] = 1, 1
+        scan = brain * rng.choice([0.3, 0.6, 0.8], size=brain.shape).astype(np.float32)
+        arrays = {"image": scan - 0.2 * lesion, "displaced": scan, "brain": brain, "pathology": lesion}
+        for name, array in arrays.items():
+            save_synthetic(array, np.eye(4), tmp_path / f"{k}_{name}.nii")
+        entries.append({"case_id": f"c{k}", "anatomy": f"a{k}", **{name: f"{k}_{name}.nii" for name in arrays}})
+    place = tmp_path / "datalist.json"
+    place.write_text(json.dumps({"validation": entries}))
+    assert are_crops(place)
+    found = read_cases(place, 1.0, "mask", 5)
+    assert len(found) == 2 and found[0]["moved"].shape == (16, 16, 16)
+    contrast, *_ = measure(found * 10, Darker(3), SCHEDULER, "mask", 1.0)
+    assert contrast == pytest.approx(0.5, abs=1e-3)
