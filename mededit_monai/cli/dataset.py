@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
         context_settings=SETTINGS,
-        help="Prepare a data set as downloaded; pair test masks with scans without lesion.",
+        help="Prepare a data set as downloaded; pair test masks with scans without lesion; cut volumes to slices.",
         epilog="Example: mededit dataset brats --root DIR -o out/brats",
     )
     for name, function, example in (
@@ -47,6 +47,7 @@ def register(app: typer.Typer) -> None:
         ("brats", brats_command, "mededit dataset brats --root DIR --test thesis --workers 2 -o out/brats"),
         ("folder", folder_command, "mededit dataset folder --root cases.csv --disease stroke -o out/own"),
         ("pairs", pairs_command, "mededit dataset pairs --datalist out/brats/datalist.json -o out/triplets.json"),
+        ("slices", slices_command, "mededit dataset slices --cohort out/volumes -o out/slices"),
     ):
         group.command(name, context_settings=SETTINGS, epilog=f"Example: {example}")(function)
     app.add_typer(group, name="dataset")
@@ -141,6 +142,23 @@ def pairs_command(
         f"{output}: {facts['triplets']} triplets with {facts['priors_used']} scans; the mask lies partly outside the "
         f"brain in {facts['partly_outside']}, by more than 10 % in {facts['warnings']}"
     )
+
+
+def slices_command(
+    cohort: Annotated[str, typer.Option(help="Simulated cohort of volumes.")],
+    output_dir: Annotated[str, typer.Option("--output_dir", "-o", help="Folder of the slices.")],
+    overwrite: Overwrite = False,
+    progress: Progress = True,
+    as_json: AsJson = False,
+) -> None:
+    """Of every volume of a cohort the axial slice with the most lesion, to be evaluated as slices are."""
+    from mededit_monai.datasets.cut import cut_cohort
+
+    counts = cut_cohort(cohort, output_dir, overwrite, progress and sys.stderr.isatty())
+    if as_json:
+        print(json.dumps({"written": f"{output_dir}/datalist.json", "synthetic": True, **counts}))
+        return
+    print(f"{output_dir}/datalist.json: {', '.join(f'{count} {split}' for split, count in counts.items())} slices")
 
 
 def _prepare(source: str, given: dict[str, Any]) -> None:

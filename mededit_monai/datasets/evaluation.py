@@ -15,7 +15,7 @@ from mededit_monai.datasets.pairing import PAIRINGS, triplets_of
 from mededit_monai.datasets.splits import seeded
 from mededit_monai.diseases import DISEASES, STRATA
 from mededit_monai.io.atomic import write_json
-from mededit_monai.io.datalist import read_datalist
+from mededit_monai.io.datalist import VOLUME_KEYS, read_datalist
 from mededit_monai.io.outputs import make_folder
 
 #: What a case with known truth must hold; ``ventricles`` and ``prior_ventricles`` too, where they are measured.
@@ -46,7 +46,7 @@ def evaluation_cases(
         condition: ``regions`` wants the key of that name too.
         pairing: ``paired``: the truth is known and wanted, ``displacement`` too where all cases have one; ``thesis``:
             scan and mask may be of different people, the brain mask is the scan's (``prior_brain``), and nothing of the
-            truth is kept.
+            truth is kept. Slices that were cut from volumes keep what says so, where all cases have it.
 
     Raises:
         InputError: neither given, no such list, or a case without one of the files.
@@ -72,6 +72,9 @@ def evaluation_cases(
     names = [name for name in NAMES if all(case.get(name) is not None for case in cases)]
     moved = pairing == "paired" and all(case.get("displacement") for case in cases)
     keys = (*keys, *(["displacement"] if moved else []))
+    if pairing == "paired" and all(case.get("volume_prior") for case in cases):
+        more = (key for key in VOLUME_KEYS if cases[0].get(key))
+        keys = (*keys, *more, "slice_index", "volume_ceiling")
     return [{key: case[key] for key in (*names, *keys)} for case in cases]
 
 

@@ -27,6 +27,7 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.editing import share_of
 from mededit_monai.handlers.edit_batch import CohortPrepareBatch
 from mededit_monai.io.atomic import replacing, write_json
+from mededit_monai.io.datalist import VOLUME_KEYS
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.held import reserve_together
 from mededit_monai.io.outputs import OutputFolder, written_files
@@ -97,6 +98,7 @@ def with_requests(cases: Sequence[Mapping[str, Any]], settings: Mapping[str, Any
     """Cases with ``request``: SHA-256 of the settings and of the bytes of the files that an edit is made of."""
     keys = ["prior", "brain", "regions" if settings.get("condition") == "regions" else "pathology"]
     keys += ["image"] if settings.get("control") == "truth" else []
+    keys += [key for key in VOLUME_KEYS if settings.get("control") == "by_volume"]
     keys += ["displacement"] if settings.get("effects") and settings.get("control") in ("no_edit", "truth") else []
     start = json.dumps(settings, sort_keys=True, default=str)
     return [
@@ -190,13 +192,13 @@ class StoredEdits(Inferer):
         cases: Sequence[str],
         requests: Sequence[str],
         seeds: Sequence[int],
-        **tensors: torch.Tensor,
+        **tensors: Any,
     ) -> Edit:
         """
         Args:
             inputs: prior scans in [-1, 1], Nx1xHxW.
             cases, requests, seeds: of each case.
-            tensors: what else the editor takes, batch first.
+            tensors: what else the editor takes, batch first, or a list of as many.
 
         Returns:
             counterfactuals in [-1, 1], Nx1xHxW[xD]; a stored one's region is where it differs from the prior, and the
@@ -212,7 +214,7 @@ class StoredEdits(Inferer):
         if missing:
             self._reserve([places[k].name for k in missing])
             started = time.perf_counter()
-            parts = {name: tensor[missing] for name, tensor in tensors.items()}
+            parts = {name: _rows(one, missing) for name, one in tensors.items()}
             made = self.editor(inputs[missing], network, seeds=[seeds[k] for k in missing], **parts)
             planes = to_unit_range(made.image)[:, 0].clamp(0, 1).float().cpu().numpy()
             seconds = (time.perf_counter() - started) / len(missing)
@@ -224,6 +226,11 @@ class StoredEdits(Inferer):
         image = to_model_range(torch.from_numpy(stack)).to(inputs)
         extras = _stacked([edit.extras for edit in found], image)  # type: ignore[union-attr]
         return Edit(image, image != inputs, max(edit.nfe for edit in found), extras)  # type: ignore[union-attr]
+
+
+def _rows(values: Any, rows: Sequence[int]) -> Any:
+    """Some rows of a batch."""
+    return values[list(rows)] if isinstance(values, torch.Tensor) else [values[row] for row in rows]
 
 
 def _kept(extras: Mapping[str, Any], row: int) -> dict[str, np.ndarray]:
@@ -275,8 +282,8 @@ class EvaluationPrepareBatch(CohortPrepareBatch):
 
     def __call__(self, batchdata: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[torch.Tensor, None, tuple, dict]:
         """
-        As the base; the facts gain ``cases``, ``requests`` and, where it is known, ``truth`` in [-1, 1] and
-        ``true_displacement`` in mm.
+        As the base; the facts gain ``cases``, ``requests`` and, where it is known, ``truth`` in [-1, 1],
+        ``true_displacement`` in mm and the ``volumes`` that slices were cut from.
         """
         prior, target, rest, facts = super().__call__(batchdata, *args, **kwargs)
         batchdata["reference_region"] = edit_region(facts["pathology"], facts["brain"], self.reference)
@@ -285,6 +292,9 @@ class EvaluationPrepareBatch(CohortPrepareBatch):
             facts["truth"] = to_model_range(batchdata["image"].to(prior))
         if "true_displacement" in batchdata:
             facts["true_displacement"] = batchdata["true_displacement"].to(prior)
+        if "volume_prior" in batchdata:
+            known = [key for key in (*VOLUME_KEYS, "slice_index", "volume_ceiling") if key in batchdata]
+            facts["volumes"] = [dict(zip(known, row)) for row in zip(*(batchdata[key] for key in known))]
         return prior, target, rest, facts
 
 

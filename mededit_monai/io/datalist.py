@@ -17,8 +17,12 @@ from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
 from mededit_monai.io.tables import named_path, read_text
 
+#: Of a slice that was cut from a volume: the volume's files.
+VOLUME_KEYS = ("volume_prior", "volume_brain", "volume_pathology", "volume_regions")
+
 #: Keys that name a file. Relative paths are taken from the datalist's own folder.
 FILE_KEYS = (
+    *VOLUME_KEYS,
     *("image", "scan", "brain", "pathology", "regions", "prior", "prior_brain"),
     *("ventricles", "prior_ventricles", "tissue", "prior_tissue", "displacement", "displaced"),
 )

@@ -13,6 +13,7 @@ import torch
 
 from mededit_monai.io.displacement import write_displacement
 from mededit_monai.methods.build import effects_network
+from mededit_monai.methods.record import METHODS
 from mededit_monai.networks import MaskConditionedUNet, PaintNetwork, save_weights
 from mededit_monai.space.flow import exponentiate, warp
 
@@ -80,10 +81,12 @@ def write_moved_cohort(folder: Path, dims: int, counts: tuple[int, int, int] = (
 def save_moving_weights(bundle: Path, dims: int) -> None:
     """Weights of all networks that do something, though nothing sensible."""
     torch.manual_seed(1)
+    painter = SIZES | METHODS["morph"].network.size[dims] | {"spatial_dims": dims}
+    ending = "" if dims == 2 else "_3d"
     files = {
         "model.pt": (MaskConditionedUNet(attention_levels=ATTENTION, **SIZES), 0.1),
-        "paint.pt": (PaintNetwork(in_channels=8, attention_levels=[False] * 4, **SIZES), 0.1),
-        "effects.pt" if dims == 2 else "effects_3d.pt": (effects_network(dims, PIXEL_MM), 0.03),
+        f"paint{ending}.pt": (PaintNetwork(in_channels=8, **painter), 0.1),
+        f"effects{ending}.pt": (effects_network(dims, PIXEL_MM), 0.03),
     }
     for name, (network, size) in files.items():
         for parameter in network.parameters():
