@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,25 @@ from mededit_monai.evaluation.plan import RunOptions
 from mededit_monai.evaluation.realism import RealismJudge
 from mededit_monai.evaluation.run_row import make_triplets, measured, say, set_scores
 from mededit_monai.evaluation.scores import Scorer
-from mededit_monai.evaluation.timing import TIMES_FILE, Timing, Timings, machine, on_gpu, speeds
+from mededit_monai.evaluation.timing import TIMED, TIMES_FILE, Timing, Timings, machine, on_gpu, speeds
 from mededit_monai.io.held import held_folder
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.io.provenance import DISCLAIMER, versions
 
 PAIRED = "paired"
 
-COLUMNS = (
-    *("dice", "combined", "kid", "contrast", "zone_error", "outside_error"),
-    *("ventricle_error", "ventricle_slope", "ventricle_r", "seam", "texture"),
-    *("lesion_auc", "carried_r", "carried_slope", "end_point"),
-)
+#: By the spatial dimensions of the cases.
+COLUMNS = {
+    2: (
+        *("dice", "combined", "kid", "contrast", "zone_error", "outside_error"),
+        *("ventricle_error", "ventricle_slope", "ventricle_r", "seam", "texture"),
+        *("lesion_auc", "carried_r", "carried_slope", "end_point"),
+    ),
+    3: (
+        *("dice", "contrast", "zone_error", "outside_error", "slice_step", "lesion_auc"),
+        *("carried_r", "carried_slope", "carried_error", "end_point", "displaced_error"),
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +49,7 @@ class BenchOptions(RunOptions):
 
     Args:
         preset, cases, rows, config: see :func:`~mededit_monai.evaluation.bench_plan.read_plan`.
-        speed: whether start-up, training and network sizes are timed too.
+        speed: whether start-up, training and network sizes are timed too; with slices only.
     """
 
     preset: str = "full"
@@ -74,8 +81,10 @@ def bench(options: BenchOptions) -> Path:
             f"--cohort: {options.cohort} holds no pairs, and without the truth nothing says whether an edit kept the "
             f"patient's anatomy; give a cohort of 'mededit simulate'."
         )
+    dims, disease = cohort["spatial_dims"], cohort["disease"]
+    everything = on_gpu(options.device)
     plan = read_plan(
-        job.root, "mask", options.preset, options.cases, options.rows, options.config, all_cases=on_gpu(options.device)
+        job.root, "mask", options.preset, options.cases, options.rows, options.config, everything, spatial_dims=dims
     )
     if not plan.measurable:
         why = "; ".join(dict.fromkeys(str(row.reason) for row in plan.rows)) or "the preset leaves none"
@@ -83,15 +92,16 @@ def bench(options: BenchOptions) -> Path:
     inputs = [Path(options.cohort) / "datalist.json", options.config, options.judge, *job.overlays]
     names = [job.triplets(PAIRED).name, TIMES_FILE, *BENCH_FILES]
     OutputFolder(job.output, inputs).require_free(names)  # before hours of editing
-    disease = cohort["disease"]
-    judge, extractor = evaluation_judge(disease, options.judge), extractors(disease, options.judge, None)[""]
+    judge = evaluation_judge(disease, options.judge, dims)
+    known = extractors(disease, options.judge, None) if dims == 2 else {}  # features of images know no volumes
     with held_folder(job.output, names, inputs):
         edited = [(row, PAIRED) for row in plan.measurable]
         counts = make_triplets(job, options.cohort, edited, [PAIRED], plan.cases)[PAIRED]
         timings = Timings(job)
         lines = measured(job, edited, DISEASES[disease].pixel_mm, timings.take)
         say("scoring")
-        judges = {"": RealismJudge(extractor, real_images(options.cohort), options.seed)}
+        real = real_images(options.cohort) if known else []
+        judges = {ending: RealismJudge(extractor, real, options.seed) for ending, extractor in known.items()}
         scorer = Scorer(lines, set_scores(job, edited, lines, judges), options.seed)
         content = {
             "synthetic": True,
@@ -99,30 +109,36 @@ def bench(options: BenchOptions) -> Path:
             "bundle": job.root.name,
             "cohort": {key: cohort[key] for key in ("name", "disease", "simulator_version", "recipe")},
             "cases": counts,
-            "judge": judge_facts(judge, disease),
-            "extractor": extractor.name,
+            "judge": None if judge is None else judge_facts(judge, disease),
+            "extractor": known[""].name if known else None,
             "machine": machine(options.device),
             "versions": versions(),
             "seed": options.seed,
             "reference": plan.reference,
             "default": plan.default,
             "margins": dict(plan.margins),
-            "rows": _rows(plan, scorer, timings.known, judges[""]),
+            "rows": _rows(plan, scorer, timings.known, judges, COLUMNS[dims]),
             "left_out": {row.key: row.reason for row in plan.rows if row.reason is not None},
-            **(speeds(job.root, plan.networks) if options.speed else {}),
+            **(speeds(job.root, plan.networks) if options.speed and dims == 2 else {}),
         }
         return write_bench(job.output, content)
 
 
-def _rows(plan: BenchPlan, scorer: Scorer, times: Mapping[str, Timing], realism: RealismJudge) -> list[dict[str, Any]]:
+def _rows(
+    plan: BenchPlan,
+    scorer: Scorer,
+    times: Mapping[str, Timing],
+    judges: Mapping[str, RealismJudge],
+    keys: Sequence[str],
+) -> list[dict[str, Any]]:
     """Costs, figures and verdict of every row."""
-    columns = table_columns(COLUMNS, {"": realism.extractor.name}, (PAIRED,))
+    columns = table_columns(keys, {ending: one.extractor.name for ending, one in judges.items()}, (PAIRED,))
+    real = judges[""].real.values if judges else None
     base, slowest = (plan.reference, PAIRED) in scorer.lines, times.get(plan.reference)
     results = []
     for row in plan.measurable:
         timing, verdict = times.get(row.key), None
-        if row.control in (None, "truth") and row.key != plan.reference and base:
-            real = realism.real.values
+        if row.control in (*TIMED, "truth") and row.key != plan.reference and base:
             verdict = against_reference(scorer, row.key, plan.reference, PAIRED, plan.margins, real)
         results.append(
             {

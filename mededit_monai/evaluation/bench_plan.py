@@ -1,16 +1,17 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""What ``configs/bench.yaml`` asks for, as rows of an evaluation."""
+"""What ``configs/bench.yaml`` (``bench_volumes.yaml``) asks for, as rows of an evaluation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mededit_monai.core.errors import InputError, require_choice
 from mededit_monai.core.paths import user_path
+from mededit_monai.evaluation.columns import COLUMNS
 from mededit_monai.evaluation.folder import require_folder_name
 from mededit_monai.evaluation.rows import Row, evaluation_row
 from mededit_monai.evaluation.tables import PRESETS, tables_folder, yaml_entries
@@ -19,6 +20,12 @@ from mededit_monai.sampling.levels import evaluations, visits
 from mededit_monai.sampling.sampler import SAMPLERS
 
 ENTRIES = ("reference", "default", "margins", "presets", "networks", "rows", "series")
+
+#: Columns of which each case has its own figure, with a better and a worse side.
+BOUNDED = tuple(key for key, column in COLUMNS.items() if column.per_case and column.better in ("lower", "higher"))
+
+#: A row from its name, label and settings.
+RowOf = Callable[[str, str, Mapping[str, Any]], Row]
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class BenchPlan:
         rows: in the order of the table.
         reference: name of the row that all others are compared with; default: of the row that is the default of
             ``edit``, or shall be.
-        margins: figure → how much worse counts as no worse.
+        margins: figure → how much worse counts as no worse: ``kid``, or one of :data:`BOUNDED`.
         cases: how many are edited.
         networks: label → options of ``inference.yaml``: networks whose evaluation is timed.
     """
@@ -60,9 +67,9 @@ class BenchPlan:
         return [row for row in self.rows if row.reason is None]
 
 
-def bench_file() -> Path:
-    """The shipped ``configs/bench.yaml``, from a clone and from an installed wheel alike."""
-    return tables_folder().parent / "bench.yaml"
+def bench_file(spatial_dims: int = 2) -> Path:
+    """The shipped ``configs/bench.yaml``, or that of volumes, from a clone and from an installed wheel alike."""
+    return tables_folder().parent / ("bench.yaml" if spatial_dims == 2 else "bench_volumes.yaml")
 
 
 def read_plan(
@@ -73,6 +80,7 @@ def read_plan(
     wanted: Sequence[str] = (),
     path: str | Path | None = None,
     all_cases: bool = False,
+    spatial_dims: int = 2,
 ) -> BenchPlan:
     """
     The rows that a bundle can be measured on.
@@ -83,30 +91,36 @@ def read_plan(
         wanted: names of rows, series or groups; none for all of the preset.
         path: another file than the shipped one.
         all_cases: whether slow rows get all cases too.
+        spatial_dims: of the cohort's cases.
 
     Raises:
         InputError: a file that cannot be used, or a name that is not in it.
     """
     require_choice("preset", preset, PRESETS)
-    place = bench_file() if path is None else user_path(path)
+    place = bench_file(spatial_dims) if path is None else user_path(path)
     if not place.is_file():
         raise InputError(f"--rows_file: {place} not found; give an existing YAML file.")
     content = yaml_entries(place, ENTRIES)
+
+    def row_of(name: str, label: str, settings: Mapping[str, Any]) -> Row:
+        return evaluation_row(name, label, condition, dict(settings), root, spatial_dims)
+
     try:
         limits = content["presets"][preset]
         count = cases or int(limits["cases"])
         most = None if all_cases else count
-        rows = [_row(root, condition, most, name, **entry) for name, entry in content["rows"].items()]
+        rows = [_row(row_of, most, name, **entry) for name, entry in content["rows"].items()]
         for name, series in content["series"].items():
-            rows += _series(root, condition, name, **series)
+            rows += _series(row_of, name, **series)
         margins, networks = dict(content["margins"]), dict(content["networks"])
-        missing = {"dice", "kid", "ventricle_error"} - set(margins)
+        strange = sorted(set(margins) - {"kid", *BOUNDED})
     except InputError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{place}: is not in the form of configs/bench.yaml ({error}); mend it.") from error
-    if missing:
-        raise InputError(f"{place}: has no margin of {', '.join(sorted(missing))}; add it.")
+    if strange or not margins:
+        found = ", ".join(strange) or "no margin"
+        raise InputError(f"{place}: margins: has {found}, wanted some of kid, {', '.join(BOUNDED)}; mend it.")
     for row in rows:
         require_folder_name(place, "row", row.key)
     names = {row.key for row in rows}
@@ -127,8 +141,7 @@ def read_plan(
 
 
 def _row(
-    root: Path,
-    condition: str,
+    row_of: RowOf,
     most: int | None,
     name: str,
     label: str,
@@ -136,17 +149,15 @@ def _row(
     settings: Mapping[str, Any],
     cases: int | None = None,
 ) -> BenchRow:
-    row = evaluation_row(name, label, condition, dict(settings), root)
+    row = row_of(name, label, settings)
     limit = None if cases is None or most is None else min(cases, most)
     return BenchRow(**{**vars(row), "cases": limit}, group=group)
 
 
 def _series(
-    root: Path, condition: str, name: str, label: str, option: str, values: Sequence, settings: Mapping[str, Any]
+    row_of: RowOf, name: str, label: str, option: str, values: Sequence, settings: Mapping[str, Any]
 ) -> list[BenchRow]:
-    rows = [
-        _row(root, condition, None, f"{name}_{v:g}", f"{label} {v:g}", name, {**settings, option: v}) for v in values
-    ]
+    rows = [_row(row_of, None, f"{name}_{v:g}", f"{label} {v:g}", name, {**settings, option: v}) for v in values]
     return [replace(row, value=float(v)) for row, v in zip(rows, values)]
 
 

@@ -72,10 +72,6 @@ def _compare(first: str, second: str, column: Column, scorer: Scorer, condition:
     return None
 
 
-#: Figures of which each case has its own, among those that a margin is for.
-PER_CASE = ("dice", "ventricle_error")
-
-
 def against_reference(
     scorer: Scorer, row: str, reference: str, pairing: str, margins: Mapping[str, float], real: np.ndarray | None
 ) -> dict[str, Any]:
@@ -83,8 +79,8 @@ def against_reference(
     Is a row no worse than the reference? On the cases that both have (the first of each, since rows share their order).
 
     Args:
-        margins: fixed before looking: ``dice`` absolute; ``kid`` and ``ventricle_error`` as a share of the reference's
-            own figure.
+        margins: fixed before looking, by column: ``dice`` absolute, all others as a share of the reference's own
+            figure.
         real: MxD features that the KID is measured to; None: no KID.
 
     Returns:
@@ -95,16 +91,17 @@ def against_reference(
     count = min(len(scorer.lines[key, pairing]) for key in keys)
     lines, groups = [scorer.lines[key, pairing][:count] for key in keys], scorer.groups(row, pairing)[:count]
     found: dict[str, NonInferiority | None] = {}
-    for name in PER_CASE:
+    for name in (key for key in margins if key != "kid"):
         new, old = (values_of(part, COLUMNS[name].figures[0]) for part in lines)
         allowed = margins[name] * (1.0 if name == "dice" or np.isnan(old).all() else float(np.nanmean(old)))
         try:
             found[name] = paired_bound(new, old, allowed, COLUMNS[name].better == "higher", groups, seed=scorer.seed)
         except ValueError:  # nothing that both have
             found[name] = None
-    sets = [scorer.set_scores(key, pairing, "") for key in keys]
-    features = [None if part is None else part.features.values[:count] for part in sets]
-    found["kid"] = kid_bound(*features, groups, real, margins["kid"], scorer.seed)
+    if "kid" in margins:
+        sets = [scorer.set_scores(key, pairing, "") for key in keys]
+        features = [None if part is None else part.features.values[:count] for part in sets]
+        found["kid"] = kid_bound(*features, groups, real, margins["kid"], scorer.seed)
     known = [result.non_inferior for result in found.values() if result is not None]
     zone = [np.nanmean(values_of(part, COLUMNS["zone_error"].figures[0])) for part in lines]
     return {

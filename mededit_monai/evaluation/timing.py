@@ -32,8 +32,11 @@ from mededit_monai.workflows import bundle_content
 #: Settings with more evaluations are timed once and not warmed up: their first call is a small part of them.
 LONG = 100
 
-#: Cases in the batch whose throughput is measured.
+#: Cases in the batch whose throughput is measured; a volume is a batch of its own.
 BATCH = 16
+
+#: Controls that are a way of editing, and take time as such.
+TIMED = (None, "by_slice", "by_volume")
 
 #: What a new process runs until it can edit, by the name in the report.
 STARTS = {
@@ -96,7 +99,7 @@ class Timings:
     def take(self, row: Row) -> None:
         """Time a row, unless it is a control or was timed with the same settings."""
         settings = json.dumps(row.settings, sort_keys=True)
-        if row.control is not None or self._settings.get(row.key) == settings:
+        if row.control not in TIMED or self._settings.get(row.key) == settings:
             return
         self.known[row.key], self._settings[row.key] = time_row(self.job, row), settings
         saved = {key: {"settings": self._settings[key], **asdict(timing)} for key, timing in self.known.items()}
@@ -121,8 +124,9 @@ def time_row(job: Job, row: Row, pairing: str = "paired", repeats: int = 3) -> T
     """
     with row_workflow(job, row, pairing) as workflow:
         parsed = workflow.parser.get_parsed_content  # type: ignore[union-attr]
-        network, editor, device = parsed("evaluate#network").eval(), parsed("evaluate#editor"), parsed("device")
+        network, editor, device = parsed("evaluate#network").eval(), parsed("evaluate#inferer").editor, parsed("device")
         prepare, data = parsed("evaluate#prepare_batch"), parsed("evaluate#dataset")
+        batch = BATCH if parsed("evaluate#flat") else 1
 
         def edit(count: int) -> tuple[float, Edit]:
             cases = [data[k % len(data)] for k in range(count)]
@@ -136,7 +140,7 @@ def time_row(job: Job, row: Row, pairing: str = "paired", repeats: int = 3) -> T
         peak, per_minute = memory.stop(), None
         if made.evaluations <= LONG:  # the first one was the warm-up
             seconds = statistics.median(edit(1)[0] for _ in range(repeats))
-            per_minute = 60 * BATCH / edit(BATCH)[0]
+            per_minute = 60 * batch / (edit(batch)[0] if batch > 1 else seconds)
         return Timing(seconds, made.evaluations, peak, per_minute)
 
 

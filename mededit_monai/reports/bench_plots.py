@@ -19,6 +19,9 @@ from mededit_monai.reports.plain_text import PLAIN, plain_legend
 #: Panels of the plot over the number of evaluations.
 PANELS = ("zone_error", "dice", "kid", "ventricle_error", "ventricle_r", "texture")
 
+#: The same of volumes.
+VOLUME_PANELS = ("zone_error", "contrast", "slice_step", "lesion_auc", "end_point", "carried_error")
+
 #: Series over ``--start``, panels of its own plot, and the row that starts at T.
 START, START_WHOLE = "start", "mededit_25x2"
 START_PANELS = ("zone_error", "contrast", "dice", "ventricle_error", "ventricle_slope", "texture")
@@ -27,7 +30,8 @@ START_PANELS = ("zone_error", "contrast", "dice", "ventricle_error", "ventricle_
 def save_plot(content: Mapping[str, Any], path: Path) -> None:
     """Figures over the number of evaluations: each series a line, the other rows dots."""
     series = {group: rows for group, rows in _series(content["rows"]).items() if group != START}
-    axes, names = _panels(content, PANELS, "network evaluations")
+    panels = VOLUME_PANELS if "slice_step" in content["rows"][0]["figures"] else PANELS
+    axes, names = _panels(content, panels, "network evaluations")
     for key, panel in axes.items():
         panel.set_xscale("log")
         for colour, (group, rows) in zip(COLOURS, series.items()):

@@ -9,6 +9,7 @@ from conftest import REPOSITORY
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import bundle_root
 from mededit_monai.evaluation.bench_plan import bench_file, planned_evaluations, read_plan
+from mededit_monai.methods.record import METHODS
 
 
 def names(**options) -> list[str]:
@@ -67,3 +68,15 @@ def test_the_short_bench_keeps_the_settings_of_the_shipped_rows():
     assert {row.key: row.settings for row in short.rows} == {row.key: shipped[row.key] for row in short.rows}
     assert (short.reference, short.default, short.cases) == ("mededit_250x4", "morph_10", 72)
     assert all(row.cases is None for row in short.rows)  # the bounds want all cases of the reference
+
+
+def test_volumes_have_rows_of_their_own():
+    """Held against the same editor slice by slice, with no margin that wants a judge or features of images."""
+    plan = read_plan(bundle_root("stroke"), spatial_dims=3)
+    rows = {row.key: row for row in plan.rows}
+    assert (plan.reference, plan.default) == ("by_slice", "morph_10") and not set(plan.margins) & {"dice", "kid"}
+    painter = METHODS["morph"].weights_file("mask", 3)
+    assert rows["morph_10"].weights.name == painter and rows["morph_10"].effects_weights.name == "effects_3d.pt"
+    assert rows["by_slice"].weights.name == "paint.pt" and rows["by_slice"].effects_weights.name == "effects.pt"
+    own = {name: value for name, value in rows["by_slice"].settings.items() if name != "control"}
+    assert own == rows["morph_10"].settings

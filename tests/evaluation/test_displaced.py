@@ -16,6 +16,8 @@ from evaluation.moved_cohort import ATTENTION, PIXEL_MM, SIZES, save_moving_weig
 from evaluation.toy import TABLE, Toy, few_draws, make_toy, save_toy_judge
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.evaluation.bench import BenchOptions, bench
+from mededit_monai.evaluation.bench_plan import bench_file
 from mededit_monai.evaluation.displaced import read_along_axes
 from mededit_monai.evaluation.edits import read_edit
 from mededit_monai.evaluation.evaluate import evaluate
@@ -204,3 +206,32 @@ def test_volumes_slice_by_slice_have_a_row(found):
     held = plane(output / case["pathology"]).any(axis=(0, 1)) > 0
     moved = stored.extras["displacement"]
     assert not moved[2].any() and not moved[..., ~held].any() and moved[..., held].any()
+
+
+def test_the_bench_of_volumes(found, tmp_path):
+    """Without a judge; slice by slice is timed as a way of editing, and is what the others are held against."""
+    toy, _, dims = found
+    if dims == 2:
+        pytest.skip("of volumes")
+    content = yaml.safe_load(bench_file(3).read_text())
+    content["rows"] = {name: content["rows"][name] for name in ("truth", "by_slice")}
+    content["rows"]["by_slice"]["settings"]["steps"] = 2
+    content["series"]["morph"]["values"] = [1]
+    place = tmp_path / "rows.yaml"
+    place.write_text(yaml.safe_dump(content | {"default": "morph_1"}, sort_keys=False))
+    asked = {"cohort": str(toy.cohort), "output": str(tmp_path / "out"), "bundle": str(toy.bundle), "cases": 3}
+    with few_draws():
+        written = bench(BenchOptions(**asked, config=str(place), configs=(str(toy.overlay),), device="cpu"))
+    content = json.loads(written.read_text())
+    rows = {row["row"]: row for row in content["rows"]}
+    assert list(rows) == ["truth", "by_slice", "morph_1"] and content["judge"] is None and "start_up" not in content
+    assert rows["by_slice"]["seconds"] > 0 and rows["by_slice"]["nfe"] == 3 and rows["by_slice"]["per_minute"] > 0
+    assert rows["by_slice"]["against_reference"] is None
+    for name, exact in (("truth", True), ("morph_1", False)):
+        verdict = rows[name]["against_reference"]
+        assert set(content["margins"]) < set(verdict) and verdict["n_cases"] == 3
+        assert (abs(verdict["zone_share"]) < 1e-6) is exact
+    assert rows["truth"]["figures"]["slice_step"]["value"] == pytest.approx(1)
+    text = (tmp_path / "out" / "bench.md").read_text()
+    assert "Judge: none of volumes" in text and "end-point error, mm at most 5 % higher" in text
+    assert (tmp_path / "out" / "bench.png").stat().st_size > 5000
