@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -112,6 +113,11 @@ class Disease:
     def stratum_of(self, area_px: float) -> str:
         """Size stratum of a lesion by its area at 128x128."""
         return STRATA[int(area_px >= self.strata[0]) + int(area_px > self.strata[1])]
+
+    def large_points(self, spatial_dims: int) -> int:
+        """Model pixels (voxels) above which a lesion is large: of volumes, a ball as wide as the large disc."""
+        area = self.strata[1]
+        return round(area if spatial_dims == 2 else 4 / 3 * math.pi * (area / math.pi) ** 1.5)
 
     def bounds_mm2(self, stratum: str) -> tuple[float, float]:
         """Areas of a stratum in mm²."""

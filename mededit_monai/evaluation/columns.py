@@ -71,6 +71,7 @@ _KNOWN: tuple[tuple, ...] = (
     ("box_iou", "box IoU", "higher", "thesis", "mean", ("boxes_box_iou",)),
     ("contrast", "lesion contrast", "one", "paired", "mean", ("contrast_lesion",)),
     ("core_present", "core present", "higher", "paired", "mean", ("regions_core_present",)),
+    ("core_and_rim", "core and rim of large", "higher", "paired", "mean", ("regions_core_and_rim_large",)),
     ("outside", "change outside M", "lower", "thesis", "mean", ("kept_change_outside",)),
     ("zone_error", "error in M∖p", "lower", "paired", "mean", ("truth_error_zone",)),
     ("outside_error", "error outside M", "lower", "paired", "mean", ("truth_error_outside",)),
@@ -113,6 +114,7 @@ _NOTES = {
     "box_dice": "boxes fitted to the judge's lesion against the conditioning boxes.",
     "contrast": "the change inside p as a share of the true change; 1 equals the truth, 0 is no change.",
     "core_present": "share of the edits that ask for a necrotic core in which the judge sees one.",
+    "core_and_rim": "share of the large tumours with both in which the judge sees core and enhancing rim.",
     "outside": "largest absolute change outside M, which is the same for every row: dilate(p, 25) ∩ b for masks, "
     "dilate(boxes, 20) ∩ b for boxes.",
     "zone_error": "mean absolute error against the true counterfactual between the lesion and the edge of M, with the "
@@ -149,7 +151,7 @@ _NOTES = {
 }
 
 #: Measured on pairs where there are any, but without a look at the truth.
-_WITHOUT_TRUTH = ("core_present",)
+_WITHOUT_TRUTH = ("core_present", "core_and_rim")
 
 COLUMNS: dict[str, Column] = {
     known[0]: Column(

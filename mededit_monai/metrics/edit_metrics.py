@@ -82,20 +82,30 @@ class RegionPresenceMetric(CaseMetric):
     """
     Presence (1 or 0) and Dice of core, edema and rim in the judge's regions (``pred_regions``), where they were wanted.
 
+    ``core_and_rim_large``: 1 if core and rim are both there, of a tumour that is large and has both; who was told of
+    the bare mask alone must draw them by itself.
+
     Args:
         min_size: voxels from which a region counts as present.
+        large: voxels of all regions above which a tumour is large.
     """
 
-    columns = tuple(f"{name}_{what}" for what in ("present", "dice") for name in TUMOR_REGIONS.values())
+    columns = (
+        *(f"{name}_{what}" for what in ("present", "dice") for name in TUMOR_REGIONS.values()),
+        "core_and_rim_large",
+    )
     needs = ("regions", "pred_regions")
 
-    def __init__(self, min_size: int = 1) -> None:
+    def __init__(self, min_size: int = 1, large: int = 0) -> None:
         super().__init__()
-        self.min_size = min_size
+        self.min_size, self.large = min_size, large
 
     def measure(self, edit: np.ndarray, case: Case) -> Sequence[float]:
-        found = region_presence(case["pred_regions"], case["regions"], self.min_size).values()
-        return [float(f.present) if f.wanted else NOTHING for f in found] + [f.dice for f in found]
+        known = region_presence(case["pred_regions"], case["regions"], self.min_size)
+        found, ring = known.values(), (known["core"], known["rim"])
+        large = sum(one.wanted_size for one in found) > self.large and all(one.wanted for one in ring)
+        both = float(all(one.present for one in ring)) if large else NOTHING
+        return [*(float(f.present) if f.wanted else NOTHING for f in found), *(f.dice for f in found), both]
 
 
 class LesionContrastMetric(CaseMetric):

@@ -63,3 +63,10 @@ def test_a_disease_that_says_nothing_of_it_moves_nothing_and_takes_masks_as_they
         assert velocity.shape == (len(shape), *shape) and velocity.dtype == np.float32 and not velocity.any()
         assert drawn == {} and as_given(None, regions, rng) == (regions, {"lesion_kind": "given"})
     assert rng.bit_generator.state == before
+
+
+def test_a_large_volume_is_a_ball_as_wide_as_a_large_slice():
+    """397 pixels are a disc of 11.24 pixels' radius."""
+    tumor = DISEASES["tumor"]
+    assert (tumor.large_points(2), tumor.large_points(3)) == (397, round(4 / 3 * np.pi * 11.2414**3))
+    assert tumor.stratum_of(tumor.large_points(2)) == "medium" and tumor.stratum_of(398) == "large"

@@ -77,7 +77,7 @@ def _expected(case: dict[str, np.ndarray]) -> dict[type, list[float]]:
     return {
         m.AdherenceMetric: [2 / 3, 0.5, 1, 1, 1],  # 4 of 6 pixels overlap
         m.BoxAdherenceMetric: [2 / 3, 0.5],
-        m.RegionPresenceMetric: [0, 1, nan, 0, 1, nan],
+        m.RegionPresenceMetric: [0, 1, nan, 0, 1, nan, nan],
         m.LesionContrastMetric: [float((c["prior"] - c["edit"])[c["pathology"]].mean())],
         m.PreservationMetric: [
             0,
@@ -250,3 +250,16 @@ def test_set_metrics_say_what_is_wrong():
         m.KIDMetric(_statistics, "toy")(torch.rand(8, 1, 4, 4))
     with pytest.raises(ValueError, match="one row an image"):
         m.KIDMetric(lambda x: x, "toy", reference=reference)(torch.rand(8, 1, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("found", "large", "wanted"),
+    [((1, 2, 3), 5, 1), ((1, 2, 3), 9, float("nan")), ((1, 2), 5, 0), ((2, 3), 5, 0), ((1, 3), 5, 1)],
+)
+def test_core_and_rim_of_a_large_tumour(found, large, wanted):
+    """Of one with both and more voxels than that; edema does not matter."""
+    regions = np.array([[1, 1, 2], [2, 3, 3], [0, 2, 2]])
+    case = {"regions": regions, "pred_regions": np.where(np.isin(regions, found), regions, 0)}
+    assert m.RegionPresenceMetric(large=large).measure(regions, case)[-1] == pytest.approx(wanted, nan_ok=True)
+    without = {"regions": np.where(regions == 3, 2, regions), "pred_regions": regions}
+    assert np.isnan(m.RegionPresenceMetric().measure(regions, without)[-1])  # there is no rim to be drawn
