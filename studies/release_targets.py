@@ -67,8 +67,14 @@ DISPLACED = (
 #: least, and of its end-point error, at most.
 NEAR_CEILING = {"carried_r": 0.97, "carried_slope": 0.85, "end_point": 1.5}
 
-#: Share of the volumes in which the sign of the ventricles' change is right, at least.
-SIGN_RIGHT = 0.97
+#: Of volumes: the sign of the ventricles' change, slices that go together, and no worse than slice by slice.
+VOLUMES = (
+    Target("carried_sign", low=0.97),
+    Target("slice_step", low=0.9, high=1.1),
+    Target("zone_error", below=("no_edit", "by_slice")),
+    Target("end_point", below=("by_slice",)),
+    Target("carried_error", below=("by_slice",)),
+)
 
 
 def displaced_targets(
@@ -83,7 +89,7 @@ def displaced_targets(
     """
     found = list(DISPLACED)
     if spatial_dims == 3:
-        found.append(Target("carried_sign", low=SIGN_RIGHT))
+        found += VOLUMES
     if ceiling is not None:
         known = ceiling["ventricles"]
         counted = (figures.get(DEFAULT, {}).get("carried_r") or {}).get("n_cases")

@@ -145,18 +145,36 @@ def test_every_shipped_file_loads(disease):
 def test_tables_hold_the_rows_that_targets_name(path: Path):
     table = read_table(path)
     names = {row.name for row in table.rows}
-    displaced = {target.column for target in check.displaced_targets(3, CEILING, {})}
     assert check.DEFAULT in names
     if path.stem[-2:] in ("2d", "3d"):
-        assert displaced - {"carried_sign"} <= set(table.columns) and not {"dice", "kid", "ventricle_r"} & set(
-            table.columns
-        )
+        targets = check.displaced_targets(int(path.stem[-2]), CEILING, {})
+        assert {target.column for target in targets} <= set(table.columns)
+        assert {name for target in targets for name in target.below} <= names
+        assert not {"kid", "ventricle_r"} & set(table.columns)
         assert ("carried_sign" in table.columns) == path.stem.endswith("3d")
         return
     targets = (*check.TARGETS[table.bundle], *check.INDIRECT)
     assert {name for target in targets for name in target.below} <= names
     wanted = {target.column for target in targets} - ({"core_present"} if table.condition != "regions" else set())
     assert wanted <= set(table.columns)
+
+
+def test_volumes_are_held_against_slice_by_slice():
+    """Less error by the whole paired interval, and steps between slices within a tenth of the truth's."""
+    figures = [
+        ("morph", row(zone_error=1, slice_step=1.05)),
+        ("by_slice", row(zone_error=2)),
+        ("no_edit", row(zone_error=3)),
+    ]
+    rows = [{"row": f"stroke_mask_{name}", "figures": found} for name, found in figures]
+    against = {"row": "stroke_mask_morph", "column": "zone_error", "difference": -1, "low": -2}
+    lines = [{**against, "against": f"stroke_mask_{name}", "high": -0.5} for name in ("by_slice", "no_edit")]
+    found = {one["column"]: one for one in check._targets("stroke", 3, None, {"rows": rows, "comparisons": lines})}
+    assert found["zone_error"]["verdict"] == "met" and "< by_slice (2; difference" in found["zone_error"]["wanted"]
+    assert found["slice_step"]["wanted"] == "≥ 0.9, ≤ 1.1" and found["slice_step"]["verdict"] != "missed"
+    rows[0]["figures"] = row(zone_error=1, slice_step=1.2)
+    found = {one["column"]: one for one in check._targets("stroke", 3, None, {"rows": rows, "comparisons": lines})}
+    assert found["slice_step"]["verdict"] == "missed"
 
 
 def test_candidate_row(tmp_path):

@@ -95,8 +95,11 @@ def test_a_file_is_looked_at_again_when_it_has_changed(tmp_path):
         load({"image": str(path)})
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("cache", ["none", "memory", "disk"])
+@pytest.mark.parametrize(
+    ("cache", "workers"),
+    [("none", 1), ("memory", 0), ("disk", 0)]
+    + [pytest.param(*more, marks=pytest.mark.slow) for more in (("none", 0), ("memory", 1), ("disk", 1))],
+)
 def test_a_damaged_case_ends_a_training_in_one_sentence(tmp_path, workers, cache):
     datalist = small_cases(tmp_path / "data")
     flipped(tmp_path / "data" / "image_1.nii.gz")
