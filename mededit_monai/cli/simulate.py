@@ -54,6 +54,11 @@ def simulate_command(
             "--crops", help="Boxes around the lesions on grids of 1 to 1.9 mm, for the painter; with --spatial_dims 3."
         ),
     ] = False,
+    modalities: Annotated[
+        list[str] | None,
+        typer.Option(help="t1, t1ce, t2 or flair, may be repeated: heads with a tumour and their labels, no pairs."),
+    ] = None,
+    side: Annotated[int, typer.Option(help="Points a side of these heads: 32, 64, 96 or 128.")] = 128,
     progress: Annotated[bool, typer.Option("--progress/--no_progress", help="Progress bar.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -63,8 +68,9 @@ def simulate_command(
     from mededit_monai.simulation.simulate import simulate_cohort
 
     cases = cases if counts is None else sum(counts)
+    kind = (crops, tuple(modalities) if modalities else None, side)
     recipe = Recipe(
-        disease, cases, anatomies, lesions, seed, slice_, spatial_dims, layout, counts, global_atrophy, crops
+        disease, cases, anatomies, lesions, seed, slice_, spatial_dims, layout, counts, global_atrophy, *kind
     )
     count = worker_count(workers)
     written = simulate_cohort(recipe, output_dir, count, progress and sys.stderr.isatty())

@@ -25,6 +25,7 @@ FILE_KEYS = (
     *VOLUME_KEYS,
     *("image", "scan", "brain", "pathology", "regions", "prior", "prior_brain"),
     *("ventricles", "prior_ventricles", "tissue", "prior_tissue", "displacement", "displaced"),
+    *("t1", "t1ce", "t2", "flair", "label"),
 )
 
 #: Keys that name several files, or one.

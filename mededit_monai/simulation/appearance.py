@@ -25,8 +25,8 @@ def paint_tissue(canvas: Canvas, gadolinium: bool, rng: np.random.Generator) -> 
     Returns:
         image S (≥ 0, float32), its contrast, and the parameters drawn.
     """
-    means = _means(gadolinium, rng)
-    painted = _paint(canvas, means, gadolinium, rng)
+    means = t1_means(gadolinium, rng)
+    painted = paint_labels(canvas, means, gadolinium, rng)
     contrast = Contrast(means["white"], means["cortex"], means["fluid"], means["vessel"])
     share = 0.0
     if canvas.intensity is not None:
@@ -49,8 +49,8 @@ def paint_tissue(canvas: Canvas, gadolinium: bool, rng: np.random.Generator) -> 
     return np.maximum(painted, 0).astype(np.float32), contrast, drawn
 
 
-def _means(gadolinium: bool, rng: np.random.Generator) -> dict[str, float]:
-    """Tissue means; deep nuclei lie between gray and white (iron and myelin), ventricles are the darkest."""
+def t1_means(gadolinium: bool, rng: np.random.Generator) -> dict[str, float]:
+    """Tissue means on T1; deep nuclei lie between gray and white (iron and myelin), ventricles are the darkest."""
     u = rng.uniform
     white = u(0.70, 0.95)
     gray = white * u(0.62, 0.82)
@@ -79,7 +79,13 @@ def _means(gadolinium: bool, rng: np.random.Generator) -> dict[str, float]:
     return {k: float(v) for k, v in means.items()}
 
 
-def _paint(canvas: Canvas, means: dict[str, float], gadolinium: bool, rng: np.random.Generator) -> np.ndarray:
+def paint_labels(canvas: Canvas, means: dict[str, float], gadolinium: bool, rng: np.random.Generator) -> np.ndarray:
+    """
+    A label map painted by the means of its tissues, with gradients within them, mottle, grain and what age does; S.
+
+    Args:
+        means: by the names of ``TISSUES`` and ``other``, of any sequence; gadolinium: vessels are bright.
+    """
     f, shape, step = canvas.fractions, canvas.depth.shape, canvas.spacing
     other = np.clip(1 - f.sum(axis=0), 0, 1)
     image = np.tensordot(np.array([means[t] for t in TISSUES], np.float32), f, axes=1) + means["other"] * other

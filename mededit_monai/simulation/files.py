@@ -14,6 +14,7 @@ import nibabel as nib
 import numpy as np
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.diseases.modalities import MODALITIES
 from mededit_monai.io.atomic import write_bytes, write_text
 from mededit_monai.io.case_names import stem
 from mededit_monai.io.displacement import write_displacement
@@ -32,15 +33,19 @@ KEYS = (
 #: The same of crops.
 CROP_KEYS = ("image", "displaced", "brain", "pathology", "regions")
 
+#: The same of heads on several modalities, beside those.
+LABEL_KEY = "label"
+
 #: Images hold 0 to 1 as 16-bit numbers; displacements whole multiples of a micrometre.
-IMAGES, IMAGE_STEP = ("image", "prior", "displaced"), 1 / 65535
+IMAGES, IMAGE_STEP = ("image", "prior", "displaced", *MODALITIES), 1 / 65535
 
 
 def file_names(recipe: Recipe, case: Case) -> dict[str, str]:
     """Key → path relative to the cohort's folder, and ``parameters`` for the JSON."""
     disease, ending = recipe.record, "nii" if recipe.spatial_dims == 2 else "nii.gz"
     if recipe.layout == "datalist":
-        names = {key: f"{case.case_id}/{key}.{ending}" for key in (CROP_KEYS if recipe.crops else KEYS)}
+        keys = (*recipe.modalities, LABEL_KEY) if recipe.modalities else CROP_KEYS if recipe.crops else KEYS
+        names = {key: f"{case.case_id}/{key}.{ending}" for key in keys}
         names["parameters"] = f"{case.case_id}/parameters.json"
     elif recipe.layout == "bids":
         subject = f"sub-{case.case_id.replace('_', '')}"
@@ -82,7 +87,8 @@ def write_case(root: Path, recipe: Recipe, case: Case, pair: dict, pixel_mm: flo
         InputError: NaN or infinite values.
     """
     names = file_names(recipe, case)
-    shape = pair["image"].shape if recipe.spatial_dims == 3 else (*pair["image"].shape, 1)
+    shape = pair[next(iter(names))].shape
+    shape = shape if recipe.spatial_dims == 3 else (*shape, 1)
     affine = model_affine(pair["parameters"].get("spacing_mm", pixel_mm), shape)
     if recipe.layout == "nnunet" and recipe.spatial_dims == 2:
         affine[2, 2] = (
@@ -167,10 +173,10 @@ def entry(recipe: Recipe, case: Case, root: Path) -> dict:
     place = root / names["parameters"]
     parameters = json.loads(place.read_bytes())
     wanted = ["case_id", "patient", "lesion_id", "split", "stratum", "anatomy", "global_atrophy"]
-    wanted += ["spacing_mm"] if recipe.crops else []
+    wanted += ["spacing_mm"] if recipe.crops or recipe.modalities else []
     missing = [key for key in wanted if not isinstance(parameters, dict) or key not in parameters]
     if missing:
         raise InputError(f"{place}: lacks '{missing[0]}', which mededit wrote; remove it, and the case is made again.")
     facts = {"pixel_mm" if key == "spacing_mm" else key: parameters[key] for key in wanted}
-    files = {key: names[key] for key in (*KEYS, *CROP_KEYS) if key in names}
+    files = {key: name for key, name in names.items() if key != "parameters"}
     return {**facts, **files, "parameters": names["parameters"]}

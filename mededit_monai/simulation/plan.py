@@ -13,6 +13,7 @@ import numpy as np
 from mededit_monai.core.errors import InputError, require_choice, require_number, require_whole
 from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import DISEASES, Disease
+from mededit_monai.diseases.modalities import MODALITIES
 from mededit_monai.io.case_names import stem
 from mededit_monai.simulation.anatomies import TEMPLATE, list_anatomies
 
@@ -25,6 +26,9 @@ MOST_CASES = 10_000_000
 
 #: Crops of a person with a lesion.
 VIEWS = 4
+
+#: Points a side of heads on several modalities.
+SIDES = (32, 64, 96, 128)
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Recipe:
         global_atrophy: share of the training cases that have remote atrophy, of 0.2 to 1 (``global_atrophy`` of their
             parameters). Those of validation and testing have none: the lesion's own effects are measured there.
         crops: instead of whole volumes, boxes around the lesions on grids of 1 to 1.9 mm (see ``crops.py``).
+        modalities: instead of pairs, heads with a tumour on these modalities, and their labels (see
+            ``modalities.py``); side: points a side of these.
     """
 
     disease: str = "stroke"
@@ -57,6 +63,8 @@ class Recipe:
     counts: tuple[int, int, int] | None = None
     global_atrophy: float = 0.25
     crops: bool = False
+    modalities: tuple[str, ...] | None = None
+    side: int = 128
 
     def check(self) -> None:
         """Raises InputError for a value that is not offered."""
@@ -72,9 +80,27 @@ class Recipe:
                 f"--crops: got --spatial_dims {self.spatial_dims} --layout {self.layout}, but crops are cut from "
                 f"volumes and listed in a datalist; give --spatial_dims 3 --layout datalist."
             )
+        self._check_modalities()
         for name, folder in (("anatomies", self.anatomies), ("lesions", self.lesions)):
             if folder is not None and (not isinstance(folder, (str, Path)) or not str(folder).strip()):
                 raise InputError(f"--{name}: got {folder!r}, wanted the path of a folder; give one or leave it out.")
+
+    def _check_modalities(self) -> None:
+        require_choice("side", self.side, SIDES)
+        if self.modalities is None:
+            if self.side != type(self).side:
+                raise InputError(f"--side: got {self.side}, but it applies to --modalities; leave it out.")
+            return
+        for name in self.modalities:
+            require_choice("modalities", name, MODALITIES)
+        if not self.modalities or len(set(self.modalities)) < len(self.modalities):
+            raise InputError(f"--modalities: got {self.modalities!r}, wanted each of {', '.join(MODALITIES)} once.")
+        if (self.spatial_dims, self.layout, self.crops) != (3, "datalist", False) or not self.record.labels:
+            raise InputError(
+                f"--modalities: got --disease {self.disease} --spatial_dims {self.spatial_dims} --layout {self.layout}"
+                f"{' --crops' if self.crops else ''}, but heads of several modalities are volumes with a tumour; give "
+                f"--disease tumor --spatial_dims 3 --layout datalist, without --crops."
+            )
 
     @property
     def record(self) -> Disease:
@@ -97,6 +123,8 @@ class Recipe:
             options[key] = Path(options[key]).name if options[key] else None
         if not self.crops:
             options.pop("crops")  # cohorts of before there were any say nothing of them
+        if self.modalities is None:
+            options = {key: value for key, value in options.items() if key not in ("modalities", "side")}
         return options
 
 

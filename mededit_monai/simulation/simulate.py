@@ -32,6 +32,7 @@ from mededit_monai.simulation.draw_case import LesionPool, draw_case
 from mededit_monai.simulation.files import entry, file_names, is_written, write_case
 from mededit_monai.simulation.layouts import COHORT_FILES, layout_files
 from mededit_monai.simulation.lesion_library import LesionLibrary, open_library
+from mededit_monai.simulation.modalities import draw_heads
 from mededit_monai.simulation.plan import SPLITS, VIEWS, Case, Recipe, plan_cases, split_names
 from mededit_monai.simulation.pool import MOST_WORKERS, is_stopping, one_thread, results
 
@@ -102,9 +103,10 @@ def simulate_cohort(recipe: Recipe, output: str | Path, workers: int = 1, progre
         listed: dict[str, list[dict]] = {split: [] for split in SPLITS}
         for case in cases:
             listed[case.split].append(entry(recipe, case, root))
+        what = "heads with a tumour, and their labels" if recipe.modalities else "pairs with and without the lesion"
         content = {
             "name": f"simulated {recipe.disease}",
-            "description": "Simulated pairs with and without the lesion (synthetic; research use only).",
+            "description": f"Simulated {what} (synthetic; research use only).",
             "synthetic": True,
             **{key: value for key, value in _identity(recipe).items() if key != "synthetic"},
             "anatomies": {split: [stem(Path(a)) for a in names] for split, names in anatomies.items()},
@@ -273,6 +275,7 @@ def _make(root: Path, recipe: Recipe, chunk: list[Case], pool: LesionPool) -> in
     for number, case in enumerate(chunk):
         if is_stopping():
             return number
-        pair = (draw_crop if recipe.crops else draw_case)(recipe, case, load_anatomy(case.anatomy), pool)
+        draw = draw_heads if recipe.modalities else draw_crop if recipe.crops else draw_case
+        pair = draw(recipe, case, load_anatomy(case.anatomy), pool)
         write_case(root, recipe, case, pair, recipe.record.pixel_mm)
     return len(chunk)
