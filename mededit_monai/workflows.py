@@ -21,9 +21,10 @@ from mededit_monai.core.plain_values import as_data, plain_value, require_option
 from mededit_monai.core.running import running
 from mededit_monai.io.edit_inputs import edit_inputs
 from mededit_monai.methods.edit_options import EditOptions
+from mededit_monai.synthesis.options import SynthesisOptions
 from mededit_monai.training.options import TrainingOptions
 
-__all__ = ["bundle_content", "edit", "overrides", "train"]
+__all__ = ["bundle_content", "edit", "overrides", "synthesize", "train"]
 
 
 def bundle_content(
@@ -80,6 +81,35 @@ def edit(
     """
     given = {"scan": scan, "pathology": pathology, "output_dir": output_dir, **options}
     with edit_inputs(given) as files, _workflow(bundle, ["inference.yaml"], "inference", files) as workflow:
+        written: list[Path] = workflow.parser.get_parsed_content("writer").written
+        return written
+
+
+def synthesize(
+    mask: Any = None,
+    output_dir: str | Path = "out/synthesis",
+    bundle: str | Path = "semantic_synthesis",
+    overlays: Sequence[str | Path] = (),
+    **options: Any,
+) -> list[Path]:
+    """
+    Synthesize volumes from a segmentation, or from those of a ``datalist``; the same as ``mededit synthesize``.
+
+    Args:
+        mask: labels 1 (core), 2 (edema), 3 (enhancing) and 4 (the brain around them), 3-D NIfTI in any orientation.
+        output_dir: gets a folder per case.
+        bundle: ``semantic_synthesis`` or a bundle's folder.
+        overlays: config files laid over its ``inference.yaml``, for other modalities and sizes.
+        options: any option of ``inference.yaml``: ``brain``, ``samples``, ``seed``, ``steps``, …
+
+    Returns:
+        the folders written, in the order of the cases.
+
+    Raises:
+        InputError: bad input, in one sentence.
+    """
+    given = {"mask": mask, "output_dir": output_dir, **options}
+    with _workflow(bundle, ["inference.yaml", *checked_overlays(overlays)], "inference", given) as workflow:
         written: list[Path] = workflow.parser.get_parsed_content("writer").written
         return written
 
@@ -147,7 +177,9 @@ def checked_overlays(paths: Sequence[str | Path]) -> list[str]:
     return found
 
 
-_FILES = [one for kind in (EditOptions, TrainingOptions) for one in options_of(kind).values() if one.file]
+_FILES = [
+    one for kind in (EditOptions, TrainingOptions, SynthesisOptions) for one in options_of(kind).values() if one.file
+]
 
 #: Options that name a file or folder, in any config, and those that name several.
 PATH_OPTIONS = frozenset(one.name for one in _FILES if not one.several)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mededit_monai.core.options import options_of, reference_table, yaml_block
 from mededit_monai.methods.edit_options import EditOptions
+from mededit_monai.synthesis.options import SynthesisOptions
 from mededit_monai.training.options import TrainingOptions
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -22,6 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 YAML = {
     "bundles/stroke/configs/inference.yaml": EditOptions,
     "bundles/stroke/configs/train.yaml": TrainingOptions,
+    "bundles/semantic_synthesis/configs/inference.yaml": SynthesisOptions,
 }
 REFERENCE = "docs/reference/options.md"
 

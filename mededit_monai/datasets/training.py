@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mededit_monai.core.errors import InputError
@@ -21,6 +22,7 @@ def training_source(
     progress: bool = True,
     disease: str = "stroke",
     condition: str = "mask",
+    keys: Sequence[str] | None = None,
 ) -> dict[str, list[dict]]:
     """
     The ``training`` and ``validation`` cases.
@@ -31,21 +33,28 @@ def training_source(
         cohort_size, validation_size, seed, disease: of the embedded cohort, simulated once and cached, if neither is
             given.
         condition: ``regions`` wants the key of that name too.
+        keys: what every case must hold instead.
 
     Raises:
-        InputError: if a list is missing or a case lacks image, brain mask or pathology mask.
+        InputError: if a list is missing or a case lacks one of its files, image, brain mask and pathology mask.
     """
     if datalist is None and dataset_dir is not None:
         datalist = user_path(dataset_dir) / "datalist.json"
+    if datalist is None and keys is not None:
+        raise InputError(
+            f"--datalist: is missing; give a list of cases with {', '.join(keys)}, such as that of 'mededit simulate "
+            f"--modalities', or --dataset_dir with one in it."
+        )
     if datalist is None:
         from mededit_monai.simulation.embedded import write_embedded_cohort
 
         with main_process_first():
             datalist = write_embedded_cohort(default_cache(), disease, cohort_size, validation_size, seed, progress)
+    wanted = keys or ("image", "brain", "pathology", *(["regions"] if condition == "regions" else []))
     source = {name: read_datalist(datalist, name) for name in ("training", "validation")}
     for name, cases in source.items():
         for case in cases:
-            for key in ("image", "brain", "pathology", *(["regions"] if condition == "regions" else [])):
+            for key in wanted:
                 if not case.get(key):
                     raise InputError(f"{datalist}: {name} case '{case['case_id']}' has no '{key}'; training needs it.")
                 if not Path(case[key]).is_file():

@@ -200,11 +200,12 @@ class Method:
 
 
 def networks() -> dict[str, Network]:
-    """Every network that can be trained, by name: those of the methods, and the effects network."""
+    """Every network that can be trained, by name: those of the methods, the effects network, and Med-DDPM's."""
     from mededit_monai.methods.morph import EFFECTS
+    from mededit_monai.methods.semantic_synthesis import MED_DDPM
 
     found = {method.network.name: method.network for method in METHODS.values() if method.network is not None}
-    return found | {EFFECTS.name: EFFECTS}
+    return found | {one.name: one for one in (EFFECTS, MED_DDPM)}
 
 
 def network_named(name: str) -> Network:

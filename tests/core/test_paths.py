@@ -10,5 +10,7 @@ from mededit_monai.core.paths import bundle_root
 
 def test_bundles_by_name_and_folder():
     assert bundle_root("stroke").name == "stroke" and bundle_root(bundle_root("tumor")) == bundle_root("tumor")
-    with pytest.raises(InputError, match="'strok' is neither a known bundle .stroke, tumor. nor a bundle's folder"):
+    with pytest.raises(
+        InputError, match="'strok' is neither a known bundle .semantic_synthesis, stroke, tumor. nor a bundle's folder"
+    ):
         bundle_root("strok")

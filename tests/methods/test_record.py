@@ -39,6 +39,7 @@ def test_what_the_networks_give():
     inpainting = (1, "v_prediction", "x_t")
     assert found == {
         "paint": (1, "sample", "y_t"),
+        "med_ddpm": (1, "epsilon", "x_t"),
         "effects": (5, "sample", "scan"),
         **dict.fromkeys(("mededit", "palette", "palette_original"), inpainting),
     }

@@ -1,0 +1,54 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mededit synthesize`: a volume from its segmentation."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from typing import Any
+
+import typer
+
+from mededit_monai.cli.generated import BUNDLE, JSON, add_verb
+from mededit_monai.core.options import Option, options_of
+from mededit_monai.synthesis.options import SynthesisOptions
+
+#: Files laid over the bundle's config.
+CONFIG = Option(
+    name="config",
+    help="YAML laid over the bundle's inference.yaml, for other modalities and sizes; may be repeated.",
+    file=True,
+    several=True,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the program."""
+    declared = [one for one in options_of(SynthesisOptions).values() if one.verb]
+    bundle = replace(BUNDLE, default="semantic_synthesis", help="semantic_synthesis or a bundle's folder.")
+    add_verb(
+        app,
+        "synthesize",
+        [declared[0], bundle, CONFIG, *declared[1:], JSON],
+        synthesize_command,
+        "Synthesize brain volumes from a segmentation (Med-DDPM). Defaults are the bundle's.",
+        "mededit synthesize --mask seg.nii.gz --samples 4 -o out",
+    )
+
+
+def synthesize_command(given: dict[str, Any]) -> None:
+    """Synthesize, and say where the results are."""
+    from mededit_monai.workflows import synthesize
+
+    as_json, overlays = given.pop("json"), given.pop("config", ())
+    given["progress"] = given["progress"] and sys.stderr.isatty()
+    written = synthesize(overlays=overlays, **given)
+    if as_json:
+        print(json.dumps({"synthetic": True, "written": [str(folder) for folder in written]}))
+        return
+    for folder in written:
+        print(f"{folder}: look at {next(iter(sorted(folder.rglob('preview.png'))))}")
+    if not written:
+        print("nothing to do: every case is done with these options.")

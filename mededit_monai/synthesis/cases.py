@@ -1,0 +1,108 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which masks a synthesis works on, and the batches they travel in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.engines.utils import PrepareBatch
+
+from mededit_monai.core.errors import InputError, say
+from mededit_monai.core.paths import user_path
+from mededit_monai.io.case_names import case_name, owner_of, stem
+from mededit_monai.io.datalist import read_datalist
+from mededit_monai.io.finished import require_own_folder
+from mededit_monai.io.hashing import sha256
+from mededit_monai.io.outputs import require_apart
+from mededit_monai.io.provenance import is_finished
+from mededit_monai.sampling.noise import case_seed
+from mededit_monai.synthesis.options import SynthesisOptions
+
+FILES = ("label", "brain")
+
+
+def synthesis_cases(options: SynthesisOptions, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """
+    The masks to synthesize from, without those whose result is there, made by the same request.
+
+    Args:
+        request: everything that decides the result, written to each case's provenance.
+
+    Raises:
+        InputError: no mask or too much given, a file that does not exist, a result's folder that is not ours.
+    """
+    out = user_path(options.output_dir)
+    datalist = options.datalist
+    if options.dataset_dir is not None:
+        if datalist is not None:
+            raise InputError("--dataset_dir: was given together with --datalist; give one or the other.")
+        datalist = str(user_path(options.dataset_dir) / "datalist.json")
+    if datalist is not None:
+        for name in ("mask", "brain"):
+            if getattr(options, name) is not None:
+                raise InputError(f"--{name}: was given together with a datalist, in which every case names its own.")
+        cases = [
+            {"case_id": case["case_id"], "label": case.get("label"), "brain": case.get("brain")}
+            for case in read_datalist(datalist)
+        ]
+    elif options.mask is None:
+        raise InputError("--mask: is missing; give a NIfTI file with labels, or --datalist for many.")
+    else:
+        brain = None if options.brain is None else str(user_path(options.brain))
+        cases = [{"case_id": None, "label": str(user_path(options.mask)), "brain": brain}]
+    return [case for case in cases if _is_pending(case, out, request, options.overwrite)]
+
+
+def _is_pending(case: dict[str, Any], out: Path, request: Mapping[str, Any], overwrite: bool) -> bool:
+    """Name a case's result and fill in what goes with it; False if the result is there."""
+    if not case["label"]:
+        raise InputError(f"case '{case['case_id']}': has no 'label', the mask to synthesize from; add it.")
+    files = {key: str(case[key]) for key in FILES if case[key]}
+    for key, path in files.items():
+        if not Path(path).is_file():
+            raise InputError(f"{path}: not found (--{'mask' if key == 'label' else key}); check the path.")
+    made = {"options": dict(request), "inputs": {key: sha256(path) for key, path in files.items()}}
+    noise_name = case["case_id"] or stem(case["label"])
+    case["case_id"] = case["case_id"] or case_name(out, case["label"], overwrite)
+    case |= {"files": files, "request": made, "owner": owner_of(case["label"]), "noise_name": noise_name}
+    final = out / case["case_id"]
+    if is_finished(final, made):
+        say(f"{case['case_id']} is done with these options, skipped ({final})")
+        return False
+    require_own_folder(final, overwrite)
+    require_apart(final, files.values())
+    return True
+
+
+def collate_masks(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A batch: ``condition`` Nx(1+K)xHxWxD, everything else in the list ``cases``."""
+    rest = [{key: value for key, value in case.items() if key != "condition"} for case in cases]
+    return {"condition": torch.stack([case["condition"] for case in cases]), "cases": rest}
+
+
+class SynthesisPrepareBatch(PrepareBatch):
+    """
+    Args:
+        seed: the run's; each volume's own follows from it, the case's name and the sample's number.
+        samples: volumes a mask.
+    """
+
+    def __init__(self, seed: int = 0, samples: int = 1) -> None:
+        self.seed, self.samples = seed, samples
+
+    def __call__(
+        self,
+        batchdata: Mapping[str, Any],
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, None, tuple, dict]:
+        """Conditions, each as often as there are samples, and the seeds of their noise."""
+        told = batchdata["condition"].to(device=device, non_blocking=non_blocking)
+        names = [case["noise_name"] for case in batchdata["cases"]]
+        seeds = [case_seed(self.seed, name, sample) for name in names for sample in range(self.samples)]
+        return told.repeat_interleave(self.samples, dim=0), None, (), {"seeds": seeds}

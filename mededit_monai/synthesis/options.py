@@ -1,0 +1,70 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""The options of a synthesis, declared once for the command line, YAML and Python; light to import."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from mededit_monai.core.options import option, options_of, refuse_unknown
+from mededit_monai.sampling.levels import SPACINGS
+from mededit_monai.sampling.sampler import SAMPLERS
+
+_what = partial(option, group="What to synthesize")
+_sample = partial(option, group="Sampling", recorded=True)
+_run = partial(option, group="The run itself")
+
+
+@dataclass(frozen=True)
+class SynthesisOptions:
+    """Everything that can be said about a synthesis. What is recorded decides the result."""
+
+    mask: str | None = _what(
+        None, "Labels of the volume: 1 core, 2 edema, 3 enhancing, 4 the brain around them; 3-D NIfTI.", file=True
+    )
+    brain: str | None = _what(
+        None, "Brain mask or skull-stripped scan on the mask's grid, if the mask has no brain.", file=True
+    )
+    brats2021: bool = _what(False, "Label 4 of the mask is the enhancing tumour, as in BraTS to 2021.", recorded=True)
+    datalist: str | None = _what(None, "JSON list of many cases ('label', perhaps 'brain'), for --mask.", file=True)
+    dataset_dir: str | None = _what(None, "Folder with a datalist.json, instead of --datalist.", file=True, verb=False)
+    output_dir: str = _what(
+        "out/synthesis", "Folder for the results, in which every case gets its own.", file=True, short="-o"
+    )
+    weights: str | None = _what(None, "Weight file to use instead of the bundle's.", file=True)
+
+    samples: int = _sample(1, "Volumes of every mask, each with its own noise.", least=1, most=1000)
+    seed: int = _sample(
+        0, "Seed of the noise; a case's own follows from it and the case's name.", least=0, most=2**63 - 1
+    )
+    steps: int = _sample(10, "Number of noise levels.", least=1, most=1000)
+    sampler: str = _sample("dpm2m", "How to step from one noise level to the next.", choices=SAMPLERS.names)
+    spacing: str = _sample("logsnr", "Noise levels evenly spaced in t or in log-SNR.", choices=SPACINGS)
+
+    overwrite: bool = _run(False, "Replace a result that was changed by hand.")
+    device: Any = _run(None, "cpu, cuda, cuda:1, …; by default a GPU if there is one.", yaml="")
+    amp: str | None = _run(
+        None, "Half precision: either on a GPU, bf16 on a CPU.", choices=(None, "fp16", "bf16"), recorded=True
+    )
+    progress: bool = _run(True, "Show a progress bar.")
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> SynthesisOptions:
+        """
+        Options from values by name, checked one by one.
+
+        Raises:
+            InputError: no such option, or a value that it cannot have.
+        """
+        known = options_of(cls)
+        refuse_unknown(tuple(values), tuple(known), "a synthesis")
+        for name, value in values.items():
+            known[name].check(value)
+        return cls(**values)
+
+    def recorded(self) -> dict[str, Any]:
+        """What decides the result."""
+        return {one.name: getattr(self, one.name) for one in options_of(type(self)).values() if one.recorded}
