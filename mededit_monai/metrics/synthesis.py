@@ -94,7 +94,7 @@ def mmd(found: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> float:
     """
     if len(found) != len(real) or len(found) < 2:
         raise ValueError(f"got {len(found)} and {len(real)} volumes; wanted as many of both, at least two.")
-    stacks = [torch.from_numpy(np.stack(one).astype(np.float64))[:, None] for one in (found, real)]
+    stacks = [torch.from_numpy(np.ascontiguousarray(np.stack(one), np.float64))[:, None] for one in (found, real)]
     return float(MMDMetric()(*stacks)) / stacks[0][0].numel()
 
 
