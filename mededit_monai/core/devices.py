@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from mededit_monai.core.errors import InputError
 
@@ -69,7 +70,23 @@ def autocast_on_cpu(inferer: Callable[..., Any], amp: str | None, device: Any) -
         return inferer
 
     def ask(*args: Any, **kwargs: Any) -> Any:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16), ThinVolumesInSingle():
             return inferer(*args, **kwargs).float()
 
     return ask
+
+
+class ThinVolumesInSingle(TorchFunctionMode):
+    """
+    Convolutions of volumes two voxels deep in single precision, whatever autocast says.
+
+    In torch 2.13 on CPUs the weight's gradient of a 3x3x3 convolution in bf16 is what happened to lie in memory where
+    the first side of the volume is 2, as at the bottom of a U-Net for small volumes.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Pass a function of torch on."""
+        if func is torch.conv3d and args[0].shape[2] == 2:
+            with torch.autocast("cpu", enabled=False):
+                return func(args[0].float(), *args[1:], **(kwargs or {}))
+        return func(*args, **(kwargs or {}))

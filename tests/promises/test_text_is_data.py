@@ -34,6 +34,8 @@ NEEDS = {
     "dataset brats": {"root": "head", "output_dir": "out"},
     "dataset folder": {"root": "table.csv", "disease": "stroke", "output_dir": "out"},
     "dataset pairs": {"datalist": "cohort/datalist.json", "output": "out.json"},
+    "dataset slices": {"cohort": "cohort", "output_dir": "out"},
+    "synthesize": {"mask": "head/pathology.nii.gz", "output_dir": "out"},
     "train": {"output_dir": "out", "cohort_size": "4", "validation_size": "2"},
     "judge train": {"cohort": "cohort", "output_dir": "out"},
     "judge predict": {"images": "head", "output_dir": "out", "disease": "stroke"},

@@ -1,0 +1,38 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Half precision on a CPU: near to single precision, also where torch itself is not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mededit_monai.core.devices import autocast_on_cpu
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 2), (2, 4, 4), (2, 2, 1), (4, 2, 4), (1, 1, 1), (8, 8, 8)])
+def test_gradients_of_thin_volumes(shape):
+    """In torch 2.13 they are what lay in memory where the first side is 2."""
+    torch.manual_seed(0)
+    network = torch.nn.Conv3d(32, 48, 3, padding=1)
+    x, weight = torch.randn(2, 32, *shape), torch.randn(2, 48, *shape)
+    found = []
+    for ask in (network, autocast_on_cpu(lambda y: network(y), "bf16", "cpu")):
+        network.zero_grad()
+        junk = [torch.full((48, 32, 3, 3, 3), 1e30) for _ in range(10)]  # what memory is to hold
+        del junk
+        output = ask(x)
+        assert output.dtype == torch.float32
+        (output * weight).sum().backward()
+        found.append(network.weight.grad.clone())
+    assert (found[1] - found[0]).norm() < 0.03 * found[0].norm()
+
+
+def test_it_is_half_precision_elsewhere():
+    network = torch.nn.Conv3d(4, 4, 3, padding=1)
+    seen = []
+    network.register_forward_hook(lambda module, given, output: seen.append(output.dtype))
+    ask = autocast_on_cpu(lambda y: network(y), "bf16", "cpu")
+    for side in (8, 2):
+        ask(torch.randn(1, 4, side, 4, 4))
+    assert seen == [torch.bfloat16, torch.float32]
