@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from mededit_monai.core.devices import ThinVolumesInSingle
 from mededit_monai.core.errors import InputError
 from mededit_monai.methods.record import network_named, networks
 from mededit_monai.networks.weights import read_weights
@@ -60,7 +62,13 @@ def checkpointed(network: torch.nn.Module) -> None:
     """
     unet = network.unet
     for block in (*unet.down_blocks, unet.middle_block, *unet.up_blocks):
-        block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
+        again = partial(checkpoint, block.forward, use_reentrant=False, context_fn=_both_ways)
+        block.forward = again  # type: ignore[method-assign]
+
+
+def _both_ways() -> tuple[AbstractContextManager, AbstractContextManager]:
+    """Of the way there, on which :func:`~mededit_monai.core.devices.autocast_on_cpu` sees to it, and the way back."""
+    return nullcontext(), ThinVolumesInSingle()
 
 
 def warm_start(

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from mededit_monai.core.devices import autocast_on_cpu
+from mededit_monai.networks import MaskConditionedUNet
+from mededit_monai.training.network import checkpointed
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 2), (2, 4, 4), (2, 2, 1), (4, 2, 4), (1, 1, 1), (8, 8, 8)])
@@ -36,3 +38,19 @@ def test_it_is_half_precision_elsewhere():
     for side in (8, 2):
         ask(torch.randn(1, 4, side, 4, 4))
     assert seen == [torch.bfloat16, torch.float32]
+
+
+def test_thin_volumes_are_the_same_on_the_way_back():
+    """Blocks that compute their activations again do so as they did at first."""
+    torch.manual_seed(0)
+    size = {"channels": (16, 16), "attention_levels": (False, False), "norm_num_groups": 4, "num_head_channels": 8}
+    plain, again = (MaskConditionedUNet(3, 2, 1, patch=1, **size) for _ in range(2))
+    for parameter in plain.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    again.load_state_dict(plain.state_dict())
+    checkpointed(again)
+    x = torch.randn(1, 2, 4, 4, 4)
+    for network in (plain, again):
+        autocast_on_cpu(lambda y, network=network: network(y), "bf16", "cpu")(x).square().mean().backward()
+    for one, other in zip(plain.parameters(), again.parameters()):
+        assert one.grad is None and other.grad is None or torch.equal(one.grad, other.grad)
