@@ -11,12 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "edit", "train"]
+__all__ = ["__version__", "edit", "synthesize", "train"]
 
 
 def __getattr__(name: str) -> Any:
     # MONAI and torch take seconds to import; `mededit --help` must not wait for them.
-    if name in ("edit", "train"):
+    if name in ("edit", "synthesize", "train"):
         from mededit_monai import workflows
 
         return getattr(workflows, name)
