@@ -144,8 +144,14 @@ def run_synthesis_evaluation(parser: ConfigParser) -> None:
             network, inferer, device = get("network").eval(), get("inferer"), get("device")
             inferer.progress = False  # one bar is enough
             lines, made, real = [], [], []
+            wanted = (get("side"), get("side"), get("depth"))
             for case in tqdm(cases, desc="synthesizing", unit="volume", disable=not options.progress):
                 labels, truth = _read(case, modalities)
+                if labels.shape != wanted:
+                    raise InputError(
+                        f"{case['label']}: has the size {labels.shape}, wanted {wanted}, the network's; give a cohort "
+                        f"of that --side, or the --config of another network."
+                    )
                 volume = synthesized(network, inferer, labels, condition, case["case_id"], options.seed, device)
                 names = {"case_id": case["case_id"], "group": group_of(case)}
                 lines.append(names | measure_head(volume, truth, labels, modalities))

@@ -84,8 +84,8 @@ def _given_brain(path: Path, mask: Volume) -> tuple[np.ndarray, list[str]]:
     """The brain from a mask or a skull-stripped scan on the same grid, and warnings."""
     given = read_volume(path)
     apart = require_same_grid(given, mask)
-    values = np.unique(given.data[:: max(1, given.data.shape[0] // 32)])
-    binary = any(set(values.tolist()) <= set(allowed) for allowed in BINARY)
+    values = np.unique(whole_values(given)).tolist()
+    binary = any(set(values) <= set(allowed) for allowed in BINARY)
     brain = binary_mask(given) if binary else brain_from_background(given)
     return brain, [*given.warnings, *([apart] if apart else [])]
 

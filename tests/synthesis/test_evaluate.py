@@ -14,8 +14,15 @@ from monai.bundle import ConfigWorkflow
 from synthesis.heads import MODALITIES, label_array, write_heads
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.core.running import running
 from mededit_monai.networks import save_weights
-from mededit_monai.synthesis.evaluate import evaluation_heads, measure_head, measure_sets, told_of
+from mededit_monai.synthesis.evaluate import (
+    evaluation_heads,
+    measure_head,
+    measure_sets,
+    run_synthesis_evaluation,
+    told_of,
+)
 from mededit_monai.workflows import bundle_content
 
 BUNDLE = REPOSITORY / "bundles" / "semantic_synthesis"
@@ -59,18 +66,24 @@ def test_what_the_network_is_told():
         assert np.array_equal(told[1:].sum(axis=0) > 0, (labels > 0) & (labels < 4))
 
 
-def test_the_evaluation(tmp_path):
+def test_the_evaluation(tmp_path, capsys):
     (tmp_path / "heads").mkdir()
     write_heads(tmp_path / "heads", 32, (3, 2))
     save_weights(bundle_content(BUNDLE, ("network_def",))[0], tmp_path / "model.pt")
     given = {"dataset_dir": str(tmp_path / "heads"), "split": "training", "weights": str(tmp_path / "model.pt")}
     given |= {"output_dir": str(tmp_path / "out"), "steps": 2, "progress": False, "device": "cpu"}
+    given |= {"side": 32, "depth": 32}
     files = [str(BUNDLE / "configs" / name) for name in ("inference.yaml", "evaluate.yaml")]
     workflow = ConfigWorkflow(
         files, logging_file=False, workflow_type="infer", run_id="evaluating", bundle_root=str(BUNDLE), **given
     )
     workflow.initialize()
     workflow.run()
+    with running(workflow.parser), pytest.raises(SystemExit):
+        workflow.parser["side"] = 64
+        workflow.parser.parse(True)
+        run_synthesis_evaluation(workflow.parser)
+    assert "has the size (32, 32, 32), wanted (64, 64, 32), the network's" in capsys.readouterr().err
     lines = list(csv.DictReader((tmp_path / "out" / "cases.csv").open()))
     assert [line["case_id"] for line in lines] == ["training_0", "training_1", "training_2"]
     content = json.loads((tmp_path / "out" / "summary.json").read_text())
