@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import typer
 
-from mededit_monai.cli.generated import BUNDLE, JSON, add_verb
+from mededit_monai.cli.generated import BUNDLE, JSON, add_verb, say_written
 from mededit_monai.core.options import Option, options_of
 from mededit_monai.methods.edit_options import EditOptions, own_options
 from mededit_monai.methods.record import METHODS
@@ -50,13 +49,7 @@ def edit_command(given: dict[str, Any]) -> None:
         given["slice_index"] = int(index)
     given["progress"] = given["progress"] and sys.stderr.isatty()
     written = edit(**given)
-    if as_json:
-        print(json.dumps({"synthetic": True, "written": [str(folder) for folder in written]}))
-        return
-    for folder in written:
-        print(f"{folder}: look at {folder / 'preview.png'}, load {_edited(folder)}")
-    if not written:
-        print("nothing to do: every case is done with these options.")
+    say_written(written, as_json, lambda folder: f"{folder}: look at {folder / 'preview.png'}, load {_edited(folder)}")
 
 
 def _edited(folder: Path) -> Path:

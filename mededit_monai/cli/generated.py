@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -54,6 +56,17 @@ def add_verb(
     lists = frozenset(f"--{one.name}" for one in declared if one.several)
     kind = type("Verb", (ListsCommand,), {"lists": lists}) if lists else TyperCommand
     app.command(name, cls=kind, context_settings=SETTINGS | more, epilog=f"Example: {example}")(verb)
+
+
+def say_written(written: Sequence[Path], as_json: bool, line: Callable[[Path], str]) -> None:
+    """Say where results are, a line each, or as JSON; and that there was nothing to do."""
+    if as_json:
+        print(json.dumps({"synthetic": True, "written": [str(folder) for folder in written]}))
+        return
+    for folder in written:
+        print(line(folder))
+    if not written:
+        print("nothing to do: every case is done with these options.")
 
 
 class ListsCommand(TyperCommand):

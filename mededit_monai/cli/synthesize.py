@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from typing import Any
 
 import typer
 
-from mededit_monai.cli.generated import BUNDLE, JSON, add_verb
+from mededit_monai.cli.generated import BUNDLE, JSON, add_verb, say_written
 from mededit_monai.core.options import Option, options_of
 from mededit_monai.synthesis.options import SynthesisOptions
 
@@ -45,10 +44,4 @@ def synthesize_command(given: dict[str, Any]) -> None:
     as_json, overlays = given.pop("json"), given.pop("config", ())
     given["progress"] = given["progress"] and sys.stderr.isatty()
     written = synthesize(overlays=overlays, **given)
-    if as_json:
-        print(json.dumps({"synthetic": True, "written": [str(folder) for folder in written]}))
-        return
-    for folder in written:
-        print(f"{folder}: look at {next(iter(sorted(folder.rglob('preview.png'))))}")
-    if not written:
-        print("nothing to do: every case is done with these options.")
+    say_written(written, as_json, lambda folder: f"{folder}: look at {next(iter(sorted(folder.rglob('preview.png'))))}")

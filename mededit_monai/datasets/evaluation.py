@@ -15,7 +15,7 @@ from mededit_monai.datasets.pairing import PAIRINGS, triplets_of
 from mededit_monai.datasets.splits import seeded
 from mededit_monai.diseases import DISEASES, STRATA
 from mededit_monai.io.atomic import write_json
-from mededit_monai.io.datalist import VOLUME_KEYS, read_datalist
+from mededit_monai.io.datalist import CUT_KEYS, read_datalist
 from mededit_monai.io.outputs import make_folder
 
 #: What a case with known truth must hold; ``ventricles`` and ``prior_ventricles`` too, where they are measured.
@@ -73,8 +73,7 @@ def evaluation_cases(
     moved = pairing == "paired" and all(case.get("displacement") for case in cases)
     keys = (*keys, *(["displacement"] if moved else []))
     if pairing == "paired" and all(case.get("volume_prior") for case in cases):
-        more = (key for key in VOLUME_KEYS if cases[0].get(key))
-        keys = (*keys, *more, "slice_index", "volume_ceiling")
+        keys = (*keys, *(key for key in CUT_KEYS if cases[0].get(key) is not None))
     return [{key: case[key] for key in (*names, *keys)} for case in cases]
 
 

@@ -18,7 +18,7 @@ from mededit_monai.datasets.dataset_facts import NOTE
 from mededit_monai.datasets.splits import seeded
 from mededit_monai.diseases import STRATA
 from mededit_monai.io.atomic import json_bytes
-from mededit_monai.io.datalist import FILE_KEYS, VOLUME_KEYS, read_datalist
+from mededit_monai.io.datalist import CUT_KEYS, FILE_KEYS, read_datalist
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.nifti import read_array
 from mededit_monai.io.outputs import require_apart, require_writable, write_output
@@ -31,7 +31,6 @@ WARN_OUTSIDE = 0.1
 #: What a triplet takes from the case with the mask; with ``paired`` also the truth.
 _MASK_KEYS = ("pathology", "regions")
 _TRUTH_KEYS = ("image", "brain", "ventricles", "prior_ventricles", "tissue", "prior_tissue", "displacement")
-_VOLUME_KEYS = (*VOLUME_KEYS, "slice_index", "volume_ceiling")
 
 
 def pair_cases(
@@ -200,7 +199,7 @@ def _same_case(case: Mapping[str, Any], datalist: str | Path) -> dict[str, Any]:
     _require_same_shape(case["pathology"], pathology, case["prior_brain"], brain)
     share = outside_share(pathology, brain)
     triplet = _triplet(case, case, share) | {"case_id": case["case_id"]}
-    return triplet | {key: case[key] for key in (*_TRUTH_KEYS, *_VOLUME_KEYS) if case.get(key) is not None}
+    return triplet | {key: case[key] for key in (*_TRUTH_KEYS, *CUT_KEYS) if case.get(key) is not None}
 
 
 def _priors(datalist: str | Path) -> list[dict]:

@@ -37,6 +37,11 @@ def control_dims(control: str | None, spatial_dims: int) -> int:
     return DIMS.get(str(control), spatial_dims)
 
 
+def asks_network(control: str | None) -> bool:
+    """Whether a row asks its networks: all but the controls that edit nothing."""
+    return CONTROLS.get(str(control), True)
+
+
 class ControlEditor(Inferer):
     """
     An editor with one thing changed.
@@ -196,12 +201,12 @@ class ControlEditor(Inferer):
 
 def evaluation_network(network: torch.nn.Module, weights: Path | None, control: str | None) -> torch.nn.Module:
     """The network with its weights; one that does nothing for controls that ask none."""
-    return with_weights(network, weights) if CONTROLS.get(str(control), True) else torch.nn.Identity()
+    return with_weights(network, weights) if asks_network(control) else torch.nn.Identity()
 
 
 def weights_identity(weights: Path | None, control: str | None) -> str | None:
     """SHA-256 of the weights that an edit depends on; None for controls without network. InputError: no such file."""
-    return weights_digest(weights) if CONTROLS.get(str(control), True) else None
+    return weights_digest(weights) if asks_network(control) else None
 
 
 def editing_with(options: EditOptions, control: str | None) -> EditOptions:

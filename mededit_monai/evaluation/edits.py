@@ -27,7 +27,7 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.editing import share_of
 from mededit_monai.handlers.edit_batch import CohortPrepareBatch
 from mededit_monai.io.atomic import replacing, write_json
-from mededit_monai.io.datalist import VOLUME_KEYS
+from mededit_monai.io.datalist import CUT_KEYS, VOLUME_KEYS
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.held import reserve_together
 from mededit_monai.io.outputs import OutputFolder, written_files
@@ -293,7 +293,7 @@ class EvaluationPrepareBatch(CohortPrepareBatch):
         if "true_displacement" in batchdata:
             facts["true_displacement"] = batchdata["true_displacement"].to(prior)
         if "volume_prior" in batchdata:
-            known = [key for key in (*VOLUME_KEYS, "slice_index", "volume_ceiling") if key in batchdata]
+            known = [key for key in CUT_KEYS if key in batchdata]
             facts["volumes"] = [dict(zip(known, row)) for row in zip(*(batchdata[key] for key in known))]
         return prior, target, rest, facts
 

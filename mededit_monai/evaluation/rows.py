@@ -12,7 +12,7 @@ from typing import Any
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import DISEASES
-from mededit_monai.evaluation.controls import CONTROLS, control_dims
+from mededit_monai.evaluation.controls import asks_network, control_dims
 from mededit_monai.evaluation.tables import Table
 from mededit_monai.io.hashing import sha256
 from mededit_monai.methods.record import METHODS, Method, network_named
@@ -112,7 +112,7 @@ def evaluation_row(
         spatial_dims: of the cohort's cases.
     """
     control = settings.get("control")
-    if control == AREA or not CONTROLS.get(str(control), True):
+    if control == AREA or not asks_network(control):
         return Row(key, label, condition, settings, None)
     method = settings.get("method")
     if method not in METHODS:

@@ -20,6 +20,9 @@ from mededit_monai.io.tables import named_path, read_text
 #: Of a slice that was cut from a volume: the volume's files.
 VOLUME_KEYS = ("volume_prior", "volume_brain", "volume_pathology", "volume_regions")
 
+#: The same with its place in the volume, and the volume's intensity that became 1.
+CUT_KEYS = (*VOLUME_KEYS, "slice_index", "volume_ceiling")
+
 #: Keys that name a file. Relative paths are taken from the datalist's own folder.
 FILE_KEYS = (
     *VOLUME_KEYS,

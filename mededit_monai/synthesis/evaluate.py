@@ -18,7 +18,6 @@ from tqdm import tqdm
 from mededit_monai.core.errors import InputError, reporting_bad_input
 from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.evaluation import group_of
-from mededit_monai.diseases.modalities import BRAIN_LABEL
 from mededit_monai.evaluation.write import csv_text
 from mededit_monai.io.atomic import json_bytes
 from mededit_monai.io.datalist import read_datalist
@@ -38,8 +37,8 @@ from mededit_monai.metrics.synthesis import (
 )
 from mededit_monai.reports.plain_text import markdown_table
 from mededit_monai.sampling.noise import case_seed
-from mededit_monai.space.conditions import condition_channels
 from mededit_monai.space.intensity import to_unit_range
+from mededit_monai.synthesis.labels import told_of
 from mededit_monai.synthesis.sampler import MaskToVolume
 from mededit_monai.synthesis.writer import save_volume_preview
 
@@ -73,13 +72,6 @@ def evaluation_heads(datalist: str | Path, split: str, modalities: Sequence[str]
     if len(cases) < 2:
         raise InputError(f"{datalist}: has {len(cases)} cases under '{split}', wanted at least two to compare sets.")
     return cases
-
-
-def told_of(labels: np.ndarray, condition: str) -> torch.Tensor:
-    """What a network is told of labels on its own grid: 1x(1+K)x…, the brain first."""
-    tumor = np.where(labels < BRAIN_LABEL, labels, 0)
-    masks = torch.from_numpy((tumor if condition == "regions" else tumor > 0).astype(np.uint8))[None]
-    return torch.cat([torch.from_numpy(labels > 0)[None].float(), condition_channels(masks, condition).float()])[None]
 
 
 def measure_head(made: np.ndarray, real: np.ndarray, labels: np.ndarray, modalities: Sequence[str]) -> dict[str, float]:
@@ -186,7 +178,7 @@ def synthesized(
     device: torch.device | str,
 ) -> np.ndarray:
     """A volume MxXxYxZ in [0, 1] of labels on the network's own grid."""
-    made = inferer(told_of(labels, condition).to(device), network, [case_seed(seed, name)])
+    made = inferer(told_of(labels, condition)[None].to(device), network, [case_seed(seed, name)])
     return to_unit_range(made.image)[0].clamp(0, 1).float().cpu().numpy()
 
 

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from monai.transforms import Transform
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.diseases.modalities import BRAIN_LABEL, TUMOR_LABELS
 from mededit_monai.io.nifti import BINARY, Volume, binary_mask, read_volume, require_same_grid, whole_values
 from mededit_monai.prepare.brain import brain_from_background
-from mededit_monai.space.conditions import condition_channels
 from mededit_monai.space.model_space import ModelSpace
+from mededit_monai.synthesis.labels import told_of, tumor_of
 
 #: A brain around a tumour has more ml than that; what has less and is called one is something else.
 SMALLEST_BRAIN_ML = 300.0
@@ -93,7 +92,7 @@ def _given_brain(path: Path, mask: Volume) -> tuple[np.ndarray, list[str]]:
 def _require_brain(mask: Volume, labels: np.ndarray, given: bool) -> None:
     """Without its brain, what comes out is garbage: that a mask has one is made sure of."""
     voxel = float(np.prod(mask.spacing)) / 1000
-    around, tumor = float((labels == BRAIN_LABEL).sum()) * voxel, float(((labels > 0) & (labels < 4)).sum()) * voxel
+    around, tumor = float((labels == BRAIN_LABEL).sum()) * voxel, float(tumor_of(labels).sum()) * voxel
     if around == 0:
         raise InputError(
             f"{mask.path}: has no brain around the tumour (label {BRAIN_LABEL}), and without it nothing but noise "
@@ -129,11 +128,10 @@ class ToNetworkGridd(Transform):
         labels = case["labels"]
         space = ModelSpace.around_brain(labels > 0, case["volume"].affine, self.window, self.side, self.depth)
         (brain,) = space.to_model(labels > 0, "brain")
-        tumor = (labels > 0) & (labels < BRAIN_LABEL)
+        tumor = tumor_of(labels)
         inside = space.to_model(tumor, "mask")[0] & brain if tumor.any() else np.zeros_like(brain)
         told = inside.astype(np.uint8)
         if self.condition == "regions" and inside.any():
             told = space.to_model(labels * tumor, "labels")[0] * inside
-        channels = condition_channels(torch.from_numpy(told)[None], self.condition)
-        condition = torch.cat([torch.from_numpy(brain)[None].float(), channels.float()])
-        return case | {"condition": condition, "space": space}
+        on_grid = np.where(told > 0, told, np.where(brain, BRAIN_LABEL, 0)).astype(np.uint8)
+        return case | {"condition": told_of(on_grid, self.condition), "space": space}

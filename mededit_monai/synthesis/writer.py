@@ -24,6 +24,7 @@ from mededit_monai.reports.plain_text import PLAIN
 from mededit_monai.reports.preview import lesion_planes, upright
 from mededit_monai.sampling.noise import case_seed
 from mededit_monai.space.intensity import to_unit_range
+from mededit_monai.synthesis.labels import tumor_of
 
 
 class SynthesisWriter:
@@ -109,7 +110,7 @@ def save_volume_preview(
         volumes: by name, XxYxZ in [0, 1], RAS order; labels: uint8, the same.
         path: PNG to write, whole or not at all.
     """
-    tumor = (labels > 0) & (labels < 4)
+    tumor = tumor_of(labels)
     place = lesion_planes(tumor if tumor.any() else labels > 0)
     columns = {**volumes, "mask": labels / 4}
     sides = [size * step for size, step in zip(labels.shape, spacing)]

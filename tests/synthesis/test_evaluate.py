@@ -21,8 +21,8 @@ from mededit_monai.synthesis.evaluate import (
     measure_head,
     measure_sets,
     run_synthesis_evaluation,
-    told_of,
 )
+from mededit_monai.synthesis.labels import told_of
 from mededit_monai.workflows import bundle_content
 
 BUNDLE = REPOSITORY / "bundles" / "semantic_synthesis"
@@ -61,7 +61,7 @@ def test_sets_of_copies_and_of_the_real_ones():
 def test_what_the_network_is_told():
     labels = label_array((16, 16, 16), (8, 8, 8))
     for condition, width in (("mask", 1), ("regions", 3)):
-        told = told_of(labels, condition)[0].numpy()
+        told = told_of(labels, condition).numpy()
         assert told.shape == (1 + width, 16, 16, 16) and np.array_equal(told[0] > 0, labels > 0)
         assert np.array_equal(told[1:].sum(axis=0) > 0, (labels > 0) & (labels < 4))
 
