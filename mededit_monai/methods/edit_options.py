@@ -256,7 +256,11 @@ class EditOptions:
     num_workers: int = option(0, "Extra processes that load cases.", group=RUN, least=0, most=256)
     device: Any = option(None, "cpu, cuda, cuda:1, …; by default a GPU if there is one.", group=RUN, yaml="")
     amp: str | None = option(
-        None, "Half precision: either on a GPU, bf16 on a CPU.", group=RUN, choices=(None, *AMP_NAMES), recorded=True
+        None,
+        "Half precision: either on a GPU, bf16 on a CPU with AVX-512.",
+        group=RUN,
+        choices=(None, *AMP_NAMES),
+        recorded=True,
     )
     channels_last: bool = option(
         True,

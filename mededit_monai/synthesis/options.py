@@ -47,7 +47,10 @@ class SynthesisOptions:
     overwrite: bool = _run(False, "Replace a result that was changed by hand.")
     device: Any = _run(None, "cpu, cuda, cuda:1, …; by default a GPU if there is one.", yaml="")
     amp: str | None = _run(
-        None, "Half precision: either on a GPU, bf16 on a CPU.", choices=(None, "fp16", "bf16"), recorded=True
+        None,
+        "Half precision: either on a GPU, bf16 on a CPU with AVX-512.",
+        choices=(None, "fp16", "bf16"),
+        recorded=True,
     )
     progress: bool = _run(True, "Show a progress bar.")
 

@@ -57,7 +57,7 @@ class TrainingOptions:
     device: Any = _run(None, "cpu, cuda, cuda:1, …; default: a GPU if there is one.", yaml="")
     num_workers: int = _run(0, "Processes that load cases.", least=0, most=256)
     amp: str | None = _run(
-        None, "Half precision: either on a GPU, bf16 on a CPU.", choices=(None, *AMP_NAMES), recorded=True
+        None, "Half precision: either on a GPU, bf16 on a CPU with AVX-512.", choices=(None, *AMP_NAMES), recorded=True
     )
     channels_last: bool = _run(False, "Faster on most GPUs, slower on a CPU.")
     compile: bool = _run(False, "Faster on most GPUs, after minutes.")

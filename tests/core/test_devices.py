@@ -1,15 +1,46 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Half precision on a CPU: near to single precision, also where torch itself is not."""
+"""Half precision on a CPU: only where the CPU has it, and near to single precision, also where torch itself is not."""
 
 from __future__ import annotations
+
+import logging
 
 import pytest
 import torch
 
-from mededit_monai.core.devices import autocast_on_cpu
+from mededit_monai.core import devices
+from mededit_monai.core.devices import autocast_on_cpu, cpu_autocast, takes_bf16
 from mededit_monai.networks import MaskConditionedUNet
 from mededit_monai.training.network import checkpointed
+
+
+@pytest.fixture(autouse=True)
+def capable(monkeypatch):
+    """A CPU that takes bf16, whatever this one is."""
+    monkeypatch.setattr(devices, "takes_bf16", lambda: True)
+
+
+@pytest.mark.parametrize(("capability", "wanted"), [("AVX512", True), ("AVX2", False), ("DEFAULT", False)])
+def test_which_cpus_take_bf16(monkeypatch, capability, wanted):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert takes_bf16() is wanted
+
+
+def test_other_cpus_compute_in_single_precision_and_say_so(monkeypatch, caplog):
+    """Torch would emulate bf16 there, 30 times slower than single precision."""
+    monkeypatch.setattr(devices, "takes_bf16", lambda: False)
+    devices._say_single.cache_clear()
+    network, seen = torch.nn.Linear(4, 4), []
+    network.register_forward_hook(lambda module, given, output: seen.append(output.dtype))
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            autocast_on_cpu(lambda y: network(y), "bf16", "cpu")(torch.ones(1, 4))
+            with cpu_autocast("bf16"):
+                network(torch.ones(1, 4))
+    assert seen == [torch.float32] * 4
+    assert len(caplog.records) == 1 and "AVX-512" in caplog.text
+    devices._say_single.cache_clear()
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 2), (2, 4, 4), (2, 2, 1), (4, 2, 4), (1, 1, 1), (8, 8, 8)])

@@ -7,13 +7,15 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mededit_monai.core import devices
 from mededit_monai.core.devices import autocast_options
 from mededit_monai.handlers.evaluator import EditEvaluator
 from mededit_monai.methods.editor import Edit
 
 
 @pytest.mark.parametrize(("amp", "wanted"), [(None, torch.float32), ("bf16", torch.bfloat16)])
-def test_networks_compute_in_bf16_on_a_cpu_if_asked_to(amp, wanted):
+def test_networks_compute_in_bf16_on_a_cpu_if_asked_to(amp, wanted, monkeypatch):
+    monkeypatch.setattr(devices, "takes_bf16", lambda: True)
     found = []
 
     def inferer(image: torch.Tensor, network: torch.nn.Module, **_) -> Edit:
