@@ -68,7 +68,13 @@ PAINT = Network(
     build=Later("mededit_monai.networks.paint_network:PaintNetwork"),
     size={
         2: {"attention_levels": (False, False, False, False)},
-        3: {"channels": (32, 64, 96), "attention_levels": (False, False, False)},
+        3: {
+            "channels": (32, 64, 96),
+            "attention_levels": (False, False, False),
+            "patch": 4,
+            "cell_channels": 64,
+            "fine_channels": 16,
+        },
     },
     batch=Later("mededit_monai.training.paint_batch:PaintPrepareBatch"),
     preview={"steps": 5},

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from monai.networks.blocks import Convolution
 from monai.networks.nets import DiffusionModelUNet
 from monai.networks.utils import pixelshuffle, pixelunshuffle
 from torch import nn
@@ -23,7 +24,9 @@ class MaskConditionedUNet(nn.Module):
     U-Net over ``[x_t, brain mask, pathology mask]``, concatenated on the channel axis.
 
     ``patch`` > 1 folds each ``patch``-sided cell of pixels into channels before the U-Net and unfolds its output. On a
-    CPU this is what makes an edit affordable: with ``patch=2`` a 2-D network works on a quarter of the positions.
+    CPU this is what makes an edit affordable: with ``patch=2`` a 2-D network works on a quarter of the positions. In
+    volumes a cell has many pixels; ``cell_channels`` are what is made of them, so that the first convolution is not the
+    largest of all.
 
     Args:
         spatial_dims: 2 for slices, 3 for volumes.
@@ -35,6 +38,7 @@ class MaskConditionedUNet(nn.Module):
         num_head_channels: channels of an attention head.
         norm_num_groups: groups of each group normalisation; divides every entry of ``channels``.
         patch: side of the space-to-depth cell, 1 to switch it off.
+        cell_channels: features of a cell that the U-Net is shown; 0: its pixels themselves.
 
     Raises:
         InputError: sizes that do not go together.
@@ -56,18 +60,21 @@ class MaskConditionedUNet(nn.Module):
         num_head_channels: int = 32,
         norm_num_groups: int = 16,
         patch: int = 2,
+        cell_channels: int = 0,
     ) -> None:
         super().__init__()
         check_sizes(channels, attention_levels, num_res_blocks, num_head_channels, norm_num_groups, patch)
+        require_whole("cell_channels", cell_channels, 0, most=MOST_CHANNELS)
         self.spatial_dims, self.patch = spatial_dims, patch
         self.in_channels = in_channels
         self.out_channels = out_channels
         # Each level below the first halves the grid, so an input side must be a multiple of this.
         self.multiple = patch * 2 ** (len(channels) - 1)
         cells = patch**spatial_dims
+        self.cell = pointwise(spatial_dims, in_channels * cells, cell_channels) if cell_channels else None
         self.unet = DiffusionModelUNet(
             spatial_dims=spatial_dims,
-            in_channels=in_channels * cells,
+            in_channels=cell_channels or in_channels * cells,
             out_channels=out_channels * cells,
             channels=tuple(channels),
             attention_levels=tuple(attention_levels),
@@ -94,11 +101,16 @@ class MaskConditionedUNet(nn.Module):
             raise ValueError("MaskConditionedUNet takes its condition as input channels; context must be None.")
         if timesteps is None:
             timesteps = torch.zeros(x.shape[0], dtype=torch.long, device=x.device)
-        if self.patch == 1:
-            return self.unet(x, timesteps=timesteps)
         spatial_dims = x.ndim - 2
-        folded = pixelunshuffle(x, spatial_dims=spatial_dims, scale_factor=self.patch)
-        return pixelshuffle(self.unet(folded, timesteps=timesteps), spatial_dims, self.patch)
+        folded = x if self.patch == 1 else pixelunshuffle(x, spatial_dims=spatial_dims, scale_factor=self.patch)
+        folded = folded if self.cell is None else self.cell(folded)
+        output = self.unet(folded, timesteps=timesteps)
+        return output if self.patch == 1 else pixelshuffle(output, spatial_dims, self.patch)
+
+
+def pointwise(spatial_dims: int, inputs: int, outputs: int) -> nn.Module:
+    """A linear layer at each position."""
+    return Convolution(spatial_dims, inputs, outputs, kernel_size=1, conv_only=True)
 
 
 def check_sizes(channels: Any, attention: Any, blocks: Any, head: Any, groups: Any, patch: Any) -> None:

@@ -7,8 +7,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 
-from mededit_monai.networks.mask_conditioned_unet import MaskConditionedUNet
+from mededit_monai.core.errors import require_whole
+from mededit_monai.networks.mask_conditioned_unet import MOST_CHANNELS, MaskConditionedUNet, pointwise
+
+#: Feature maps that the U-Net hands to the layers at each voxel.
+FINE_FEATURES = 2
 
 
 class PaintNetwork(MaskConditionedUNet):
@@ -20,8 +25,12 @@ class PaintNetwork(MaskConditionedUNet):
     change is estimated: an estimate of noise has to repeat the noise, and what it misses stays as mottle (cf. Li & He
     2025, Back to basics: let denoising generative models denoise).
 
+    A U-Net on cells of several voxels draws edges of their width. ``fine_channels`` layers at each voxel see what it
+    says there, the inputs, and the inputs' mean over the neighbours, and sharpen a and m.
+
     Args:
         scale: s of y0.
+        fine_channels: width of the layers at each voxel; 0: none.
         settings: of :class:`~mededit_monai.networks.mask_conditioned_unet.MaskConditionedUNet`; the last channel of its
             input is the displaced scan in [-1, 1].
 
@@ -31,9 +40,18 @@ class PaintNetwork(MaskConditionedUNet):
         torch.Size([1, 1, 32, 32])
     """
 
-    def __init__(self, scale: float = 0.5, out_channels: int = 1, **settings: Any) -> None:
-        super().__init__(out_channels=2 * out_channels, **settings)
+    def __init__(self, scale: float = 0.5, out_channels: int = 1, fine_channels: int = 0, **settings: Any) -> None:
+        require_whole("fine_channels", fine_channels, 0, most=MOST_CHANNELS)
+        features = FINE_FEATURES if fine_channels else 0
+        super().__init__(out_channels=2 * out_channels + features, **settings)
         self.scale, self.out_channels = scale, out_channels
+        self.fine = None
+        if fine_channels:
+            seen = 2 * out_channels + features + 2 * self.in_channels
+            last = pointwise(self.spatial_dims, fine_channels, 2 * out_channels)
+            for parameter in last.parameters():  # at first a and m are what the U-Net says
+                nn.init.zeros_(parameter)
+            self.fine = nn.Sequential(pointwise(self.spatial_dims, seen, fine_channels), nn.SiLU(), last)
 
     def forward(
         self, x: torch.Tensor, timesteps: torch.Tensor | None = None, context: torch.Tensor | None = None
@@ -45,5 +63,10 @@ class PaintNetwork(MaskConditionedUNet):
         Returns:
             ŷ0, Nx1xHxW[xD], float32.
         """
-        share, level = super().forward(x, timesteps, context).float().chunk(2, dim=1)
+        said = super().forward(x, timesteps, context)
+        if self.fine is not None:
+            pool = nn.functional.avg_pool2d if self.spatial_dims == 2 else nn.functional.avg_pool3d
+            seen = torch.cat([said, x, pool(x, 3, stride=1, padding=1, count_include_pad=False)], dim=1)
+            said = said[:, : 2 * self.out_channels].float() + self.fine(seen).float()
+        share, level = said.float().chunk(2, dim=1)
         return torch.sigmoid(share) * (level - x[:, -1:].float()) / self.scale

@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mededit_monai.core.errors import InputError
 from mededit_monai.methods.build import method_network
 from mededit_monai.methods.paint import CHANGE_SCALE
 from mededit_monai.networks import PaintNetwork
@@ -45,3 +46,37 @@ def test_it_is_the_painters_and_answers_a_single_tensor():
     network = method_network("morph", "mask", spatial_dims=2, attention_levels=(False,) * 4, **size)
     assert isinstance(network, PaintNetwork) and network.out_channels == 1 and network.scale == CHANGE_SCALE
     assert network(torch.zeros(1, 8, 32, 32)).shape == (1, 1, 32, 32)
+
+
+VOLUMES = {"spatial_dims": 3, "in_channels": 8, "patch": 4, "cell_channels": 16, **SIZE}
+
+
+def test_layers_at_each_voxel_begin_by_changing_nothing():
+    torch.manual_seed(0)
+    fine = PaintNetwork(fine_channels=4, **VOLUMES).eval()
+    torch.nn.init.normal_(fine.unet.out[-1].conv.weight, std=0.1)
+    plain = PaintNetwork(**VOLUMES).eval()
+    state = {name: tensor for name, tensor in fine.state_dict().items() if not name.startswith("fine.")}
+    for name in ("unet.out.2.conv.weight", "unet.out.2.conv.bias"):  # share and level stand before the features
+        state[name] = state[name][: 2 * 4**3]
+    plain.load_state_dict(state)
+    x = torch.randn(1, 8, 16, 16, 16)
+    assert fine(x).shape == (1, 1, 16, 16, 16) and torch.equal(fine(x), plain(x))
+
+
+def test_layers_at_each_voxel_see_edges_within_a_cell():
+    """The cells' U-Net says the same everywhere: what is left is the voxel's own mask and that of its neighbours."""
+    torch.manual_seed(0)
+    network = PaintNetwork(fine_channels=4, **VOLUMES).eval()
+    torch.nn.init.normal_(network.fine[-1].conv.weight)
+    x = torch.zeros(1, 8, 16, 16, 16)
+    x[:, 2, 6:] = 1
+    shares = network(x)[0, 0, :, 8, 8]
+    at_once = [shares[k + 1] - shares[k] for k in range(1, 14)]
+    assert [k for k, step in zip(range(2, 15), at_once) if step.abs() > 1e-6] == [5, 6, 7]
+
+
+@pytest.mark.parametrize("name", ["fine_channels", "cell_channels"])
+def test_widths_are_whole_numbers(name):
+    with pytest.raises(InputError, match=f"^--{name}: .*-1"):
+        PaintNetwork(in_channels=8, **{name: -1}, **SIZE)
