@@ -62,7 +62,7 @@ def autocast_options(amp: str | None) -> dict[str, Any]:
 
 
 def takes_bf16() -> bool:
-    """Whether this CPU has instructions for bf16; elsewhere torch emulates it, 30 times slower than single precision."""
+    """Whether this CPU has instructions for bf16; elsewhere torch emulates it, 30 times slower than float32."""
     return torch.backends.cpu.get_cpu_capability().upper().startswith("AVX512")
 
 
