@@ -20,7 +20,7 @@ from mededit_monai.space.native_flow import NativeFlow, native_flow
 from mededit_monai.space.restore import DisplacedScan
 
 #: Least distance of a lesion from the box's faces, in mm, its smallest side, and what every side is a multiple of.
-MARGIN_MM, SMALLEST_SIDE, MULTIPLE = 14.0, 48, 8
+MARGIN_MM, SMALLEST_SIDE, MULTIPLE = 14.0, 48, 16
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from mededit_monai.methods import paint
+from mededit_monai.methods.build import method_network
 from mededit_monai.methods.paint import CHANGE_SCALE, crop_around, limited_change, paint_region, scaled_change
+from mededit_monai.space import fine_view
 
 
 def test_the_painted_region_is_the_lesion_and_two_pixels_around_it():
@@ -22,6 +25,13 @@ def test_the_painted_region_is_the_lesion_and_two_pixels_around_it():
     wanted[..., 15:18, 15:18] = True
     assert torch.equal(paint_region(lesion, brain), wanted)
     assert not paint_region(torch.zeros_like(lesion), brain).any()
+
+
+@pytest.mark.parametrize(("dims", "multiple"), [(2, paint.MULTIPLE), (3, fine_view.MULTIPLE)])
+def test_boxes_have_sides_that_the_networks_take(dims, multiple):
+    size = {"channels": (32,) * 4, "num_res_blocks": 1, "num_head_channels": 32, "norm_num_groups": 16, "patch": 2}
+    network = method_network("morph", "mask", spatial_dims=dims, attention_levels=(False,) * 4, **size)
+    assert multiple % network.multiple == 0
 
 
 def test_the_painted_region_of_a_volume():
