@@ -24,7 +24,7 @@ from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.io.provenance import DISCLAIMER, versions
 from mededit_monai.reports.curves import read_history, save_curves
 from mededit_monai.training.distributed import is_main_process
-from mededit_monai.training.folder import LOG_FILES
+from mededit_monai.training.folder import LOG_FILES, SETTINGS_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class TrainingLog:
         if self._first_epoch and table.is_file():
             self.rows = [row for row in read_history(table) if int(row["epoch"]) <= self._first_epoch]
         record = {"note": DISCLAIMER, "settings": self.settings, "versions": versions()}
-        write_json(self.folder / "training.json", json.loads(json.dumps(record, default=str)), indent=2)
+        write_json(self.folder / SETTINGS_FILE, json.loads(json.dumps(record, default=str)), indent=2)
         if self.progress:
             length = engine.state.epoch_length
             self._bar = tqdm(total=engine.state.max_epochs * length, initial=engine.state.iteration, desc="training")

@@ -63,7 +63,7 @@ class Network:
         noising: builds what noises the image and asks the network: ``(scheduler)``.
         preview: settings of the edits that a training shows.
         training_options: options of its own in a training, by the part that takes them: ``batch``, ``loss``, or
-            ``augmentation``, which is in the YAML laid over ``train.yaml``.
+            ``augmentation`` and ``network``, which are in the YAML.
     """
 
     name: str

@@ -7,6 +7,8 @@ from __future__ import annotations
 from mededit_monai.core.lazy import Later
 from mededit_monai.core.options import Option
 from mededit_monai.methods.record import Network
+from mededit_monai.sampling.levels import NOISE_SCHEDULES
+from mededit_monai.space.conditions import CONDITIONINGS
 
 #: Of the training, which is laid out in bundles/semantic_synthesis/configs/train.yaml.
 MODALITIES_OPTION = Option(
@@ -15,6 +17,24 @@ MODALITIES_OPTION = Option(
     tuple,
     ("t1",),
     group="Data",
+    recorded=True,
+)
+
+NOISE_SCHEDULE_OPTION = Option(
+    "noise_schedule",
+    "How noise grows with t; cosine as published.",
+    default="cosine",
+    choices=NOISE_SCHEDULES,
+    group="Diffusion and network",
+    recorded=True,
+)
+
+CONDITIONING_OPTION = Option(
+    "conditioning",
+    "How the network is told of the mask; concat as published.",
+    default="concat",
+    choices=CONDITIONINGS,
+    group="Diffusion and network",
     recorded=True,
 )
 
@@ -28,5 +48,5 @@ MED_DDPM = Network(
     spatial_dims=(3,),
     prediction="epsilon",
     batch=Later("mededit_monai.training.prepare_batch:MaskConditionedPrepareBatch"),
-    training_options={"augmentation": (MODALITIES_OPTION,)},
+    training_options={"augmentation": (MODALITIES_OPTION,), "network": (NOISE_SCHEDULE_OPTION, CONDITIONING_OPTION)},
 )

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 SPACINGS = ("t", "logsnr")
 
+#: How noise grows with t in trainings that may choose; see :func:`~mededit_monai.sampling.schedules.noise_scheduler`.
+NOISE_SCHEDULES = ("cosine", "linear", "exponential")
+
 
 @dataclass(frozen=True)
 class NoiseLevels:

@@ -10,11 +10,13 @@ from functools import partial
 from typing import Any
 
 from mededit_monai.core.options import option, options_of, refuse_unknown
-from mededit_monai.sampling.levels import SPACINGS
+from mededit_monai.sampling.levels import NOISE_SCHEDULES, SPACINGS
 from mededit_monai.sampling.sampler import SAMPLERS
+from mededit_monai.space.conditions import CONDITIONINGS
 
 _what = partial(option, group="What to synthesize")
 _sample = partial(option, group="Sampling", recorded=True)
+_trained = partial(option, group="How the weights were trained", recorded=True)
 _run = partial(option, group="The run itself")
 
 
@@ -43,6 +45,9 @@ class SynthesisOptions:
     steps: int = _sample(10, "Number of noise levels.", least=1, most=1000)
     sampler: str = _sample("dpm2m", "How to step from one noise level to the next.", choices=SAMPLERS.names)
     spacing: str = _sample("logsnr", "Noise levels evenly spaced in t or in log-SNR.", choices=SPACINGS)
+
+    noise_schedule: str = _trained("cosine", "How noise grows with t.", choices=NOISE_SCHEDULES)
+    conditioning: str = _trained("concat", "How the network is told of the mask.", choices=CONDITIONINGS)
 
     overwrite: bool = _run(False, "Replace a result that was changed by hand.")
     device: Any = _run(None, "cpu, cuda, cuda:1, …; by default a GPU if there is one.", yaml="")

@@ -1,6 +1,6 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the config of a synthesis calls: its options, checked, and the run."""
+"""What the configs of a synthesis and of its training call: their options, checked, and the run."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.core.running import run_engine
 from mededit_monai.io.claims import claim
 from mededit_monai.io.finished import clear_up
+from mededit_monai.networks.mask_conditioned_unet import check_sizes
+from mededit_monai.synthesis.grid import require_levels_fit
 from mededit_monai.synthesis.options import SynthesisOptions
+from mededit_monai.synthesis.trained import SHARED, require_as_trained
 from mededit_monai.training.options import TrainingOptions
+from mededit_monai.training.train_run import training_settings
 
 
 def check_synthesis_run(parser: ConfigParser) -> None:
@@ -42,7 +46,39 @@ def synthesis_settings(parser: ConfigParser) -> SynthesisOptions:
         total = int(parser.get_parsed_content("scheduler#num_train_timesteps"))
         if found.steps > total:
             raise InputError(f"--steps: got {found.steps}, wanted at most {total}, the noise levels of the training.")
+        require_fitting_network(parser)
+        shared = {name: parser.get_parsed_content(name) for name in SHARED if name in parser.get()}
+        shared["scheduler#prediction_type"] = str(parser.get_parsed_content("scheduler#prediction_type"))
+        require_as_trained(parser.get_parsed_content("weights_file"), shared)
         return found
+
+
+def synthesis_training_settings(parser: ConfigParser) -> TrainingOptions:
+    """
+    The options of the bundle's training, checked as by :func:`~mededit_monai.training.train_run.training_settings`, and
+    whether its network fits its grid.
+
+    Args:
+        parser: of the run; its top-level items are the options.
+    """
+    found = training_settings(parser)
+    with reporting_bad_input():
+        require_fitting_network(parser)
+    return found
+
+
+def require_fitting_network(parser: ConfigParser) -> None:
+    """
+    Whether sizes of the network go together and with the grid, asked before anything is built.
+
+    Raises:
+        InputError: names the option.
+    """
+    get = parser.get_parsed_content
+    names = ("channels", "attention_levels", "num_head_channels", "norm_num_groups", "patch")
+    channels, attention, head, groups, patch = (get(name) for name in names)
+    check_sizes(channels, attention, 1, head, groups, patch)
+    require_levels_fit(get("side"), get("depth"), channels, patch, get("conditioning"))
 
 
 def run_synthesis(parser: ConfigParser) -> None:

@@ -13,7 +13,8 @@ from mededit_monai.io.outputs import list_files
 
 #: What the handlers of every training write.
 CHECKPOINT_FILE, BEST_WEIGHTS, LAST_WEIGHTS = "checkpoint.pt", "model.pt", "model_last.pt"
-LOG_FILES = ("training.json", "history.csv", "progress.png")
+SETTINGS_FILE = "training.json"
+LOG_FILES = (SETTINGS_FILE, "history.csv", "progress.png")
 TRAINING_FILES = (CHECKPOINT_FILE, BEST_WEIGHTS, LAST_WEIGHTS, *LOG_FILES)
 
 #: What MONAI writes if it is asked to track a run with MLflow.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, wraps
+from pathlib import Path
 from typing import Any
 
 from conftest import REPOSITORY
@@ -22,8 +23,8 @@ TUMOR = str(REPOSITORY / "bundles" / "tumor")
 
 
 @cache
-def _read(files: tuple[str, ...]) -> dict[str, Any]:
-    return ConfigParser.load_config_files([str(CONFIGS / name) for name in files])
+def _read(files: tuple[str, ...], configs: Path = CONFIGS) -> dict[str, Any]:
+    return ConfigParser.load_config_files([str(configs / name) for name in files])
 
 
 class Built:
@@ -33,12 +34,13 @@ class Built:
     Args:
         files: one after the other, later ones over earlier ones.
         options: as on a command line.
+        configs: folder of the bundle's configs.
     """
 
-    def __init__(self, files: Sequence[str], options: Mapping[str, Any]) -> None:
+    def __init__(self, files: Sequence[str], options: Mapping[str, Any], configs: Path = CONFIGS) -> None:
         self._parser = ConfigParser()
-        self._parser.read_config(deepcopy(_read(tuple(files))))
-        self._parser.update({"bundle_root": str(CONFIGS.parent), **options})
+        self._parser.read_config(deepcopy(_read(tuple(files), configs)))
+        self._parser.update({"bundle_root": str(configs.parent), **options})
 
     def __call__(self, name: str) -> Any:
         return self._parser.get_parsed_content(name)
@@ -61,17 +63,18 @@ class Bench:
     Args:
         files: as for :class:`Built`.
         options: that make everything small.
+        configs: folder of the bundle's configs.
     """
 
-    def __init__(self, files: Sequence[str], options: Mapping[str, Any]) -> None:
-        self.files, self.options = files, options
+    def __init__(self, files: Sequence[str], options: Mapping[str, Any], configs: Path = CONFIGS) -> None:
+        self.files, self.options, self.configs = files, options, configs
         self._known: dict[str, Built] = {}
 
     def built(self, **options: Any) -> Built:
         """The config with options on top of the small ones."""
         key = repr(sorted(options.items()))
         if key not in self._known:
-            self._known[key] = Built(self.files, {**self.options, **options})
+            self._known[key] = Built(self.files, {**self.options, **options}, self.configs)
         return self._known[key]
 
 

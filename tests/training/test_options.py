@@ -83,7 +83,7 @@ def test_what_a_network_has_of_its_own():
     palette = {"palette": {"hole"}, "palette_original": {"hole"}}
     effects = {"blur", "noise", "near_weight", "strength_weight", "slope_weight", "ventricle_weight"}
     morph = {"effects": effects, "paint": {"blur", "noise", "top_share", "repeats"}}
-    assert found == {"mededit": set(), **palette, **morph, "med_ddpm": {"modalities"}}
+    assert found == {"mededit": set(), **palette, **morph, "med_ddpm": {"modalities", "noise_schedule", "conditioning"}}
     options = TrainingOptions.of({"family": "effects", "near_weight": 0.5})
     assert options.of_part("batch") == {"near_weight": 0.5}
     assert options.of_part("loss") == {"strength_weight": 0.01, "slope_weight": 30.0, "ventricle_weight": 5.0}

@@ -1,0 +1,47 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether weights are used as they were trained: most of it their shapes do not tell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mededit_monai.core.errors import InputError
+from mededit_monai.training.folder import SETTINGS_FILE
+
+#: Settings of a training that a synthesis must share.
+SHARED = ("modalities", "condition", "noise_schedule", "conditioning")
+SHARED += ("channels", "attention_levels", "num_head_channels", "norm_num_groups", "patch")
+
+
+def require_as_trained(weights: Path, given: Mapping[str, Any]) -> None:
+    """
+    Refuse settings that differ from those in the ``training.json`` beside a weight file; without one, all will do.
+
+    Args:
+        given: of the synthesis, by the name of their option; behind a section's name as in the training.
+
+    Raises:
+        InputError: names the first one that differs, or a damaged ``training.json``.
+    """
+    place = weights.parent / SETTINGS_FILE
+    if not place.is_file():
+        return
+    try:
+        trained = json.loads(place.read_bytes())["settings"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{place}: cannot be read as the settings of a training; move {weights.name} or mend it."
+        ) from error
+    for name, value in given.items():
+        value = list(value) if isinstance(value, (list, tuple)) else value
+        wanted = trained.get(name.rpartition("#")[2], value)
+        if wanted != value:
+            word = json.dumps(wanted) if isinstance(wanted, list) else wanted
+            raise InputError(
+                f"--{name}: got {value!r}, but {weights} was trained with {wanted!r} ({place}); give --{name} {word}, "
+                f"or the --config of that training."
+            )

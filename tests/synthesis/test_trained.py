@@ -1,0 +1,82 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Weights are used as they were trained, or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+from synthesis.heads import label_array, write_label
+
+from mededit_monai.core.errors import InputError
+from mededit_monai.networks import save_weights
+from mededit_monai.synthesis.trained import require_as_trained
+from mededit_monai.workflows import bundle_content, synthesize
+
+BUNDLE = REPOSITORY / "bundles" / "semantic_synthesis"
+SETTINGS = {"noise_schedule": "linear", "modalities": ["t2"], "prediction_type": "epsilon", "learning_rate": 1.0}
+
+
+def write_settings(folder: Path, **settings) -> Path:
+    (folder / "training.json").write_text(json.dumps({"settings": {**SETTINGS, **settings}}))
+    return folder / "model.pt"
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"noise_schedule": "cosine"}, "--noise_schedule: got 'cosine', but .* was trained with 'linear'.*give"),
+        (
+            {"modalities": ("t1",)},
+            r"--modalities: got \['t1'\], but .* with \['t2'\].*give --modalities \[\"t2\"\], or",
+        ),
+    ],
+)
+def test_what_differs_is_refused(tmp_path, given, sentence):
+    with pytest.raises(InputError, match=sentence):
+        require_as_trained(write_settings(tmp_path), given)
+
+
+def test_what_agrees_or_is_not_known_will_do(tmp_path):
+    require_as_trained(tmp_path / "model.pt", {"noise_schedule": "cosine"})  # nothing beside it
+    weights = write_settings(tmp_path)
+    require_as_trained(weights, {"noise_schedule": "linear", "modalities": ("t2",), "conditioning": "concat"})
+    (tmp_path / "training.json").write_text("[]")
+    with pytest.raises(InputError, match="training.json: cannot be read as the settings of a training; move"):
+        require_as_trained(weights, {})
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "words"),
+    [
+        ({"modalities": ["t1"]}, {}, "--noise_schedule: got 'cosine'"),
+        ({}, {"noise_schedule": "linear"}, "--modalities: got"),
+        (
+            {"modalities": ["t1"], "prediction_type": "sample"},
+            {"noise_schedule": "linear"},
+            "--scheduler#prediction_type: got",
+        ),
+        ({"modalities": ["t1"], "conditioning": "spade"}, {"noise_schedule": "linear"}, "--conditioning: got 'concat'"),
+        ({"modalities": ["t1"], "norm_num_groups": 8}, {"noise_schedule": "linear"}, "--norm_num_groups: got 16"),
+        ({}, {"noise_schedule": "square"}, "--noise_schedule: got 'square', wanted one of"),
+        ({}, {"conditioning": "film"}, "--conditioning: got 'film', wanted one of concat, spade, cross_attention"),
+    ],
+)
+def test_a_synthesis_asks_for_it(tmp_path, settings, options, words):
+    mask = write_label(tmp_path / "seg.nii.gz", label_array())
+    with pytest.raises(InputError, match=words):
+        synthesize(mask, tmp_path / "out", weights=write_settings(tmp_path, **settings), device="cpu", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_schedule_is_written_down(tmp_path):
+    mask = write_label(tmp_path / "seg.nii.gz", label_array())
+    sizes = {"side": 16, "depth": 16, "channels": [8, 8, 8], "norm_num_groups": 4, "num_head_channels": 8}
+    weights = write_settings(tmp_path, modalities=["t1"])
+    save_weights(bundle_content(BUNDLE, ("network_def",), **sizes)[0], weights)
+    options = {"weights": weights, "device": "cpu", "progress": False, "steps": 2, **sizes}
+    (folder,) = synthesize(mask, tmp_path / "out", noise_schedule="linear", **options)
+    assert json.loads((folder / "provenance.json").read_text())["options"]["noise_schedule"] == "linear"
