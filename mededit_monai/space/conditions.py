@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 CONDITION_WEIGHTS = {"mask": "model.pt", "box": "model_box.pt", "regions": "model_regions.pt"}
 CONDITIONS = tuple(CONDITION_WEIGHTS)
 
+#: How a network can be told of a label map: beside its input, by its normalisation, or by its attention.
+CONDITIONINGS = ("concat", "spade", "cross_attention")
+
 #: Condition → names of its channels. The regions make up the mask.
 CONDITION_CHANNELS = {"mask": ("mask",), "box": ("box",), "regions": ("core", "edema", "rim")}
 
