@@ -24,7 +24,7 @@ from mededit_monai.methods.edit_options import EditOptions
 from mededit_monai.synthesis.options import SynthesisOptions
 from mededit_monai.training.options import TrainingOptions
 
-__all__ = ["bundle_content", "edit", "overrides", "synthesize", "train"]
+__all__ = ["bundle_content", "edit", "evaluate_synthesis", "overrides", "synthesize", "train"]
 
 
 def bundle_content(
@@ -114,6 +114,33 @@ def synthesize(
         return written
 
 
+def evaluate_synthesis(
+    dataset_dir: str | Path,
+    output_dir: str | Path = "out/synthesis_evaluation",
+    bundle: str | Path = "semantic_synthesis",
+    overlays: Sequence[str | Path] = (),
+    **options: Any,
+) -> Path:
+    """
+    Synthesize the held-out masks of a cohort and measure the volumes; the same as the bundle's run ``evaluating``.
+
+    Args:
+        dataset_dir: a cohort of ``mededit simulate --modalities``.
+        bundle, overlays: as for :func:`synthesize`.
+        options: any option of ``inference.yaml`` and ``evaluate.yaml``: ``weights``, ``limit``, ``steps``, …
+
+    Returns:
+        the output folder, with ``cases.csv``, ``summary.json``, ``summary.md`` and pictures.
+
+    Raises:
+        InputError: bad input, in one sentence.
+    """
+    given = {"dataset_dir": dataset_dir, "output_dir": output_dir, **options}
+    configs = ["inference.yaml", bundle_root(bundle) / "configs" / "evaluate.yaml", *checked_overlays(overlays)]
+    with _workflow(bundle, configs, "inference", given, "evaluating") as workflow:
+        return Path(workflow.parser.get_parsed_content("output_dir"))
+
+
 def train(bundle: str | Path = "stroke", overlays: Sequence[str | Path] = (), **options: Any) -> Path:
     """
     Train a bundle; the same as ``mededit train``.
@@ -135,7 +162,7 @@ def train(bundle: str | Path = "stroke", overlays: Sequence[str | Path] = (), **
 
 @contextmanager
 def _workflow(
-    bundle: str | Path, configs: Sequence[str | Path], kind: str, options: Mapping[str, Any]
+    bundle: str | Path, configs: Sequence[str | Path], kind: str, options: Mapping[str, Any], run_id: str = "run"
 ) -> Iterator[ConfigWorkflow]:
     """Run a bundle and hold its workflow open for whoever wants to look at its parts."""
     root = bundle_root(bundle)
@@ -146,7 +173,7 @@ def _workflow(
     with raising_bad_input(), ExitStack() as stack:
         stack.callback(set_track_meta, tracked)
         check_sections(list(given), files)
-        workflow = ConfigWorkflow(files, logging_file=False, workflow_type=kind, **given)
+        workflow = ConfigWorkflow(files, logging_file=False, workflow_type=kind, run_id=run_id, **given)
         stack.enter_context(running(workflow.parser))
         workflow.initialize()
         workflow.run()
