@@ -50,7 +50,8 @@ def train_command(given: dict[str, Any]) -> None:
     from mededit_monai.workflows import train
 
     words, bundle, overlays = given.pop("context").args, given.pop("bundle"), given.pop("config", ())
-    as_json, files = given.pop("json"), {name for name, one in options_of(TrainingOptions).items() if one.file}
+    declared = options_of(TrainingOptions) | own_training_options()
+    as_json, files = given.pop("json"), {name for name, one in declared.items() if one.file}
     texts = {name: value for name, value in given.items() if name not in OF_THE_VERB}
     _further(list(words), texts)
     for name, values in texts.items():

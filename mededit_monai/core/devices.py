@@ -105,7 +105,8 @@ def autocast_on_cpu(inferer: Callable[..., Any], amp: str | None, device: Any) -
 
     def ask(*args: Any, **kwargs: Any) -> Any:
         with cpu_autocast(amp):
-            return inferer(*args, **kwargs).float()
+            found = inferer(*args, **kwargs)
+        return tuple(one.float() for one in found) if isinstance(found, tuple) else found.float()
 
     return ask
 

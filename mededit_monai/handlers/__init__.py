@@ -16,6 +16,7 @@ _MODULES = {
     "evaluator": ("EditEvaluator",),
     "guards": ("EpochSetter", "FiniteLoss", "GradientClipper"),
     "judging": ("JudgeEdits",),
+    "latent_scale": ("LatentScale",),
     "metrics": ("CaseTable", "EditMetric"),
     "noise_level_loss": ("NoiseLevelLoss",),
     "quick_edit": ("QuickEdit",),

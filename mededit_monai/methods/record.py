@@ -200,12 +200,12 @@ class Method:
 
 
 def networks() -> dict[str, Network]:
-    """Every network that can be trained, by name: those of the methods, the effects network, and Med-DDPM's."""
+    """Every network that can be trained, by name: those of the methods, the effects network, and those of synthesis."""
     from mededit_monai.methods.morph import EFFECTS
-    from mededit_monai.methods.semantic_synthesis import MED_DDPM
+    from mededit_monai.methods.semantic_synthesis import AUTOENCODER, MED_DDPM
 
     found = {method.network.name: method.network for method in METHODS.values() if method.network is not None}
-    return found | {one.name: one for one in (EFFECTS, MED_DDPM)}
+    return found | {one.name: one for one in (EFFECTS, MED_DDPM, AUTOENCODER)}
 
 
 def network_named(name: str) -> Network:

@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from mededit_monai.core.lazy import Later
 from mededit_monai.core.options import Option
 from mededit_monai.methods.record import Network
 from mededit_monai.sampling.levels import NOISE_SCHEDULES
 from mededit_monai.space.conditions import CONDITIONINGS
+
+_network = partial(Option, group="Diffusion and network", recorded=True)
 
 #: Of the training, which is laid out in bundles/semantic_synthesis/configs/train.yaml.
 MODALITIES_OPTION = Option(
@@ -19,23 +23,26 @@ MODALITIES_OPTION = Option(
     group="Data",
     recorded=True,
 )
-
-NOISE_SCHEDULE_OPTION = Option(
-    "noise_schedule",
-    "How noise grows with t; cosine as published.",
-    default="cosine",
-    choices=NOISE_SCHEDULES,
-    group="Diffusion and network",
-    recorded=True,
+NETWORK_OPTIONS = (
+    _network(
+        "noise_schedule", "How noise grows with t; cosine as published.", default="cosine", choices=NOISE_SCHEDULES
+    ),
+    _network(
+        "conditioning",
+        "How the network is told of the mask; concat as published.",
+        default="concat",
+        choices=CONDITIONINGS,
+    ),
+    _network(
+        "autoencoder",
+        "Weight file of an autoencoder, for diffusion in its latent space; default: of voxels.",
+        file=True,
+        recorded=False,  # its bytes are, not its name
+    ),
 )
-
-CONDITIONING_OPTION = Option(
-    "conditioning",
-    "How the network is told of the mask; concat as published.",
-    default="concat",
-    choices=CONDITIONINGS,
-    group="Diffusion and network",
-    recorded=True,
+AUTOENCODER_OPTIONS = (
+    _network("autoencoder_channels", "Of the autoencoder, by level.", tuple, (16, 32, 64)),
+    _network("latent_channels", "Of its latents.", int, 4, least=1, most=2**16),
 )
 
 #: Noisy volumes of all modalities, and behind them what the mask says, a channel each: the brain, and the tumour
@@ -48,5 +55,36 @@ MED_DDPM = Network(
     spatial_dims=(3,),
     prediction="epsilon",
     batch=Later("mededit_monai.training.prepare_batch:MaskConditionedPrepareBatch"),
-    training_options={"augmentation": (MODALITIES_OPTION,), "network": (NOISE_SCHEDULE_OPTION, CONDITIONING_OPTION)},
+    training_options={"augmentation": (MODALITIES_OPTION,), "network": (*NETWORK_OPTIONS, *AUTOENCODER_OPTIONS)},
+)
+
+#: The autoencoder in whose latent space Med-DDPM can diffuse: volumes in, volumes out.
+AUTOENCODER = Network(
+    name="autoencoder",
+    weights=None,
+    brain=False,
+    pathology="none",
+    spatial_dims=(3,),
+    state="volume",
+    prediction="sample",
+    batch=Later("mededit_monai.training.autoencoding:AutoencoderPrepareBatch"),
+    loss=Later("mededit_monai.training.autoencoding:AutoencoderLoss"),
+    noising=Later("mededit_monai.training.autoencoding:AskAutoencoder"),
+    training_options={
+        "augmentation": (MODALITIES_OPTION,),
+        "network": NETWORK_OPTIONS,
+        "batch": AUTOENCODER_OPTIONS,
+        "loss": (
+            Option(
+                "kl_weight",
+                "Weight of the latents' divergence from a normal distribution.",
+                float,
+                0.001,
+                least=0,
+                most=1e6,
+                group="Optimisation",
+                recorded=True,
+            ),
+        ),
+    },
 )

@@ -49,6 +49,10 @@ class SynthesisOptions:
     noise_schedule: str = _trained("cosine", "How noise grows with t.", choices=NOISE_SCHEDULES)
     conditioning: str = _trained("concat", "How the network is told of the mask.", choices=CONDITIONINGS)
 
+    autoencoder: str | None = _trained(
+        None, "Weight file of its autoencoder, if it diffuses latents.", file=True, recorded=False
+    )
+
     overwrite: bool = _run(False, "Replace a result that was changed by hand.")
     device: Any = _run(None, "cpu, cuda, cuda:1, …; by default a GPU if there is one.", yaml="")
     amp: str | None = _run(

@@ -15,9 +15,12 @@ from mededit_monai.core.running import run_engine
 from mededit_monai.io.claims import claim
 from mededit_monai.io.finished import clear_up
 from mededit_monai.networks.mask_conditioned_unet import check_sizes
+from mededit_monai.networks.volume_autoencoder import require_autoencoder_sizes
 from mededit_monai.synthesis.grid import require_levels_fit
+from mededit_monai.synthesis.latent import SHARED as OF_AUTOENCODER
+from mededit_monai.synthesis.latent import autoencoder_digest, require_autoencoder
 from mededit_monai.synthesis.options import SynthesisOptions
-from mededit_monai.synthesis.trained import SHARED, require_as_trained
+from mededit_monai.synthesis.trained import AUTOENCODER, SHARED, require_as_trained
 from mededit_monai.training.options import TrainingOptions
 from mededit_monai.training.train_run import training_settings
 
@@ -48,6 +51,7 @@ def synthesis_settings(parser: ConfigParser) -> SynthesisOptions:
             raise InputError(f"--steps: got {found.steps}, wanted at most {total}, the noise levels of the training.")
         require_fitting_network(parser)
         shared = {name: parser.get_parsed_content(name) for name in SHARED if name in parser.get()}
+        shared[AUTOENCODER] = autoencoder_digest(found.autoencoder)
         shared["scheduler#prediction_type"] = str(parser.get_parsed_content("scheduler#prediction_type"))
         require_as_trained(parser.get_parsed_content("weights_file"), shared)
         return found
@@ -75,10 +79,20 @@ def require_fitting_network(parser: ConfigParser) -> None:
         InputError: names the option.
     """
     get = parser.get_parsed_content
+    levels, latent = get("autoencoder_channels"), get("autoencoder") is not None
+    require_autoencoder_sizes(levels, get("latent_channels"))
+    if get("family") == "autoencoder":
+        if latent:
+            raise InputError("--autoencoder: is what this training makes; leave it out.")
+        require_levels_fit(get("side"), get("depth"), levels, 1, "concat", "autoencoder_channels")
+        return
     names = ("channels", "attention_levels", "num_head_channels", "norm_num_groups", "patch")
     channels, attention, head, groups, patch = (get(name) for name in names)
     check_sizes(channels, attention, 1, head, groups, patch)
-    require_levels_fit(get("side"), get("depth"), channels, patch, get("conditioning"))
+    cell = patch * 2 ** (len(levels) - 1) if latent else patch
+    require_levels_fit(get("side"), get("depth"), channels, cell, get("conditioning"))
+    if latent:
+        require_autoencoder(get("autoencoder"), {name: get(name) for name in OF_AUTOENCODER})
 
 
 def run_synthesis(parser: ConfigParser) -> None:

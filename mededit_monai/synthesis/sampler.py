@@ -11,6 +11,7 @@ import torch
 from monai.inferers import Inferer
 from monai.networks.schedulers import Scheduler
 
+from mededit_monai.networks.volume_autoencoder import VolumeAutoencoder
 from mededit_monai.sampling.denoise import denoise
 from mededit_monai.sampling.formulas import clean_estimate
 from mededit_monai.sampling.levels import noise_levels, visits
@@ -33,6 +34,7 @@ class MaskToVolume(Inferer):
     Args:
         scheduler: source of ᾱ and of the prediction type.
         modalities: channels M of a volume.
+        autoencoder: whose latents the network denoises; None: it denoises voxels.
         steps, spacing: see :func:`~mededit_monai.sampling.levels.noise_levels`.
         sampler: its name.
         progress: show a progress bar.
@@ -49,8 +51,10 @@ class MaskToVolume(Inferer):
         spacing: str = "logsnr",
         sampler: str = "dpm2m",
         progress: bool = False,
+        autoencoder: VolumeAutoencoder | None = None,
     ) -> None:
         super().__init__()
+        self.autoencoder = autoencoder
         self.scheduler, self.modalities, self.progress = scheduler, modalities, progress
         self.levels, self.sampler_type = noise_levels(scheduler, steps, spacing), SAMPLERS[sampler]
 
@@ -67,7 +71,11 @@ class MaskToVolume(Inferer):
         Returns:
             volumes, -1 outside the brain.
         """
-        like = inputs[:, :1].expand(-1, self.modalities, *inputs.shape[2:])
+        told, channels, reach = inputs, self.modalities, 1.0
+        if self.autoencoder is not None:
+            told, channels = self.autoencoder.on_its_grid(inputs), self.autoencoder.latent_channels
+            reach = float(self.autoencoder.reach)
+        like = told[:, :1].expand(-1, channels, *told.shape[2:])
         noise = CaseNoise(list(seeds), like)
         calls = 0
 
@@ -75,10 +83,12 @@ class MaskToVolume(Inferer):
             nonlocal calls
             calls += 1
             t = torch.full((len(x_t),), self.levels.timesteps[level], dtype=torch.long, device=x_t.device)
-            output = network(torch.cat([x_t, inputs], dim=1), timesteps=t).float()
+            output = network(torch.cat([x_t, told], dim=1), timesteps=t).float()
             kind = str(self.scheduler.prediction_type)
-            return clean_estimate(output, x_t, self.levels.alpha_bar(level), kind).clamp(-1, 1)
+            return clean_estimate(output, x_t, self.levels.alpha_bar(level), kind).clamp(-reach, reach)
 
         sampler = self.sampler_type(self.levels, noise)
         image = denoise(noise(), visits(len(self.levels)), sampler, estimate, progress=self.progress)
+        if self.autoencoder is not None:
+            image = self.autoencoder.volumes(image).float().clamp(-1, 1)
         return Synthesis(torch.where(inputs[:, :1] > 0, image, -torch.ones_like(image)), calls)

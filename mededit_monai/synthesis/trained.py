@@ -15,6 +15,10 @@ from mededit_monai.training.folder import SETTINGS_FILE
 #: Settings of a training that a synthesis must share.
 SHARED = ("modalities", "condition", "noise_schedule", "conditioning")
 SHARED += ("channels", "attention_levels", "num_head_channels", "norm_num_groups", "patch")
+SHARED += ("autoencoder_channels", "latent_channels")
+
+#: SHA-256 of the autoencoder whose latents are diffused, in the settings of a training.
+AUTOENCODER = "autoencoder_sha256"
 
 
 def require_as_trained(weights: Path, given: Mapping[str, Any]) -> None:
@@ -37,6 +41,9 @@ def require_as_trained(weights: Path, given: Mapping[str, Any]) -> None:
             f"{place}: cannot be read as the settings of a training; move {weights.name} or mend it."
         ) from error
     for name, value in given.items():
+        if name == AUTOENCODER:
+            _require_autoencoder(weights, value, trained.get(name))
+            continue
         value = list(value) if isinstance(value, (list, tuple)) else value
         wanted = trained.get(name.rpartition("#")[2], value)
         if wanted != value:
@@ -45,3 +52,16 @@ def require_as_trained(weights: Path, given: Mapping[str, Any]) -> None:
                 f"--{name}: got {value!r}, but {weights} was trained with {wanted!r} ({place}); give --{name} {word}, "
                 f"or the --config of that training."
             )
+
+
+def _require_autoencoder(weights: Path, given: str | None, trained: str | None) -> None:
+    if given == trained:
+        return
+    if trained is None:
+        raise InputError(f"--autoencoder: {weights} was trained to denoise voxels, not latents; leave it out.")
+    if given is None:
+        raise InputError(f"--autoencoder: is missing, but {weights} was trained to denoise latents; give its weights.")
+    raise InputError(
+        f"--autoencoder: is another than {weights} was trained with (SHA-256 {given[:12]}…, wanted {trained[:12]}…); "
+        f"give that one."
+    )

@@ -55,13 +55,18 @@ def prepared_network(
 
 def checkpointed(network: torch.nn.Module) -> None:
     """
-    Let the blocks of a network's U-Net forget what they computed, and compute it once more on the way back.
+    Let the blocks of a network's U-Net, or of an autoencoder, forget what they computed, and compute it once more on
+    the way back.
 
     The gradient is the same; memory falls to what lies between the blocks and within one (Chen et al. 2016, Training
     deep nets with sublinear memory cost), for about a third more time.
     """
-    unet = network.unet
-    for block in (*unet.down_blocks, unet.middle_block, *unet.up_blocks):
+    unet = getattr(network, "unet", None)
+    if unet is None:
+        blocks = (*network.encoder.blocks, *network.decoder.blocks)
+    else:
+        blocks = (*unet.down_blocks, unet.middle_block, *unet.up_blocks)
+    for block in blocks:
         again = partial(checkpoint, block.forward, use_reentrant=False, context_fn=_both_ways)
         block.forward = again  # type: ignore[method-assign]
 

@@ -135,6 +135,7 @@ class TrainingOptions:
     def inputs(self) -> dict[str, Path]:
         """Option → file or folder that is read."""
         given = {name: getattr(self, name) for name in INPUTS}
+        given |= {one.name: self.own[one.name] for one in own_training_options(self.network).values() if one.file}
         return {name: user_path(one) for name, one in given.items() if isinstance(one, (str, os.PathLike))}
 
     @classmethod
@@ -174,7 +175,8 @@ class TrainingOptions:
         found = {one.name: getattr(self, one.name) for one in options_of(type(self)).values() if one.recorded}
         if self.datalist is not None or self.dataset_dir is not None:
             found["cohort_size"] = None
-        return found | dict(self.own)
+        own = own_training_options(self.network)
+        return found | {name: value for name, value in self.own.items() if own[name].recorded}
 
 
 def own_training_options(network: Network | None = None) -> dict[str, Option]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from mededit_monai.sampling.noise import CaseNoise
 from mededit_monai.space.conditions import condition_channels
 from mededit_monai.space.intensity import to_model_range
 from mededit_monai.training.losses import Target, min_snr_weight
+
+if TYPE_CHECKING:
+    from mededit_monai.networks.volume_autoencoder import VolumeAutoencoder
 
 
 def training_target(scheduler: Scheduler, image: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
@@ -64,6 +67,8 @@ class MaskConditionedPrepareBatch(PrepareBatch):
             two epochs' losses differ by the weights alone.
         min_snr_gamma: weight the loss by min-SNR-γ; None for the plain loss.
         lesion_weight: added weight of pixels inside the lesion; 0 for none.
+        autoencoder: a :class:`~mededit_monai.networks.VolumeAutoencoder`: its latents take the place of the image, and
+            shares of their cells that of the masks.
 
     Attributes:
         timesteps: of the last batch, N integers.
@@ -76,7 +81,9 @@ class MaskConditionedPrepareBatch(PrepareBatch):
         even: bool = False,
         min_snr_gamma: float | None = None,
         lesion_weight: float = 0.0,
+        autoencoder: VolumeAutoencoder | None = None,
     ) -> None:
+        self.autoencoder = autoencoder
         self.scheduler, self.condition = scheduler, condition
         self.even, self.min_snr_gamma, self.lesion_weight = even, min_snr_gamma, lesion_weight
         self.timesteps = torch.empty(0, dtype=torch.long)
@@ -98,14 +105,18 @@ class MaskConditionedPrepareBatch(PrepareBatch):
         """
         tensor = partial(batch_tensor, batchdata, device=device, non_blocking=non_blocking)
         image = to_model_range(tensor("image"))
-        seeds = case_seeds(batchdata)
-        noise, t = CaseNoise(seeds, image)(), self._draw_timesteps(seeds, image)
         masks = tensor("regions" if self.condition == "regions" else "pathology")
         channels = torch.stack([condition_channels(mask, self.condition) for mask in masks])
         condition = torch.cat([tensor("brain"), channels], dim=1)
+        if self.autoencoder is not None:
+            image, condition = self.autoencoder.latents(image), self.autoencoder.on_its_grid(condition)
+        seeds = case_seeds(batchdata)
+        noise, t = CaseNoise(seeds, image)(), self._draw_timesteps(seeds, image)
         target = Target(value=training_target(self.scheduler, image, noise, t))
         if self.weighted:
-            target["weight"] = self._weight(tensor("pathology"), t)
+            pathology = tensor("pathology")
+            on_grid = pathology if self.autoencoder is None else self.autoencoder.on_its_grid(pathology)
+            target["weight"] = self._weight(on_grid, t)
         return image, target, (), {"noise": noise, "timesteps": t, "condition": condition, "mode": "concat"}
 
     @property

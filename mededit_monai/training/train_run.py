@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 def check_training_run(parser: ConfigParser) -> None:
     """Refuse what has no effect in a training; see :func:`~mededit_monai.core.guard.check_run`."""
-    declared = options_of(TrainingOptions)
-    check_run(parser, {*declared, *own_training_options()}, [one.name for one in declared.values() if one.file])
+    declared = options_of(TrainingOptions) | own_training_options()
+    check_run(parser, set(declared), [one.name for one in declared.values() if one.file])
 
 
 def training_settings(parser: ConfigParser) -> TrainingOptions:
@@ -55,10 +55,11 @@ def prepare_batch_of(
     even: bool = False,
     min_snr_gamma: float | None = None,
     lesion_weight: float = 0.0,
+    autoencoder: torch.nn.Module | None = None,
 ) -> PrepareBatch:
     """The network's batch preparation; arguments as for ``MaskConditionedPrepareBatch``."""
     weights = {"min_snr_gamma": min_snr_gamma, "lesion_weight": lesion_weight}
-    own = options.of_part("batch")
+    own = options.of_part("batch") | ({} if autoencoder is None else {"autoencoder": autoencoder})
     prepare: PrepareBatch = options.network.batch(
         scheduler=scheduler, condition=options.condition, even=even, **weights, **own
     )

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from bites.wiring import Bench, Built, Wire, name_of
+from bites.wiring import Bench, Built, Wire, listen, name_of
 from conftest import REPOSITORY
 from synthesis.heads import write_heads
 
@@ -15,7 +17,10 @@ from mededit_monai.methods.record import network_named
 from mededit_monai.training.options import own_training_options
 
 CONFIGS = REPOSITORY / "bundles" / "semantic_synthesis" / "configs"
-TOY = {"channels": [8, 8, 8], "norm_num_groups": 4, "num_head_channels": 8, "side": 16, "depth": 16, "progress": False}
+TOY = {"channels": [8, 8, 8], "norm_num_groups": 4, "num_head_channels": 8, "side": 32, "depth": 32, "progress": False}
+
+
+LATENT = {"autoencoder": "a.pt"}
 
 
 def last_beta(item: str):
@@ -29,6 +34,11 @@ BOTH = [
     Wire("noise_schedule", "exponential", lambda b: round(float(b("scheduler").betas[-1]), 6), 0.24),
     Wire("conditioning", "spade", lambda b: type(b("network_def")).__name__, "SpadeUNet"),
     Wire("conditioning", "cross_attention", lambda b: type(b("network_def")).__name__, "CrossAttentionUNet"),
+    Wire("autoencoder", "a.pt", lambda b: b("frozen") and b("frozen").weights),
+    Wire("autoencoder", "a.pt", lambda b: b("network_def").out_channels, 4),
+    Wire("latent_channels", 3, lambda b: b("network_def").out_channels, beside=LATENT),
+    Wire("latent_channels", 3, lambda b: b("frozen").network.latent_channels, beside=LATENT),
+    Wire("autoencoder_channels", [8, 8], lambda b: b("frozen").network.factor, 2, beside=LATENT),
     Wire("modalities", ["t1", "t2"], lambda b: b("network_def").out_channels, 2),
 ]
 TRAINING = [
@@ -37,10 +47,31 @@ TRAINING = [
     Wire("noise_schedule", "linear", last_beta("validate#prepare_batch"), 0.08),
     Wire("noise_schedule", "linear", last_beta("train#inferer"), 0.08),
     Wire("noise_schedule", "linear", lambda b: written(b, "noise_schedule")),
+    Wire("autoencoder", "a.pt", lambda b: b("train#prepare_batch").autoencoder is b("frozen") is not None, True),
+    Wire("autoencoder", "a.pt", lambda b: b("validate#prepare_batch").autoencoder is b("frozen") is not None, True),
+    Wire("autoencoder", "a.pt", lambda b: b("settings").inputs.get("autoencoder"), Path("a.pt")),
+    Wire("autoencoder", "a.pt", lambda b: written(b, "autoencoder_sha256"), "bytes of a.pt"),
+    Wire("latent_channels", 3, lambda b: written(b, "latent_channels")),
+    Wire("autoencoder_channels", [8, 8], lambda b: written(b, "autoencoder_channels")),
     Wire("conditioning", "spade", lambda b: written(b, "conditioning")),
     Wire("modalities", ["t2"], lambda b: written(b, "modalities")),
 ]
-SYNTHESIS = [*BOTH, Wire("noise_schedule", "linear", last_beta("inferer"), 0.08)]
+SYNTHESIS = [
+    *BOTH,
+    Wire("noise_schedule", "linear", last_beta("inferer"), 0.08),
+    Wire("autoencoder", "a.pt", lambda b: b("inferer").autoencoder is b("frozen") is not None, True),
+]
+#: Of the autoencoder's own training.
+AUTOENCODER = [
+    Wire("kl_weight", 0.5, lambda b: b("loss").kl_weight),
+    Wire("kl_weight", 0.5, lambda b: written(b, "kl_weight")),
+    Wire("loss_kind", "mse", lambda b: b("loss").difference.kind),
+    Wire("autoencoder_channels", [8, 8], lambda b: b("network_def").factor, 2),
+    Wire("autoencoder_channels", [8, 8], lambda b: b("train#prepare_batch").factor, 2),
+    Wire("latent_channels", 3, lambda b: b("network_def").latent_channels),
+    Wire("latent_channels", 3, lambda b: b("validate#prepare_batch").latent_channels),
+    Wire("modalities", ["t1", "t2"], lambda b: b("network_def").encoder.in_channels, 2),
+]
 
 
 def written(built: Built, name: str):
@@ -53,6 +84,31 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("heads")
     write_heads(place, 16, (2, 2))
     return place
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_weights() -> Iterator[None]:
+    """An autoencoder says what it was asked for; nothing is read."""
+
+    def frozen(asked):
+        given = asked["weights"] is not None
+        return SimpleNamespace(factor=asked["network"].factor, **asked) if given else None
+
+    def digest(asked):
+        return asked["weights"] and f"bytes of {asked['weights']}"
+
+    with pytest.MonkeyPatch.context() as patch:
+        listen(patch, "mededit_monai.synthesis.latent:frozen_autoencoder", frozen)
+        listen(patch, "mededit_monai.synthesis.latent:autoencoder_digest", digest)
+        patch.setattr("mededit_monai.synthesis.run.require_autoencoder", lambda *_: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def autoencoder(folder) -> Bench:
+    own = {"dataset_dir": str(folder), "output_dir": str(folder / "out"), "cache": "none", "device": "cpu", "amp": None}
+    sizes = {"side": 16, "depth": 16, "progress": False}
+    return Bench(["train.yaml", "autoencoder.yaml"], {**sizes, **own}, CONFIGS)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +130,18 @@ def test_it_arrives_in_the_training(wire, training):
 @pytest.mark.parametrize("wire", SYNTHESIS, ids=name_of)
 def test_it_arrives_in_the_synthesis(wire, synthesis):
     wire.check(synthesis)
+
+
+@pytest.mark.parametrize("wire", AUTOENCODER, ids=name_of)
+def test_it_arrives_in_the_autoencoder_s_training(wire, autoencoder):
+    wire.check(autoencoder)
+
+
+def test_the_autoencoder_s_latents_are_measured(autoencoder):
+    built = autoencoder.built()
+    scale = built.of("train#handlers", "LatentScale")
+    assert scale.network is built("ema_network") and scale.data is built("validate#dataloader")
+    assert built.of("train#handlers", "TrainingCheckpoint").exported is scale.network
 
 
 def test_every_option_of_the_network_s_own_is_in_the_tables():

@@ -40,6 +40,7 @@ def test_what_the_networks_give():
     assert found == {
         "paint": (1, "sample", "y_t"),
         "med_ddpm": (1, "epsilon", "x_t"),
+        "autoencoder": (1, "sample", "volume"),
         "effects": (5, "sample", "scan"),
         **dict.fromkeys(("mededit", "palette", "palette_original"), inpainting),
     }

@@ -59,3 +59,31 @@ def test_a_seed_s_noise_is_its_own():
     alone = sample(told(), Gaussian(0.3), [7]).image[0]
     both = sample(told(2), Gaussian(0.3), [9, 7]).image
     assert torch.allclose(both[1], alone, atol=1e-6) and not torch.allclose(both[0], alone, atol=1e-2)
+
+
+class Doubling:
+    """An autoencoder without weights: a latent is the mean of a cell, twice as large."""
+
+    latent_channels, reach = 2, torch.tensor(3.0)
+
+    def on_its_grid(self, masks: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.avg_pool3d(masks, 2)
+
+    def volumes(self, latents: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.interpolate(latents / 2, scale_factor=2)
+
+
+def test_latents_are_denoised_on_their_own_grid():
+    """Of latents whose mean is known and without spread: that mean comes back as voxels, -1 outside the brain."""
+    seen = []
+
+    def network(x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        seen.append(x)
+        bar = SCHEDULER.alphas_cumprod[timesteps].view(-1, 1, 1, 1, 1)
+        return (x[:, :2] - bar.sqrt() * 2 * MEANS) / (1 - bar).sqrt()
+
+    made = MaskToVolume(SCHEDULER, 2, steps=10, spacing="t", autoencoder=Doubling())(told(), network, [3])
+    assert seen[0].shape == (1, 4, 4, 4, 4) and made.image.shape == (1, 2, 8, 8, 8) and made.evaluations == 10
+    assert torch.equal(seen[0][:, 2:3], torch.nn.functional.avg_pool3d(told()[:, :1], 2))
+    assert (made.image[..., 1:-1, 1:-1, 1:-1] - MEANS).abs().max() < 5e-3
+    assert (made.image[:, :, 0] == -1).all()

@@ -83,12 +83,20 @@ def test_what_a_network_has_of_its_own():
     palette = {"palette": {"hole"}, "palette_original": {"hole"}}
     effects = {"blur", "noise", "near_weight", "strength_weight", "slope_weight", "ventricle_weight"}
     morph = {"effects": effects, "paint": {"blur", "noise", "top_share", "repeats"}}
-    assert found == {"mededit": set(), **palette, **morph, "med_ddpm": {"modalities", "noise_schedule", "conditioning"}}
+    volumes = {"modalities", "noise_schedule", "conditioning", "autoencoder", "autoencoder_channels", "latent_channels"}
+    synthesis = {"med_ddpm": volumes, "autoencoder": {*volumes, "kl_weight"}}
+    assert found == {"mededit": set(), **palette, **morph, **synthesis}
     options = TrainingOptions.of({"family": "effects", "near_weight": 0.5})
     assert options.of_part("batch") == {"near_weight": 0.5}
     assert options.of_part("loss") == {"strength_weight": 0.01, "slope_weight": 30.0, "ventricle_weight": 5.0}
     assert options.prediction_type == "sample"
     assert {"near_weight": 0.5, "strength_weight": 0.01, "family": "effects"}.items() <= options.recorded().items()
+
+
+def test_of_an_autoencoder_its_bytes_count_and_not_its_name():
+    options = TrainingOptions.of({"family": "med_ddpm", "autoencoder": "a.pt", "latent_channels": 3})
+    assert "autoencoder" not in options.recorded() and options.recorded()["latent_channels"] == 3
+    assert str(options.inputs["autoencoder"]) == "a.pt"  # nothing is written over it
 
 
 def test_what_is_recorded_of_the_data():
