@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from mededit_monai.core.errors import InputError, exit_on_bad_input, require_choice, require_whole
-from mededit_monai.core.paths import user_path
+from mededit_monai.core.paths import bundle_root, user_path
 from mededit_monai.core.program import run_program
 from mededit_monai.diseases.modalities import MODALITIES
 from mededit_monai.io.atomic import json_bytes
@@ -44,6 +44,9 @@ BUNDLE = "semantic_synthesis"
 
 #: Side of the volumes, epochs that the volumes of a training are spread over, and heads that its validation looks at.
 SIDE, EPOCHS, VALIDATED = 32, 10, 8
+
+#: Options of a network that its autoencoder has too.
+OF_AUTOENCODER = ("side", "depth", "modalities", "autoencoder_channels", "latent_channels")
 
 #: Files of the study, and of each row.
 FILES, ROW_FILE = ("synthesis_options.json", "synthesis_options.md"), "row.json"
@@ -61,11 +64,13 @@ class Row:
         what: differs from the first row, for people.
         network: options of the network and its noise, which the synthesis shares.
         training: options of the training alone.
+        latent: whether an autoencoder is trained first, on as many volumes, and its latents are diffused.
     """
 
     what: str
     network: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    latent: bool = False
 
 
 ROWS = {
@@ -77,6 +82,7 @@ ROWS = {
     "deep": Row("four levels", {"channels": [32, 64, 64, 128], "attention_levels": [False] * 4}),
     "spade": Row("SPADE in place of concatenation", {"conditioning": "spade"}),
     "cross_attention": Row("cross-attention in place of concatenation", {"conditioning": "cross_attention"}),
+    "latent": Row("latents of an autoencoder in place of voxels", {"patch": 1}, latent=True),
     "joint": Row("four modalities at once", {"modalities": list(MODALITIES)}),
 }
 
@@ -116,14 +122,20 @@ def run_row(row: Row, folder: Path, cohort: Path, request: Mapping[str, Any], si
     epochs = min(EPOCHS, request["volumes"])
     plan = {"epoch_cases": request["volumes"] // epochs, "max_epochs": epochs, "val_cases": VALIDATED}
     common = {"dataset_dir": cohort, "seed": request["seed"], "progress": False}
+    folders = [folder / "training"]
+    if row.latent:
+        overlay = [bundle_root(BUNDLE) / "configs" / "autoencoder.yaml"]
+        own = {name: value for name, value in network.items() if name in OF_AUTOENCODER}
+        folders.append(train(BUNDLE, overlay, output_dir=folder / "autoencoder", **common, **plan, **own))
+        network["autoencoder"] = folders[-1] / "model.pt"
     weights = train(BUNDLE, output_dir=folder / "training", **common, **plan, **network, **row.training) / "model.pt"
     more = {"weights": weights, "limit": request["held_out"], **network}
     measured = evaluate_synthesis(output_dir=folder / "evaluation", **common, **more)
-    seconds, volumes = trained(folder / "training")
+    seconds, shown = zip(*map(trained, folders))
     content = {
         "request": dict(request),
-        "parameters": sum(tensor.numel() for tensor in read_weights(weights).values()),
-        "seconds_a_volume": seconds / volumes,
+        "parameters": sum(tensor.numel() for one in folders for tensor in read_weights(one / "model.pt").values()),
+        "seconds_a_volume": sum(seconds) / shown[0],
         "summary": json.loads((measured / "summary.json").read_bytes()),
     }
     OutputFolder(folder).write({ROW_FILE: json_bytes(content)})
@@ -212,11 +224,12 @@ def table(found: Mapping[str, dict], output: Path, volumes: int, seed: int) -> s
     real = sets[MEASURED]
     notes = [
         f"Each training saw {volumes} volumes of the same simulated cohort; each row synthesized {masks} held-out "
-        f"masks in 10 steps from the same noise, and is measured on {MEASURED}. In brackets: 95 % intervals over heads, "
-        f"anatomies first; one training says nothing of how far another seed would lie.",
+        f"masks in 10 steps from the same noise, and is measured on {MEASURED}. In brackets: 95 % intervals over "
+        f"heads, anatomies first; one training says nothing of how far another seed would lie.",
         f"Of real heads: diversity {real['diversity_real']:.3f}; their two halves against each other: "
         f"{_floors(real)}. Diversity is mean MS-SSIM of pairs: more alike than real heads if larger.",
-        "Seconds are of the machine that ran it, validation included.",
+        "Seconds are of the machine that ran it, validation included; parameters and seconds of latents are those of "
+        "both trainings together.",
     ]
     title = f"# Options of semantic synthesis: small-scale comparison: {SIDE}³, {volumes} volumes, one seed"
     text = "\n".join([title, "", DISCLAIMER, "", *markdown_table(heads, lines), "", *_paragraphs(notes)])

@@ -16,6 +16,7 @@ from studies import synthesis_options
 from studies.synthesis_options import ROWS, against_first, compare, main
 
 TOY = {"side": 16, "depth": 16, "channels": [8, 8, 8], "norm_num_groups": 4, "num_head_channels": 8}
+TOY |= {"autoencoder_channels": [8, 8], "latent_channels": 2}
 TRAINED, MEASURED = synthesis_options.train, synthesis_options.evaluate_synthesis
 
 
@@ -32,9 +33,9 @@ def heard(monkeypatch):
     """Options of every training and evaluation; both run on the CPU."""
     asked = []
 
-    def train(bundle, **options):
+    def train(*given, **options):
         asked.append(("train", options))
-        return TRAINED(bundle, device="cpu", **options)
+        return TRAINED(*given, device="cpu", **options)
 
     def evaluate(**options):
         asked.append(("evaluate", options))
@@ -93,7 +94,8 @@ def test_differences_are_paired(tmp_path):
 def test_every_row_can_be_made(tmp_path, heard, name):
     compare(cohort(tmp_path), tmp_path / "out", 2, [name], **TOY)
     options = {**ROWS[name].network, **ROWS[name].training}
-    assert options.items() <= heard[0][1].items()
+    trained = [given for kind, given in heard if kind == "train"]
+    assert options.items() <= trained[-1].items() and len(trained) == 1 + ROWS[name].latent
 
 
 def test_refusals(tmp_path, capsys):
