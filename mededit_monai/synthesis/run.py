@@ -50,8 +50,8 @@ def synthesis_settings(parser: ConfigParser) -> SynthesisOptions:
         if found.steps > total:
             raise InputError(f"--steps: got {found.steps}, wanted at most {total}, the noise levels of the training.")
         require_fitting_network(parser)
-        shared = {name: parser.get_parsed_content(name) for name in SHARED if name in parser.get()}
-        shared[AUTOENCODER] = autoencoder_digest(found.autoencoder)
+        shared = {AUTOENCODER: autoencoder_digest(found.autoencoder)}
+        shared |= {name: parser.get_parsed_content(name) for name in SHARED if name in parser.get()}
         shared["scheduler#prediction_type"] = str(parser.get_parsed_content("scheduler#prediction_type"))
         require_as_trained(parser.get_parsed_content("weights_file"), shared)
         return found

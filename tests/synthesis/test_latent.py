@@ -83,9 +83,7 @@ def test_what_goes_with_what(trained, tmp_path):
         with pytest.raises(InputError, match=words):
             synthesize(mask, tmp_path / "out", overlays=[LATENT], **options)
     with pytest.raises(InputError, match="--autoencoder: is missing, but .*model.pt was trained to denoise latents"):
-        synthesize(
-            mask, tmp_path / "out", patch=1, **{name: one for name, one in ours.items() if name != "autoencoder"}
-        )
+        synthesize(mask, tmp_path / "out", **{name: one for name, one in ours.items() if name != "autoencoder"})
     assert not (tmp_path / "out").exists()
 
 
