@@ -30,6 +30,13 @@ Strict = Annotated[bool, typer.Option("--strict", help="Volumes with a warning c
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace prepared files that were changed by hand.")]
 Progress = Annotated[bool, typer.Option("--progress/--no_progress", help="Progress bar.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Modalities = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="t1, t1ce, t2 or flair, may be repeated, or all: heads on these and their labels, for the synthesis."
+    ),
+]
+Side = Annotated[int, typer.Option(help="Points a side of these heads: 32, 64, 96 or 128.")]
 DEFAULT_TEST = "0.12"
 
 
@@ -76,10 +83,14 @@ def atlas_command(
 def brats_command(
     root: Root,
     output_dir: Output,
-    spatial_dims: Dims = 2,
+    spatial_dims: Annotated[
+        int | None, typer.Option("--spatial_dims", help="2 (slices, the default) or 3 (volumes, as heads are).")
+    ] = None,
     slice_index: Index = None,
     brains: Brains = None,
     require_core: Core = False,
+    modalities: Modalities = None,
+    side: Side = 128,
     test: Test = DEFAULT_TEST,
     validation: Validation = 0.1,
     seed: Seed = 0,
@@ -91,7 +102,12 @@ def brats_command(
     as_json: AsJson = False,
 ) -> None:
     """BraTS: T1 with contrast agent of gliomas. Slice 90 unless told otherwise."""
-    _prepare("brats", locals())
+    given = dict(locals())
+    from mededit_monai.diseases.modalities import MODALITIES
+
+    heads = MODALITIES if modalities == ["all"] else tuple(modalities) if modalities else None
+    dims = spatial_dims if spatial_dims is not None else 2 if heads is None else 3
+    _prepare("brats", given | {"modalities": heads, "spatial_dims": dims})
 
 
 def folder_command(

@@ -35,7 +35,7 @@ class Splits:
 
     def of(self, split: str, lesion_free: bool) -> list[dict[str, Any]]:
         """Entries of one list."""
-        return [c for c in self.cases if c["split"] == split and ("prior" in c) == lesion_free]
+        return [c for c in self.cases if c["split"] == split and (c["stratum"] is None) == lesion_free]
 
 
 def strata_and_splits(recipe: DatasetRecipe, records: Sequence[Mapping[str, Any]]) -> Splits:
@@ -53,8 +53,8 @@ def strata_and_splits(recipe: DatasetRecipe, records: Sequence[Mapping[str, Any]
         found.setdefault(record["patient"], []).extend(record["cases"])
     patients = {
         patient: PatientSlices(
-            tuple(case["size_px"] for case in cases if "image" in case["files"]),
-            sum("prior" in case["files"] for case in cases),
+            tuple(case["size_px"] for case in cases if case["size_px"]),
+            sum(not case["size_px"] for case in cases),
         )
         for patient, cases in found.items()
         if cases
@@ -67,7 +67,7 @@ def strata_and_splits(recipe: DatasetRecipe, records: Sequence[Mapping[str, Any]
     cases = []
     for record in records:
         for case in record["cases"]:
-            lesion = "image" in case["files"]
+            lesion = bool(case["size_px"])
             facts = {"case_id": case["case_id"], "patient": record["patient"]}
             facts |= {"lesion_id": record["volume_id"]} if lesion else {}
             facts |= {"split": split[record["patient"]]}
@@ -113,7 +113,7 @@ def dataset_facts(
     for record in records:
         for case_id, reason in record["left_out"].items():
             reasons.setdefault(reason, []).append(case_id)
-    with_lesion = [c for c in splits.cases if "image" in c]
+    with_lesion = [c for c in splits.cases if c["stratum"] is not None]
     counts = {split: _counts(splits, split) for split in SPLITS}
     got, said = counts["testing"]["with_pathology"], ""
     if got != splits.wanted:

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ class LoadedVolume:
         facts: ``brain_source``, ``outside_share`` (of the pathology, outside the brain), ``label_4`` (whether it was
             mapped to 3), ``synthetic`` (whether the scan's header says so); ``warnings``, sentences, where there are
             any.
+        modalities: of a head on several, their scans by name, ``scan`` among them.
     """
 
     scan: Volume
@@ -56,6 +58,7 @@ class LoadedVolume:
     marked: np.ndarray
     labels: np.ndarray | None
     facts: dict[str, Any]
+    modalities: Mapping[str, Volume] = field(default_factory=dict)
 
     @property
     def pathology(self) -> np.ndarray:
@@ -75,11 +78,12 @@ def load_source(source: SourceVolume, disease: str) -> tuple[LoadedVolume | None
         no lesion.
     """
     problems: list[Problem] = []
-    scan = _attempt(problems, _scan, source)
+    scans = {name: _attempt(problems, _scan, path) for name, path in source.scans().items()}
+    scan, *others = scans.values()
     mask = _attempt(problems, _mask, source, disease) if source.pathology else None
     brain_file = _attempt(problems, _brain_file, source) if source.brain else None
     warnings = list(scan.warnings) if scan is not None else []
-    for volume in (mask and mask[0], brain_file and brain_file[0]):
+    for volume in (*others, mask and mask[0], brain_file and brain_file[0]):
         if volume and scan is not None:
             warnings += [*volume.warnings, _attempt(problems, require_same_grid, volume, scan)]
     if scan is None or problems:
@@ -87,10 +91,12 @@ def load_source(source: SourceVolume, disease: str) -> tuple[LoadedVolume | None
     if brain_file is not None:
         brain, brain_source = brain_file[1], "file"
     else:
-        try:
-            brain, brain_source = brain_from_background(scan), "background"
-        except InputError as error:
-            return None, [_without_brain(scan, error)]
+        brain, brain_source = np.zeros(scan.data.shape, bool), "background"
+        for one in (scan, *others):  # what any of them shows
+            try:
+                brain |= brain_from_background(one)
+            except InputError as error:
+                return None, [_without_brain(one, error)]
     marked = mask[1] > 0 if mask else np.zeros(scan.data.shape, dtype=bool)
     voxels, inside = int(marked.sum()), int((marked & brain).sum())
     if voxels and not inside:
@@ -100,14 +106,14 @@ def load_source(source: SourceVolume, disease: str) -> tuple[LoadedVolume | None
         "brain_source": brain_source,
         "outside_share": round(1 - inside / voxels, 6) if voxels else 0.0,
         "label_4": bool(mask and mask[2]),
-        "synthetic": scan.synthetic,
+        "synthetic": any(one.synthetic for one in (scan, *others)),
     }
     doubt = ambiguous_label_4([4], source.pathology) if mask and mask[2] else None
     warnings += [f"{mask[0].path.name}: {doubt}"] if doubt else []
     if any(warnings):
         facts["warnings"] = [sentence for sentence in warnings if sentence]
     labels = mask[1] if mask and mask[3] else None
-    return LoadedVolume(scan, brain, marked, labels, facts), []
+    return LoadedVolume(scan, brain, marked, labels, facts, scans if source.modalities else {}), []
 
 
 def complaint(problems: Mapping[str, Sequence[Problem]], total: int, root: object) -> str:
@@ -137,10 +143,10 @@ def _attempt(problems: list[Problem], function: Callable, *arguments: Any) -> An
         return None
 
 
-def _scan(source: SourceVolume) -> Volume:
-    scan = read_volume(source.scan)
+def _scan(path: Path) -> Volume:
+    scan = read_volume(path)
     if float(scan.data.max()) <= 0:
-        raise InputError(f"{scan.path}: has no positive voxel (maximum {scan.data.max():g}); give a T1 scan.")
+        raise InputError(f"{scan.path}: has no positive voxel (maximum {scan.data.max():g}); give the scan of a head.")
     return scan
 
 

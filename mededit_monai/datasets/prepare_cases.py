@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.datasets.heads import head_on_grid
 from mededit_monai.datasets.integrity import LoadedVolume, Problem, load_source
 from mededit_monai.datasets.recipe import DatasetRecipe, chosen_slices
 from mededit_monai.datasets.sources import SourceVolume
 from mededit_monai.diseases import DISEASES
+from mededit_monai.diseases.modalities import LABEL_KEY, MODALITIES
 from mededit_monai.io.atomic import write_json
 from mededit_monai.io.finished import finished_folder, is_complete, require_own_folder
 from mededit_monai.io.hashing import sha256
@@ -23,11 +25,15 @@ from mededit_monai.io.nifti import PREPARED_NOTE, SYNTHETIC_NOTE, save_image
 from mededit_monai.io.outputs import make_folder
 from mededit_monai.space.conditions import REGION_LABELS
 from mededit_monai.space.to_model import ToModelSpaced
+from mededit_monai.synthesis.labels import tumor_of
 
 #: Why a slice or volume yields no case.
 NO_BRAIN = "no brain"
 OUTSIDE = "pathology outside the brain only"
 NO_CORE = "pathology without necrotic core"
+
+#: Keys of files that hold intensities; the others hold labels.
+IMAGES = ("image", "prior", *MODALITIES)
 
 
 def check_volume(source: SourceVolume, recipe: DatasetRecipe, strict: bool = False) -> list[Problem]:
@@ -75,7 +81,7 @@ def make_volume(root: Path, source: SourceVolume, recipe: DatasetRecipe, overwri
     if loaded is None:
         raise InputError(problems[0].sentence)
     cases, left_out = [], {}
-    for facts, arrays in _cut(source, loaded, recipe):
+    for facts, arrays in (_head if recipe.modalities else _cut)(source, loaded, recipe):
         if arrays is None:
             left_out[facts["case_id"]] = facts["reason"]
             continue
@@ -177,6 +183,21 @@ def _cut(
         yield _sorted_out(facts, arrays, regions, bool(loaded.marked[part].any()), recipe.require_core)
 
 
+def _head(
+    source: SourceVolume, loaded: LoadedVolume, recipe: DatasetRecipe
+) -> Iterator[tuple[dict, dict[str, np.ndarray] | None]]:
+    """The same of a head on several modalities."""
+    space, arrays, ceilings = head_on_grid(loaded, DISEASES[recipe.disease_name or ""], recipe.side)
+    label = arrays[LABEL_KEY]
+    facts: dict[str, Any] = {"case_id": source.volume_id, "slice_index": None, "ceilings": ceilings}
+    facts |= {"model_to_world": _rounded(space.affine), "size_px": int(tumor_of(label).sum())}
+    facts |= {"brain_px": int((label > 0).sum())}
+    reason = NO_BRAIN if not facts["brain_px"] else ""
+    if not reason and loaded.marked.any():
+        reason = OUTSIDE if not facts["size_px"] else NO_CORE if recipe.require_core and not (label == 1).any() else ""
+    yield (facts | {"reason": reason}, None) if reason else (facts, arrays)
+
+
 def _sorted_out(
     facts: dict, arrays: dict[str, np.ndarray], regions: np.ndarray | None, marked: bool, require_core: bool
 ) -> tuple[dict, dict[str, np.ndarray] | None]:
@@ -209,10 +230,10 @@ def _write_case(
     ending = "nii" if recipe.spatial_dims == 2 else "nii.gz"
     # Every case gets the same affine, that of the window: masks of one patient are laid over another's scan.
     shape = next(iter(arrays.values())).shape
-    affine = model_affine(DISEASES[recipe.disease_name or ""].pixel_mm, shape if len(shape) == 3 else (*shape, 1))
+    affine = model_affine(recipe.pixel_mm, shape if len(shape) == 3 else (*shape, 1))
     with finished_folder(root / "cases" / case_id, overwrite, clear=False) as unfinished:
         for key, array in arrays.items():
-            data = np.asarray(array, dtype=np.float32 if key in ("image", "prior") else np.uint8)
+            data = np.asarray(array, dtype=np.float32 if key in IMAGES else np.uint8)
             if not np.isfinite(data).all():
                 raise InputError(f"{case_id}: its {key} would hold NaN or infinite values; leave the volume out.")
             data = data[..., None] if data.ndim == 2 else data

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mededit_monai.datasets.brats import find_brats
 from mededit_monai.datasets.folder import find_folder
 from mededit_monai.datasets.sources import Listing
 from mededit_monai.diseases import DISEASES
+from mededit_monai.diseases.modalities import SIDE, check_heads
 
 #: Where a data set comes from → its disease (None: to be given).
 SOURCES: Mapping[str, str | None] = {"atlas": "stroke", "brats": "tumor", "folder": None}
@@ -45,6 +47,8 @@ class DatasetRecipe:
         test: share (0.12) or number (54) of the slices with pathology, or ``thesis``.
         validation: share of the patients that are not in the test list.
         seed: of the splits.
+        modalities: instead of scans with masks, heads on these modalities and their labels, as ``mededit simulate
+            --modalities`` makes them (source brats, volumes); side: points a side of these.
     """
 
     source: str
@@ -57,6 +61,8 @@ class DatasetRecipe:
     test: str | float = DEFAULT_TEST
     validation: float = DEFAULT_VALIDATION
     seed: int = 0
+    modalities: tuple[str, ...] | None = None
+    side: int = SIDE
 
     def check(self) -> None:
         """
@@ -80,6 +86,18 @@ class DatasetRecipe:
                 f"validation list."
             )
         require_whole("seed", self.seed, 0)
+        check_heads(self.modalities, self.side)
+        if self.modalities is not None and (self.source, self.spatial_dims) != ("brats", 3):
+            raise InputError(
+                f"--modalities: got a {self.source} data set with --spatial_dims {self.spatial_dims}, but heads on "
+                f"several modalities are volumes of BraTS; give 'brats' and --spatial_dims 3."
+            )
+
+    @property
+    def pixel_mm(self) -> float:
+        """Side of a pixel of the cases."""
+        disease = DISEASES[self.disease_name or ""]
+        return disease.window / self.side if self.modalities else disease.pixel_mm
 
     @property
     def disease_name(self) -> str | None:
@@ -90,7 +108,8 @@ class DatasetRecipe:
         """The volumes of the source."""
         if self.source == "folder":
             return find_folder(self.root, self.brains, self.disease_name or "stroke")
-        return {"atlas": find_atlas, "brats": find_brats}[self.source](self.root, self.brains)
+        brats = partial(find_brats, modalities=self.modalities or ())
+        return {"atlas": find_atlas, "brats": brats}[self.source](self.root, self.brains)
 
     def slices(self, depth: int) -> list[int] | str:
         """
@@ -141,7 +160,9 @@ class DatasetRecipe:
         options["slice_index"] = None if self.slice_index is None else str(self.slice_index)
         for key in ("root", "brains"):
             options[key] = Path(options[key]).name if options[key] else None
-        return options
+        if self.modalities is None:  # sets of before there were any say nothing of them
+            return {key: value for key, value in options.items() if key not in ("modalities", "side")}
+        return options | {"modalities": list(self.modalities)}
 
 
 def chosen_slices(recipe: DatasetRecipe, pathology: np.ndarray, brain: np.ndarray, name: object) -> Sequence[int]:

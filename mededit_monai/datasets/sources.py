@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class SourceVolume:
         pathology: mask or label map; None: the scan is known to show no lesion.
         labelled: whether ``pathology`` holds tumour regions; None: its values decide.
         brain: mask; None: the scan is skull-stripped.
+        modalities: of a head on several, their scans by name, ``scan`` among them.
     """
 
     volume_id: str
@@ -40,10 +41,15 @@ class SourceVolume:
     pathology: Path | None = None
     labelled: bool | None = False
     brain: Path | None = None
+    modalities: Mapping[str, Path] = field(default_factory=dict)
+
+    def scans(self) -> dict[str, Path]:
+        """Name → path of every scan: those of the modalities, or ``scan`` alone."""
+        return dict(self.modalities) or {"scan": self.scan}
 
     def files(self) -> dict[str, Path]:
         """Role → path of the files that there are."""
-        roles = {"scan": self.scan, "pathology": self.pathology, "brain": self.brain}
+        roles = {**self.scans(), "pathology": self.pathology, "brain": self.brain}
         return {role: path for role, path in roles.items() if path is not None}
 
 

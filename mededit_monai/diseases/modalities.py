@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+
+from mededit_monai.core.errors import InputError, require_choice
 
 #: In the order of their channels.
 MODALITIES = ("t1", "t1ce", "t2", "flair")
@@ -15,6 +17,12 @@ MODALITIES = ("t1", "t1ce", "t2", "flair")
 TUMOR_LABELS = {"core": 1, "edema": 2, "enhancing": 3}
 BRAIN_LABEL = 4
 
+#: Of a head's files, beside those of its modalities: its labels.
+LABEL_KEY = "label"
+
+#: Points a side of heads on several modalities.
+SIDES, SIDE = (32, 64, 96, 128), 128
+
 #: T2-weighted sequences: white matter, and others relative to it or between it and fluid. Fluid is brightest on T2 and
 #: darkest on FLAIR, gray matter brighter than white on both, iron darkens the deep nuclei, and flowing blood is black.
 #: After Osborn's Brain, 2nd ed. 2018, chapter 17, and the intensities of BraTS (Menze et al., IEEE TMI 2015).
@@ -22,6 +30,27 @@ _T2 = {
     "t2": {"white": (0.30, 0.42), "gray": (1.25, 1.5), "fluid": (0.85, 1.0), "vessel": (0.2, 0.7)},
     "flair": {"white": (0.45, 0.58), "gray": (1.12, 1.35), "fluid": (0.05, 0.2), "vessel": (0.3, 0.8)},
 }
+
+
+def check_heads(modalities: Sequence[str] | None, side: int) -> None:
+    """
+    Check what is asked for of heads on several modalities.
+
+    Args:
+        modalities: None: no heads.
+
+    Raises:
+        InputError: an unknown modality or one twice, or a side that is not offered or has no use.
+    """
+    require_choice("side", side, SIDES)
+    if modalities is None:
+        if side != SIDE:
+            raise InputError(f"--side: got {side}, but it applies to --modalities; leave it out.")
+        return
+    for name in modalities:
+        require_choice("modalities", name, MODALITIES)
+    if not modalities or len(set(modalities)) < len(modalities):
+        raise InputError(f"--modalities: got {modalities!r}, wanted each of {', '.join(MODALITIES)} once.")
 
 
 def t2_means(modality: str, rng: np.random.Generator) -> dict[str, float]:

@@ -15,10 +15,13 @@ from jinja2 import Environment, PackageLoader
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from mededit_monai.datasets.prepare_cases import IMAGES
 from mededit_monai.datasets.splits import SPLITS, seeded
 from mededit_monai.diseases import STRATA
+from mededit_monai.diseases.modalities import LABEL_KEY
 from mededit_monai.io.nifti import read_array
 from mededit_monai.reports.preview import upright
+from mededit_monai.synthesis.labels import tumor_of
 
 #: Cases shown of every stratum and of those without lesion.
 ACROSS = 8
@@ -69,8 +72,12 @@ def montage(root: Path, cases: Sequence[Mapping[str, Any]], seed: int) -> bytes:
 
 def _tile(root: Path, case: Mapping[str, Any]) -> np.ndarray:
     """A case as HxWx3 uint8."""
-    image = read_array(root / case.get("image", case.get("prior")))
-    lesion = read_array(root / case["pathology"]) > 0 if "pathology" in case else np.zeros(image.shape, dtype=bool)
+    image = read_array(root / next(case[key] for key in IMAGES if key in case))
+    lesion = np.zeros(image.shape, dtype=bool)
+    if "pathology" in case:
+        lesion = read_array(root / case["pathology"]) > 0
+    elif LABEL_KEY in case:
+        lesion = tumor_of(read_array(root / case[LABEL_KEY]))
     area = lesion.sum(axis=(0, 1))
     z = int(area.argmax()) if area.any() else image.shape[2] // 2
     grey = np.rint(np.clip(upright(image[:, :, z]), 0, 1) * 255).astype(np.uint8)

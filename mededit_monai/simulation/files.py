@@ -14,7 +14,7 @@ import nibabel as nib
 import numpy as np
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.diseases.modalities import MODALITIES
+from mededit_monai.diseases.modalities import LABEL_KEY, MODALITIES
 from mededit_monai.io.atomic import write_bytes, write_text
 from mededit_monai.io.case_names import stem
 from mededit_monai.io.displacement import write_displacement
@@ -32,9 +32,6 @@ KEYS = (
 
 #: The same of crops.
 CROP_KEYS = ("image", "displaced", "brain", "pathology", "regions")
-
-#: The same of heads on several modalities, beside those.
-LABEL_KEY = "label"
 
 #: Images hold 0 to 1 as 16-bit numbers; displacements whole multiples of a micrometre.
 IMAGES, IMAGE_STEP = ("image", "prior", "displaced", *MODALITIES), 1 / 65535

@@ -13,7 +13,7 @@ import numpy as np
 from mededit_monai.core.errors import InputError, require_choice, require_number, require_whole
 from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import DISEASES, Disease
-from mededit_monai.diseases.modalities import MODALITIES
+from mededit_monai.diseases.modalities import SIDE, check_heads
 from mededit_monai.io.case_names import stem
 from mededit_monai.simulation.anatomies import TEMPLATE, list_anatomies
 
@@ -26,9 +26,6 @@ MOST_CASES = 10_000_000
 
 #: Crops of a person with a lesion.
 VIEWS = 4
-
-#: Points a side of heads on several modalities.
-SIDES = (32, 64, 96, 128)
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class Recipe:
     global_atrophy: float = 0.25
     crops: bool = False
     modalities: tuple[str, ...] | None = None
-    side: int = 128
+    side: int = SIDE
 
     def check(self) -> None:
         """Raises InputError for a value that is not offered."""
@@ -86,15 +83,9 @@ class Recipe:
                 raise InputError(f"--{name}: got {folder!r}, wanted the path of a folder; give one or leave it out.")
 
     def _check_modalities(self) -> None:
-        require_choice("side", self.side, SIDES)
+        check_heads(self.modalities, self.side)
         if self.modalities is None:
-            if self.side != type(self).side:
-                raise InputError(f"--side: got {self.side}, but it applies to --modalities; leave it out.")
             return
-        for name in self.modalities:
-            require_choice("modalities", name, MODALITIES)
-        if not self.modalities or len(set(self.modalities)) < len(self.modalities):
-            raise InputError(f"--modalities: got {self.modalities!r}, wanted each of {', '.join(MODALITIES)} once.")
         if (self.spatial_dims, self.layout, self.crops) != (3, "datalist", False) or not self.record.labels:
             raise InputError(
                 f"--modalities: got --disease {self.disease} --spatial_dims {self.spatial_dims} --layout {self.layout}"

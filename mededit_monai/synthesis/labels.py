@@ -14,6 +14,7 @@ from monai.transforms import Transform
 from mededit_monai.core.errors import InputError
 from mededit_monai.diseases.modalities import BRAIN_LABEL, TUMOR_LABELS
 from mededit_monai.space.conditions import condition_channels
+from mededit_monai.space.model_space import ModelSpace
 
 #: Everything that a mask may hold.
 KNOWN = (0, *TUMOR_LABELS.values(), BRAIN_LABEL)
@@ -36,6 +37,26 @@ def told_of(labels: np.ndarray, condition: str) -> torch.Tensor:
     told = (labels * tumor if condition == "regions" else tumor).astype(np.uint8)
     channels = condition_channels(torch.from_numpy(told)[None], condition).float()
     return torch.cat([torch.from_numpy(labels > 0)[None].float(), channels])
+
+
+def labels_on_grid(space: ModelSpace, labels: np.ndarray, parts: bool = True) -> np.ndarray:
+    """
+    Labels of a volume on a coarser grid: the brain, and in it the tumour with the part that covers most of each point.
+
+    Args:
+        space: of volumes; labels: uint8 XxYxZ, RAS order.
+        parts: whether the tumour's parts are told apart; all of it is 1 otherwise, which is quicker.
+
+    Returns:
+        uint8 of ``space.shape``. No component of the tumour is lost that lies in the brain.
+    """
+    tumor = tumor_of(labels)
+    (brain,) = space.to_model(labels > 0, "brain")
+    inside = space.to_model(tumor, "mask")[0] & brain if tumor.any() else np.zeros_like(brain)
+    told = inside.astype(np.uint8)
+    if parts and inside.any():
+        told = space.to_model(labels * tumor, "labels")[0] * inside
+    return np.where(told > 0, told, np.where(brain, BRAIN_LABEL, 0)).astype(np.uint8)
 
 
 class SplitLabeld(Transform):

@@ -16,7 +16,7 @@ from mededit_monai.diseases.modalities import BRAIN_LABEL, TUMOR_LABELS
 from mededit_monai.io.nifti import BINARY, Volume, binary_mask, read_volume, require_same_grid, whole_values
 from mededit_monai.prepare.brain import brain_from_background
 from mededit_monai.space.model_space import ModelSpace
-from mededit_monai.synthesis.labels import told_of, tumor_of
+from mededit_monai.synthesis.labels import labels_on_grid, told_of, tumor_of
 
 #: A brain around a tumour has more ml than that; what has less and is called one is something else.
 SMALLEST_BRAIN_ML = 300.0
@@ -127,11 +127,5 @@ class ToNetworkGridd(Transform):
         case = dict(data)
         labels = case["labels"]
         space = ModelSpace.around_brain(labels > 0, case["volume"].affine, self.window, self.side, self.depth)
-        (brain,) = space.to_model(labels > 0, "brain")
-        tumor = tumor_of(labels)
-        inside = space.to_model(tumor, "mask")[0] & brain if tumor.any() else np.zeros_like(brain)
-        told = inside.astype(np.uint8)
-        if self.condition == "regions" and inside.any():
-            told = space.to_model(labels * tumor, "labels")[0] * inside
-        on_grid = np.where(told > 0, told, np.where(brain, BRAIN_LABEL, 0)).astype(np.uint8)
+        on_grid = labels_on_grid(space, labels, parts=self.condition == "regions")
         return case | {"condition": told_of(on_grid, self.condition), "space": space}

@@ -80,3 +80,34 @@ def brats_case(
     for other in ("t1n", "t2w", "t2f"):  # there in the download, not read
         (root / name / f"{name}{mark}{other}.nii.gz").write_bytes(b"")
     return save(root / name / f"{name}{mark}{scan}.nii.gz", image, affine, np.int16)
+
+
+#: A tumour of three parts in the small stand-in, each in the one before; the brain's centre is (29.5, 34.5, 4.5).
+TUMOR = {
+    2: (slice(18, 34), slice(24, 40), slice(2, 7)),
+    1: (slice(20, 32), slice(26, 38), slice(3, 6)),
+    3: (slice(20, 26), slice(26, 38), slice(3, 6)),
+}
+
+#: Modality → its name since 2023, and what healthy brain, core, edema and enhancing tumour are there.
+LEVELS = {
+    "t1": ("t1n", (400, 100, 300, 350)),
+    "t1ce": ("t1c", (400, 100, 300, 800)),
+    "t2": ("t2w", (200, 600, 500, 300)),
+    "flair": ("t2f", (200, 150, 500, 300)),
+}
+
+
+def brats_head(root: Path, name: str = "BraTS-GLI-00000-000", labels: dict[int, Box] | None = None) -> Path:
+    """A small case with all four modalities, in the naming of 2023 (hyphens) or before (underscores); its folder."""
+    since = name.startswith("BraTS-")
+    mark, affine = "-" if since else "_", SMALL_AFFINE * np.array([-1, -1, 1, 1])
+    parts = TUMOR if labels is None else labels
+    segmentation = boxes(SMALL_SHAPE, *((float(value), box) for value, box in parts.items()))
+    save(root / name / f"{name}{mark}seg.nii.gz", segmentation, affine, np.uint8)
+    for modality, (ending, (healthy, core, edema, enhancing)) in LEVELS.items():
+        image = boxes(SMALL_SHAPE, (healthy, SMALL_BRAIN))
+        for value, level in ((1, core), (2, edema), (3, enhancing), (4, enhancing)):
+            image[segmentation == value] = level
+        save(root / name / f"{name}{mark}{ending if since else modality}.nii.gz", image, affine, np.int16)
+    return root / name
