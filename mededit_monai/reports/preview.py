@@ -103,7 +103,7 @@ def _draw_row(figure: Figure, plane: Plane, bottom: float, most: float, named: b
         panel.imshow(shown, aspect="auto", **grey)
     signed = panels[3].imshow(difference, cmap="RdBu_r", vmin=-0.6, vmax=0.6, aspect="auto")
     for mask, colour, style in ((plane.pathology, "#ff4040", "-"), (plane.region, "#40c0ff", "--")):
-        if mask.any() and not mask.all():
+        if mask.any() and not mask.all() and min(mask.shape) > 1:
             panels[1].contour(upright(mask).astype(float), [0.5], colors=colour, linewidths=1.1, linestyles=style)
     names = ["prior scan", "lesion (red), region (blue)", "counterfactual (synthetic)", "edit − prior"]
     bars = [(signed, 4 * PANEL)]
@@ -115,7 +115,7 @@ def _draw_row(figure: Figure, plane: Plane, bottom: float, most: float, named: b
         panel.set_title(name if named else "", color="white", fontsize=9, pad=4)
         panel.set_axis_off()
     for image, place in bars:
-        inset = 0.15
+        inset = min(0.15, plane.height / 4)  # of a slab the rows are low
         bar = figure.add_axes(
             ((place + 0.05) / width, (bottom + inset) / height, 0.1 / width, (plane.height - 2 * inset) / height)
         )

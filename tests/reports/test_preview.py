@@ -135,6 +135,17 @@ def test_masks_without_an_outline(figures, tmp_path, fill):
     assert len(figures[0].axes[1].collections) == 1
 
 
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_the_planes_of_a_slab(figures, tmp_path, count):
+    """As low as they are, with all of their bars' scales; a line has no outline."""
+    planes = [Plane(*(plane[:, 50 : 50 + count] for plane in head())), Plane(*head())]
+    save_preview(planes, tmp_path / "preview.png")
+    low, high = (figures[0].axes[k].get_position(original=True).height for k in (0, 5))
+    assert 0 < low < high / 10 and len(figures[0].axes) == 10
+    bar = figures[0].axes[4].get_position(original=True)
+    assert 0 < bar.height < low
+
+
 def test_a_head_at_the_border_and_an_empty_slice(figures, tmp_path):
     prior, edit, lesion, region = (np.roll(plane, (-30, -30), (0, 1)) for plane in head())
     save_preview([Plane(prior, edit, lesion, region)], tmp_path / "border.png")
