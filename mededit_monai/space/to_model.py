@@ -48,7 +48,8 @@ class ToModelSpaced(Transform):
             model's grid already.
 
     Raises:
-        InputError: slices chosen of a whole volume or without lesion, an empty edit region.
+        InputError: slices chosen of a whole volume or without lesion, a single slice where a volume is wanted, an empty
+            edit region.
     """
 
     def __init__(
@@ -77,6 +78,11 @@ class ToModelSpaced(Transform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         case = dict(data)
         scan, brain, pathology = case["scan"], case["brain"], case["pathology"]
+        if self.depth is not None and min(brain.shape) == 1:
+            raise InputError(
+                f"{scan.path}: is a single slice ({'x'.join(map(str, brain.shape))}), but --spatial_dims 3, the default of "
+                f"morph, edits volumes; give --spatial_dims 2 or --slice_index auto."
+            )
         space = ModelSpace.around_brain(brain, scan.affine, self.window, self.size, self.depth)
         if self.depth is None:
             reach = self.dilation if self.region == "dilate" else 0

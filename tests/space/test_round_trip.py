@@ -191,6 +191,22 @@ def test_a_slice_of_a_volume_is_refused():
         ToModelSpaced("auto", spatial_dims=3)
 
 
+@pytest.mark.parametrize("kind", ["one slice", "no third axis"])
+def test_a_single_slice_is_no_volume(tmp_path, kind):
+    """One sentence says how it is edited; as a slice it is."""
+    head = write_head(tmp_path / "in", shape=(80, 100, 1))
+    for place in (head.scan, head.pathology):
+        image = nib.load(place)
+        array = np.asarray(image.dataobj)
+        nib.save(nib.Nifti1Image(array if kind == "one slice" else array[..., 0], image.affine), place)
+    case = LoadCased()({"scan": str(head.scan), "pathology": str(head.pathology)})
+    with pytest.raises(
+        InputError, match=r"scan.nii.gz: is a single slice \(80x100x1\).*--spatial_dims 2 or --slice_in"
+    ):
+        ToModelSpaced(spatial_dims=3)(case)
+    assert ToModelSpaced(spatial_dims=2)(case)["slices"] == [0]
+
+
 def test_all_slices_are_the_default(tmp_path):
     head = write_head(tmp_path / "in")
     case = LoadCased()({"scan": str(head.scan), "pathology": str(head.pathology)})
