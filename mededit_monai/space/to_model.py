@@ -79,9 +79,10 @@ class ToModelSpaced(Transform):
         case = dict(data)
         scan, brain, pathology = case["scan"], case["brain"], case["pathology"]
         if self.depth is not None and min(brain.shape) == 1:
+            shape = "x".join(map(str, brain.shape))
             raise InputError(
-                f"{scan.path}: is a single slice ({'x'.join(map(str, brain.shape))}), but --spatial_dims 3, the default of "
-                f"morph, edits volumes; give --spatial_dims 2 or --slice_index auto."
+                f"{scan.path}: is a single slice ({shape}), but --spatial_dims 3, the default of morph, edits volumes; "
+                f"give --spatial_dims 2 or --slice_index auto."
             )
         space = ModelSpace.around_brain(brain, scan.affine, self.window, self.size, self.depth)
         if self.depth is None:
