@@ -41,7 +41,7 @@ NETWORK_OPTIONS = (
     ),
 )
 AUTOENCODER_OPTIONS = (
-    _network("autoencoder_channels", "Of the autoencoder, by level.", tuple, (16, 32, 64)),
+    _network("autoencoder_channels", "Of the autoencoder, by level.", tuple, (8, 16, 32)),
     _network("latent_channels", "Of its latents.", int, 4, least=1, most=2**16),
 )
 

@@ -13,7 +13,7 @@ from mededit_monai.core.errors import InputError, require_whole
 from mededit_monai.networks.mask_conditioned_unet import MOST_CHANNELS, check_sizes
 
 #: Groups of its normalisations.
-GROUPS = 8
+GROUPS = 4
 
 
 class VolumeAutoencoder(AutoencoderKL):
@@ -22,7 +22,7 @@ class VolumeAutoencoder(AutoencoderKL):
 
     Args:
         modalities: channels of a volume.
-        channels: of each level, multiples of 8.
+        channels: of each level, multiples of 4.
         latent_channels: of a latent.
 
     Attributes:

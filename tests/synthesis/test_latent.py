@@ -78,7 +78,7 @@ def test_what_goes_with_what(trained, tmp_path):
         ({**ours, "modalities": ["t2"]}, "--modalities: got .*t2.*, but .*first/model.pt was trained with .*t1"),
         ({**ours, "latent_channels": 4}, "--latent_channels: got 4, but .*first/model.pt was trained with 2"),
         ({**ours, "side": 18}, "--side: got 18, wanted a multiple of 4, which 2 levels on cells of 2 need"),
-        ({**ours, "autoencoder_channels": [8, 9]}, "--autoencoder_channels: got 9, wanted a multiple of 8"),
+        ({**ours, "autoencoder_channels": [8, 9]}, "--autoencoder_channels: got 9, wanted a multiple of 4"),
     ):
         with pytest.raises(InputError, match=words):
             synthesize(mask, tmp_path / "out", overlays=[LATENT], **options)
