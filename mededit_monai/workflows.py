@@ -19,12 +19,13 @@ from mededit_monai.core.options import options_of
 from mededit_monai.core.paths import bundle_root, user_path
 from mededit_monai.core.plain_values import as_data, plain_value, require_option_name
 from mededit_monai.core.running import running
+from mededit_monai.downstream.options import DownstreamOptions
 from mededit_monai.io.edit_inputs import edit_inputs
 from mededit_monai.methods.edit_options import EditOptions
 from mededit_monai.synthesis.options import SynthesisOptions
 from mededit_monai.training.options import TrainingOptions
 
-__all__ = ["bundle_content", "edit", "evaluate_synthesis", "overrides", "synthesize", "train"]
+__all__ = ["bundle_content", "downstream", "edit", "evaluate_synthesis", "overrides", "synthesize", "train"]
 
 
 def bundle_content(
@@ -158,6 +159,36 @@ def train(bundle: str | Path = "stroke", overlays: Sequence[str | Path] = (), **
     """
     with _workflow(bundle, ["train.yaml", *checked_overlays(overlays)], "train", options) as workflow:
         return Path(workflow.parser.get_parsed_content("output_dir"))
+
+
+def downstream(
+    cohort: str | Path,
+    output_dir: str | Path = "out/downstream",
+    synthetic: str | Path | None = None,
+    **options: Any,
+) -> Path:
+    """
+    Measure what synthetic cases are worth to a segmentation network; the same as ``mededit downstream``.
+
+    Args:
+        cohort: folder of ``mededit dataset`` or ``mededit simulate``.
+        output_dir: gets ``results.json``, ``table.csv``, ``table.md``, ``cases.csv``, ``dice.png``, ``report.html``.
+        synthetic: folder that :func:`synthesize` or :func:`edit` wrote.
+        options: any of ``mededit downstream``: ``rows``, ``preset``, ``folds``, ``seeds``, ``iterations``, …
+
+    Returns:
+        ``results.json``.
+
+    Raises:
+        InputError: bad input, in one sentence.
+    """
+    from mededit_monai.downstream.run import downstream as run_downstream
+    from mededit_monai.evaluation.folder import path_word  # the evaluation's plan imports this module
+
+    places = {"cohort": cohort, "output_dir": output_dir, "synthetic": synthetic}
+    paths = {name: path_word(name, value, optional=name == "synthetic") for name, value in places.items()}
+    with raising_bad_input():
+        return run_downstream(DownstreamOptions.of(paths | {k: plain_value(k, v) for k, v in options.items()}))
 
 
 @contextmanager

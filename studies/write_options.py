@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from mededit_monai.core.options import options_of, reference_table, yaml_block
+from mededit_monai.downstream.options import DownstreamOptions
 from mededit_monai.methods.edit_options import EditOptions
 from mededit_monai.synthesis.options import SynthesisOptions
 from mededit_monai.training.options import TrainingOptions
@@ -26,6 +27,9 @@ YAML = {
     "bundles/semantic_synthesis/configs/inference.yaml": SynthesisOptions,
 }
 REFERENCE = "docs/reference/options.md"
+
+#: Whose options are tables of the reference: those of the bundles, and of verbs that run none.
+TABLES = (*dict.fromkeys(YAML.values()), DownstreamOptions)
 
 #: Words of the comments that enclose a block in YAML; the first goes on to an empty line.
 BEGIN, END = "# Options, from here", "# End of the options."
@@ -43,7 +47,7 @@ def with_block(text: str, block: str) -> str:
 
 def with_tables(text: str) -> str:
     """The page of the reference with its tables replaced, each between two comments that name the class."""
-    for declared in dict.fromkeys(YAML.values()):
+    for declared in TABLES:
         begin, end = f"<!-- {declared.__name__} -->\n", f"<!-- end of {declared.__name__} -->"
         head, found, rest = text.partition(begin)
         if not found or end not in rest:

@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 from mededit_monai import __version__
-from mededit_monai.cli import bench, dataset, edit, evaluate, info, judge, lesion, simulate, synthesize, train
+from mededit_monai.cli import (
+    bench,
+    dataset,
+    downstream,
+    edit,
+    evaluate,
+    info,
+    judge,
+    lesion,
+    simulate,
+    synthesize,
+    train,
+)
 from mededit_monai.cli.generated import SETTINGS
 from mededit_monai.core.program import run_program, use_utf8
 
@@ -26,7 +38,7 @@ def make_app() -> typer.Typer:
         epilog="Example: mededit edit --scan T1.nii.gz --pathology lesion.nii.gz -o out",
     )
     app.callback()(_root)
-    for verb in (edit, train, synthesize, lesion, info, simulate, dataset, judge, evaluate, bench):
+    for verb in (edit, train, synthesize, lesion, info, simulate, dataset, judge, evaluate, bench, downstream):
         verb.register(app)
     return app
 

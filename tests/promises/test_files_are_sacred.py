@@ -144,6 +144,7 @@ FILLING = {
     ),
     "evaluate": ("evaluate", "--cohort", "{root}/cohort", "--table", "5.1", "-o", "{out}"),
     "bench": ("bench", "--cohort", "{root}/cohort", "--row", "morph", "--no_speed", "-o", "{out}"),
+    "downstream": ("downstream", "--cohort", "{root}/cohort", "--rows", "real", "--iterations", "1", "-o", "{out}"),
     "pairs": ("dataset", "pairs", "--datalist", "{root}/cohort/datalist.json", "-o", "{out}/triplets.json"),
 }
 
@@ -156,6 +157,7 @@ TAKEN = {
     "judge predict": "areas.csv",
     "evaluate": "metrics.csv",
     "bench": "bench.json",
+    "downstream": "results.json",
     "pairs": "triplets.json",
 }
 
@@ -173,7 +175,9 @@ def test_a_users_file_under_a_name_that_a_verb_writes(project, mededit, verb):  
     assert tree(project) == before
 
 
-@pytest.mark.parametrize("verb", ["simulate", "dataset", "train", "judge predict", "evaluate", "bench", "pairs"])
+@pytest.mark.parametrize(
+    "verb", ["simulate", "dataset", "train", "judge predict", "evaluate", "bench", "downstream", "pairs"]
+)
 def test_a_file_where_the_output_folder_should_be(project, mededit, verb):  # noqa: F811
     if "{root}/cohort" in " ".join(FILLING[verb]):
         assert mededit("simulate", "--cases", "6", "-o", "cohort", "--no_progress").code == 0

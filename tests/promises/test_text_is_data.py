@@ -41,6 +41,7 @@ NEEDS = {
     "judge predict": {"images": "head", "output_dir": "out", "disease": "stroke"},
     "evaluate": {"cohort": "cohort", "table": "5.1", "output_dir": "out", "limit": "2"},
     "bench": {"cohort": "cohort", "output_dir": "out", "row": "morph", "cases": "2"},
+    "downstream": {"cohort": "cohort", "output_dir": "out", "rows": "real", "folds": "2", "iterations": "1"},
 }
 
 

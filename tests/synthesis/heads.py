@@ -32,9 +32,11 @@ def write_label(path: Path, labels: np.ndarray, spacing=(2.5, 2.0, 2.5), axcodes
     return path
 
 
-def write_heads(folder: Path, side: int = 16, counts: tuple[int, int] = (4, 2), depth: int | None = None) -> Path:
-    """Volumes on a small grid whose modalities follow from their labels; the datalist."""
-    rng, lists = np.random.default_rng(0), {}
+def write_heads(
+    folder: Path, side: int = 16, counts: tuple[int, int] = (4, 2), depth: int | None = None, step: float = 1.0
+) -> Path:
+    """Volumes on a small grid of so many mm whose modalities follow from their labels; the datalist."""
+    rng, lists, affine = np.random.default_rng(0), {}, np.diag([step, step, step, 1.0])
     levels = {"t1": (0, 0.3, 0.4, 0.5, 0.7), "t1ce": (0, 0.3, 0.4, 1, 0.7), "t2": (0, 0.9, 0.8, 0.6, 0.4)}
     levels |= {"flair": (0, 0.3, 0.9, 0.7, 0.5)}
     for split, count in zip(("training", "validation"), counts):
@@ -47,11 +49,11 @@ def write_heads(folder: Path, side: int = 16, counts: tuple[int, int] = (4, 2), 
                 sum(g**2 for g in grid) < 0.8
             ).astype(int)
             entry = {"case_id": f"{split}_{k}", "label": f"{split}_{k}_label.nii.gz"}
-            nib.save(nib.Nifti1Image(labels.astype(np.uint8), np.eye(4)), folder / entry["label"])
+            nib.save(nib.Nifti1Image(labels.astype(np.uint8), affine), folder / entry["label"])
             for name in MODALITIES:
                 image = np.take(levels[name], labels) + 0.02 * rng.standard_normal(shape) * (labels > 0)
                 entry[name] = f"{split}_{k}_{name}.nii.gz"
-                nib.save(nib.Nifti1Image(image.clip(0, 1).astype(np.float32), np.eye(4)), folder / entry[name])
+                nib.save(nib.Nifti1Image(image.clip(0, 1).astype(np.float32), affine), folder / entry[name])
             lists[split].append(entry)
     (folder / "datalist.json").write_text(json.dumps(lists))
     return folder / "datalist.json"
