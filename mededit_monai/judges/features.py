@@ -129,15 +129,28 @@ def _from_file(path: Path) -> torch.nn.Module:
         InputError: a tensor that is missing or of another shape.
     """
     network = resnet50(spatial_dims=2, n_input_channels=3, conv1_t_stride=2, bias_downsample=False, feed_forward=False)
-    state, wanted = renamed(read_weights(path)), network.state_dict()
+    return filled(network, renamed(read_weights(path)), path, "a ResNet50 named as torchvision's are")
+
+
+def filled(network: torch.nn.Module, state: dict[str, torch.Tensor], path: str | Path, what: str) -> torch.nn.Module:
+    """
+    A network with a file's weights; counts of batches may be missing, and other tensors beside its own.
+
+    Args:
+        what: whose weights they should be, for the sentence.
+
+    Raises:
+        InputError: a tensor that is missing or of another shape.
+    """
+    wanted = network.state_dict()
     for name, tensor in wanted.items():
         if name not in state and name.endswith("num_batches_tracked"):
             state[name] = tensor
         elif name not in state:
-            raise InputError(f"{path}: has no '{name}'; wanted the weights of a ResNet50 named as torchvision's are.")
+            raise InputError(f"{path}: has no '{name}'; wanted the weights of {what}.")
         elif state[name].shape != tensor.shape:
             raise InputError(
-                f"{path}: '{name}' has shape {tuple(state[name].shape)}, wanted {tuple(tensor.shape)} of a ResNet50."
+                f"{path}: '{name}' has shape {tuple(state[name].shape)}, wanted {tuple(tensor.shape)} of {what}."
             )
     network.load_state_dict({name: state[name] for name in wanted})
     return network

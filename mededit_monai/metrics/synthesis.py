@@ -21,6 +21,7 @@ from mededit_monai.metrics.realism import Features, frechet_distance
 
 if TYPE_CHECKING:
     from mededit_monai.judges.features import Extractor
+    from mededit_monai.judges.volume_features import VolumeExtractor
 
 #: Weights of the scales of MS-SSIM (Wang et al. 2003), and the side of its window.
 SCALES, WINDOW = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333), 7
@@ -113,6 +114,15 @@ def planes_fid(extractor: Extractor, found: Sequence[np.ndarray], real: Sequence
         sets = [_plane_features(extractor, one, axis) for one in (found, real)]
         scores[name] = frechet_distance(*(one.values for one in sets))
     return scores | {"mean": float(np.mean(list(scores.values())))}
+
+
+def volumes_fid(extractor: VolumeExtractor, found: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> float:
+    """
+    Fréchet distance of a 3-D network's features of whole volumes XxYxZ in [0, 1]; sets of at least two each.
+
+    Biased upward in sets that are small beside the number of features: compare at equal sizes, with the floor beside.
+    """
+    return frechet_distance(*(extractor.features(one).values for one in (found, real)))
 
 
 def _plane_features(extractor: Extractor, volumes: Sequence[np.ndarray], axis: int) -> Features:

@@ -61,9 +61,12 @@ def save_weights(network: torch.nn.Module, path: str | Path) -> None:
     save_atomically(half, path)
 
 
-def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
+def read_weights(path: str | Path, nested: str | None = None) -> dict[str, torch.Tensor]:
     """
     The tensors of a weight file, read to the file's own checksums.
+
+    Args:
+        nested: name of an entry that may hold them, as in checkpoints of other programs.
 
     Raises:
         InputError: missing or damaged file, not a plain state dict, or a tensor with NaN or infinite values.
@@ -71,6 +74,8 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
     path = user_path(path)
     _require(path)
     state = read_archive(path, "a weight file", "save a plain state dict")
+    if nested is not None and isinstance(state, dict):
+        state = state.get(nested, state)
     if not isinstance(state, dict) or not all(
         isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
     ):

@@ -25,6 +25,7 @@ from mededit_monai.io.held import held_folder
 from mededit_monai.io.nifti import read_array
 from mededit_monai.io.provenance import DISCLAIMER, versions
 from mededit_monai.judges.features import Extractor
+from mededit_monai.judges.volume_features import VolumeExtractor
 from mededit_monai.metrics.statistics import bootstrap
 from mededit_monai.metrics.synthesis import (
     diversity,
@@ -34,6 +35,7 @@ from mededit_monai.metrics.synthesis import (
     planes_fid,
     shared_information,
     vessel_continuity,
+    volumes_fid,
 )
 from mededit_monai.reports.plain_text import markdown_table
 from mededit_monai.sampling.noise import case_seed
@@ -97,9 +99,18 @@ def measure_head(made: np.ndarray, real: np.ndarray, labels: np.ndarray, modalit
 
 
 def measure_sets(
-    made: Sequence[np.ndarray], real: Sequence[np.ndarray], modalities: Sequence[str], extractor: Extractor | None
+    made: Sequence[np.ndarray],
+    real: Sequence[np.ndarray],
+    modalities: Sequence[str],
+    planes: Extractor | None,
+    volumes: VolumeExtractor | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Figures of the whole sets by modality; the real set in two halves says what is the least to be expected."""
+    """
+    Figures of the whole sets by modality; the real set in two halves says what is the least to be expected.
+
+    Args:
+        planes, volumes: whose features FIDs are of; None: no such FID.
+    """
     found = {}
     half = len(real) // 2
     for k, name in enumerate(modalities):
@@ -107,10 +118,14 @@ def measure_sets(
         scores = {"diversity": diversity(ours), "diversity_real": diversity(theirs), "mmd": mmd(ours, theirs)}
         if half >= 2:
             scores["mmd_floor"] = mmd(theirs[:half], theirs[half : 2 * half])
-        if extractor is not None:
-            scores["fid_3d"] = planes_fid(extractor, ours, theirs)["mean"]
+        if planes is not None:
+            scores["fid_3d"] = planes_fid(planes, ours, theirs)["mean"]
             if half >= 2:
-                scores["fid_3d_floor"] = planes_fid(extractor, theirs[:half], theirs[half : 2 * half])["mean"]
+                scores["fid_3d_floor"] = planes_fid(planes, theirs[:half], theirs[half : 2 * half])["mean"]
+        if volumes is not None:
+            scores["fid_volumes"] = volumes_fid(volumes, ours, theirs)
+            if half >= 2:
+                scores["fid_volumes_floor"] = volumes_fid(volumes, theirs[:half], theirs[half : 2 * half])
         found[name] = scores
     return found
 
@@ -129,6 +144,9 @@ def run_synthesis_evaluation(parser: ConfigParser) -> None:
         datalist = options.datalist or (options.dataset_dir and str(user_path(options.dataset_dir) / "datalist.json"))
         if not datalist:
             raise InputError("--dataset_dir: is missing; give a cohort of 'mededit simulate --modalities'.")
+        planes, volumes = get("planes_extractor"), get(
+            "volumes_extractor"
+        )  # a file that cannot be used is said at once
         cases = evaluation_heads(datalist, get("split"), modalities, get("limit"))
         output = user_path(options.output_dir)
         pictures = [f"{case['case_id']}_{kind}.png" for case in cases[:SHOWN] for kind in ("synthetic", "real")]
@@ -159,8 +177,9 @@ def run_synthesis_evaluation(parser: ConfigParser) -> None:
                 "request": get("request"),
                 "cases": len(cases),
                 "heads": _means(lines, options.seed),
-                "sets": measure_sets(made, real, modalities, get("extractor")),
-                "extractor": None if get("extractor") is None else get("extractor").name,
+                "sets": measure_sets(made, real, modalities, planes, volumes),
+                "extractor": None if planes is None else planes.name,
+                "volumes_extractor": None if volumes is None else volumes.name,
                 "versions": versions(),
             }
             texts = (csv_text(lines).encode(), json_bytes(content), _markdown(content).encode())
@@ -211,7 +230,8 @@ def _markdown(content: Mapping[str, Any]) -> str:
         "",
         *markdown_table(["modality", "figure of the set", ""], sets),
         "",
-        f"Features: {content['extractor'] or 'none'}. Floors: the real set's two halves against each other.",
+        f"Features of planes: {content['extractor'] or 'none'}; of volumes: {content['volumes_extractor'] or 'none'}. "
+        f"Floors: the real set's two halves against each other.",
         "",
         *(f"- {name}: {meaning}." for name, meaning in MEANING.items()),
         "",

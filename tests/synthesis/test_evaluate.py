@@ -9,8 +9,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from conftest import REPOSITORY
 from monai.bundle import ConfigWorkflow
+from monai.networks.nets import resnet10
 from synthesis.heads import MODALITIES, label_array, write_heads
 
 from mededit_monai.core.errors import InputError
@@ -53,7 +55,11 @@ def test_a_perfect_head_and_one_whose_modalities_fall_apart():
 def test_sets_of_copies_and_of_the_real_ones():
     real = [head(0.1, k)[0] for k in range(4)]
     same = measure_sets(real, real, MODALITIES, None)
-    assert list(same) == list(MODALITIES) and same["t1"]["diversity"] == same["t1"]["diversity_real"] < 1
+    assert (
+        list(same) == list(MODALITIES)
+        and "fid_volumes" not in same["t1"]
+        and same["t1"]["diversity"] == same["t1"]["diversity_real"] < 1
+    )
     copies = measure_sets([real[0]] * 4, real, MODALITIES, None)
     assert copies["t2"]["diversity"] == pytest.approx(1, abs=1e-5) and "fid_3d" not in copies["t2"]
 
@@ -72,7 +78,9 @@ def test_the_evaluation(tmp_path, capsys):
     save_weights(bundle_content(BUNDLE, ("network_def",))[0], tmp_path / "model.pt")
     given = {"dataset_dir": str(tmp_path / "heads"), "split": "training", "weights": str(tmp_path / "model.pt")}
     given |= {"output_dir": str(tmp_path / "out"), "steps": 2, "progress": False, "device": "cpu"}
-    given |= {"side": 32, "depth": 32}
+    given |= {"side": 32, "depth": 32, "extractor": str(tmp_path / "resnet.pth")}
+    kind = {"n_input_channels": 1, "conv1_t_stride": 2, "bias_downsample": False, "widen_factor": 0.125}
+    torch.save(resnet10(spatial_dims=3, feed_forward=False, **kind).state_dict(), tmp_path / "resnet.pth")
     files = [str(BUNDLE / "configs" / name) for name in ("inference.yaml", "evaluate.yaml")]
     workflow = ConfigWorkflow(
         files, logging_file=False, workflow_type="infer", run_id="evaluating", bundle_root=str(BUNDLE), **given
@@ -90,9 +98,26 @@ def test_the_evaluation(tmp_path, capsys):
     assert content["synthetic"] is True and content["cases"] == 3 and content["extractor"].startswith("mededit_judge")
     mean = np.mean([float(line["mse_t1"]) for line in lines])
     assert content["heads"]["mse_t1"]["value"] == pytest.approx(mean, rel=1e-6)
+    assert content["volumes_extractor"].startswith("resnet10_3d/") and content["sets"]["t1"]["fid_volumes"] > 0
     assert content["sets"]["t1"]["fid_3d"] > 0 and content["request"]["weights_sha256"]
     assert "Synthesized volumes of 3 held-out masks" in (tmp_path / "out" / "summary.md").read_text()
     assert (tmp_path / "out" / "training_0_synthetic.png").stat().st_size > 5000
+
+
+def test_a_file_that_is_no_extractor_is_said_at_once(tmp_path, capsys):
+    given = {
+        "dataset_dir": str(tmp_path),
+        "weights": str(tmp_path / "none.pt"),
+        "extractor": str(tmp_path / "none.pth"),
+    }
+    files = [str(BUNDLE / "configs" / name) for name in ("inference.yaml", "evaluate.yaml")]
+    workflow = ConfigWorkflow(
+        files, logging_file=False, workflow_type="infer", run_id="evaluating", bundle_root=str(BUNDLE), **given
+    )
+    workflow.initialize()
+    with pytest.raises(SystemExit) as ended:
+        workflow.run()
+    assert ended.value.code == 2 and "none.pth is no file; give the weights of a 3-D ResNet" in capsys.readouterr().err
 
 
 def test_what_it_refuses(tmp_path):
