@@ -70,12 +70,12 @@ class MaskConditionedUNet(nn.Module):
         self.out_channels = out_channels
         # Each level below the first halves the grid, so an input side must be a multiple of this.
         self.multiple = patch * 2 ** (len(channels) - 1)
-        cells = patch**spatial_dims
-        self.cell = pointwise(spatial_dims, in_channels * cells, cell_channels) if cell_channels else None
-        self.unet = DiffusionModelUNet(
+        self.cells = patch**spatial_dims
+        self.cell = pointwise(spatial_dims, in_channels * self.cells, cell_channels) if cell_channels else None
+        self.unet = self.built(
+            cell_channels or in_channels * self.cells,
             spatial_dims=spatial_dims,
-            in_channels=cell_channels or in_channels * cells,
-            out_channels=out_channels * cells,
+            out_channels=out_channels * self.cells,
             channels=tuple(channels),
             attention_levels=tuple(attention_levels),
             num_res_blocks=num_res_blocks,
@@ -83,6 +83,19 @@ class MaskConditionedUNet(nn.Module):
             norm_num_groups=norm_num_groups,
             use_flash_attention=True,
         )
+
+    def built(self, inputs: int, **sizes: Any) -> nn.Module:
+        """The U-Net; inputs: channels of a folded input of this network."""
+        return DiffusionModelUNet(in_channels=inputs, **sizes)
+
+    def denoised(self, x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        """What the U-Net answers to an input, folded."""
+        folded = self.folded(x, self.patch)
+        return self.unet(folded if self.cell is None else self.cell(folded), timesteps=timesteps)
+
+    def folded(self, x: torch.Tensor, side: int) -> torch.Tensor:
+        """Each cell of ``side`` positions a side in channels."""
+        return x if side == 1 else pixelunshuffle(x, spatial_dims=x.ndim - 2, scale_factor=side)
 
     def forward(
         self, x: torch.Tensor, timesteps: torch.Tensor | None = None, context: torch.Tensor | None = None
@@ -98,14 +111,11 @@ class MaskConditionedUNet(nn.Module):
             the prediction in the scheduler's parametrisation, Nx1xHxW[xD].
         """
         if context is not None:
-            raise ValueError("MaskConditionedUNet takes its condition as input channels; context must be None.")
+            raise ValueError(f"{type(self).__name__} takes its condition as input channels; context must be None.")
         if timesteps is None:
             timesteps = torch.zeros(x.shape[0], dtype=torch.long, device=x.device)
-        spatial_dims = x.ndim - 2
-        folded = x if self.patch == 1 else pixelunshuffle(x, spatial_dims=spatial_dims, scale_factor=self.patch)
-        folded = folded if self.cell is None else self.cell(folded)
-        output = self.unet(folded, timesteps=timesteps)
-        return output if self.patch == 1 else pixelshuffle(output, spatial_dims, self.patch)
+        output = self.denoised(x, timesteps)
+        return output if self.patch == 1 else pixelshuffle(output, x.ndim - 2, self.patch)
 
 
 def pointwise(spatial_dims: int, inputs: int, outputs: int) -> nn.Module:
@@ -123,16 +133,7 @@ def check_sizes(channels: Any, attention: Any, blocks: Any, head: Any, groups: A
         ("norm_num_groups", groups, MOST_CHANNELS),
     ):
         require_whole(name, value, 1, most=most)
-    if not _is_list(channels) or not 1 <= len(channels) <= MOST_LEVELS:
-        raise InputError(
-            f"--channels: got {channels!r}, wanted a list of 1 to {MOST_LEVELS} whole numbers, such as [32, 64]."
-        )
-    for width in channels:
-        require_whole("channels", width, 1, most=MOST_CHANNELS)
-        if width % groups:
-            raise InputError(
-                f"--channels: got {width}, wanted a multiple of --norm_num_groups, {groups}; change one of them."
-            )
+    check_channels("channels", channels, groups, f"--norm_num_groups, {groups}; change one of them")
     known = _is_list(attention) and all(level in (True, False) for level in attention)
     if not known or len(attention) != len(channels):
         raise InputError(
@@ -146,6 +147,18 @@ def check_sizes(channels: Any, attention: Any, blocks: Any, head: Any, groups: A
                 f"--channels: got {width} where there is attention, wanted a multiple of --num_head_channels, {head}; "
                 f"change one of them."
             )
+
+
+def check_channels(option: str, channels: Any, divisor: int, wanted: str) -> None:
+    """Refuse channels of levels that are no list of multiples of ``divisor``; wanted: it and the way out, in words."""
+    if not _is_list(channels) or not 1 <= len(channels) <= MOST_LEVELS:
+        raise InputError(
+            f"--{option}: got {channels!r}, wanted a list of 1 to {MOST_LEVELS} whole numbers, such as [32, 64]."
+        )
+    for width in channels:
+        require_whole(option, width, 1, most=MOST_CHANNELS)
+        if width % divisor:
+            raise InputError(f"--{option}: got {width}, wanted a multiple of {wanted}.")
 
 
 def _is_list(value: Any) -> bool:

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from monai.networks.nets import AutoencoderKL
 
-from mededit_monai.core.errors import InputError, require_whole
-from mededit_monai.networks.mask_conditioned_unet import MOST_CHANNELS, check_sizes
+from mededit_monai.core.errors import require_whole
+from mededit_monai.networks.mask_conditioned_unet import MOST_CHANNELS, check_channels
 
 #: Groups of its normalisations.
 GROUPS = 4
@@ -98,9 +98,5 @@ class VolumeAutoencoder(AutoencoderKL):
 
 def require_autoencoder_sizes(channels: Sequence[int], latent_channels: int) -> None:
     """Raises InputError for sizes that MONAI's autoencoder cannot have."""
-    try:
-        check_sizes(channels, (False,) * len(channels) if isinstance(channels, Sequence) else (), 1, 1, GROUPS, 1)
-    except InputError as error:
-        told = str(error).replace("--channels", "--autoencoder_channels").replace("--norm_num_groups, ", "")
-        raise InputError(told.replace("change one of them", "change it")) from None
+    check_channels("autoencoder_channels", channels, GROUPS, f"{GROUPS}; change it")
     require_whole("latent_channels", latent_channels, 1, most=MOST_CHANNELS)
