@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -66,22 +66,21 @@ def takes_bf16() -> bool:
     return torch.backends.cpu.get_cpu_capability().upper().startswith("AVX512")
 
 
-def cpu_autocast(amp: str | None) -> AbstractContextManager:
+@contextmanager
+def cpu_autocast(amp: str | None) -> Iterator[None]:
     """
     In which networks compute in bf16 on a CPU that takes it; one that changes nothing on other CPUs.
 
     Args:
         amp: ``bf16``; ``fp16`` is none of a CPU's, and None.
     """
-    if amp != "bf16":
-        return nullcontext()
-    if not takes_bf16():
+    if amp == "bf16" and takes_bf16():
+        with torch.autocast("cpu", dtype=torch.bfloat16), ThinVolumesInSingle():
+            yield
+        return
+    if amp == "bf16":
         _say_single()
-        return nullcontext()
-    stack = ExitStack()
-    stack.enter_context(torch.autocast("cpu", dtype=torch.bfloat16))
-    stack.enter_context(ThinVolumesInSingle())
-    return stack
+    yield
 
 
 @cache
