@@ -15,6 +15,7 @@ import nibabel as nib
 import numpy as np
 import torch
 from monai.transforms import NormalizeIntensity, Transform
+from monai.utils import convert_to_tensor
 from tqdm import tqdm
 
 from mededit_monai.core.errors import InputError
@@ -333,7 +334,7 @@ class LoadExample(Transform):
         marked = tumor_of(label) if self.kind == "heads" else label > 0
         if data.get("brain"):  # a mask may reach out of the brain that it was laid over, where nothing was painted
             marked = marked & (_array(data["brain"]) > 0)
-        image = torch.as_tensor(self.normalise(image))
+        image = convert_to_tensor(self.normalise(image), track_meta=False)  # MONAI cannot mix batches of its own type
         return {
             "case_id": data["case_id"],
             "image": image.half(),

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from monai.networks.nets import ResNet
 from monai.transforms import NormalizeIntensity
+from monai.utils import convert_to_tensor
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
@@ -44,7 +45,7 @@ class VolumeExtractor:
         normalise = NormalizeIntensity(nonzero=True)
         with torch.inference_mode():
             found = [
-                self.compute(torch.as_tensor(normalise(np.asarray(volume, np.float32)))[None, None])
+                self.compute(convert_to_tensor(normalise(np.asarray(volume, np.float32)), track_meta=False)[None, None])
                 for volume in volumes
             ]
         return Features(torch.cat(found).float().cpu().numpy(), self.name)

@@ -10,8 +10,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from conftest import write_head
 from downstream.toy import save, write_cohort, write_edits
+from monai.data import get_track_meta
 from synthesis.heads import MODALITIES, write_heads
 
 from mededit_monai import edit, synthesize
@@ -55,6 +57,7 @@ def test_what_synthesize_writes(heads):
     labels = np.asarray(nib.load(found[0].label).dataobj)
     assert one["image"].shape == one["label"].shape == (1, 32, 32, 32)
     assert np.array_equal(one["label"][0].numpy(), (labels > 0) & (labels < 4))
+    assert get_track_meta() and type(one["image"]) is torch.Tensor  # MONAI's mixing fails on batches of its own type
 
 
 def test_what_edit_writes(tmp_path):
