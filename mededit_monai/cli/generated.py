@@ -103,14 +103,18 @@ def parameter(one: Option, as_text: bool = False) -> inspect.Parameter:
         as_text: whether it comes as a list of the texts that stand on the line.
     """
     names = [f"--{one.name}", *([one.short] if one.short else [])]
-    if one.kind is bool and one.default and not as_text:
+    if one.kind is bool and one.default is not False and not as_text:
         names = [f"--{one.name}/--no_{one.name}"]
     known = [str(word) for word in one.known() or () if word is not None]
     text = f"{one.help.rstrip('.')} ({', '.join(known)})." if known else one.help
     if one.default is not None and (one.kind is not bool or as_text) and one.name not in STATED:
         text += f" [default: {str(one.default).lower() if one.kind is bool else one.default}]"
     kind = one.kind if one.kind in (int, float, bool) and not one.words else str
-    hint: Any = list[str] | None if as_text or one.several else kind if kind is bool else kind | None
+    hint: Any = (
+        list[str] | None
+        if as_text or one.several
+        else kind if kind is bool and one.default is not None else kind | None
+    )
     shown = None if kind is bool and not as_text else f"<{kind.__name__}>" + (" ..." if one.several else "")
     return inspect.Parameter(
         one.name,

@@ -19,6 +19,7 @@ from mededit_monai.cli import (
     info,
     judge,
     lesion,
+    prepare,
     simulate,
     synthesize,
     train,
@@ -38,7 +39,7 @@ def make_app() -> typer.Typer:
         epilog="Example: mededit edit --scan T1.nii.gz --pathology lesion.nii.gz -o out",
     )
     app.callback()(_root)
-    for verb in (edit, train, synthesize, lesion, info, simulate, dataset, judge, evaluate, bench, downstream):
+    for verb in (edit, train, synthesize, prepare, lesion, info, simulate, dataset, judge, evaluate, bench, downstream):
         verb.register(app)
     return app
 

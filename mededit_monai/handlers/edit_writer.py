@@ -19,6 +19,7 @@ from mededit_monai.core.errors import InputError, find_input_error, say
 from mededit_monai.diseases import DISEASES
 from mededit_monai.handlers.effects_files import Moved, write_effects
 from mededit_monai.handlers.evaluator import EDIT
+from mededit_monai.handlers.preparation_files import write_preparation
 from mededit_monai.io.atomic import write_json, written_aside
 from mededit_monai.io.claims import exclusive
 from mededit_monai.io.finished import finished_folder
@@ -26,13 +27,14 @@ from mededit_monai.io.nifti import NativeCopy, save_synthetic
 from mededit_monai.io.outputs import OutputFolder, remove_listed_file
 from mededit_monai.io.provenance import write_provenance
 from mededit_monai.io.whole import is_whole
+from mededit_monai.prepare.native import Native
 from mededit_monai.prepare.one_by_one import refuse_warnings
 from mededit_monai.reports.preview import Plane, lesion_planes, save_preview
 from mededit_monai.sampling.noise import case_seed
 from mededit_monai.space.fine_view import FineEdit
 from mededit_monai.space.intensity import to_unit_range
 from mededit_monai.space.native_flow import NativeFlow
-from mededit_monai.space.restore import DisplacedScan, restore
+from mededit_monai.space.restore import restore
 from mededit_monai.space.stack import CaseStack
 
 #: In the output folder, after ``--keep_going``: the cases that failed, each with its sentence.
@@ -194,11 +196,14 @@ class EditWriter:
             "slices": case["slices"],
             "lesion_share_edited": round(case["lesion_share"], 6),
             "model_pixel_mm": case["space"].pixel_mm,
+            **({"preparation": case["preparation"].facts()} if "preparation" in case else {}),
             **edited.facts,
         }
         warnings = [*case["warnings"], *_lesion_warnings(edited)]
         owner = {"scan": case["owner"]} if case.get("owner") else {}
         with finished_folder(final, self.overwrite, clear=False, **owner) as unfinished:
+            if "preparation" in case:
+                write_preparation(unfinished / "prepare", case["preparation"])
             volumes = []
             for k in range(self.samples):
                 folder = unfinished if self.samples == 1 else unfinished / f"{self._kind}_{k}"
@@ -216,7 +221,7 @@ class EditWriter:
                 )
                 write_provenance(unfinished, case["request"], facts | {"warnings": warnings})
             elif self.samples > 1:
-                stack, affine = np.stack(volumes), case["scan"].native_affine
+                stack, affine = np.stack(volumes), Native.of(case).scan.native_affine
                 save_synthetic(stack.mean(0, dtype=np.float64).astype(np.float32), affine, unfinished / "mean.nii.gz")
                 save_synthetic(stack.std(0, dtype=np.float64).astype(np.float32), affine, unfinished / "sd.nii.gz")
                 note = f"mean of {self.samples} samples"
@@ -232,15 +237,17 @@ class EditWriter:
     ) -> tuple[np.ndarray | None, list[str]]:
         """One counterfactual; of samples the edited volume (scaled, native order, float32), and what is odd of it."""
         case, edit, region = edited.case, edited.edits[sample], edited.regions[sample]
-        scan, space, copy, brain = case["scan"], case["space"], NativeCopy(case["scan"]), case["brain_volume"]
+        space, native = case["space"], Native.of(case)
+        scan, copy = native.scan, NativeCopy(native.scan)
         moved = edited.moved[sample] if edited.moved else None
         with written_aside() as write:
             base, painted, displaced = edited.prior, region, None
             fine = edited.fine[sample] if edited.fine else None
             if moved:
-                flow = moved.on_scan(space, brain.shape, case["case_id"], fine and fine.view.flow)
+                shape = case["brain_volume"].shape
+                flow = moved.on_scan(space, native, shape, case["case_id"], fine and fine.view.flow)
                 write_effects(folder, case, moved, flow, write)
-                displaced = fine.view.displaced if fine else DisplacedScan.of(scan.data, flow, brain)
+                displaced = fine.view.displaced if fine and not native.upright else native.displaced(flow)
                 base, painted = moved.displaced, moved.painted
                 facts = facts | {"strength": moved.strength}
             at, final = space, edit
@@ -248,7 +255,10 @@ class EditWriter:
                 at, base, final, painted = fine.view.box, fine.view.image[None], fine.edit[None], fine.painted[None]
                 facts = facts | {"paint_pixel_mm": fine.view.box.pixel_mm, "paint_box": list(fine.view.box.shape)}
             noise = facts["case_seed"] if fine and self.restore == "residual" else None
-            restored = restore(copy, brain, at, case["ceilings"], base, final, painted, self.restore, displaced, noise)
+            levels, there = case["ceilings"], native.grid(at)
+            restored = restore(
+                copy, native.brain, there, levels, base, final, painted, self.restore, displaced, noise, native.gain
+            )
             write(copy.save, folder / "edited.nii.gz")
             changed = NativeCopy.to_native(restored.region, scan).astype(np.uint8)
             write(save_synthetic, changed, scan.native_affine, folder / "edit_region.nii.gz")
@@ -260,6 +270,8 @@ class EditWriter:
             else:
                 _preview(folder, edited, edit, region, "", moved)
         found = [*warnings, *restored.warnings]
+        if native.upright:  # the model's slices are of the upright copy
+            facts = facts | {"slices": np.flatnonzero(restored.region.any(axis=(0, 1))).tolist()}
         facts = facts | {"voxels_changed": restored.changed, "warnings": list(dict.fromkeys(found))}
         write_provenance(folder, case["request"], facts)
         needed = self.samples > 1 and not self.course
@@ -288,7 +300,8 @@ def _volume_preview(
 ) -> None:
     """The three planes with the most lesion, of the scan itself and its edited copy."""
     case = edited.case
-    scan, lesion, ceiling = case["scan"], case["lesion_volume"], case["ceilings"][0]
+    native, ceiling = Native.of(case), case["ceilings"][0]
+    scan, lesion = native.scan, native.lesion
     place, planes = lesion_planes(lesion), []
     for axis in (2, 1, 0):
         at = tuple(place[axis] if k == axis else slice(None) for k in range(3))

@@ -19,6 +19,7 @@ from mededit_monai.io.nifti import Volume
 from mededit_monai.io.outputs import make_folder
 from mededit_monai.io.provenance import DISCLAIMER
 from mededit_monai.metrics.indirect import brain_midline
+from mededit_monai.prepare.native import Native
 from mededit_monai.space.carry import Carried, carried_copy, label_sizes, lesion_on
 from mededit_monai.space.flow import exponentiate
 from mededit_monai.space.intensity import to_unit_range
@@ -83,36 +84,36 @@ class Moved:
         ]
 
     def on_scan(
-        self, space: ModelSpace, shape: tuple[int, int, int], name: str, flow: NativeFlow | None = None
+        self, space: ModelSpace, native: Native, shape: tuple[int, int, int], name: str, flow: NativeFlow | None = None
     ) -> NativeFlow:
         """
         The displacement on the scan's grid.
 
         Args:
-            shape: of the scan, XxYxZ RAS; name: of the case, for the sentence.
+            native: the scan; shape: of what the model was shown of it, XxYxZ RAS; name: of the case, for the sentence.
             flow: the displacement there, if it has been worked out.
 
         Raises:
             InputError: it folds there; says the largest strength that does not.
         """
-        flow = flow or native_flow(space, self.displacement, shape)
+        flow = native.flow(flow or native_flow(space, self.displacement, shape))
         smallest = flow.smallest_jacobian
         if smallest > 0:
             return flow
-        largest = self._largest_strength(space, shape)
+        largest = self._largest_strength(space, native, shape)
         raise InputError(
             f"{name}: the displacement of strength {self.strength:.3g} folds tissue (smallest Jacobian {smallest:.2g} "
             f"on the scan's voxels, wanted one above 0); the largest strength that does not is {largest:.3g}, so give "
             f"a smaller --effects."
         )
 
-    def _largest_strength(self, space: ModelSpace, shape: tuple[int, int, int]) -> float:
+    def _largest_strength(self, space: ModelSpace, native: Native, shape: tuple[int, int, int]) -> float:
         """Between 0 and the edit's own, by halving; below it nothing folds."""
         low, high = 0.0, self.strength
         for _ in range(HALVINGS):
             middle = (low + high) / 2
             steps = [exponentiate(row * (middle / space.pixel_mm)) * space.pixel_mm for row in self.velocity]
-            folds = native_flow(space, np.stack(steps), shape).smallest_jacobian <= 0
+            folds = native.flow(native_flow(space, np.stack(steps), shape)).smallest_jacobian <= 0
             low, high = (low, middle) if folds else (middle, high)
         return low
 
@@ -129,11 +130,11 @@ def write_effects(
         flow: the displacement on the scan's grid.
         write: of :func:`~mededit_monai.io.atomic.written_aside`.
     """
-    scan, space, brain = case["scan"], case["space"], case["brain_volume"]
+    space, native = case["space"], Native.of(case)
+    scan, brain, lesion = native.scan, native.brain, native.lesion
     write(_write_field, folder / "displacement.nii.gz", flow, scan)
-    inverse = flow.inverse(native_flow(space, moved.inverse, flow.shape))
+    inverse = flow.inverse(native.flow(native_flow(space, moved.inverse, case["brain_volume"].shape)))
     write(_write_field, folder / "inverse_displacement.nii.gz", inverse, scan)
-    lesion = case["lesion_volume"]
     if space.spatial_dims == 2:  # the counterfactual has its lesion in these slices alone
         lesion = np.where(np.isin(np.arange(lesion.shape[2]), case["slices"]), lesion, False)
     label = case["request"]["options"].get("lesion_label")

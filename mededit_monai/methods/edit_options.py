@@ -44,6 +44,13 @@ class EditOptions:
     brain: str | None = option(
         None, "Brain mask on the scan's grid; not needed if the scan is skull-stripped.", group=WHAT, file=True
     )
+    prepare: bool | None = option(
+        None,
+        "Even out the scan's brightness and set the head upright before the model sees it, and find the brain if there "
+        "is no mask of it; by default for whole heads without a mask.",
+        group=WHAT,
+        recorded=True,
+    )
     datalist: str | None = option(
         None,
         "JSON list of many cases, instead of --scan; a case's scan is its 'scan', else 'prior', else 'image'.",

@@ -17,6 +17,10 @@ LARGEST_BRAIN_ML = 2300.0
 SMALLEST_BACKGROUND = 0.2
 
 
+class NotStripped(InputError):
+    """A scan that shows more than a brain."""
+
+
 def brain_from_background(scan: Volume) -> np.ndarray:
     """
     The brain mask of a skull-stripped scan: largest piece that differs from the background, holes filled.
@@ -28,7 +32,8 @@ def brain_from_background(scan: Volume) -> np.ndarray:
         bool, XxYxZ.
 
     Raises:
-        InputError: if the scan does not look skull-stripped; names the ways to get a mask.
+        NotStripped: the scan shows more than a brain; names the ways to get a mask.
+        InputError: it is constant.
     """
     ways = (
         "give a brain mask with --brain FILE (from HD-BET, SynthStrip, deepbet or FSL BET), or a scan whose background "
@@ -38,7 +43,7 @@ def brain_from_background(scan: Volume) -> np.ndarray:
     background = 0.0 if np.count_nonzero(data == 0) else float(data.min())
     share = float(np.mean(data == background))
     if share < SMALLEST_BACKGROUND:
-        raise InputError(
+        raise NotStripped(
             f"{scan.path}: is not skull-stripped ({share:.0%} of its voxels are background, wanted at least "
             f"{SMALLEST_BACKGROUND:.0%}); {ways}."
         )
@@ -49,7 +54,7 @@ def brain_from_background(scan: Volume) -> np.ndarray:
     brain = ndimage.binary_fill_holes(largest)
     millilitres = float(brain.sum()) * float(np.prod(scan.spacing)) / 1000
     if millilitres > LARGEST_BRAIN_ML:
-        raise InputError(
+        raise NotStripped(
             f"{scan.path}: shows more than a brain ({millilitres:.0f} ml are not background, a brain has at most "
             f"{LARGEST_BRAIN_ML:.0f}); {ways}."
         )

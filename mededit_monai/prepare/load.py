@@ -22,8 +22,8 @@ from mededit_monai.io.nifti import (
     require_same_grid,
     whole_values,
 )
-from mededit_monai.prepare.brain import brain_from_background
 from mededit_monai.prepare.brats_labels import ambiguous_label_4, refuse_other_labels
+from mededit_monai.prepare.extract import found_brain
 from mededit_monai.prepare.plausible import brain_warnings, intensity_warnings, lesion_warnings
 from mededit_monai.space.carry import read_carried
 
@@ -41,18 +41,19 @@ class LoadCased(Transform):
     Args:
         labels: whether the pathology may be a tumour's label map (1 core, 2 edema, 3 or 4 enhancing).
         condition: ``regions`` wants such a map, and adds it as ``regions``, uint8.
+        extract: whether the brain of a whole head may be found by a network (``brain_source`` is then ``network``).
 
     Raises:
-        InputError: for anything that cannot be edited; see ``read_volume``, ``binary_mask``, ``brain_from_background``,
+        InputError: for anything that cannot be edited; see ``read_volume``, ``binary_mask``, ``found_brain``,
             ``read_carried``.
     """
 
-    def __init__(self, labels: bool = False, condition: str = "mask") -> None:
+    def __init__(self, labels: bool = False, condition: str = "mask", extract: bool = False) -> None:
         if condition == "regions" and not labels:
             raise InputError(
                 "--condition: 'regions' is for tumours, wanted mask or box with this bundle; use --bundle tumor."
             )
-        self.labels, self.condition = labels, condition
+        self.labels, self.condition, self.extract = labels, condition, extract
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         case = dict(data)
@@ -70,7 +71,7 @@ class LoadCased(Transform):
         if "brain" in masks:
             brain, source, brain_path = masks["brain"], "file", Path(case["brain"])
         else:
-            brain, source, brain_path = brain_from_background(scan), "background", None
+            (brain, source), brain_path = found_brain(scan, self.extract), None
         warnings += brain_warnings(brain_path, brain, scan)
         warnings += intensity_warnings(scan, brain)
         pathology = masks["pathology"]

@@ -55,7 +55,7 @@ def brain_warnings(path: Path | None, brain: np.ndarray, scan: Volume) -> list[s
             f"{name}: is far too large for a brain mask ({millilitres:.0f} ml, a brain has at most "
             f"{LARGEST_BRAIN_ML:.0f}); give the mask of the brain alone, and see that it is not inverted."
         )
-    if _is_whole(scan) and millilitres < SMALLEST_BRAIN_ML:
+    if is_whole_brain(scan) and millilitres < SMALLEST_BRAIN_ML:
         what = "the brain found in the scan" if path is None else "the brain mask"
         return [f"{name.name}: {what} has {millilitres:.0f} ml only; check that it is one, and that lengths are in mm."]
     return []
@@ -79,7 +79,7 @@ def lesion_warnings(path: Path, lesion: np.ndarray, brain: np.ndarray, scan: Vol
             f"to {scan.path}."
         )
     share = inside / int(brain.sum())
-    warn, refuse = LESION_SHARE if _is_whole(scan) else (0.9, 0.9)
+    warn, refuse = LESION_SHARE if is_whole_brain(scan) else (0.9, 0.9)
     if share > refuse:
         raise InputError(
             f"{path}: covers {share:.0%} of the brain, far too much for a lesion; see that the mask is not inverted, "
@@ -122,7 +122,7 @@ def intensity_warnings(scan: Volume, brain: np.ndarray) -> list[str]:
     if negative > warn:
         return [f"{scan.path.name}: is negative in {negative:.1%} of the brain; these voxels count as 0."]
     darkest, bright = np.percentile(values, [1, 98])
-    if _is_whole(scan) and bright > 0 and darkest > DARKEST_SHARE * bright:
+    if is_whole_brain(scan) and bright > 0 and darkest > DARKEST_SHARE * bright:
         return [
             f"{scan.path.name}: its darkest brain voxels have {darkest / bright:.0%} of the brightest's intensity, so "
             f"the scale does not seem to begin at 0 (shifted?) or the contrast not to be T1's; a lesion may come out "
@@ -132,5 +132,6 @@ def intensity_warnings(scan: Volume, brain: np.ndarray) -> list[str]:
     return []
 
 
-def _is_whole(scan: Volume) -> bool:
+def is_whole_brain(scan: Volume) -> bool:
+    """Whether a scan reaches over a whole brain, and is no slab or slice."""
     return scan.data.shape[2] * scan.spacing[2] >= WHOLE_BRAIN_MM

@@ -14,6 +14,7 @@ from mededit_monai.space.fine_box import FineBox
 from mededit_monai.space.model_space import ModelSpace
 from mededit_monai.space.native_flow import NativeFlow
 from mededit_monai.space.scanner_noise import missing_noise, noise_level
+from mededit_monai.space.turned import TurnedGrid
 
 #: |change| in [0, 1] from where on the upsampled edit begins to replace, and from where it fully replaces, the sum of
 #: native slice and change. Below, the native texture is the patient's; above, it belongs to tissue that is gone.
@@ -137,7 +138,7 @@ def _lacking_noise(shown: Mapping[int, _Slice], brain: np.ndarray) -> float:
 def restore(
     copy: NativeCopy,
     brain: np.ndarray,
-    space: ModelSpace | FineBox,
+    space: ModelSpace | FineBox | TurnedGrid,
     ceilings: list[float],
     prior: np.ndarray,
     edit: np.ndarray,
@@ -145,6 +146,7 @@ def restore(
     mode: str = "residual",
     displaced: DisplacedScan | None = None,
     noise_seed: int | None = None,
+    gain: np.ndarray | None = None,
 ) -> Restored:
     """
     Write edited slices, or an edited volume, into a copy of the scan.
@@ -155,13 +157,14 @@ def restore(
     Args:
         copy: changed in place, slice by slice: a whole head in floats of eight bytes would need gigabytes.
         brain: native mask, XxYxZ RAS; nothing outside it changes.
-        space: of the arrays: the model's, or a box that was painted on a finer grid.
+        space: of the arrays: the model's, or a box that was painted on a finer grid, as the scan's voxels see it.
         ceilings: scan units of intensity 1, one a row of the space.
         prior, edit: rows x ``space.shape`` in [0, 1]: what was painted on (the displaced scan, where there is one) and
             with the paint. region: the same, bool, where paint may be.
         mode: ``residual`` or ``replace``, of what is painted.
         displaced: the scan after its displacement, if any.
         noise_seed: of noise that makes paint as noisy as the scan around it; None adds none.
+        gain: of the scan's bias field, XxYxZ, which ``ceilings`` and ``displaced`` are without.
 
     Returns:
         the native region and warnings.
@@ -173,6 +176,7 @@ def restore(
 
     def at(z: int) -> _Slice:
         native = copy.values(np.s_[:, :, z])
+        native = native if gain is None else native / gain[:, :, z]
         before, moved = displaced.on_slice(native, z) if displaced else (native, np.zeros(native.shape, dtype=bool))
         # Linear upsampling spreads a change by at most a model pixel beyond the region; that seam belongs to it.
         painted = (space.to_native_slice(reachable, z, native.shape) > 0) & brain[:, :, z]
@@ -189,8 +193,10 @@ def restore(
             new = new + grain * one.replaced * drawn
         new = np.maximum(new, min(0.0, float(one.native.min())))  # magnitude images have a floor
         native_region[:, :, z] = where = one.painted | one.moved
-        saturated += copy.replace(new, where & (new != one.native), np.s_[:, :, z])
-        changed += int(np.count_nonzero(copy.values(np.s_[:, :, z]) != one.native))
+        before = copy.values(np.s_[:, :, z])
+        stored = new if gain is None else new * gain[:, :, z]
+        saturated += copy.replace(stored, where & (new != one.native), np.s_[:, :, z])
+        changed += int(np.count_nonzero(copy.values(np.s_[:, :, z]) != before))
     warnings = [f"{saturated} voxels exceeded the stored data type and were saturated."] if saturated else []
     if not changed:
         warnings.append(

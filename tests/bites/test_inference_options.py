@@ -83,6 +83,9 @@ def channels_last(built: Built) -> bool:
 
 WIRES = [
     Wire("bundle_root", TUMOR, lambda b: Path(b("weights_file")).parts[-3], "tumor"),
+    Wire("prepare", True, transform("PrepareCased", "prepare"), True),
+    Wire("prepare", False, transform("LoadCased", "extract"), False),
+    Wire("spatial_dims", 3, transform("PrepareCased", "spatial_dims"), 3),
     Wire("disease", "tumor", transform("LoadCased", "labels"), True),
     Wire("disease", "tumor", transform("ToModelSpaced", "window"), 200),
     Wire("disease", "tumor", transform("ToModelSpaced", "percentile"), 99.5),

@@ -8,10 +8,10 @@ import itertools
 import json
 from pathlib import Path
 
-import itk
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 from conftest import write_head
 from ignite.engine import Engine
@@ -93,16 +93,11 @@ def facts(folder: Path) -> dict:
 
 def itk_warped(scan: Path, field: Path, order: int = 1) -> np.ndarray:
     """A scan pulled through a displacement by ITK, in the order of its voxels on disk."""
-    image, vectors = itk.imread(str(scan), itk.F), itk.imread(str(field), itk.Vector[itk.F, 3])
-    warp = itk.WarpImageFilter[type(image), type(image), type(vectors)].New(image)
-    warp.SetDisplacementField(vectors)
-    warp.SetOutputParametersFromImage(image)
-    if order > 1:
-        spline = itk.BSplineInterpolateImageFunction[type(image), itk.D, itk.F].New()
-        spline.SetSplineOrder(order)
-        warp.SetInterpolator(spline)
-    warp.Update()
-    return itk.array_from_image(warp.GetOutput()).T
+    image, vectors = sitk.ReadImage(str(scan), sitk.sitkFloat32), sitk.ReadImage(str(field), sitk.sitkVectorFloat64)
+    warp = sitk.WarpImageFilter()
+    warp.SetOutputParameteresFromImage(image)
+    warp.SetInterpolator({1: sitk.sitkLinear, 3: sitk.sitkBSpline, 5: sitk.sitkBSpline5}[order])
+    return sitk.GetArrayFromImage(warp.Execute(image, vectors)).T
 
 
 # --- other programs -------------------------------------------------------------------------------------------------

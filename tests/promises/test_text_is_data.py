@@ -27,6 +27,7 @@ SLOW, MORE = pytest.mark.slow, ("@scan", "null", "true", "{x}", "$")
 #: What each verb needs beside the option that is tried.
 NEEDS = {
     "edit": {"scan": "head/scan.nii.gz", "pathology": "head/pathology.nii.gz", "output_dir": "out"},
+    "prepare": {"scan": "head/scan.nii.gz", "output_dir": "out"},
     "lesion": {"scan": "head/scan.nii.gz", "output": "drawn.nii.gz"},
     "info": {},
     "simulate": {"cases": "3", "output_dir": "out"},

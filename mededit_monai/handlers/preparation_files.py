@@ -1,0 +1,129 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the preparation of a scan leaves on disk: the brain mask, the transform to the template, a picture to check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mededit_monai.core.errors import say
+from mededit_monai.core.paths import user_path
+from mededit_monai.io.atomic import replacing, write_json
+from mededit_monai.io.case_names import case_name, owner_of
+from mededit_monai.io.finished import finished_folder
+from mededit_monai.io.hashing import sha256
+from mededit_monai.io.nifti import (
+    PREPARED_NOTE,
+    NativeCopy,
+    binary_mask,
+    read_volume,
+    require_same_grid,
+    save_image,
+)
+from mededit_monai.io.outputs import require_apart
+from mededit_monai.io.provenance import PROVENANCE_FILE, versions
+from mededit_monai.prepare.extract import found_brain
+from mededit_monai.prepare.itk_image import LPS
+from mededit_monai.prepare.one_by_one import refuse_warnings
+from mededit_monai.prepare.plausible import brain_warnings, intensity_warnings
+from mededit_monai.prepare.preparation import Preparation
+from mededit_monai.reports.preparation import save_check
+
+#: For people; names that other programs read.
+PICTURE, BRAIN, TRANSFORM, FACTS = "check.png", "brain.nii.gz", "to_template.tfm", "preparation.json"
+
+
+def write_preparation(folder: Path, found: Preparation) -> None:
+    """
+    Write ``brain.nii.gz`` on the scan's grid, ``to_template.tfm``, ``preparation.json`` and ``check.png``.
+
+    Args:
+        folder: made if it is not there.
+    """
+    folder.mkdir(exist_ok=True)
+    scan = found.scan
+    mask = NativeCopy.to_native(found.brain.astype(np.uint8), scan)
+    save_image(mask, scan.native_affine, folder / BRAIN)
+    write_transform(folder / TRANSFORM, found.registration.template_to_scan)
+    write_json(folder / FACTS, found.facts() | {"warnings": found.warnings}, indent=2)
+    save_check(found, folder / PICTURE)
+
+
+def write_transform(path: Path, template_to_scan: np.ndarray) -> None:
+    """
+    Write what brings the scan to the template, as ITK and ANTs read it.
+
+    Args:
+        path: ``.tfm``.
+        template_to_scan: 4x4 in RAS mm; ITK's file holds the same map of points, in LPS.
+    """
+    import SimpleITK as sitk
+
+    transform = sitk.AffineTransform(3)
+    transform.SetMatrix((LPS @ template_to_scan[:3, :3] @ LPS).ravel().tolist())
+    transform.SetTranslation((LPS @ template_to_scan[:3, 3]).tolist())
+    with replacing(path) as unfinished:
+        sitk.WriteTransform(transform, str(unfinished))
+
+
+def prepare_scan(
+    scan: str | Path,
+    output_dir: str | Path = "out/prepared",
+    brain: str | Path | None = None,
+    overwrite: bool = False,
+    strict: bool = False,
+) -> tuple[Path, dict[str, Any]]:
+    """
+    Find the brain, the bias field and the place of the template in a raw scan; the same as ``mededit prepare``.
+
+    Args:
+        scan: T1-weighted, whole head or skull-stripped, in any orientation and pose.
+        output_dir: gets a folder of the scan's name: ``prepared.nii.gz`` (the scan without its bias field) and
+            ``bias.nii.gz``, float32, ``brain.nii.gz``, all on the scan's grid, ``to_template.tfm``, ``check.png``,
+            ``preparation.json`` and ``provenance.json``.
+        brain: a mask to use instead of one that is found.
+        overwrite: whether a result that was changed by hand, or another scan's, may be replaced.
+        strict: whether a doubtful result is refused.
+
+    Returns:
+        the folder, and what ``preparation.json`` says.
+
+    Raises:
+        InputError: bad input, or no brain to be found; in one sentence.
+    """
+    out, place = user_path(output_dir), user_path(scan)
+    files = {"scan": str(place), **({"brain": str(user_path(brain))} if brain else {})}
+    volume = read_volume(place)
+    warnings = list(volume.warnings)
+    if brain:
+        given = read_volume(files["brain"])
+        apart = require_same_grid(given, volume)
+        warnings += [*given.warnings, *([apart] if apart else [])]
+        mask, source = binary_mask(given), "file"
+    else:
+        mask, source = found_brain(volume)
+    warnings += brain_warnings(Path(files["brain"]) if brain else None, mask, volume) + intensity_warnings(volume, mask)
+    final = out / case_name(out, str(place), overwrite)
+    require_apart(final, files.values())
+    found = Preparation.of(volume, mask, source)
+    warnings += found.warnings
+    refuse_warnings(warnings, strict)
+    with finished_folder(final, overwrite, scan=owner_of(str(place))) as unfinished:
+        write_preparation(unfinished, found)
+        for name, data in (("prepared.nii.gz", found.even.data), ("bias.nii.gz", found.gain)):
+            save_image(NativeCopy.to_native(data.astype(np.float32), volume), volume.native_affine, unfinished / name)
+        facts = {
+            "note": PREPARED_NOTE,
+            "files": files,
+            "inputs": {name: sha256(path) for name, path in files.items()},
+            **found.facts(),
+            "warnings": warnings,
+            "versions": versions(),
+        }
+        write_json(unfinished / PROVENANCE_FILE, facts, indent=2)
+    for warning in warnings:
+        say(f"{final.name}: warning: {warning}")
+    return final, found.facts() | {"warnings": warnings}
