@@ -1,17 +1,12 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""
-Where tissue grew or shrank: the log-Jacobian of a registration prior → counterfactual.
-
-Needs SimpleITK: pip install 'mededit_monai[eval]'.
-"""
+"""Where tissue grew or shrank: the log-Jacobian of a registration prior → counterfactual."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
 
-from mededit_monai.core.errors import InputError
 from mededit_monai.metrics.arrays import Spacing, mean_over, same_shape, spacing_of, to_array, to_mask
 
 #: Coarse to fine: shrink factor and iterations.
@@ -19,17 +14,6 @@ PYRAMID = ((4, 100), (2, 80), (1, 50))
 
 #: A determinant below this is cut to it: the logarithm of a fold is not finite.
 SMALLEST_DETERMINANT = 0.02
-
-
-def _simpleitk():
-    """SimpleITK, imported where it is used: it is optional, and takes half a second."""
-    try:
-        import SimpleITK
-    except ImportError as error:
-        raise InputError(
-            "registration needs SimpleITK, which is not installed: pip install 'mededit_monai[eval]'."
-        ) from error
-    return SimpleITK
 
 
 def register(
@@ -55,7 +39,6 @@ def register(
 
     Raises:
         ValueError: shapes that differ, or images that are too small.
-        InputError: SimpleITK is not installed.
     """
     prior, edit = to_array(prior, "the prior scan"), to_array(edit, "the edit")
     same_shape(edit, prior, "the edit")
@@ -66,7 +49,8 @@ def register(
         raise ValueError(f"the smoothing is {smoothing_mm}; wanted a positive number of mm.")
     if ignore is not None:
         edit = np.where(to_mask(ignore, prior, "the ignored mask"), prior, edit)
-    sitk = _simpleitk()
+    import SimpleITK as sitk  # half a second
+
     fixed, moving = _image(prior, steps), _image(edit, steps)
     field = None
     for shrink, iterations in PYRAMID:
@@ -86,14 +70,16 @@ def register(
 
 
 def _image(array: np.ndarray, steps: tuple[float, ...]):
-    sitk = _simpleitk()
+    import SimpleITK as sitk  # half a second
+
     image = sitk.GetImageFromArray(np.ascontiguousarray(array.T.astype(np.float32)))  # ITK's first axis is the fastest
     image.SetSpacing(steps)
     return image
 
 
 def _shrunk(image, shrink: int, steps: tuple[float, ...]):
-    sitk = _simpleitk()
+    import SimpleITK as sitk  # half a second
+
     smooth = sitk.SmoothingRecursiveGaussian(image, [0.5 * shrink * s for s in steps])
     return sitk.Shrink(smooth, [shrink] * len(steps)) if shrink > 1 else smooth
 

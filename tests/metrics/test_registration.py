@@ -2,13 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import sys
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from mededit_monai.core.errors import InputError
 from mededit_monai.metrics import edit_log_jacobian, log_jacobian, register, ventricle_growth
 
 
@@ -108,12 +106,6 @@ def test_the_lesion_itself_pulls_nothing():
 def test_the_same_numbers_every_time():
     prior, edit, *_ = _pair(2, 0.3)
     assert np.array_equal(register(prior, edit, 2.0), register(prior, edit, 2.0))
-
-
-def test_without_simpleitk(monkeypatch):
-    monkeypatch.setitem(sys.modules, "SimpleITK", None)
-    with pytest.raises(InputError, match=r"pip install 'mededit_monai\[eval\]'"):
-        register(np.zeros((20, 20)), np.zeros((20, 20)), 1.0)
 
 
 @pytest.mark.parametrize(
