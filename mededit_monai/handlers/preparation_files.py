@@ -28,7 +28,7 @@ from mededit_monai.io.provenance import PROVENANCE_FILE, versions
 from mededit_monai.prepare.extract import found_brain
 from mededit_monai.prepare.itk_image import LPS
 from mededit_monai.prepare.one_by_one import refuse_warnings
-from mededit_monai.prepare.plausible import brain_warnings, intensity_warnings
+from mededit_monai.prepare.plausible import brain_warnings, contrast_warnings, intensity_warnings, voxel_warnings
 from mededit_monai.prepare.preparation import Preparation
 from mededit_monai.reports.preparation import save_check
 
@@ -106,6 +106,7 @@ def prepare_scan(
     else:
         mask, source = found_brain(volume)
     warnings += brain_warnings(Path(files["brain"]) if brain else None, mask, volume) + intensity_warnings(volume, mask)
+    warnings += contrast_warnings(volume, mask) + voxel_warnings(volume)
     final = out / case_name(out, str(place), overwrite)
     require_apart(final, files.values())
     found = Preparation.of(volume, mask, source)

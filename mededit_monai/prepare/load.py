@@ -24,7 +24,13 @@ from mededit_monai.io.nifti import (
 )
 from mededit_monai.prepare.brats_labels import ambiguous_label_4, refuse_other_labels
 from mededit_monai.prepare.extract import found_brain
-from mededit_monai.prepare.plausible import brain_warnings, intensity_warnings, lesion_warnings
+from mededit_monai.prepare.plausible import (
+    brain_warnings,
+    contrast_warnings,
+    intensity_warnings,
+    lesion_warnings,
+    voxel_warnings,
+)
 from mededit_monai.space.carry import read_carried
 
 
@@ -73,7 +79,7 @@ class LoadCased(Transform):
         else:
             (brain, source), brain_path = found_brain(scan, self.extract), None
         warnings += brain_warnings(brain_path, brain, scan)
-        warnings += intensity_warnings(scan, brain)
+        warnings += intensity_warnings(scan, brain) + contrast_warnings(scan, brain) + voxel_warnings(scan)
         pathology = masks["pathology"]
         if self.condition == "regions":
             case["regions"] = np.where(brain, self._regions(files["pathology"]), 0).astype(np.uint8)

@@ -37,6 +37,15 @@ NEGATIVE_SHARE = (0.02, 0.1)
 DARKEST_SHARE = 0.4
 
 
+#: Of the brain's middle half, going by the distance from its surface, fluid is the darkest in T1-weighted scans and the
+#: brightest in T2-weighted ones: the median lies in the upper, or the lower, part of the range. Real and simulated T1:
+#: 0.69 to 0.85, simulated T2: 0.16 to 0.29 (FLAIR, where fluid is dark too, cannot be told so).
+MEDIAN_SHARE = 0.5
+
+#: Voxel sides in mm between which the networks have seen scans.
+VOXEL_MM = (0.3, 5.0)
+
+
 def brain_warnings(path: Path | None, brain: np.ndarray, scan: Volume) -> list[str]:
     """
     Check a brain mask's volume.
@@ -130,6 +139,38 @@ def intensity_warnings(scan: Volume, brain: np.ndarray) -> list[str]:
             f"bright."
         ]
     return []
+
+
+def contrast_warnings(scan: Volume, brain: np.ndarray) -> list[str]:
+    """
+    Check that fluid is darker than tissue, as in T1-weighted scans.
+
+    Args:
+        brain: bool, XxYxZ RAS.
+    """
+    if not is_whole_brain(scan):
+        return []
+    step = tuple(slice(None, None, max(1, int(2.5 / side))) for side in scan.spacing)
+    sides = [side * part.step for side, part in zip(scan.spacing, step)]
+    depth = ndimage.distance_transform_edt(brain[step], sampling=sides)
+    low, median, high = np.percentile(scan.data[step][depth > depth.max() / 2], [2, 50, 98])
+    if high <= low or (median - low) / (high - low) > MEDIAN_SHARE:
+        return []
+    return [
+        f"{scan.path.name}: in the middle of its brain the fluid is brighter than the tissue, as in T2-weighted scans; "
+        f"wanted a T1-weighted one."
+    ]
+
+
+def voxel_warnings(scan: Volume) -> list[str]:
+    """Check that the voxels are of a size that the networks know."""
+    if VOXEL_MM[0] <= min(scan.spacing) and max(scan.spacing) <= VOXEL_MM[1]:
+        return []
+    sides = " x ".join(f"{side:.3g}" for side in scan.spacing)
+    return [
+        f"{scan.path.name}: has voxels of {sides} mm, and the networks know {VOXEL_MM[0]:g} to {VOXEL_MM[1]:g} mm; "
+        f"look at the result with care."
+    ]
 
 
 def is_whole_brain(scan: Volume) -> bool:

@@ -301,3 +301,19 @@ def test_one_slice_of_a_large_lesion_is_said(head, index, warned):
 def test_one_slice_that_is_the_lesion_is_not(head):
     change(head.pathology, lambda p: p * (np.arange(p.shape[2]) == 10))
     assert ToModelSpaced("auto")(load(head))["warnings"] == []
+
+
+# --- contrast and voxels --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ventricle, warned", [(150, False), (900, True)])
+def test_fluid_brighter_than_tissue(tmp_path, ventricle, warned):
+    head = write_head(tmp_path / "head", shape=(80, 100, 30))
+    change(head.scan, lambda data: np.where((data > 0) & (data < 350), ventricle, data))
+    assert any("as in T2-weighted scans" in one for one in load(head)["warnings"]) is warned
+
+
+def test_voxels_that_no_network_knows(tmp_path):
+    thick = write_head(tmp_path / "thick", spacing=(2.0, 2.0, 7.0), shape=(80, 100, 12))
+    assert any("has voxels of 2 x 2 x 7 mm" in one for one in load(thick)["warnings"])
+    assert not any("has voxels of" in one for one in load(write_head(tmp_path / "usual"))["warnings"])
