@@ -15,6 +15,7 @@ from monai.data import get_track_meta, set_track_meta
 
 from mededit_monai.core.errors import InputError, find_input_error, raising_bad_input, require_choice
 from mededit_monai.core.guard import check_sections
+from mededit_monai.core.loudness import hush
 from mededit_monai.core.options import options_of
 from mededit_monai.core.paths import bundle_root, user_path
 from mededit_monai.core.plain_values import as_data, plain_value, require_option_name
@@ -199,7 +200,7 @@ def _workflow(
     root = bundle_root(bundle)
     given = overrides(options) | {"bundle_root": as_data(str(root))}
     files = [str(root / "configs" / configs[0]), *map(str, configs[1:])]
-    logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
+    hush("monai.bundle.workflows", logging.ERROR)
     tracked = get_track_meta()  # a training switches it off
     with raising_bad_input(), ExitStack() as stack:
         stack.callback(set_track_meta, tracked)

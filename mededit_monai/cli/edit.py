@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from mededit_monai.cli.generated import BUNDLE, JSON, add_verb, say_written
+from mededit_monai.core.errors import SomeFailed
 from mededit_monai.core.options import Option, options_of
 from mededit_monai.methods.edit_options import EditOptions, own_options
 from mededit_monai.methods.record import METHODS
@@ -48,8 +49,15 @@ def edit_command(given: dict[str, Any]) -> None:
     if index.removeprefix("-").isdecimal():
         given["slice_index"] = int(index)
     given["progress"] = given["progress"] and sys.stderr.isatty()
-    written = edit(**given)
-    say_written(written, as_json, lambda folder: f"{folder}: look at {folder / 'preview.png'}, load {_edited(folder)}")
+    try:
+        say_written(edit(**given), as_json, _line)
+    except SomeFailed as some:
+        say_written(some.written, as_json, _line, some.failed)
+        raise
+
+
+def _line(folder: Path) -> str:
+    return f"{folder}: look at {folder / 'preview.png'}, load {_edited(folder)}"
 
 
 def _edited(folder: Path) -> Path:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,14 +58,17 @@ def add_verb(
     app.command(name, cls=kind, context_settings=SETTINGS | more, epilog=f"Example: {example}")(verb)
 
 
-def say_written(written: Sequence[Path], as_json: bool, line: Callable[[Path], str]) -> None:
-    """Say where results are, a line each, or as JSON; and that there was nothing to do."""
+def say_written(
+    written: Sequence[Path], as_json: bool, line: Callable[[Path], str], failed: Sequence[Mapping[str, str]] = ()
+) -> None:
+    """Say where results are, a line each, or as JSON, there with the cases that failed; or that there was nothing."""
     if as_json:
-        print(json.dumps({"synthetic": True, "written": [str(folder) for folder in written]}))
+        facts = {"synthetic": True, "written": [str(folder) for folder in written]}
+        print(json.dumps(facts | ({"failed": list(failed)} if failed else {})))
         return
     for folder in written:
         print(line(folder))
-    if not written:
+    if not written and not failed:
         print("nothing to do: every case is done with these options.")
 
 

@@ -93,12 +93,8 @@ def train_command(
         print(json.dumps(facts) if as_json else f"{model}: Dice {dice:.3f} on the validation list ({summary})")
         return
     refuse_unused(context, NNUNET_ONLY, "applies to --judge nnunet, not to embedded")
-    import logging
-
     from mededit_monai.judges.train_judge import JudgeOptions, train_judge
 
-    if not shown and not as_json:  # one line an epoch where there is no bar
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
     options = JudgeOptions(max_epochs, batch_size, learning_rate, seed=seed)
     found = train_judge(cohort, output_dir, options, disease, resume, shown, device, init_weights)
     if as_json:

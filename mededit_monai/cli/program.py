@@ -25,6 +25,7 @@ from mededit_monai.cli import (
     train,
 )
 from mededit_monai.cli.generated import SETTINGS
+from mededit_monai.cli.loud import add_loudness
 from mededit_monai.core.program import run_program, use_utf8
 
 
@@ -41,6 +42,7 @@ def make_app() -> typer.Typer:
     app.callback()(_root)
     for verb in (edit, train, synthesize, prepare, lesion, info, simulate, dataset, judge, evaluate, bench, downstream):
         verb.register(app)
+    add_loudness(app, but=("info",))
     return app
 
 

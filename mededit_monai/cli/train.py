@@ -45,8 +45,6 @@ def register(app: typer.Typer) -> None:
 
 def train_command(given: dict[str, Any]) -> None:
     """Train, and say where the weights are."""
-    import logging
-
     from mededit_monai.workflows import train
 
     words, bundle, overlays = given.pop("context").args, given.pop("bundle"), given.pop("config", ())
@@ -58,7 +56,6 @@ def train_command(given: dict[str, Any]) -> None:
         if len(values) > 1:
             raise InputError(f"--{name}: was given twice; give it once.")
     options = {name: text if name in files else _value(name, text) for name, (text,) in texts.items()}
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = train(bundle, overlays, **{name: given[name] for name in OF_THE_VERB}, **options)
     if as_json:
         print(json.dumps({"output_dir": str(folder), "weights": str(folder / "model.pt")}))

@@ -10,10 +10,13 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
+
+from mededit_monai.core.loudness import is_quiet
 
 
 class InputError(ValueError):
@@ -21,6 +24,23 @@ class InputError(ValueError):
     Something the user gave cannot be used. The message is one sentence that names the file or option, the value found,
     the value wanted and the way out.
     """
+
+
+class SomeFailed(InputError):
+    """
+    Some cases of a list failed; the others are done.
+
+    Args:
+        written: folders of those that are done.
+        failed: ``case_id`` and ``failed``, a sentence, of those that are not.
+        listed: the file that lists them.
+    """
+
+    def __init__(self, written: Sequence[Path], failed: Sequence[Mapping[str, str]], listed: Path) -> None:
+        self.written, self.failed = list(written), list(failed)
+        others = "the others are done" if written else "no other is left to do"
+        count = len(self.failed)
+        super().__init__(f"{count} of {count + len(self.written)} cases failed, {others}; {listed} lists them.")
 
 
 def require_choice(name: str, value: Any, known: Sequence[Any]) -> None:
@@ -180,9 +200,18 @@ def _os_sentence(error: OSError, text: str) -> str:
     return f"{what}{why[:1].lower() + why[1:]}; {way}."
 
 
-def say(sentence: str) -> None:
-    """One line on stderr, as the program says everything there."""
-    print(f"mededit: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
+def say(sentence: str, error: bool = False) -> None:
+    """
+    One line on stderr, as the program says everything there, above any progress bar.
+
+    Args:
+        error: whether it is said in a quiet run too.
+    """
+    if is_quiet() and not error:
+        return
+    bars = sys.modules["tqdm"].tqdm.external_write_mode(file=sys.stderr) if "tqdm" in sys.modules else nullcontext()
+    with bars:
+        print(f"mededit: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -198,7 +227,7 @@ def exit_on_bad_input() -> Iterator[None]:
         bad_input = find_input_error(error)
         if bad_input is None:
             raise
-        say(str(bad_input))
+        say(str(bad_input), error=True)
         raise SystemExit(2) from None
 
 
@@ -215,6 +244,8 @@ def raising_bad_input() -> Iterator[None]:
         bad_input = find_input_error(error)
         if bad_input is None:
             raise
+        if isinstance(bad_input, SomeFailed):
+            raise bad_input from None
         raise InputError(" ".join(str(bad_input).split())) from None
     finally:
         _called_from_python.reset(token)

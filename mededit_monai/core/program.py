@@ -28,18 +28,23 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     if isinstance(error, KeyboardInterrupt):
-        say("interrupted; what was finished is whole, and the same command goes on where it can.")
+        say("interrupted; what was finished is whole, and the same command goes on where it can.", error=True)
         return 128 + _terminated[0] if _terminated else 130
     if isinstance(error, BrokenPipeError) and error.filename is None:  # whoever read our output has gone
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - else the interpreter complains when it flushes
         return 141
     bad_input = find_input_error(error)
     if bad_input is not None:
-        say(str(bad_input))
+        say(str(bad_input), error=True)
         return 2
-    name = type(error).__name__
-    say(f"a fault of the program ({name}: {str(error)[:200]}); please report it with {_write_traceback(error)}")
+    say(fault_sentence(error), error=True)
     return 1
+
+
+def fault_sentence(error: BaseException) -> str:
+    """What to say of a fault of ours; its traceback goes to a file, which the sentence names."""
+    name = type(error).__name__
+    return f"a fault of the program ({name}: {str(error)[:200]}); please report it with {_write_traceback(error)}"
 
 
 def _write_traceback(error: BaseException) -> str:

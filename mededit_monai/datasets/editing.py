@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from mededit_monai.io.finished import require_own_folder
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.outputs import require_apart
 from mededit_monai.io.provenance import is_finished
+from mededit_monai.prepare.one_by_one import failed_case
 from mededit_monai.space.stack import CaseStack
 
 #: Model-space tensors of a case, Sx1x128x128 or 1x1x128x128xD (``condition``: K channels), joined in a batch.
@@ -23,6 +24,20 @@ TENSOR_KEYS = ("image", "brain", "pathology", "condition", "region")
 
 #: What names a file in a case.
 _FILES = ("scan", "pathology", "brain", "region_file")
+
+
+class EditingCases(list[dict[str, Any]]):
+    """
+    Cases to edit.
+
+    Args:
+        pending: the cases.
+        done: names of those of the same list, or share of it, that are not among them, since their results are there.
+    """
+
+    def __init__(self, pending: Iterable[dict[str, Any]], done: Sequence[str] = ()) -> None:
+        super().__init__(pending)
+        self.done = list(done)
 
 
 def editing_cases(
@@ -38,7 +53,7 @@ def editing_cases(
     keep_going: bool = False,
     overwrite: bool = False,
     carry: Any = None,
-) -> list[dict]:
+) -> EditingCases:
     """
     The cases to edit: one from ``scan`` and ``pathology``, or those of a datalist.
 
@@ -84,17 +99,19 @@ def editing_cases(
         files = {k: None if v is None else str(user_path(_text(k, v))) for k, v in files.items()}
         cases = [{"case_id": None, **files, "carry": [str(user_path(_text("carry", one))) for one in carry or ()]}]
     own_region = region if region and region not in ("auto", "dilate", "brain", "pathology") else None
-    pending = []
+    pending, done = [], []
     for case in share_of(cases, shard):
         case["region_file"] = None if own_region is None else str(user_path(_text("region", own_region)))
         try:
             if _is_pending(case, out, options, overwrite):
                 pending.append(case)
-        except (InputError, OSError) as error:
+            else:
+                done.append(case["case_id"])
+        except Exception as error:
             if not keep_going:
                 raise
-            pending.append(case | {"case_id": case["case_id"] or stem(case["scan"]), "failed": str(error)})
-    return pending
+            pending.append(case | failed_case(case["case_id"], error))
+    return EditingCases(pending, done)
 
 
 def _is_pending(case: dict[str, Any], out: Path, options: Mapping[str, Any], overwrite: bool) -> bool:

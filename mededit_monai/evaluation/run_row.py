@@ -18,6 +18,7 @@ from monai.bundle import ConfigWorkflow
 from monai.data import get_track_meta, set_track_meta
 
 from mededit_monai.core.errors import InputError, raising_bad_input
+from mededit_monai.core.loudness import hush, is_quiet
 from mededit_monai.core.plain_values import as_data
 from mededit_monai.core.running import running
 from mededit_monai.datasets.evaluation import group_of, write_triplets
@@ -100,7 +101,7 @@ def row_workflow(job: Job, row: Row, pairing: str, shard: str | None = None) -> 
     )
     given |= {key: value for key, value in row.settings.items() if _is_component(value)}
     files = [str(job.root / "configs" / name) for name in ("train.yaml", "evaluate.yaml")]
-    logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
+    hush("monai.bundle.workflows", logging.ERROR)
     tracked = get_track_meta()
     try:
         with raising_bad_input():
@@ -224,5 +225,5 @@ def set_scores(
 
 def say(sentence: str) -> None:
     """Where a run is, on stderr of the first process."""
-    if int(os.environ.get("RANK", 0)) == 0:
+    if int(os.environ.get("RANK", 0)) == 0 and not is_quiet():
         print(sentence, file=sys.stderr, flush=True)

@@ -8,6 +8,7 @@ import importlib
 from typing import Any
 
 _MODULES = {
+    "case_progress": ("CaseProgress",),
     "changed_region": ("ChangedRegion",),
     "checkpoint": ("TrainingCheckpoint",),
     "displacement_error": ("DisplacementError",),

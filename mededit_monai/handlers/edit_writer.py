@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,20 +14,18 @@ import numpy as np
 from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
 
-from mededit_monai.core.errors import InputError, find_input_error, say
+from mededit_monai.core.errors import InputError, SomeFailed, say
 from mededit_monai.diseases import DISEASES
 from mededit_monai.handlers.effects_files import Moved, write_effects
 from mededit_monai.handlers.evaluator import EDIT
 from mededit_monai.handlers.preparation_files import write_preparation
-from mededit_monai.io.atomic import write_json, written_aside
-from mededit_monai.io.claims import exclusive
+from mededit_monai.io.atomic import written_aside
 from mededit_monai.io.finished import finished_folder
 from mededit_monai.io.nifti import NativeCopy, save_synthetic
-from mededit_monai.io.outputs import OutputFolder, remove_listed_file
 from mededit_monai.io.provenance import write_provenance
-from mededit_monai.io.whole import is_whole
 from mededit_monai.prepare.native import Native
-from mededit_monai.prepare.one_by_one import refuse_warnings
+from mededit_monai.prepare.one_by_one import failed_case, refuse_warnings
+from mededit_monai.reports.edit_summary import FAILED_FILE, require_free_summary, write_summary
 from mededit_monai.reports.preview import Plane, lesion_planes, save_preview
 from mededit_monai.sampling.noise import case_seed
 from mededit_monai.space.fine_view import FineEdit
@@ -36,9 +33,6 @@ from mededit_monai.space.intensity import to_unit_range
 from mededit_monai.space.native_flow import NativeFlow
 from mededit_monai.space.restore import restore
 from mededit_monai.space.stack import CaseStack
-
-#: In the output folder, after ``--keep_going``: the cases that failed, each with its sentence.
-FAILED_FILE = "failed.json"
 
 
 @dataclass(frozen=True)
@@ -82,8 +76,9 @@ class EditWriter:
         seed, samples, course: as given to ``EditPrepareBatch``.
         restore: ``residual`` or ``replace``.
         strict: whether a case with a warning is refused.
-        keep_going: whether a case that is refused is noted, in ``failed.json``, and the others go on.
+        keep_going: whether a case that fails is noted, in ``failed.json``, and the others go on.
         overwrite: whether a result that somebody changed, or another scan's, may be replaced.
+        many: whether the cases are those of a list, of which ``summary.csv`` and ``summary.html`` will tell.
 
     Raises:
         InputError: an edit with NaN or infinite values, a displacement that folds, a result folder that is not ours to
@@ -100,8 +95,9 @@ class EditWriter:
         keep_going: bool = False,
         overwrite: bool = False,
         course: int = 0,
+        many: bool = False,
     ) -> None:
-        self.output_dir = Path(output_dir)
+        self.output_dir, self.many = Path(output_dir), many
         self.seed, self.samples, self.course, self.restore = seed, course or samples, course, restore
         self.strict, self.keep_going, self.overwrite = strict, keep_going, overwrite
         self.written: list[Path] = []
@@ -144,39 +140,47 @@ class EditWriter:
             try:
                 self._write_case(edited)
             except Exception as error:
-                bad_input = find_input_error(error)
-                if bad_input is None or not self.keep_going:
+                if not self.keep_going:
                     raise
-                self.failed.append({"case_id": case["case_id"], "failed": " ".join(str(bad_input).split())})
+                self.failed.append(failed_case(case["case_id"], error))
+
+    def require_free(self, names: Sequence[str]) -> None:
+        """
+        Before a run over a list: refuse files of somebody's in the place of those that will say what became of it.
+
+        Args:
+            names: of its cases.
+
+        Raises:
+            InputError: names the file, or a case that is called like one.
+        """
+        if self.many:
+            require_free_summary(self.output_dir, names, self.overwrite)
+
+    def summarize(self, done: Sequence[str] = ()) -> None:
+        """
+        At the end of a run over a list, or where it was interrupted: write ``failed.json``, ``summary.csv`` and
+        ``summary.html``, which tell of all results in the folder.
+
+        Args:
+            done: names of the cases that were done before.
+        """
+        if self.many:
+            made = {folder.name for folder in self.written}
+            write_summary(self.output_dir, made, done, self.failed, self.overwrite)
 
     def report_failures(self) -> None:
         """
-        At the end of a run that kept going: list the cases that failed in ``failed.json``, or remove an older list.
+        At the end of a run that kept going.
 
         Raises:
-            InputError: if any case failed.
+            SomeFailed: if any case failed.
         """
-        if not self.keep_going:
-            return
-        place = self.output_dir / FAILED_FILE
-        with exclusive(self.output_dir):  # other shards write to the same list
-            OutputFolder(self.output_dir).require_free([FAILED_FILE])
-            mine = {folder.name for folder in self.written} | {one["case_id"] for one in self.failed}
-            before = json.loads(place.read_bytes()) if is_whole(place) else []
-            listed = [*(one for one in before if one["case_id"] not in mine), *self.failed]
-            if listed:
-                OutputFolder(self.output_dir).reserve([FAILED_FILE])
-                write_json(place, listed)
-            else:
-                remove_listed_file(place)
         if not self.failed:
             return
         for one in self.failed:
-            say(f"{one['case_id']}: {one['failed']}")
-        raise InputError(
-            f"{len(self.failed)} of {len(self.failed) + len(self.written)} cases failed, the others are done; "
-            f"{place} lists them."
-        )
+            say(f"{one['case_id']}: {one['failed']}", error=True)
+        raise SomeFailed(self.written, self.failed, self.output_dir / FAILED_FILE)
 
     def _write_case(self, edited: EditedCase) -> None:
         case = edited.case
@@ -194,6 +198,7 @@ class EditWriter:
             "files": case["files"],
             "brain_source": case["brain_source"],
             "slices": case["slices"],
+            "lesion_ml": round(float(case["lesion_volume"].sum() * np.prod(case["scan"].spacing)) / 1000, 6),
             "lesion_share_edited": round(case["lesion_share"], 6),
             "model_pixel_mm": case["space"].pixel_mm,
             **({"preparation": case["preparation"].facts()} if "preparation" in case else {}),

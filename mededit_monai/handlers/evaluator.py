@@ -12,6 +12,7 @@ from monai.engines.utils import IterationEvents
 from monai.utils import CommonKeys
 
 from mededit_monai.core.devices import cpu_autocast
+from mededit_monai.prepare.one_by_one import failed_case
 
 #: Key of an iteration's output under which the whole :class:`~mededit_monai.methods.editor.Edit` is.
 EDIT = "edit"
@@ -22,9 +23,16 @@ class EditEvaluator(SupervisedEvaluator):
     MONAI's evaluator for editors: the image of their ``Edit`` is the prediction, and all of it is under ``edit``.
 
     It passes over a batch of which no case can be used (see ``OneByOne``). ``amp`` works on CPUs that take bf16 too.
+
+    Args:
+        keep_going: whether the cases of a batch that cannot be edited are set apart under ``failed``, each with the
+            sentence, instead of ending the run; the others as for MONAI's.
     """
 
-    def __init__(self, device: torch.device | str, *arguments: Any, **settings: Any) -> None:
+    def __init__(
+        self, device: torch.device | str, *arguments: Any, keep_going: bool = False, **settings: Any
+    ) -> None:
+        self.keep_going = keep_going
         on_cpu = bool(settings.get("amp")) and torch.device(device).type == "cpu"
         half = (settings.get("amp_kwargs") or {}).get("dtype") is torch.bfloat16
         self._cpu_amp = "bf16" if on_cpu and half else None
@@ -34,8 +42,17 @@ class EditEvaluator(SupervisedEvaluator):
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> dict:
         if not batchdata.get("cases", True):
             return {}
-        with cpu_autocast(self._cpu_amp):
-            return super()._iteration(engine, batchdata)
+        try:
+            with cpu_autocast(self._cpu_amp):
+                return super()._iteration(engine, batchdata)
+        except Exception as error:
+            if not self.keep_going:
+                raise
+            failed = failed_case("", error)
+            names = [case["case_id"] for case in batchdata["cases"]]
+            batchdata["failed"] = [*batchdata.get("failed", ()), *(failed | {"case_id": name} for name in names)]
+            batchdata["cases"] = []
+            return {}
 
     @staticmethod
     def _unpack(engine: SupervisedEvaluator) -> None:

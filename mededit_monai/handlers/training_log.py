@@ -18,6 +18,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 from tqdm import tqdm
 
+from mededit_monai.core.loudness import hush
 from mededit_monai.core.paths import user_path
 from mededit_monai.io.atomic import write_json, write_text
 from mededit_monai.io.outputs import OutputFolder
@@ -63,7 +64,7 @@ class TrainingLog:
         """Attach to the trainer, behind resume and validation."""
         for one in (engine, self.validator):
             if one is not None:
-                one.logger.setLevel(logging.WARNING)  # Ignite's own lines would bury the one a reader wants
+                hush(one.logger.name, logging.WARNING)  # Ignite's own lines would bury the one a reader wants
         if is_main_process():
             engine.add_event_handler(Events.STARTED, self._start)
             engine.add_event_handler(Events.EPOCH_STARTED, self._start_epoch)

@@ -72,7 +72,7 @@ def refuse_useless(options: EditOptions, given: Collection[str]) -> None:
     again = (options.resample or 1) != 1
     device = str(options.device)
     moves, nothing = bool(options.effects), "applies to --effects other than 0"
-    carried = options.carry is not None or options.datalist is not None or options.dataset_dir is not None
+    carried = options.carry is not None or options.many
     uses = {
         "dilation": (options.region_word == "dilate", "applies to --region dilate, which this edit does not have"),
         "eta": (options.sampler_takes("eta"), f"applies to --sampler ddim, not {options.sampler}"),
@@ -85,6 +85,7 @@ def refuse_useless(options: EditOptions, given: Collection[str]) -> None:
         "effects_weights": (moves, nothing),
         "carry": (moves, nothing),
         "lesion_label": (moves and carried, "applies to --carry"),
+        "keep_going": (options.many, "applies to --datalist"),
     }
     for name, (used, reason) in uses.items():
         if name in given and not used:

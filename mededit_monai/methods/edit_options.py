@@ -249,7 +249,7 @@ class EditOptions:
     )
     strict: bool = option(False, "Refuse whatever would be done with a warning.", group=WRITE)
     keep_going: bool = option(
-        False, "Go on with the other cases if one fails; failed.json lists those that did.", group=WRITE
+        True, "Go on with the other cases of a list if one fails; failed.json lists those that did.", group=WRITE
     )
     overwrite: bool = option(False, "Replace the result of another scan, or one that was changed by hand.", group=WRITE)
 
@@ -291,6 +291,16 @@ class EditOptions:
     def record(self) -> Method:
         """The method's record."""
         return METHODS[self.method]
+
+    @property
+    def many(self) -> bool:
+        """Whether the cases are those of a list."""
+        return self.datalist is not None or self.dataset_dir is not None
+
+    @property
+    def keeps_going(self) -> bool:
+        """Whether a case that fails is noted, and the others go on; a single scan that fails ends the run."""
+        return self.many and self.keep_going
 
     @property
     def region_word(self) -> str:

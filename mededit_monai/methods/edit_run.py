@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from monai.bundle import ConfigParser
 
 from mededit_monai.core.devices import require_device
-from mededit_monai.core.errors import reporting_bad_input
+from mededit_monai.core.errors import InputError, reporting_bad_input
 from mededit_monai.core.guard import check_run
 from mededit_monai.core.memory import give_large_blocks_back
 from mededit_monai.core.options import options_of
@@ -50,16 +52,25 @@ def run_edits(parser: ConfigParser) -> None:
     Build and run the evaluator of an editing bundle; while it runs, no other run takes up the same cases.
 
     Raises:
-        InputError: another run is at the same cases, or, at the end of a run that kept going, some failed.
+        InputError: another run is at the same cases, or a file of somebody's is where the summary goes.
+        SomeFailed: at the end of a run that kept going.
     """
     with reporting_bad_input():
-        cases = parser.get_parsed_content("cases")
+        cases, writer = parser.get_parsed_content("cases"), parser.get_parsed_content("writer")
+        names = [case["case_id"] for case in cases]
+        writer.require_free(names)
         if not cases:  # every case is done already
+            writer.summarize(cases.done)
             return
         out = user_path(parser.get_parsed_content("output_dir"))
-        names = [case["case_id"] for case in cases]
         give_large_blocks_back()
         with claim(out, names):
             clear_up(out, names)
-            run_engine(parser, "evaluator")
-            parser.get_parsed_content("writer").report_failures()
+            try:
+                run_engine(parser, "evaluator")
+            except BaseException:
+                with suppress(InputError, OSError):  # what ended the run is what is to be said
+                    writer.summarize(cases.done)
+                raise
+            writer.summarize(cases.done)
+        writer.report_failures()

@@ -10,6 +10,7 @@ from typing import Any
 from monai.transforms import Transform
 
 from mededit_monai.core.errors import InputError, find_input_error
+from mededit_monai.core.program import fault_sentence
 
 
 class OneByOne(Transform):
@@ -19,8 +20,8 @@ class OneByOne(Transform):
     Args:
         transform: of a case.
         strict: whether a case with ``warnings`` is refused.
-        keep_going: whether a case that is refused comes back as ``{"case_id": …, "failed": sentence}`` instead of
-            ending the run.
+        keep_going: whether a case that fails comes back as ``{"case_id": …, "failed": sentence}`` instead of ending
+            the run.
 
     Raises:
         InputError: for a case that is refused; one that brings ``failed`` along is refused with that sentence.
@@ -37,10 +38,16 @@ class OneByOne(Transform):
             refuse_warnings(case.get("warnings", ()), self.strict)
             return case
         except Exception as error:
-            bad_input = find_input_error(error)
-            if bad_input is None or not self.keep_going:
+            if not self.keep_going:
                 raise
-            return {"case_id": data["case_id"], "failed": " ".join(str(bad_input).split())}
+            return failed_case(data["case_id"], error)
+
+
+def failed_case(case_id: str, error: Exception) -> dict[str, str]:
+    """A case that failed, and why, in one sentence: bad input, or a fault of ours, whose traceback goes to a file."""
+    bad_input = find_input_error(error)
+    sentence = fault_sentence(error) if bad_input is None else str(bad_input)
+    return {"case_id": case_id, "failed": " ".join(sentence.split())}
 
 
 def refuse_warnings(warnings: Any, strict: bool) -> None:
