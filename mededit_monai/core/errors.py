@@ -31,16 +31,17 @@ class SomeFailed(InputError):
     Some cases of a list failed; the others are done.
 
     Args:
-        written: folders of those that are done.
+        written: folders of those that were made.
         failed: ``case_id`` and ``failed``, a sentence, of those that are not.
-        listed: the file that lists them.
+        before: how many had been done before.
+        listed: the file that lists those that failed.
     """
 
-    def __init__(self, written: Sequence[Path], failed: Sequence[Mapping[str, str]], listed: Path) -> None:
+    def __init__(self, written: Sequence[Path], failed: Sequence[Mapping[str, str]], before: int, listed: Path) -> None:
         self.written, self.failed = list(written), list(failed)
-        others = "the others are done" if written else "no other is left to do"
-        count = len(self.failed)
-        super().__init__(f"{count} of {count + len(self.written)} cases failed, {others}; {listed} lists them.")
+        count, done = len(self.failed), len(self.written) + before
+        others = ", the others are done" if done else ""
+        super().__init__(f"{count} of {count + done} cases failed{others}; {listed} lists them.")
 
 
 def require_choice(name: str, value: Any, known: Sequence[Any]) -> None:

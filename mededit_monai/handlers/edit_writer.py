@@ -169,9 +169,12 @@ class EditWriter:
             made = {folder.name for folder in self.written}
             write_summary(self.output_dir, made, done, self.failed, self.overwrite)
 
-    def report_failures(self) -> None:
+    def report_failures(self, before: int = 0) -> None:
         """
         At the end of a run that kept going.
+
+        Args:
+            before: how many cases were done before.
 
         Raises:
             SomeFailed: if any case failed.
@@ -180,7 +183,7 @@ class EditWriter:
             return
         for one in self.failed:
             say(f"{one['case_id']}: {one['failed']}", error=True)
-        raise SomeFailed(self.written, self.failed, self.output_dir / FAILED_FILE)
+        raise SomeFailed(self.written, self.failed, before, self.output_dir / FAILED_FILE)
 
     def _write_case(self, edited: EditedCase) -> None:
         case = edited.case

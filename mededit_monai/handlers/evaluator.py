@@ -29,9 +29,7 @@ class EditEvaluator(SupervisedEvaluator):
             sentence, instead of ending the run; the others as for MONAI's.
     """
 
-    def __init__(
-        self, device: torch.device | str, *arguments: Any, keep_going: bool = False, **settings: Any
-    ) -> None:
+    def __init__(self, device: torch.device | str, *arguments: Any, keep_going: bool = False, **settings: Any) -> None:
         self.keep_going = keep_going
         on_cpu = bool(settings.get("amp")) and torch.device(device).type == "cpu"
         half = (settings.get("amp_kwargs") or {}).get("dtype") is torch.bfloat16

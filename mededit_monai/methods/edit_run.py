@@ -73,4 +73,4 @@ def run_edits(parser: ConfigParser) -> None:
                     writer.summarize(cases.done)
                 raise
             writer.summarize(cases.done)
-        writer.report_failures()
+        writer.report_failures(len(cases.done))

@@ -72,7 +72,9 @@ def require_free_summary(folder: Path, names: Collection[str], overwrite: bool =
     """
     clash = sorted({FAILED_FILE, *SUMMARY_FILES} & set(names))
     if clash:
-        raise InputError(f"case_id '{clash[0]}': is the name of a file that tells of all cases; call the case otherwise.")
+        raise InputError(
+            f"case_id '{clash[0]}': is the name of a file that tells of all cases; call the case otherwise."
+        )
     output = OutputFolder(folder)
     output.require_free((FAILED_FILE, *SUMMARY_FILES))
     if not overwrite:
@@ -165,7 +167,7 @@ def result_facts(folder: Path) -> dict[str, Any] | None:
 def largest_displacement_mm(folder: Path) -> float | None:
     """How far tissue moved at most in the edits of a result's folder; None where nothing was to move."""
     found = [_json(place) for place in (folder / "effects.json", *folder.glob("*/effects.json"))]
-    return max((one["largest_displacement_mm"] for one in found if one is not None), default=None)
+    return max((round(one["largest_displacement_mm"], 4) for one in found if one is not None), default=None)
 
 
 def _json(place: Path) -> Any:

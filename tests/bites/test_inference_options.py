@@ -31,7 +31,17 @@ SECTIONS += [
     "cases",
     "dataset",
 ]
-SECTIONS += ["dataloader", "inferer", "writer", "handlers", "evaluator", "initialize", "run", "inference"]
+SECTIONS += [
+    "dataloader",
+    "inferer",
+    "writer",
+    "case_progress",
+    "handlers",
+    "evaluator",
+    "initialize",
+    "run",
+    "inference",
+]
 
 #: An edit in which tissue moves.
 MOVING = {"effects": 1.0, "effects_weights": "effects.pt"}
@@ -152,9 +162,17 @@ WIRES = [
     Wire("progress", True, at("inferer", "progress")),
     Wire("strict", True, one_by_one("strict")),
     Wire("strict", True, at("writer", "strict")),
-    Wire("keep_going", True, cases("keep_going")),
-    Wire("keep_going", True, one_by_one("keep_going")),
-    Wire("keep_going", True, at("writer", "keep_going")),
+    *(
+        Wire("keep_going", False, part, beside={"datalist": "cases.json"})
+        for part in (
+            cases("keep_going"),
+            one_by_one("keep_going"),
+            at("writer", "keep_going"),
+            at("evaluator", "keep_going"),
+        )
+    ),
+    Wire("datalist", "cases.json", at("writer", "many"), True),
+    Wire("progress", False, at("case_progress", "shown"), beside={"datalist": "cases.json", "progress": True}),
     Wire("overwrite", True, cases("overwrite")),
     Wire("overwrite", True, at("writer", "overwrite")),
     Wire("amp", "bf16", at("evaluator", "amp"), True, {"device": "meta"}),

@@ -165,6 +165,9 @@ def listed(head, *bad: str) -> None:
     Path("cases.json").write_text(json.dumps(cases))
 
 
+#: What a run over a list leaves beside the folders.
+LISTS = {"summary.csv", "summary.html", ".mededit.json"}
+
 RUN = ("edit", "--datalist", "cases.json", "-o", "out", "--slice_index", "10")
 
 
@@ -173,9 +176,9 @@ RUN = ("edit", "--datalist", "cases.json", "-o", "out", "--slice_index", "10")
 )
 def test_one_bad_case_does_not_stop_the_others(head, mededit, workers, batch):  # noqa: F811
     listed(head, "absent", "empty", "damaged")
-    words = (*RUN, "--keep_going", "--num_workers", workers, "--batch_size", batch)
+    words = (*RUN, "--num_workers", workers, "--batch_size", batch)
     assert mededit(*words).refused("3 of 5 cases failed, the others are done", "failed.json")
-    assert {p.name for p in Path("out").iterdir()} == {"first", "last", "failed.json", ".mededit.json"}
+    assert {p.name for p in Path("out").iterdir()} == {"first", "last", "failed.json", *LISTS}
     failed = {one["case_id"]: one["failed"] for one in json.loads(Path("out/failed.json").read_text())}
     assert set(failed) == {"absent", "empty", "damaged"}
     assert "not found" in failed["absent"] and "empty" in failed["empty"] and "truncated" in failed["damaged"]
@@ -184,24 +187,35 @@ def test_one_bad_case_does_not_stop_the_others(head, mededit, workers, batch):  
 
 def test_without_keep_going_the_first_one_ends_the_run(head, mededit):  # noqa: F811
     listed(head, "empty")
-    assert mededit(*RUN).refused("empty.nii.gz: is empty") and [p.name for p in Path("out").iterdir()] == ["first"]
+    assert mededit(*RUN, "--no_keep_going").refused("empty.nii.gz: is empty")
+    assert {p.name for p in Path("out").iterdir()} == {"first", *LISTS}
+    assert [line.split(",")[:2] for line in Path("out/summary.csv").read_text().splitlines()[1:]] == [["first", "done"]]
+
+
+def test_a_single_scan_has_no_others_to_go_on_with(head, mededit):  # noqa: F811
+    done = mededit("edit", *files(head), "-o", "out", "--no_keep_going")
+    assert done.refused("--keep_going: got False, but it applies to --datalist") and not Path("out").exists()
+    nib.save(nib.Nifti1Image(np.zeros((80, 100, 20), np.uint8), head.image.affine), "empty.nii.gz")
+    assert mededit("edit", "--scan", head.scan, "--pathology", "empty.nii.gz", "-o", "out").refused("is empty")
+    assert not Path("out").exists()
 
 
 def test_cases_that_were_mended_leave_the_list(head, mededit):  # noqa: F811
     listed(head, "empty", "damaged")
-    assert mededit(*RUN, "--keep_going").code == 2
+    assert mededit(*RUN).code == 2
     Path("empty.nii.gz").write_bytes(head.pathology.read_bytes())
-    assert mededit(*RUN, "--keep_going").refused("1 of 2 cases failed")
+    assert mededit(*RUN).refused("1 of 4 cases failed, the others are done")
     assert [one["case_id"] for one in json.loads(Path("out/failed.json").read_text())] == ["damaged"]
     Path("damaged.nii.gz").write_bytes(head.scan.read_bytes())
-    assert mededit(*RUN, "--keep_going").code == 0
-    assert {p.name for p in Path("out").iterdir()} == {"first", "last", "empty", "damaged"}
-    assert mededit(*RUN, "--keep_going").code == 0
+    assert mededit(*RUN).code == 0
+    assert {p.name for p in Path("out").iterdir()} == {"first", "last", "empty", "damaged", *LISTS}
+    assert mededit(*RUN).code == 0
 
 
-def test_a_users_failed_json_is_not_ours(head, mededit):  # noqa: F811
+@pytest.mark.parametrize("name", ["failed.json", "summary.csv", "summary.html"])
+def test_a_users_file_of_that_name_is_not_ours(head, mededit, name):  # noqa: F811
     listed(head, "empty")
     Path("out").mkdir()
-    Path("out/failed.json").write_text("mine")
-    assert mededit(*RUN, "--keep_going").refused("failed.json: is there already and was not written by mededit")
-    assert Path("out/failed.json").read_text() == "mine"
+    Path("out", name).write_text("mine")
+    assert mededit(*RUN).refused(f"{name}: is there already and was not written by mededit")
+    assert [p.name for p in Path("out").iterdir()] == [name] and Path("out", name).read_text() == "mine"
