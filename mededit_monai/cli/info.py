@@ -1,11 +1,13 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mededit info`: what a bundle is."""
+"""`mededit info`: what a bundle is, or what is seen in a scan, a mask or a result."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -14,25 +16,61 @@ from mededit_monai.cli.generated import SETTINGS
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the program."""
-    app.command("info", context_settings=SETTINGS, epilog="Example: mededit info --bundle stroke --json")(info_command)
+    app.command(
+        "info", context_settings=SETTINGS, epilog="Example: mededit info T1.nii.gz, or: mededit info --bundle stroke"
+    )(info_command)
 
 
 def info_command(
-    bundle: Annotated[str, typer.Option(help="stroke, tumor or a bundle's folder.")] = "stroke",
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FILE]", help="A scan, a mask, or an edit: its folder, edited.nii.gz, provenance.json."
+        ),
+    ] = None,
+    bundle: Annotated[
+        str, typer.Option(help="stroke, tumor or a bundle's folder; of a FILE: whose edits it would go to.")
+    ] = "stroke",
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """What a bundle is: version, task, weights and their SHA-256."""
-    from mededit_monai.core.paths import bundle_root
-    from mededit_monai.io.provenance import sha256
+    """What a scan, mask or result is, and what an edit would do with it; without FILE, what a bundle is."""
+    from mededit_monai.core.paths import bundle_root, user_path
 
     root = bundle_root(bundle)
-    metadata = json.loads((root / "configs" / "metadata.json").read_bytes())
-    weights = {p.name: sha256(p) for p in sorted((root / "models").glob("*.pt"))}
-    facts = {"bundle": root.name, "version": metadata["version"], "task": metadata["task"], "weights": weights}
+    if file is None:
+        facts = bundle_facts(root)
+    else:
+        from mededit_monai.diseases.bundle import bundle_disease
+        from mededit_monai.reports.file_facts import file_facts
+
+        facts = file_facts(user_path(file), bundle_disease(root))
     if as_json:
         print(json.dumps(facts, indent=2))
         return
+    print("\n".join(lines(facts)))
+
+
+def bundle_facts(root: Path) -> dict[str, Any]:
+    """Version, task and weights of a bundle, with their SHA-256."""
+    from mededit_monai.io.provenance import sha256
+
+    metadata = json.loads((root / "configs" / "metadata.json").read_bytes())
+    weights = {p.name: sha256(p) for p in sorted((root / "models").glob("*.pt"))}
+    return {"bundle": root.name, "version": metadata["version"], "task": metadata["task"], "weights": weights}
+
+
+def lines(facts: Mapping[str, Any], indent: str = "") -> list[str]:
+    """Facts for a reader, a line each; what is not known is left out."""
+    found = []
     for key, value in facts.items():
-        if isinstance(value, dict):
-            value = "".join(f"\n  {name}  {digest}" for name, digest in value.items())
-        print(f"{key}: {value}")
+        name = f"{indent}{key.replace('_', ' ')}:"
+        if isinstance(value, Mapping):
+            found += [name, *lines(value, indent + "  ")]
+        elif isinstance(value, list) and any(isinstance(one, str) for one in value):
+            found += [name, *(f"{indent}  {one}" for one in value)]
+        elif isinstance(value, bool):
+            found.append(f"{name} {'yes' if value else 'no'}")
+        elif value is not None and value != []:
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else f"{value}"
+            found.append(f"{name} {shown}")
+    return found
