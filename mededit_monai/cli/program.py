@@ -13,6 +13,7 @@ from mededit_monai import __version__
 from mededit_monai.cli import (
     bench,
     dataset,
+    doctor,
     downstream,
     edit,
     evaluate,
@@ -40,9 +41,10 @@ def make_app() -> typer.Typer:
         epilog="Example: mededit edit --scan T1.nii.gz --pathology lesion.nii.gz -o out",
     )
     app.callback()(_root)
-    for verb in (edit, train, synthesize, prepare, lesion, info, simulate, dataset, judge, evaluate, bench, downstream):
+    verbs = (edit, train, synthesize, prepare, lesion, info, simulate, dataset, judge, evaluate, bench, downstream, doctor)
+    for verb in verbs:
         verb.register(app)
-    add_loudness(app, but=("info",))
+    add_loudness(app, but=("info", "doctor"))
     return app
 
 

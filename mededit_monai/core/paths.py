@@ -17,13 +17,18 @@ def bundle_root(bundle: str | Path) -> Path:
     Raises:
         InputError: if there is none; names the known ones.
     """
-    package = Path(__file__).parents[1]
-    homes = [package / "bundles", package.parent / "bundles"]
+    homes = bundle_homes()
     for candidate in [*(home / str(bundle) for home in homes), user_path(bundle)]:
         if (candidate / "configs" / "inference.yaml").is_file():
             return candidate
     names = sorted({p.parent.parent.name for home in homes for p in home.glob("*/configs/inference.yaml")})
     raise InputError(f"--bundle: '{bundle}' is neither a known bundle ({', '.join(names)}) nor a bundle's folder.")
+
+
+def bundle_homes() -> list[Path]:
+    """Where bundles may lie: in an installed wheel, and in a clone."""
+    package = Path(__file__).parents[1]
+    return [package / "bundles", package.parent / "bundles"]
 
 
 def user_path(given: str | Path) -> Path:
