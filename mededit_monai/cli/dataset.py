@@ -178,6 +178,7 @@ def slices_command(
 
 
 def _prepare(source: str, given: dict[str, Any]) -> None:
+    from mededit_monai.core.errors import say
     from mededit_monai.datasets.prepare_dataset import prepare_dataset
     from mededit_monai.datasets.recipe import DatasetRecipe
     from mededit_monai.simulation.pool import worker_count
@@ -198,7 +199,7 @@ def _prepare(source: str, given: dict[str, Any]) -> None:
         print(json.dumps({"datalist": str(done.datalist), "made": done.made, "found": done.found, **facts}))
         return
     for name, sentences in facts["volumes"]["left_out"].items():
-        print(f"left out {name}: {sentences[0]}", file=sys.stderr)
+        say(f"left out {name}: {sentences[0]}")
     splits = ", ".join(f"{counts['with_pathology']} {split}" for split, counts in facts["splits"].items())
     print(
         f"{done.datalist}: {splits} {facts['unit']} with pathology, {facts['cases']['lesion_free']} without lesion, of "

@@ -45,6 +45,8 @@ NEEDS = {
     "downstream": {"cohort": "cohort", "output_dir": "out", "rows": "real", "folds": "2", "iterations": "1"},
 }
 
+#: What stands on the line without the name of an option.
+ARGUMENTS = {("info", "file")}
 
 #: What runs a workflow, and what takes long to make.
 NOT_RUN = ("imports", "initialize", "run", "training", "inference", "evaluating", "finalize")
@@ -126,7 +128,8 @@ def test_a_text_is_a_text(place, cohort, mededit, verb, option):  # noqa: F811
     Path("cohort").symlink_to(cohort)
     for text in TEXTS if option in ("scan", "output_dir", "datalist", "weights") else TEXTS[:1]:
         given = NEEDS[verb] | {option: text}
-        done = mededit(*verb.split(), *(f"--{name}={value}" for name, value in given.items()))
+        words = (value if (verb, name) in ARGUMENTS else f"--{name}={value}" for name, value in given.items())
+        done = mededit(*verb.split(), *words)
         assert done.code in (0, 2) and "Traceback" not in done.said, done.said
         assert not list(place.rglob("pwned")), f"--{option} was run"
 
