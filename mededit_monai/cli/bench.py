@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Annotated
 
 import typer
@@ -67,7 +66,7 @@ def bench_command(
             batch_size=batch_size,
             device=device,
             speed=speed,
-            progress=progress and sys.stderr.isatty(),
+            progress=progress,
         )
     )
     if as_json:

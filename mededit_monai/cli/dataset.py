@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -170,7 +169,7 @@ def slices_command(
     """Of every volume of a cohort the axial slice with the most lesion, to be evaluated as slices are."""
     from mededit_monai.datasets.cut import cut_cohort
 
-    counts = cut_cohort(cohort, output_dir, overwrite, progress and sys.stderr.isatty())
+    counts = cut_cohort(cohort, output_dir, overwrite, progress)
     if as_json:
         print(json.dumps({"written": f"{output_dir}/datalist.json", "synthetic": True, **counts}))
         return
@@ -190,7 +189,7 @@ def _prepare(source: str, given: dict[str, Any]) -> None:
         run["output_dir"],
         worker_count(run["workers"]),
         run["skip_bad"],
-        run["progress"] and sys.stderr.isatty(),
+        run["progress"],
         run["strict"],
         run["overwrite"],
     )

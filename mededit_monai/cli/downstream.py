@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
 import typer
@@ -32,7 +31,6 @@ def downstream_command(given: dict[str, Any]) -> None:
     from mededit_monai.workflows import downstream
 
     as_json = given.pop("json")
-    given["progress"] = given["progress"] and sys.stderr.isatty()
     written = downstream(**given)
     content = json.loads(written.read_bytes())
     if as_json:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,6 @@ def edit_command(given: dict[str, Any]) -> None:
     index = given.get("slice_index", "")
     if index.removeprefix("-").isdecimal():
         given["slice_index"] = int(index)
-    given["progress"] = given["progress"] and sys.stderr.isatty()
     try:
         say_written(edit(**given), as_json, _line)
     except SomeFailed as some:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -72,7 +71,7 @@ def evaluate_command(
         seed=seed,
         batch_size=batch_size,
         device=device,
-        progress=progress and sys.stderr.isatty(),
+        progress=progress,
         report=report,
     )
     written = evaluate(options)

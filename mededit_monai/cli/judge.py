@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -77,7 +76,6 @@ def train_command(
     from mededit_monai.core.paths import user_path
 
     require_choice("judge", judge, JUDGES)
-    shown = progress and sys.stderr.isatty()
     if judge == "nnunet":
         refuse_unused(context, EMBEDDED_ONLY, "applies to --judge embedded, not to nnunet")
         if trainer != "short":
@@ -96,7 +94,7 @@ def train_command(
     from mededit_monai.judges.train_judge import JudgeOptions, train_judge
 
     options = JudgeOptions(max_epochs, batch_size, learning_rate, seed=seed)
-    found = train_judge(cohort, output_dir, options, disease, resume, shown, device, init_weights)
+    found = train_judge(cohort, output_dir, options, disease, resume, progress, device, init_weights)
     if as_json:
         print(json.dumps({"judge": found.name, "output_dir": output_dir, "ceiling": found.ceiling}))
         return
@@ -149,7 +147,7 @@ def predict_command(
             raise InputError("--disease: is missing; wanted stroke or tumor, whose judge shall look.")
         found = load_judge(disease, weights)
         facts = {"judge": found.name, "disease": disease, "ceiling": found.ceiling}
-    content = judge_images(images, output_dir, found.segment, facts, progress and sys.stderr.isatty())
+    content = judge_images(images, output_dir, found.segment, facts, progress)
     if as_json:
         print(json.dumps({**facts, "output_dir": output_dir, "areas_mm2": content["areas_mm2"]}))
         return

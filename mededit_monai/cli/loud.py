@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
@@ -37,15 +38,15 @@ def _commands(app: typer.Typer) -> Iterator[Any]:
 
 
 def _loud(run: Callable[..., Any]) -> Callable[..., Any]:
-    """A verb that takes the two options; a quiet one shows no progress."""
+    """A verb that takes the two options; it shows its progress on a terminal alone, and not if it is to be quiet."""
     signature = inspect.signature(run, eval_str=True)
 
     @functools.wraps(run)
     def verb(*, verbose: bool, quiet: bool, **given: Any) -> Any:
         if verbose and quiet:
             raise InputError("--verbose: was given together with --quiet; give one or the other.")
-        if quiet and "progress" in given:
-            given["progress"] = False
+        if "progress" in given:
+            given["progress"] = given["progress"] and not quiet and sys.stderr.isatty()
         with loudness("verbose" if verbose else "quiet" if quiet else "default"):
             return run(**given)
 

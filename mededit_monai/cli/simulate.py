@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Annotated
 
 import typer
@@ -73,7 +72,7 @@ def simulate_command(
         disease, cases, anatomies, lesions, seed, slice_, spatial_dims, layout, counts, global_atrophy, *kind
     )
     count = worker_count(workers)
-    written = simulate_cohort(recipe, output_dir, count, progress and sys.stderr.isatty())
+    written = simulate_cohort(recipe, output_dir, count, progress)
     if as_json:
         facts = {"datalist": str(written.datalist), "made": written.made, "found": written.found, **written.splits}
         print(json.dumps(facts | {"seconds": round(written.seconds, 2), "synthetic": True}))

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +41,5 @@ def synthesize_command(given: dict[str, Any]) -> None:
     from mededit_monai.workflows import synthesize
 
     as_json, overlays = given.pop("json"), given.pop("config", ())
-    given["progress"] = given["progress"] and sys.stderr.isatty()
     written = synthesize(overlays=overlays, **given)
     say_written(written, as_json, lambda folder: f"{folder}: look at {next(iter(sorted(folder.rglob('preview.png'))))}")
