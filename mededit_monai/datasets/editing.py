@@ -66,7 +66,8 @@ def editing_cases(
         datalist: JSON file, or its content.
         shard: ``i/n`` with i from 1: every n-th case beginning with the i-th.
         options: everything that decides the result, written to each case's provenance.
-        keep_going: whether a case with a fault is kept, with the sentence under ``failed``, instead of ending the run.
+        keep_going: whether a case with a fault is kept, with the sentence under ``failed``, instead of ending the run;
+            a whole list of them ends it all the same.
         overwrite: whether the result of another scan may be replaced.
         carry: files to take along with the single scan; a datalist's case has its own, under ``carry``.
 
@@ -111,6 +112,11 @@ def editing_cases(
             if not keep_going:
                 raise
             pending.append(case | failed_case(case["case_id"], error))
+    if shard is None and not done and pending and all(case.get("failed") for case in pending):
+        more = (
+            f" None of the {len(pending)} cases can be edited; this is why not the first." if len(pending) > 1 else ""
+        )
+        raise InputError(f"{pending[0]['failed']}{more}")  # nothing to go on with: the list or the folder is wrong
     return EditingCases(pending, done)
 
 

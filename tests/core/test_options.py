@@ -191,7 +191,7 @@ def test_every_option_is_on_the_command_line_with_its_help():
     parameters = {one.name: one for one in typer.main.get_command(app).commands["edit"].params}
     offered = {name: one for name, one in EDIT.items() if one.verb}
     own = {one.name for method in METHODS.values() for one in method.options}
-    assert set(parameters) - {"help"} == {*offered, *own, "bundle", "json"}
+    assert set(parameters) - {"help"} == {*offered, *own, "bundle", "json", "verbose", "quiet"}
     for name, one in offered.items():
         assert one.help.rstrip(".") in parameters[name].help, name
         for word in one.known() or ():

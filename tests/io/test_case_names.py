@@ -178,3 +178,10 @@ def test_a_list_keeps_going_past_what_is_not_there(folder):
     found = cases(datalist=[bad, good], keep_going=True)
     assert [case["case_id"] for case in found] == ["bad", "good"]
     assert "not found" in found[0]["failed"] and "failed" not in found[1]
+
+
+def test_a_list_of_which_nothing_is_there_ends_at_once(folder):
+    bad = [{"case_id": name, "scan": f"{name}.nii", "pathology": "lesion.nii"} for name in "xy"]
+    with pytest.raises(InputError, match="x.nii: not found .* None of the 2 cases can be edited"):
+        cases(datalist=bad, keep_going=True)
+    assert [case["case_id"] for case in cases(datalist=bad, keep_going=True, shard="2/2")] == ["y"]  # others have more
