@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
         "edit",
         [*declared[:3], BUNDLE, *declared[3:], *own, JSON],
         edit_command,
-        "Add a lesion to a scan: NIfTI in, same-grid NIfTI out. Defaults are the bundle's.",
+        "Add a lesion to a scan; the edit is on its grid and, if it can be, in its format. Defaults are the bundle's.",
         "mededit edit --scan T1.nii.gz --pathology lesion.nii.gz --brain brain.nii.gz -o out",
     )
 
@@ -60,6 +60,6 @@ def _line(folder: Path) -> str:
 
 def _edited(folder: Path) -> Path:
     """What to load: the edit, the mean of the samples, or the end of the course."""
-    course = sorted(folder.glob("course_*/edited.nii.gz"), key=lambda place: int(place.parent.name.partition("_")[2]))
-    single = folder / "edited.nii.gz"
-    return single if single.is_file() else course[-1] if course else folder / "mean.nii.gz"
+    course = sorted(folder.glob("course_*/edited.*"), key=lambda place: int(place.parent.name.partition("_")[2]))
+    single = sorted(folder.glob("edited.*"))
+    return single[0] if single else course[-1] if course else folder / "mean.nii.gz"

@@ -13,7 +13,7 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.io.case_names import case_name, other_scan, owner_of, stem
 from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.finished import require_own_folder
-from mededit_monai.io.hashing import sha256
+from mededit_monai.io.formats.registry import image_sha256, is_there
 from mededit_monai.io.outputs import require_apart
 from mededit_monai.io.provenance import is_finished
 from mededit_monai.prepare.one_by_one import failed_case
@@ -96,7 +96,7 @@ def editing_cases(
         files = {"scan": scan, "pathology": pathology, "brain": brain}
         for name in ("scan", "pathology"):
             if not files[name]:
-                raise InputError(f"--{name}: is missing; give a NIfTI file, or --datalist for many cases.")
+                raise InputError(f"--{name}: is missing; give an image file, or --datalist for many cases.")
         files = {k: None if v is None else str(user_path(_text(k, v))) for k, v in files.items()}
         cases = [{"case_id": None, **files, "carry": [str(user_path(_text("carry", one))) for one in carry or ()]}]
     own_region = region if region and region not in ("auto", "dilate", "brain", "pathology") else None
@@ -126,12 +126,12 @@ def _is_pending(case: dict[str, Any], out: Path, options: Mapping[str, Any], ove
     if options.get("effects"):
         files |= {f"carry_{number}": path for number, path in enumerate(case["carry"])}
     for key, path in files.items():
-        if not Path(path).is_file():
+        if not is_there(path):
             option = "region" if key == "region_file" else key.partition("_")[0]
             kind = "is a folder, wanted a file" if Path(path).is_dir() else "not found"
             about = f"--{option}, case '{case['case_id'] or stem(case['scan'])}'"
             raise InputError(f"{path}: {kind} ({about}); check the path.")
-    request = {"options": dict(options), "inputs": {k: sha256(v) for k, v in files.items()}}
+    request = {"options": dict(options), "inputs": {k: image_sha256(v) for k, v in files.items()}}
     single = case["case_id"] is None
     if single:
         name = stem(case["scan"])

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.bids import BidsFile, nearest_scans, owners, parse_name
 from mededit_monai.datasets.sources import Listing, SourceVolume, find_brain, nifti_files
 from mededit_monai.diseases import DISEASES
+from mededit_monai.io.formats.registry import is_there
 from mededit_monai.io.tables import read_table
 
 COLUMNS = ("case_id", "patient", "image", "pathology")
@@ -67,7 +67,7 @@ def _table(path: Path, brains: str | None) -> Listing:
         if not row["patient"] or not row["image"]:
             raise InputError(f"{path}: line {number} ('{name}') has no patient or no image; fill in both.")
         files = {k: path.parent / user_path(row[k]) if row.get(k) else None for k in ("image", *_MASK_COLUMNS)}
-        absent = [str(file) for file in files.values() if file is not None and not os.path.isfile(file)]
+        absent = [str(file) for file in files.values() if file is not None and not is_there(file)]
         if absent:
             listing.add_problem(name, f"{absent[0]}: not found (line {number} of {path}); correct the path.")
             continue

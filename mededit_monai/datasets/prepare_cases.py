@@ -20,7 +20,7 @@ from mededit_monai.diseases import DISEASES
 from mededit_monai.diseases.modalities import LABEL_KEY, MODALITIES
 from mededit_monai.io.atomic import write_json
 from mededit_monai.io.finished import finished_folder, is_complete, require_own_folder
-from mededit_monai.io.hashing import sha256
+from mededit_monai.io.formats.registry import image_sha256, is_there
 from mededit_monai.io.nifti import PREPARED_NOTE, SYNTHETIC_NOTE, save_image
 from mededit_monai.io.outputs import make_folder
 from mededit_monai.space.conditions import REGION_LABELS
@@ -90,7 +90,7 @@ def make_volume(root: Path, source: SourceVolume, recipe: DatasetRecipe, overwri
     record = {
         "volume_id": source.volume_id,
         "patient": source.patient,
-        "inputs": {role: {"name": path.name, "sha256": sha256(path)} for role, path in source.files().items()},
+        "inputs": {role: {"name": path.name, "sha256": image_sha256(path)} for role, path in source.files().items()},
         "shape": list(loaded.scan.data.shape),
         "shows_pathology": bool(loaded.marked.any()),
         **loaded.facts,
@@ -112,7 +112,7 @@ def finished_volume(root: Path, source: SourceVolume) -> dict[str, Any] | None:
         patient = record["patient"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # absent, or not as it was written
         return None
-    if inputs != {role: sha256(path) for role, path in source.files().items() if path.is_file()}:
+    if inputs != {role: image_sha256(path) for role, path in source.files().items() if is_there(path)}:
         return None
     whole = all(is_complete(root / "cases" / case_id, files) for case_id, files in cases.items())
     return record if whole and patient == source.patient else None

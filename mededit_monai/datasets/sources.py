@@ -13,6 +13,7 @@ from pathlib import Path
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
 from mededit_monai.io.case_names import stem
+from mededit_monai.io.formats.registry import is_image
 
 #: Folders of challenge releases whose lesion masks are not published.
 _HIDDEN = re.compile(r"testing|.*validation_?data", re.IGNORECASE)
@@ -116,7 +117,7 @@ def is_nifti(path: Path) -> bool:
 
 
 def beside(scan: Path, name: str) -> Path | None:
-    """A NIfTI file in the scan's folder by its name without ending, compressed or not."""
+    """An image in the scan's folder by its name without ending, NIfTI first, compressed or not."""
     return next(_files_named(scan.parent, [name]), None)
 
 
@@ -127,11 +128,13 @@ def _files_named(folder: Path, names: Sequence[str]) -> Iterator[Path]:
     except OSError:
         return
     of_stem: dict[str, list[Path]] = {}
-    for path in filter(is_nifti, there):
+    for path in filter(is_image, there):
         of_stem.setdefault(stem(path), []).append(folder / path)
     for name in names:
         found = of_stem.get(name, ())
-        found = sorted(found, key=lambda path: (path.suffix.lower() == ".nii", not path.suffix.islower(), path))
+        found = sorted(
+            found, key=lambda path: (not is_nifti(path), path.suffix.lower() == ".nii", not path.suffix.islower(), path)
+        )
         yield from filter(Path.is_file, found)
 
 

@@ -67,7 +67,8 @@ class EditWriter:
     Restore and write the cases of each batch, folder by folder; a folder appears only when it is complete.
 
     Args:
-        output_dir: gets ``<case>/edited.nii.gz``, ``edited_slice.nii.gz`` (of a volume ``edited_model.nii.gz``),
+        output_dir: gets ``<case>/edited.nii.gz`` (``.mgz`` and so on where the scan is and that format is written;
+            all other images are NIfTI), ``edited_slice.nii.gz`` (of a volume ``edited_model.nii.gz``),
             ``edit_region.nii.gz``, ``preview.png``, ``provenance.json``; with several samples ``<case>/sample_k/…`` and
             ``mean.nii.gz``, ``sd.nii.gz`` (the spread of the samples, a fraction of their error: not a map of
             uncertainty). Of a course ``<case>/course_k/…``. Where the lesion moved tissue, ``displacement.nii.gz``,
@@ -199,6 +200,8 @@ class EditWriter:
         facts = {
             "case_id": case["case_id"],
             "files": case["files"],
+            "scan_format": case["scan"].kind,
+            "edited": f"edited{case['scan'].ending}",
             "brain_source": case["brain_source"],
             "slices": case["slices"],
             "lesion_ml": round(float(case["lesion_volume"].sum() * np.prod(case["scan"].spacing)) / 1000, 6),
@@ -267,7 +270,7 @@ class EditWriter:
             restored = restore(
                 copy, native.brain, there, levels, base, final, painted, self.restore, displaced, noise, native.gain
             )
-            write(copy.save, folder / "edited.nii.gz")
+            write(copy.save, folder / f"edited{scan.ending}")
             changed = NativeCopy.to_native(restored.region, scan).astype(np.uint8)
             write(save_synthetic, changed, scan.native_affine, folder / "edit_region.nii.gz")
             model = np.moveaxis(space.planes(edit), 0, -1).astype(np.float32)

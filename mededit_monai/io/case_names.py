@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.io.formats.registry import image_stem
 from mededit_monai.io.outputs import MARKER, marker_facts
 from mededit_monai.io.provenance import PROVENANCE_FILE
 
@@ -21,8 +22,8 @@ _ENTITY = re.compile(r"(sub|ses)-[A-Za-z0-9]+")
 
 
 def stem(path: str | Path) -> str:
-    """File name without ``.nii`` or ``.nii.gz``, in lower or upper case."""
-    return re.sub(rf"{NIFTI_END}\Z", "", Path(path).name)
+    """File name without ``.nii.gz``, ``.mgz`` or another image's ending, in lower or upper case."""
+    return image_stem(path)
 
 
 def case_name(out: Path, scan: str | Path, overwrite: bool = False) -> str:

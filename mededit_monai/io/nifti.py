@@ -1,6 +1,6 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading NIfTI files as they come, and writing back one that differs in the edited voxels alone."""
+"""Reading images as they come, and writing back one that differs in the edited voxels alone."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.io.atomic import write_bytes
+from mededit_monai.io.formats.echo import one_volume
+from mededit_monai.io.formats.nifti import orientation_warnings, parse_nifti, require_millimetres
+from mededit_monai.io.formats.registry import FORMATS, NIFTI_ENDING, image_stem, read_stored, short
 from mededit_monai.io.whole import read_whole
 
 #: Written into the header's description field of every image this package makes.
@@ -48,7 +51,9 @@ class Volume:
         native_affine, native_shape: as stored.
         warnings: sentences about what the header leaves open.
         synthetic: whether the header's description says that the image is.
-        content: the file, decompressed: whoever wants a copy of it need not open it again.
+        content: the file as an uncompressed NIfTI image: whoever wants a copy of it need not open it again.
+        kind: name of the file's format.
+        head, tail: what a copy in that format has around its voxels, of a format other than NIfTI.
     """
 
     path: Path
@@ -59,6 +64,30 @@ class Volume:
     warnings: tuple[str, ...] = ()
     synthetic: bool = False
     content: bytes = field(default=b"", repr=False)
+    kind: str = "nifti"
+    head: bytes = field(default=b"", repr=False)
+    tail: bytes = field(default=b"", repr=False)
+
+    @property
+    def ending(self) -> str:
+        """How the name of a copy ends: the file's own format, or NIfTI where that is not written."""
+        return FORMATS[self.kind].ending
+
+    @property
+    def copy_name(self) -> str:
+        """Name of a copy: the file's own where that fits."""
+        detached = self.path.name.lower().endswith((".nhdr", ".mhd"))  # a copy has its voxels inside
+        own = () if detached or self.ending == NIFTI_ENDING else FORMATS[self.kind].endings
+        fits = self.path.name.lower().endswith(own)
+        return self.path.name if fits or self.kind == "nifti" else image_stem(self.path) + self.ending
+
+    @property
+    def format_warnings(self) -> tuple[str, ...]:
+        """What is to be said if a copy of it is in another format."""
+        own = FORMATS[self.kind]
+        if own.write is not None or self.kind == "nifti_pair":
+            return ()
+        return (f"{self.path.name}: {own.title} is not written, so what is made of it is NIfTI ({NIFTI_ENDING}).",)
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -69,30 +98,42 @@ class Volume:
 
 def read_volume(path: str | Path) -> Volume:
     """
-    Read a 3-D NIfTI file and reorient it to RAS (axes permuted and mirrored, never resampled).
+    Read a 3-D image in any format of :mod:`~mededit_monai.io.formats` and reorient it to RAS (axes permuted and
+    mirrored, never resampled).
 
     Raises:
-        InputError: missing, unreadable, truncated or damaged file, not NIfTI, not 3-D ((x, y, z, 1) is), colour or
-            complex voxels, NaN or infinite voxels, unusable affine, another unit than mm, or two affines of which one
-            mirrors the other.
+        InputError: missing, unreadable, truncated or damaged file, a format that is not read, not 3-D ((x, y, z, 1)
+            is), colour or complex voxels, NaN or infinite voxels, unusable affine, another unit than mm, or two
+            affines of which one mirrors the other.
     """
-    path = Path(path)
-    content = read_whole(path)
+    return _read(Path(path), None, False)
+
+
+def read_echo(path: str | Path, echo: int | None) -> Volume:
+    """
+    As :func:`read_volume`, for a command with the option ``--echo``.
+
+    Args:
+        echo: which volume of several, by its index along the fourth axis; None: there is only one.
+
+    Raises:
+        InputError: also, one of several is not chosen, or one is chosen where there are no others.
+    """
+    return _read(Path(path), echo, True)
+
+
+def _read(path: Path, echo: int | None, by_option: bool) -> Volume:
+    kind, stored = read_stored(path)
+    content, chosen = one_volume(path, stored.nifti, echo, by_option)
     image = parse_nifti(path, content)
-    shape = image.shape
-    spatial = shape[:3] + (1,) * (3 - len(shape[:3]))
-    if len(shape) < 2 or any(n != 1 for n in shape[3:]):
-        raise InputError(
-            f"{path}: has {len(shape)} dimensions {shape}, wanted one 3-D image; save a single volume of it, for "
-            f"example with nibabel's image.slicer[..., 0]."
-        )
+    spatial = image.shape[:3] + (1,) * (3 - len(image.shape[:3]))
     dtype = image.get_data_dtype()
     if dtype.fields is not None or dtype.kind not in "iuf":
         raise InputError(f"{path}: holds {dtype} voxels, wanted plain numbers; convert it to a grey-scale image.")
     try:
         data = np.asarray(image.dataobj, dtype=np.float32).reshape(spatial)
     except (EOFError, OSError, ValueError) as error:
-        raise InputError(f"{path}: is truncated or damaged ({_short(error)}); copy or download it again.") from error
+        raise InputError(f"{path}: is truncated or damaged ({short(error)}); copy or download it again.") from error
     bad = int(np.count_nonzero(~np.isfinite(data)))
     if bad:
         raise InputError(
@@ -101,8 +142,13 @@ def read_volume(path: str | Path) -> Volume:
         )
     affine = np.asarray(image.affine, dtype=np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise InputError(f"{path}: has an unusable affine {affine.round(3).tolist()}; repair its sform or qform.")
-    _require_millimetres(path, image)
+        raise InputError(
+            f"{path}: has an unusable affine {affine.round(3).tolist()}; repair its header (of NIfTI, sform or qform)."
+        )
+    require_millimetres(path, image)
+    warnings = (*stored.warnings, *([chosen] if chosen else []))
+    if kind in ("nifti", "nifti_pair"):  # of other formats the header is ours
+        warnings = (*orientation_warnings(path, image), *warnings)
     orientation = io_orientation(affine)
     return Volume(
         path=path,
@@ -110,59 +156,13 @@ def read_volume(path: str | Path) -> Volume:
         affine=affine @ inv_ornt_aff(orientation, spatial),
         native_affine=affine,
         native_shape=spatial,
-        warnings=_orientation_warnings(path, image),
-        synthetic=b"synthetic" in image.header["descrip"].tobytes(),
+        warnings=warnings,
+        synthetic=stored.synthetic or b"synthetic" in image.header["descrip"].tobytes(),
         content=content,
+        kind=kind,
+        head=stored.head,
+        tail=stored.tail,
     )
-
-
-def _require_millimetres(path: Path, image: nib.Nifti1Image) -> None:
-    """Refuse a header that gives lengths in metres or micrometres; one that names no unit means mm."""
-    try:
-        unit = image.header.get_xyzt_units()[0]
-    except KeyError:
-        unit = "an unknown unit"
-    if unit in ("mm", "unknown"):
-        return
-    zooms = " x ".join(f"{z:g}" for z in image.header.get_zooms()[:3])
-    raise InputError(
-        f"{path}: gives its lengths in {unit} (voxels of {zooms}), wanted mm; write the affine in mm and set the "
-        f"header's xyzt_units to mm, for example with nibabel."
-    )
-
-
-def _orientation_warnings(path: Path, image: nib.Nifti1Image) -> tuple[str, ...]:
-    """
-    What a header leaves open about directions.
-
-    Raises:
-        InputError: sform and qform are both set and one mirrors the other: which side is left cannot be known.
-    """
-    header = image.header
-    sform, qform = header.get_sform(coded=True)[0], None
-    try:
-        qform = header.get_qform(coded=True)[0]
-    except Exception:  # a broken quaternion; the sform is used then
-        if sform is None:
-            raise InputError(f"{path}: has an unusable qform and no sform; repair its header.") from None
-    read = "".join(nib.aff2axcodes(image.affine))
-    if sform is None and qform is None:
-        return (
-            f"{path.name}: does not say which way its axes point (sform and qform codes are 0); they were read as "
-            f"{read}, so left and right are a guess. Compare with the scanner's image.",
-        )
-    if sform is None or qform is None:
-        return ()
-    codes = ["".join(nib.aff2axcodes(affine)) for affine in (sform, qform)]
-    if np.sign(np.linalg.det(sform[:3, :3])) != np.sign(np.linalg.det(qform[:3, :3])):
-        raise InputError(
-            f"{path}: its sform says {codes[0]} and its qform {codes[1]}, which are mirror images, so left and right "
-            f"are unknown; find out which is right and write it to both (fslorient -copysform2qform or "
-            f"-copyqform2sform)."
-        )
-    if codes[0] != codes[1]:
-        return (f"{path.name}: its sform says {codes[0]}, its qform {codes[1]}; the sform was used.",)
-    return ()
 
 
 def require_same_grid(volume: Volume, reference: Volume) -> str | None:
@@ -247,21 +247,23 @@ def binary_mask(volume: Volume, accepted: tuple[tuple[int, ...], ...] = BINARY) 
 
 class NativeCopy:
     """
-    A byte copy of a NIfTI file whose voxels can be changed in RAS order.
+    A byte copy of an image file whose voxels can be changed in RAS order.
 
     Everything that is not changed stays the input's: data type, byte order, slope and intercept, both transforms with
-    their codes, extensions. Saving through floats would rescale integers and change every voxel.
+    their codes, extensions; of a file in another format, the other lines of its header. Saving through floats would
+    rescale integers and change every voxel.
 
     Args:
         volume: of :func:`read_volume`; its file is not opened again.
     """
 
     def __init__(self, volume: Volume) -> None:
-        self._bytes = bytearray(volume.content)
+        self._volume, self._bytes = volume, bytearray(volume.content)
         image = parse_nifti(volume.path, volume.content)
         header, shape = image.header, volume.native_shape
         count = int(np.prod(shape))
         stored = np.frombuffer(self._bytes, dtype=image.get_data_dtype(), count=count, offset=image.dataobj.offset)
+        self._start = int(image.dataobj.offset)
         self._stored = stored.reshape(shape, order="F")
         self._ras = apply_orientation(self._stored, io_orientation(image.affine))  # a view: no voxel is copied
         self.slope, self.inter = float(image.dataobj.slope), float(image.dataobj.inter)
@@ -309,8 +311,13 @@ class NativeCopy:
         return native
 
     def save(self, path: str | Path) -> None:
-        """Write as ``.nii`` or ``.nii.gz`` (by the name)."""
-        write_bytes(path, _compressed(bytes(self._bytes), path))
+        """Write in the file's own format, or as ``.nii`` or ``.nii.gz`` (by the name) where that is not written."""
+        volume, content = self._volume, bytes(self._bytes)
+        write = FORMATS[volume.kind].write
+        if write is not None and volume.kind != "nifti":
+            voxels = content[self._start : self._start + self._stored.nbytes]
+            content = write(volume.head, volume.tail, voxels, SYNTHETIC_NOTE)
+        write_bytes(path, _compressed(content, path))
 
 
 def save_synthetic(data: np.ndarray, affine: np.ndarray, path: str | Path) -> None:
@@ -349,7 +356,7 @@ def read_array(path: str | Path) -> np.ndarray:
     try:
         array = np.asarray(parse_nifti(path, read_whole(path)).dataobj)
     except (EOFError, OSError, ValueError) as error:
-        raise InputError(f"{path}: is truncated or damaged ({_short(error)}); copy or download it again.") from error
+        raise InputError(f"{path}: is truncated or damaged ({short(error)}); copy or download it again.") from error
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise InputError(f"{path}: holds NaN or infinite voxels, wanted finite numbers; make it again.")
     return array
@@ -357,25 +364,5 @@ def read_array(path: str | Path) -> np.ndarray:
 
 def _compressed(content: bytes, path: str | Path) -> bytes:
     """Compressed where the name says so, the same bytes for the same content."""
-    return gzip.compress(content, compresslevel=6, mtime=0) if str(path).lower().endswith(".gz") else content
-
-
-def parse_nifti(path: Path, content: bytes) -> nib.Nifti1Image:
-    """A NIfTI-1 or NIfTI-2 image from its bytes; what the file is called does not matter."""
-    kind = (
-        nib.Nifti2Image if content[:4] in ((540).to_bytes(4, "little"), (540).to_bytes(4, "big")) else nib.Nifti1Image
-    )
-    try:
-        if kind.header_class(content[: kind.header_class.sizeof_hdr], check=False)["magic"].item()[:1] != b"n":
-            raise InputError(f"{path}: is no NIfTI file, wanted a .nii or .nii.gz file; convert it first.")
-        return kind.from_bytes(content)
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"{path}: cannot be read as NIfTI ({_short(error)}); wanted a complete .nii or .nii.gz file."
-        ) from error
-
-
-def _short(error: BaseException) -> str:
-    return str(error).split("\n")[0][:120]
+    packed = str(path).lower().endswith((".gz", ".mgz"))
+    return gzip.compress(content, compresslevel=6, mtime=0) if packed else content

@@ -33,7 +33,18 @@ class EditOptions:
     """
 
     scan: str | None = option(
-        None, "T1-weighted scan without the lesion: 3-D NIfTI, any orientation.", group=WHAT, file=True
+        None,
+        "T1-weighted scan without the lesion, 3-D, any orientation; docs/concepts/files.md lists the formats.",
+        group=WHAT,
+        file=True,
+    )
+    echo: int | None = option(
+        None,
+        "Which volume of a scan with several (echoes, time points): its index along the fourth axis, from 0.",
+        group=WHAT,
+        least=0,
+        most=65535,
+        recorded=True,
     )
     pathology: str | None = option(
         None,

@@ -18,6 +18,7 @@ from mededit_monai.io.nifti import (
     Volume,
     binary_mask,
     label_mask,
+    read_echo,
     read_volume,
     require_same_grid,
     whole_values,
@@ -64,10 +65,11 @@ class LoadCased(Transform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         case = dict(data)
         warnings: list[str] = list(case.get("warnings", []))
-        scan = read_volume(case["scan"])
+        options = case.get("request", {}).get("options", {})
+        scan = read_echo(case["scan"], options.get("echo"))
         if float(scan.data.max()) <= 0:
             raise InputError(f"{scan.path}: has no positive voxel (maximum {scan.data.max():g}); give a T1 scan.")
-        warnings += scan.warnings
+        warnings += [*scan.warnings, *scan.format_warnings]
         files: dict[str, Volume] = {}
         masks: dict[str, np.ndarray] = {}
         for key in ("brain", "pathology", "region_file"):
@@ -86,10 +88,11 @@ class LoadCased(Transform):
         warnings += lesion_warnings(Path(case["pathology"]), pathology, brain, scan)
         if "region_file" in masks:
             case["region_file"] = masks["region_file"] & brain
-        options = case.get("request", {}).get("options", {})
         if case.get("carry") and options.get("effects"):
             case["carried"] = read_carried(case["carry"], scan, options.get("lesion_label"))
-            warnings += [warning for one in case["carried"] for warning in one.volume.warnings]
+            warnings += [
+                warning for one in case["carried"] for warning in (*one.volume.warnings, *one.volume.format_warnings)
+            ]
         return case | {
             "scan": scan,
             "brain": brain,

@@ -14,9 +14,10 @@ from scipy.cluster.vq import kmeans
 
 from mededit_monai.core.errors import InputError, say
 from mededit_monai.core.paths import default_cache, user_path
-from mededit_monai.datasets.sources import beside, is_nifti
+from mededit_monai.datasets.sources import beside
 from mededit_monai.diseases.canvas import TISSUES
 from mededit_monai.io.case_names import stem
+from mededit_monai.io.formats.registry import is_image
 from mededit_monai.io.nifti import Volume, binary_mask, read_volume, require_same_grid, whole_values
 from mededit_monai.prepare.brain import brain_from_background
 from mededit_monai.simulation.anatomy_cache import cache_path, recall, store
@@ -45,13 +46,13 @@ def list_anatomies(folder: str | Path | None) -> list[str]:
     folder = user_path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give a folder of label maps or T1 scans with --anatomies.")
-    files = [p for p in sorted(folder.iterdir()) if is_nifti(p) and not p.is_dir()]
+    files = [p for p in sorted(folder.iterdir()) if is_image(p) and not p.is_dir()]
     stems = {stem(p) for p in files}
     masks = {name + suffix for name in stems for suffix in _SUFFIXES}  # a mask is one only beside its scan
     files = [p for p in files if stem(p) not in masks and not p.name.startswith(".")]
     if not files:
         raise InputError(
-            f"{folder}: holds no NIfTI files (.nii, .nii.gz); --anatomies wants a folder of FreeSurfer label maps or "
+            f"{folder}: holds no NIfTI files or other images; --anatomies wants a folder of FreeSurfer label maps or "
             f"T1 scans, or leave it out for the embedded template."
         )
     require_distinct(files, stem)

@@ -19,9 +19,9 @@ import numpy as np
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
-from mededit_monai.datasets.sources import is_nifti
 from mededit_monai.io.atomic import replacing, write_text
 from mededit_monai.io.case_names import stem
+from mededit_monai.io.formats.registry import is_image
 from mededit_monai.io.nifti import BINARY, TUMOR_LABELS, binary_mask, label_mask, read_volume
 from mededit_monai.io.outputs import make_folder
 from mededit_monai.io.whole import read_whole
@@ -92,10 +92,10 @@ def open_library(folder: str | Path, cache: Path, tell: Callable[[int, int], Non
     folder = user_path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give a folder of binary lesion masks with --lesions.")
-    files = [p for p in sorted(folder.rglob("*")) if is_nifti(p) and not p.name.startswith(".") and not p.is_dir()]
+    files = [p for p in sorted(folder.rglob("*")) if is_image(p) and not p.name.startswith(".") and not p.is_dir()]
     if not files:
         raise InputError(
-            f"{folder}: holds no NIfTI masks (.nii, .nii.gz); --lesions wants a folder of binary masks in MNI space, "
+            f"{folder}: holds no NIfTI masks or other images; --lesions wants a folder of binary masks in MNI space, "
             f"or leave it out for drawn lesions."
         )
     require_distinct(files, lambda path: _name(path, folder))

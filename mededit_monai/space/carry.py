@@ -34,8 +34,8 @@ class Carried:
 
     @property
     def name(self) -> str:
-        """The file's name, and its copy's."""
-        return self.volume.path.name
+        """Its copy's name: the file's, if its format is written."""
+        return self.volume.copy_name
 
     @property
     def shape(self) -> tuple[int, int, int]:

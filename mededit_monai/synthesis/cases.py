@@ -16,7 +16,7 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.io.case_names import case_name, owner_of, stem
 from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.finished import require_own_folder
-from mededit_monai.io.hashing import sha256
+from mededit_monai.io.formats.registry import image_sha256
 from mededit_monai.io.outputs import require_apart
 from mededit_monai.io.provenance import is_finished
 from mededit_monai.sampling.noise import case_seed
@@ -65,7 +65,7 @@ def _is_pending(case: dict[str, Any], out: Path, request: Mapping[str, Any], ove
     for key, path in files.items():
         if not Path(path).is_file():
             raise InputError(f"{path}: not found (--{'mask' if key == 'label' else key}); check the path.")
-    made = {"options": dict(request), "inputs": {key: sha256(path) for key, path in files.items()}}
+    made = {"options": dict(request), "inputs": {key: image_sha256(path) for key, path in files.items()}}
     noise_name = case["case_id"] or stem(case["label"])
     case["case_id"] = case["case_id"] or case_name(out, case["label"], overwrite)
     case |= {"files": files, "request": made, "owner": owner_of(case["label"]), "noise_name": noise_name}

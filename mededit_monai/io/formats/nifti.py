@@ -1,0 +1,98 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""NIfTI in one file, and what its header leaves open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from mededit_monai.core.errors import InputError
+from mededit_monai.io.formats.foreign import foreign
+from mededit_monai.io.formats.registry import CONVERT, FORMATS, NIFTI_ENDING, Format, Stored, short
+
+#: First bytes of a header of NIfTI-2, in both byte orders.
+_SECOND = ((540).to_bytes(4, "little"), (540).to_bytes(4, "big"))
+
+
+def parse_nifti(path: Path, content: bytes) -> nib.Nifti1Image:
+    """A NIfTI-1 or NIfTI-2 image from its bytes; what the file is called does not matter."""
+    kind = nib.Nifti2Image if content[:4] in _SECOND else nib.Nifti1Image
+    try:
+        if kind.header_class(content[: kind.header_class.sizeof_hdr], check=False)["magic"].item()[:1] != b"n":
+            raise InputError(f"{path}: is no NIfTI file, wanted a .nii or .nii.gz file; {CONVERT}.")
+        return kind.from_bytes(content)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{path}: cannot be read as NIfTI ({short(error)}); wanted a complete .nii or .nii.gz file, or an image in "
+            f"another format that is read, so {CONVERT}."
+        ) from error
+
+
+def require_millimetres(path: Path, image: nib.Nifti1Image) -> None:
+    """Refuse a header that gives lengths in metres or micrometres; one that names no unit means mm."""
+    try:
+        unit = image.header.get_xyzt_units()[0]
+    except KeyError:
+        unit = "an unknown unit"
+    if unit in ("mm", "unknown"):
+        return
+    zooms = " x ".join(f"{z:g}" for z in image.header.get_zooms()[:3])
+    raise InputError(
+        f"{path}: gives its lengths in {unit} (voxels of {zooms}), wanted mm; write the affine in mm and set the "
+        f"header's xyzt_units to mm, for example with nibabel."
+    )
+
+
+def orientation_warnings(path: Path, image: nib.Nifti1Image) -> tuple[str, ...]:
+    """
+    What a header leaves open about directions.
+
+    Raises:
+        InputError: sform and qform are both set and one mirrors the other: which side is left cannot be known.
+    """
+    header = image.header
+    sform, qform = header.get_sform(coded=True)[0], None
+    try:
+        qform = header.get_qform(coded=True)[0]
+    except Exception:  # a broken quaternion; the sform is used then
+        if sform is None:
+            raise InputError(f"{path}: has an unusable qform and no sform; repair its header.") from None
+    read = "".join(nib.aff2axcodes(image.affine))
+    if sform is None and qform is None:
+        return (
+            f"{path.name}: does not say which way its axes point (sform and qform codes are 0); they were read as "
+            f"{read}, so left and right are a guess. Compare with the scanner's image.",
+        )
+    if sform is None or qform is None:
+        return ()
+    codes = ["".join(nib.aff2axcodes(affine)) for affine in (sform, qform)]
+    if np.sign(np.linalg.det(sform[:3, :3])) != np.sign(np.linalg.det(qform[:3, :3])):
+        raise InputError(
+            f"{path}: its sform says {codes[0]} and its qform {codes[1]}, which are mirror images, so left and right "
+            f"are unknown; find out which is right and write it to both (fslorient -copysform2qform or "
+            f"-copyqform2sform)."
+        )
+    if codes[0] != codes[1]:
+        return (f"{path.name}: its sform says {codes[0]}, its qform {codes[1]}; the sform was used.",)
+    return ()
+
+
+def _read(path: Path, content: bytes) -> Stored:
+    sentence = foreign(path, content)
+    if sentence:
+        raise InputError(f"{path}: {sentence}")
+    parse_nifti(path, content)
+    return Stored(content)
+
+
+def _write(head: bytes, tail: bytes, voxels: bytes, note: str) -> bytes:
+    return head + voxels + tail  # never asked: a copy of NIfTI has its header at hand
+
+
+# Whatever is of no other format is taken for NIfTI, whose reader says what is wrong with it.
+FORMATS.add("nifti", Format("NIfTI", (NIFTI_ENDING, ".nii"), lambda path, content: True, _read, _write))
