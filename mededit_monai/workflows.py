@@ -63,7 +63,7 @@ def edit(
     Edit a scan, or the cases of a ``datalist``, with a bundle; the same as ``mededit edit``.
 
     Args:
-        scan: T1 without the lesion, 3-D NIfTI in any orientation: a path, or an image of nibabel.
+        scan: T1 without the lesion, in any orientation and format that is read: a path, or an image of nibabel.
         pathology: binary lesion mask on the same grid, likewise.
         output_dir: gets a folder per case.
         bundle: ``stroke`` or a bundle's folder.

@@ -96,7 +96,7 @@ def editing_cases(
         files = {"scan": scan, "pathology": pathology, "brain": brain}
         for name in ("scan", "pathology"):
             if not files[name]:
-                raise InputError(f"--{name}: is missing; give an image file, or --datalist for many cases.")
+                raise InputError(f"--{name}: is missing; give a NIfTI file, or --datalist for many cases.")
         files = {k: None if v is None else str(user_path(_text(k, v))) for k, v in files.items()}
         cases = [{"case_id": None, **files, "carry": [str(user_path(_text("carry", one))) for one in carry or ()]}]
     own_region = region if region and region not in ("auto", "dilate", "brain", "pathology") else None

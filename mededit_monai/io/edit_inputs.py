@@ -63,18 +63,17 @@ def _file(name: str, value: Any, folder: Path, number: str = "") -> Any:
     """A path, or None, as it is; an image as the path of its file, whose name is the option's if it has none."""
     if value is None or isinstance(value, (str, os.PathLike)):
         return value
-    if not isinstance(value, nib.Nifti1Image):
+    if not isinstance(value, (nib.Nifti1Pair, nib.MGHImage)):
         kind = type(value).__name__
         raise InputError(
-            f"{name}: got {kind if len(repr(value)) > 40 else repr(value)}, wanted the path of a NIfTI file or an "
-            f"image "
-            f"of nibabel; an array needs its affine: nibabel.Nifti1Image(array, affine)."
+            f"{name}: got {kind if len(repr(value)) > 40 else repr(value)}, wanted the path of an image or a NIfTI or "
+            f"MGH image of nibabel; an array needs its affine: nibabel.Nifti1Image(array, affine)."
         )
     known = value.get_filename()
     if known and nib.is_proxy(value.dataobj) and Path(known).is_file() and nib.load(known).header == value.header:
         return os.path.abspath(known)
     folder.mkdir(parents=True)
     own = name.strip("-").split()[-1].strip("'") + number
-    place = folder / f"{stem(known) if known else own}.nii.gz"
+    place = folder / f"{stem(known) if known else own}{'.mgz' if isinstance(value, nib.MGHImage) else '.nii.gz'}"
     nib.save(value, place)
     return str(place)

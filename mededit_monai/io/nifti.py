@@ -167,7 +167,8 @@ def _read(path: Path, echo: int | None, by_option: bool) -> Volume:
 
 def require_same_grid(volume: Volume, reference: Volume) -> str | None:
     """
-    Refuse a mask on another grid than its scan's.
+    Refuse a mask on another grid than its scan's. In which order the voxels of a grid are stored does not matter:
+    converters of DICOM turn axes around.
 
     Returns:
         a warning where the grids are a hair apart: more than 1e-3 mm at a corner, but less than a hundredth of a voxel.
@@ -175,16 +176,15 @@ def require_same_grid(volume: Volume, reference: Volume) -> str | None:
     Raises:
         InputError: if shapes differ, or corners by more than that; names both files and where they differ.
     """
-    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(reference.native_shape) - 1)
-    points = np.c_[corners, np.ones(len(corners))]
-    other = reference.native_affine
-    difference = volume.native_affine - other
-    apart = float(np.linalg.norm(points @ difference[:3].T, axis=1).max())
+    apart = _corners_apart(reference.data.shape, volume.affine, reference.affine)
     same, close = CORNER_TOLERANCE
-    if volume.native_shape == reference.native_shape and apart <= close * max(1.0, *reference.spacing):
+    if volume.data.shape == reference.data.shape and apart <= close * max(1.0, *reference.spacing):
         if apart <= same:
             return None
         return f"{volume.path.name}: its corners lie up to {apart:.4f} mm from the scan's; taken as the same grid."
+    other = reference.native_affine
+    difference = volume.native_affine - other
+    apart = _corners_apart(reference.native_shape, volume.native_affine, other)
     if volume.native_shape != reference.native_shape:
         what = f"shape {volume.native_shape} against {reference.native_shape}"
     else:
@@ -199,6 +199,12 @@ def require_same_grid(volume: Volume, reference: Volume) -> str | None:
         f"{volume.path}: lies on another grid than {reference.path}: {what}{affine}; resample it onto the scan with "
         f"nearest-neighbour interpolation."
     )
+
+
+def _corners_apart(shape: tuple[int, ...], affine: np.ndarray, other: np.ndarray) -> float:
+    """Largest distance in mm between the same corners of a grid by two affines."""
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape) - 1)
+    return float(np.linalg.norm(np.c_[corners, np.ones(len(corners))] @ (affine - other)[:3].T, axis=1).max())
 
 
 def whole_values(volume: Volume) -> np.ndarray:

@@ -38,14 +38,6 @@ class EditOptions:
         group=WHAT,
         file=True,
     )
-    echo: int | None = option(
-        None,
-        "Which volume of a scan with several (echoes, time points): its index along the fourth axis, from 0.",
-        group=WHAT,
-        least=0,
-        most=65535,
-        recorded=True,
-    )
     pathology: str | None = option(
         None,
         "Lesion mask on the scan's grid: 0 and 1, for tumours also the labels 1, 2, 3 (or 4).",
@@ -60,6 +52,14 @@ class EditOptions:
         "Even out the scan's brightness and set the head upright before the model sees it, and find the brain if there "
         "is no mask of it; by default for whole heads without a mask.",
         group=WHAT,
+        recorded=True,
+    )
+    echo: int | None = option(
+        None,
+        "Which volume of a scan with several (echoes, time points): its index along the fourth axis, from 0.",
+        group=WHAT,
+        least=0,
+        most=65535,
         recorded=True,
     )
     datalist: str | None = option(

@@ -106,6 +106,7 @@ WIRES = [
     Wire("scan", "T1.nii.gz", cases("scan")),
     Wire("pathology", "lesion.nii.gz", cases("pathology")),
     Wire("brain", "brain.nii.gz", cases("brain")),
+    Wire("echo", 1, lambda b: b("request")["echo"]),
     Wire("datalist", "mine.json", cases("datalist")),
     Wire("dataset_dir", "mine", cases("dataset_dir")),
     Wire("shard", "1/2", cases("shard")),

@@ -45,6 +45,15 @@ def test_images_that_go_along_in_a_datalist():
 
 
 def test_an_array_is_refused():
-    said = "--carry: got ndarray, wanted the path of a NIfTI file or an image"
+    said = "--carry: got ndarray, wanted the path of an image or a NIfTI or MGH image"
     with pytest.raises(InputError, match=said), edit_inputs({"carry": [np.zeros((20, 30, 40))]}):
         pass
+
+
+def test_freesurfer_s_images(tmp_path):
+    of_file, own = nib.MGHImage(np.full((2, 3, 4), 6, np.uint8), np.eye(4)), tmp_path / "T1.mgz"
+    nib.save(of_file, own)
+    with edit_inputs({"scan": nib.load(own), "brain": nib.MGHImage(of_file.dataobj, np.eye(4))}) as given:
+        assert (
+            given["scan"] == str(own) and Path(given["brain"]).name == "brain.mgz" and values([given["brain"]]) == [6]
+        )

@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from conftest import write_head
+from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.io.nifti import binary_mask, read_volume, require_same_grid, whole_values
@@ -218,6 +219,16 @@ def test_one_flipped_bit_of_any_input(head, file):
 
 
 # --- grids and values ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axcodes", ["LPS", "SAR"])
+def test_a_grid_may_be_stored_in_another_order(head, axcodes):
+    image = nib.load(head.pathology)
+    turn = ornt_transform(io_orientation(image.affine), axcodes2ornt(axcodes))
+    before = load(head)
+    nib.save(image.as_reoriented(turn), head.pathology)
+    after = load(head)
+    assert np.array_equal(before["pathology"], after["pathology"]) and before["warnings"] == after["warnings"]
 
 
 @pytest.mark.parametrize(

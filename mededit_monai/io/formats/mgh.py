@@ -55,7 +55,9 @@ def _read(path: Path, content: bytes) -> Stored:
             f"FreeSurfer does, so left and right are a guess. Compare with the scanner's image.",
         )
     voxels = content[_START : _START + count]
-    nifti = as_nifti(path, voxels, shape, dtype, np.asarray(header.get_affine(), dtype=np.float64))
+    nifti = as_nifti(
+        path, voxels, shape[: 4 if shape[3] > 1 else 3], dtype, np.asarray(header.get_affine(), dtype=np.float64)
+    )
     head = bytearray(content[:_START])
     head[_FRAMES] = (1).to_bytes(4, "big")
     return Stored(nifti, warnings, head=bytes(head), tail=content[_START + count :])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -122,8 +123,7 @@ def _is_dicom(path: Path) -> bool:
 
 def is_there(path: str | Path) -> bool:
     """Whether a path is an image as far as can be told without reading it: a file, or a folder with DICOM in it."""
-    path = Path(path)
-    return path.is_file() or (path.is_dir() and _is_dicom(path))
+    return os.path.isfile(path) or (os.path.isdir(path) and _is_dicom(Path(path)))
 
 
 def files_of(path: str | Path) -> list[Path]:
