@@ -305,3 +305,15 @@ def test_tables_that_cannot_be_read(tmp_path, rows, said):
         find_folder(tmp_path / "own.csv")
     with pytest.raises(InputError, match=r"none.csv: not found; give a CSV file with the columns case_id"):
         find_folder(tmp_path / "none.csv")
+
+
+def test_a_table_may_name_any_format(tmp_path):
+    for name in ("a.mgz", "b.nrrd"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "1.dcm").write_bytes(bytes(128) + b"DICM")
+    (tmp_path / "d").mkdir()  # a folder without DICOM
+    rows = [f"{name[0]},p{name[0]},{name},b.nrrd" for name in ("a.mgz", "b.nrrd", "c", "d")]
+    (tmp_path / "cases.csv").write_text("case_id,patient,image,pathology\n" + "\n".join(rows))
+    found = find_folder(tmp_path)
+    assert [volume.volume_id for volume in found.volumes] == ["a", "b", "c"] and list(found.problems) == ["d"]

@@ -52,6 +52,17 @@ def _read(path: Path, content: bytes) -> Stored:
         )
     import itk  # takes seconds to import
 
+    shown = itk.Object.GetGlobalWarningDisplay()
+    itk.Object.SetGlobalWarningDisplay(False)  # what it warns of is refused here, or within the limits
+    try:
+        return _read_series(itk, path)
+    except RuntimeError as error:
+        raise InputError(f"{path}: its DICOM cannot be read ({_said(error)}); {_WAY}.") from error
+    finally:
+        itk.Object.SetGlobalWarningDisplay(shown)
+
+
+def _read_series(itk: Any, path: Path) -> Stored:
     files = _series(itk, path)
     first, places = _image_io(itk, path, files[0]), []
     kind = {itk.CommonEnums.IOComponent_SHORT: itk.SS, itk.CommonEnums.IOComponent_USHORT: itk.US}
@@ -62,16 +73,17 @@ def _read(path: Path, content: bytes) -> Stored:
         places.append((_numbers(info, _POSITION, 3, path, file), _numbers(info, _DIRECTION, 6, path, file)))
     _require_stack(path, places)
     reader = itk.ImageSeriesReader[itk.Image[voxel, 3]].New(FileNames=files, ImageIO=itk.GDCMImageIO.New())
-    try:
-        reader.Update()
-    except RuntimeError as error:
-        raise InputError(f"{path}: its DICOM cannot be decoded ({_said(error)}); {_WAY}.") from error
+    reader.Update()
     image = reader.GetOutput()
     affine = np.eye(4)
     affine[:3, :3] = np.asarray(itk.array_from_matrix(image.GetDirection())) * np.asarray(image.GetSpacing())
     affine[:3, 3] = np.asarray(image.GetOrigin())
     array = itk.array_from_image(image)  # zyx
-    return Stored(as_nifti(path, array.tobytes(), array.shape[::-1], array.dtype, lps_to_ras(affine)))
+    taken = {Path(file).name for file in files}
+    others = [file.name for file in _files(path) if file.name not in taken]
+    warnings = (f"{path.name}: {len(others)} of its DICOM files hold no image ({others[0]}).",) if others else ()
+    nifti = as_nifti(path, array.tobytes(), array.shape[::-1], array.dtype, lps_to_ras(affine))
+    return Stored(nifti, warnings)
 
 
 def _series(itk: Any, path: Path) -> list[str]:

@@ -93,6 +93,15 @@ def test_damaged_files(tmp_path):
     refused(folder, "dcm2niix")
 
 
+def test_a_damaged_end_is_not_passed_over_in_silence(tmp_path):
+    folder = write_dicom(tmp_path / "T1", voxels(), AFFINES["straight"])
+    last = folder / "slice_05.dcm"
+    last.write_bytes(last.read_bytes()[:160])
+    volume = read_volume(folder)
+    assert volume.native_shape == (4, 5, 5)
+    assert volume.warnings == ("T1: 1 of its DICOM files hold no image (slice_05.dcm).",)
+
+
 def test_other_folders(tmp_path):
     refused(tmp_path, "is a folder, wanted a file")
     folder = write_dicom(tmp_path / "deep" / "T1", voxels(), AFFINES["straight"])
