@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import SimpleITK as sitk
 
 SHAPE = (4, 5, 6)
 
@@ -32,12 +33,12 @@ def voxels(dtype: Any = np.int16, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
     return np.arange(1, np.prod(shape) + 1).reshape(shape).astype(dtype)
 
 
-def itk_image(itk: Any, array: np.ndarray, affine: np.ndarray) -> Any:
+def itk_image(array: np.ndarray, affine: np.ndarray) -> sitk.Image:
     """An image of ITK, which counts its axes from the slowest and its mm along LPS."""
-    image = itk.image_from_array(np.ascontiguousarray(array.T))
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array.T))
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
-    image.SetDirection(itk.matrix_from_array(lps[:3, :3] / spacing))
+    image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
     image.SetSpacing([float(side) for side in spacing])
     image.SetOrigin([float(part) for part in lps[:3, 3]])
     return image
@@ -45,40 +46,35 @@ def itk_image(itk: Any, array: np.ndarray, affine: np.ndarray) -> Any:
 
 def write_itk(path: Path, array: np.ndarray, affine: np.ndarray, compressed: bool = False) -> Path:
     """A file of the format that its name says."""
-    import itk
-
-    itk.imwrite(itk_image(itk, array, affine), str(path), compression=compressed)
+    sitk.WriteImage(itk_image(array, affine), str(path), useCompression=compressed)
     return path
 
 
 def read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Voxels and affine (RAS) as ITK understands a file."""
-    import itk
-
-    image = itk.imread(str(path))
+    image = sitk.ReadImage(str(path))
     affine = np.eye(4)
-    affine[:3, :3] = np.asarray(itk.array_from_matrix(image.GetDirection())) * np.asarray(image.GetSpacing())
-    affine[:3, 3] = np.asarray(image.GetOrigin())
-    return itk.array_from_image(image).T, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    affine[:3, 3] = image.GetOrigin()
+    return sitk.GetArrayFromImage(image).T, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
 
 
 def write_dicom(folder: Path, array: np.ndarray, affine: np.ndarray, **facts: str) -> Path:
     """A DICOM series, a file a slice; facts: ``uid``, ``description``, ``echo``, ``start`` (of the files' names)."""
-    import itk
-
     folder.mkdir(parents=True, exist_ok=True)
     start = facts.get("start", "slice")
     for k in range(array.shape[2]):
         here = affine.copy()
         here[:3, 3] = affine[:3, 3] + k * affine[:3, 2]
-        image = itk_image(itk, array[:, :, k : k + 1], here)
+        image = itk_image(array[:, :, k : k + 1], here)
         tags = {"0008|0060": "MR", "0020|000d": "1.2.3", "0020|0011": "4", "0020|0013": str(k + 1)}
         tags |= {"0020|000e": facts.get("uid", "1.2.3.4"), "0008|103e": facts.get("description", "T1 mprage")}
         tags |= {"0018|0086": facts["echo"]} if "echo" in facts else {}
         for tag, value in tags.items():
-            image[tag] = value
-        to_dicom = itk.GDCMImageIO.New()
-        to_dicom.KeepOriginalUIDOn()
-        writer = itk.ImageFileWriter[type(image)].New(image, ImageIO=to_dicom, FileName=f"{folder}/{start}_{k:02d}.dcm")
-        writer.Update()
+            image.SetMetaData(tag, value)
+        writer = sitk.ImageFileWriter()
+        writer.KeepOriginalImageUIDOn()
+        writer.SetImageIO("GDCMImageIO")
+        writer.SetFileName(f"{folder}/{start}_{k:02d}.dcm")
+        writer.Execute(image)
     return folder

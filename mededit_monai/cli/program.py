@@ -41,8 +41,8 @@ def make_app() -> typer.Typer:
         epilog="Example: mededit edit --scan T1.nii.gz --pathology lesion.nii.gz -o out",
     )
     app.callback()(_root)
-    verbs = (edit, train, synthesize, prepare, lesion, info, simulate, dataset, judge, evaluate, bench, downstream, doctor)
-    for verb in verbs:
+    verbs = (edit, train, synthesize, prepare, lesion, info, simulate, dataset, judge, evaluate, bench, downstream)
+    for verb in (*verbs, doctor):
         verb.register(app)
     add_loudness(app, but=("info", "doctor"))
     return app

@@ -21,6 +21,9 @@ _DESCRIPTION, _ECHO, _SERIES, _POSITION, _DIRECTION = "0008|103e", "0018|0086", 
 #: How far slices may lie from where they belong, as a share of their distance, and cosines from their mean.
 _AWAY, _TURNED = 0.02, 1e-3
 
+#: ITK's reader of DICOM.
+_GDCM = "GDCMImageIO"
+
 _WAY = "convert it with dcm2niix and give one of its files"
 
 
@@ -50,35 +53,32 @@ def _read(path: Path, content: bytes) -> Stored:
         raise InputError(
             f"{path}: is a single DICOM file, wanted the folder with all of its series; give {path.parent}, or {_WAY}."
         )
-    import itk  # takes seconds to import
+    import SimpleITK as sitk  # half a second
 
-    shown = itk.Object.GetGlobalWarningDisplay()
-    itk.Object.SetGlobalWarningDisplay(False)  # what it warns of is refused here, or within the limits
+    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what it warns of is refused here, or within the limits
     try:
-        return _read_series(itk, path)
+        return _read_series(sitk, path)
     except RuntimeError as error:
         raise InputError(f"{path}: its DICOM cannot be read ({_said(error)}); {_WAY}.") from error
     finally:
-        itk.Object.SetGlobalWarningDisplay(shown)
+        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
-def _read_series(itk: Any, path: Path) -> Stored:
-    files = _series(itk, path)
-    first, places = _image_io(itk, path, files[0]), []
-    kind = {itk.CommonEnums.IOComponent_SHORT: itk.SS, itk.CommonEnums.IOComponent_USHORT: itk.US}
-    kind |= {itk.CommonEnums.IOComponent_UCHAR: itk.UC, itk.CommonEnums.IOComponent_INT: itk.SI}
-    voxel = kind.get(first.GetComponentType(), itk.F)
+def _read_series(sitk: Any, path: Path) -> Stored:
+    files, places = _series(sitk, path), []
     for file in files:
-        info = _image_io(itk, path, file)
+        info = _header(sitk, path, file)
         places.append((_numbers(info, _POSITION, 3, path, file), _numbers(info, _DIRECTION, 6, path, file)))
     _require_stack(path, places)
-    reader = itk.ImageSeriesReader[itk.Image[voxel, 3]].New(FileNames=files, ImageIO=itk.GDCMImageIO.New())
-    reader.Update()
-    image = reader.GetOutput()
+    reader = sitk.ImageSeriesReader()
+    reader.SetImageIO(_GDCM)
+    reader.SetFileNames(files)
+    image = reader.Execute()
     affine = np.eye(4)
-    affine[:3, :3] = np.asarray(itk.array_from_matrix(image.GetDirection())) * np.asarray(image.GetSpacing())
-    affine[:3, 3] = np.asarray(image.GetOrigin())
-    array = itk.array_from_image(image)  # zyx
+    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    affine[:3, 3] = image.GetOrigin()
+    array = sitk.GetArrayFromImage(image)  # zyx
     taken = {Path(file).name for file in files}
     others = [file.name for file in _files(path) if file.name not in taken]
     warnings = (f"{path.name}: {len(others)} of its DICOM files hold no image ({others[0]}).",) if others else ()
@@ -86,19 +86,18 @@ def _read_series(itk: Any, path: Path) -> Stored:
     return Stored(nifti, warnings)
 
 
-def _series(itk: Any, path: Path) -> list[str]:
+def _series(sitk: Any, path: Path) -> list[str]:
     """Files of the one series in a folder, in the order of its slices."""
-    names = itk.GDCMSeriesFileNames.New()
-    names.SetUseSeriesDetails(True)
-    names.AddSeriesRestriction(_ECHO)
-    names.SetDirectory(str(path))
-    found = [list(names.GetFileNames(one)) for one in names.GetSeriesUIDs()]
+    found: dict[tuple[str, str], list[str]] = {}  # an echo is a series of its own, whatever its files say
+    for series in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(path), True):
+        for file in sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(path), series, True):
+            found.setdefault((series, _text(_header(sitk, path, file), _ECHO)), []).append(file)
     if not found:
         raise InputError(f"{path}: holds DICOM files, but no images; {_WAY}.")
     if len(found) > 1:
         listed = []
-        for files in found[:8]:
-            info = _image_io(itk, path, files[0])
+        for files in list(found.values())[:8]:
+            info = _header(sitk, path, files[0])
             echo = f", echo {_text(info, _ECHO)}" if _text(info, _ECHO) else ""
             listed.append(
                 f"'{_text(info, _DESCRIPTION)}' (number {_text(info, _SERIES)}{echo}, {len(files)} files, from "
@@ -109,28 +108,29 @@ def _series(itk: Any, path: Path) -> list[str]:
             f"{path}: holds {len(found)} DICOM series, wanted one: {', '.join(listed)}{more}; put the files of one "
             f"into a folder of its own, or {_WAY}."
         )
-    return found[0]
+    return next(iter(found.values()))
 
 
-def _image_io(itk: Any, path: Path, file: str) -> Any:
+def _header(sitk: Any, path: Path, file: str) -> Any:
     """What a file's header says; InputError for one that is no grey-scale slice."""
-    info = itk.GDCMImageIO.New(FileName=file)
+    info = sitk.ImageFileReader()
+    info.SetImageIO(_GDCM)
+    info.SetFileName(file)
     try:
         info.ReadImageInformation()
     except RuntimeError as error:
         raise InputError(f"{path}: {Path(file).name} cannot be read as DICOM ({_said(error)}); {_WAY}.") from error
     if info.GetNumberOfComponents() != 1:
         raise InputError(f"{path}: {Path(file).name} holds colours, wanted grey values; give the series of the scan.")
-    if info.GetNumberOfDimensions() > 2 and info.GetDimensions(2) != 1:
+    if info.GetDimension() > 2 and info.GetSize()[2] != 1:
         raise InputError(
-            f"{path}: {Path(file).name} holds {info.GetDimensions(2)} frames, wanted a file for every slice; {_WAY}."
+            f"{path}: {Path(file).name} holds {info.GetSize()[2]} frames, wanted a file for every slice; {_WAY}."
         )
     return info
 
 
 def _text(info: Any, tag: str) -> str:
-    tags = info.GetMetaDataDictionary()
-    return " ".join(str(tags[tag]).split()) if tags.HasKey(tag) else ""
+    return " ".join(info.GetMetaData(tag).split()) if info.HasMetaDataKey(tag) else ""
 
 
 def _numbers(info: Any, tag: str, count: int, path: Path, file: str) -> np.ndarray:
