@@ -114,6 +114,11 @@ class Disease:
         """Size stratum of a lesion by its area at 128x128."""
         return STRATA[int(area_px >= self.strata[0]) + int(area_px > self.strata[1])]
 
+    def stratum_of_volume(self, ml: float) -> str:
+        """Size stratum of a lesion in a volume: that of the disc as wide as the ball of so many ml."""
+        radius = (3000 * ml / (4 * math.pi)) ** (1 / 3)
+        return self.stratum_of(math.pi * (radius / self.pixel_mm) ** 2)
+
     def large_points(self, spatial_dims: int) -> int:
         """Model pixels (voxels) above which a lesion is large: of volumes, a ball as wide as the large disc."""
         area = self.strata[1]

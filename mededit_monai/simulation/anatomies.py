@@ -165,7 +165,10 @@ def _from_scan(volume: Volume, mask: Path | None, ventricles: Path | None) -> Pr
     brain = _to_millimetres(_around(brain, brain).astype(np.uint8), volume.spacing) > 0
     intensity = np.clip(intensity / max(float(np.percentile(intensity[brain], 95)), 1e-6), 0, 1.4)
     fractions = tissue_fractions(intensity, brain)
-    lateral = deep_fluid(fractions, brain) if lateral is None else split_sides(lateral, brain)
+    if lateral is None:
+        lateral = deep_fluid(fractions[..., TISSUES.index("fluid")] > 0.5, brain)
+    else:
+        lateral = split_sides(lateral, brain)
     place_ventricles(fractions, lateral)
     return prepare(stem(volume.path), "scan", fractions, brain, intensity=intensity)
 
@@ -192,10 +195,7 @@ def tissue_fractions(intensity: np.ndarray, brain: np.ndarray) -> np.ndarray:
 
     Rough, but enough to know where fluid is: the scan keeps its own appearance.
     """
-    inside = intensity[brain]
-    spread = np.quantile(inside, np.linspace(0.005, 0.995, 2000)).astype(np.float64)
-    start = np.quantile(spread, (0.04, 0.35, 0.8))
-    fluid, gray, white = np.sort(kmeans(spread, start, seed=0)[0])
+    fluid, gray, white = tissue_means(intensity[brain])
     fractions = np.zeros((*brain.shape, len(TISSUES)), dtype=np.float32)
     brightness = np.where(brain, intensity, fluid)
     share_white = np.clip((brightness - gray) / max(white - gray, 1e-6), 0, 1)
@@ -206,9 +206,21 @@ def tissue_fractions(intensity: np.ndarray, brain: np.ndarray) -> np.ndarray:
     return fractions
 
 
-def deep_fluid(fractions: np.ndarray, brain: np.ndarray, depth_mm: float = 20.0) -> np.ndarray:
+def tissue_means(inside: np.ndarray) -> tuple[float, float, float]:
+    """Means of fluid, gray and white matter in the intensities of a T1's brain, N; of few values the last is repeated."""
+    spread = np.quantile(inside, np.linspace(0.005, 0.995, 2000)).astype(np.float64)
+    start = np.quantile(spread, (0.04, 0.35, 0.8))
+    found = np.sort(kmeans(spread, start, seed=0)[0])  # without clusters that stayed empty
+    fluid, gray, white = np.pad(found, (0, 3 - len(found)), "edge")
+    return float(fluid), float(gray), float(white)
+
+
+def deep_fluid(fluid: np.ndarray, brain: np.ndarray, depth_mm: float = 20.0) -> np.ndarray:
     """
     Lateral ventricles of a scan without ventricle mask: large pieces of fluid deeper than ``depth_mm``, split in two.
+
+    Args:
+        fluid, brain: bool, XxYxZ RAS, 1 mm.
 
     Returns:
         uint8, 1 left and 2 right; all 0 where nothing of at least 1 ml is found.
@@ -216,8 +228,7 @@ def deep_fluid(fractions: np.ndarray, brain: np.ndarray, depth_mm: float = 20.0)
     deep = ndimage.distance_transform_edt(brain) > depth_mm
     low = int(np.flatnonzero(brain.any(axis=(0, 1)))[0])
     deep[..., : low + 55] = False  # fourth ventricle and basal cisterns
-    fluid = ndimage.binary_opening((fractions[..., TISSUES.index("fluid")] > 0.5) & deep)
-    labels, count = ndimage.label(fluid)
+    labels, count = ndimage.label(ndimage.binary_opening(fluid & deep))
     sizes = np.bincount(labels.ravel())[1:] if count else np.zeros(0)
     large = 1 + np.flatnonzero(sizes >= 1000)
     return split_sides(np.isin(labels, large).astype(np.uint8), brain)

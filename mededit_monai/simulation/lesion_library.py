@@ -173,20 +173,12 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, float, tuple[str, ...]]:
     A mask (uint8, 0 and 1, or labels) on 1 mm voxels along the MNI axes, MNI mm of its first voxel, volume in ml, and
     what its header leaves open.
     """
-    voxels, affine, warnings = _voxels(path)
-    found = np.stack(
-        np.unravel_index(np.flatnonzero(voxels.ravel(order=_order(voxels))), voxels.shape, order=_order(voxels)), 1
-    )
+    voxels, affine, warnings = mask_voxels(path)
+    found = set_voxels(voxels)
     labels = voxels[tuple(found.T)].astype(np.uint8)
     points = found @ affine[:3, :3].T + affine[:3, 3]
-    inside = ((points >= MNI_BRAIN[:, 0]) & (points <= MNI_BRAIN[:, 1])).all(axis=1)
+    inside = inside_mni(points, path)
     millilitres = len(points) * abs(float(np.linalg.det(affine[:3, :3]))) / 1000
-    if inside.mean() < INSIDE_SHARE:
-        middle = np.round(points.mean(axis=0)).astype(int).tolist()
-        raise InputError(
-            f"{path}: is not in MNI space: {inside.mean():.0%} of the mask lies in the MNI brain (centre {middle} mm), "
-            f"wanted at least {INSIDE_SHARE:.0%}; register it to the MNI 152 template, or repair its affine."
-        )
     points, labels = points[inside], labels[inside]
     # Voxels larger than 1 mm fill all the millimetres they cover.
     spread = [np.arange(s) - (s - 1) / 2 for s in np.maximum(1, np.ceil(np.abs(affine[:3, :3]).sum(axis=1) - 0.1))]
@@ -198,11 +190,34 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, float, tuple[str, ...]]:
     return mask, origin, millilitres, warnings
 
 
-def _order(array: np.ndarray) -> str:
-    return "F" if array.flags.f_contiguous else "C"
+def inside_mni(points: np.ndarray, path: Path) -> np.ndarray:
+    """
+    Which voxels of a mask lie in the MNI brain and its margin, N bool.
+
+    Args:
+        points: mm, Nx3.
+
+    Raises:
+        InputError: fewer than ``INSIDE_SHARE`` of them.
+    """
+    inside: np.ndarray = ((points >= MNI_BRAIN[:, 0]) & (points <= MNI_BRAIN[:, 1])).all(axis=1)
+    if inside.mean() < INSIDE_SHARE:
+        middle = np.round(points.mean(axis=0)).astype(int).tolist()
+        raise InputError(
+            f"{path}: is not in MNI space: {inside.mean():.0%} of the mask lies in the MNI brain (centre {middle} mm), "
+            f"wanted at least {INSIDE_SHARE:.0%}; register it to the MNI 152 template, or repair its affine."
+        )
+    return inside
 
 
-def _voxels(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+def set_voxels(voxels: np.ndarray) -> np.ndarray:
+    """Indices of what is not 0, Nx3, in the order of memory."""
+    order = "F" if voxels.flags.f_contiguous else "C"
+    places = np.flatnonzero(voxels.ravel(order=order))
+    return np.stack(np.unravel_index(places, voxels.shape, order=order), 1)
+
+
+def mask_voxels(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """A mask's voxels, affine and warnings; the quick way for plain bytes, the careful way for everything else."""
     try:
         image = nib.Nifti1Image.from_bytes(read_whole(path))
