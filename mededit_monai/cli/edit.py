@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
     add_verb(
         app,
         "edit",
-        [*declared[:3], BUNDLE, *declared[3:], *own, JSON],
+        [*declared[:4], BUNDLE, *declared[4:], *own, JSON],
         edit_command,
         "Add a lesion to a scan; the edit is on its grid and, if it can be, in its format. Defaults are the bundle's.",
         "mededit edit --scan T1.nii.gz --pathology lesion.nii.gz --brain brain.nii.gz -o out",

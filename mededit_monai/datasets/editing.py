@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from mededit_monai.io.finished import require_own_folder
 from mededit_monai.io.formats.registry import image_sha256, is_there
 from mededit_monai.io.outputs import require_apart
 from mededit_monai.io.provenance import is_finished
+from mededit_monai.lesions.masks import folder_state
+from mededit_monai.lesions.wanted import from_words
 from mededit_monai.prepare.one_by_one import failed_case
 from mededit_monai.space.stack import CaseStack
 
@@ -53,9 +56,10 @@ def editing_cases(
     keep_going: bool = False,
     overwrite: bool = False,
     carry: Any = None,
+    lesion: str | None = None,
 ) -> EditingCases:
     """
-    The cases to edit: one from ``scan`` and ``pathology``, or those of a datalist.
+    The cases to edit: one from ``scan`` and ``pathology`` (or ``lesion``), or those of a datalist.
 
     In a datalist the prior scan is ``scan``, else ``prior``, else ``image``; its mask ``brain`` or, with ``prior``,
     ``prior_brain``; with the condition ``regions`` the lesion mask is ``regions``, else ``pathology``. Cases whose
@@ -70,6 +74,8 @@ def editing_cases(
             a whole list of them ends it all the same.
         overwrite: whether the result of another scan may be replaced.
         carry: files to take along with the single scan; a datalist's case has its own, under ``carry``.
+        lesion: words that say where the single scan's lesion is to be, in place of ``pathology``; a datalist's case has
+            its own, under ``lesion`` (:func:`~mededit_monai.lesions.wanted.from_words`).
 
     Raises:
         InputError: too little, too much or nothing usable given, a file that does not exist, a result folder that is
@@ -87,6 +93,8 @@ def editing_cases(
             raise InputError("--brain: goes with --scan; in a datalist every case names its own, under 'brain'.")
         if carry is not None:
             raise InputError("--carry: goes with --scan; in a datalist every case names its own, under 'carry'.")
+        if lesion is not None:
+            raise InputError("--lesion: goes with --scan; in a datalist every case says its own, under 'lesion'.")
         source = datalist if not isinstance(datalist, (str, Path)) else str(user_path(datalist))
         name = source if isinstance(source, str) else "datalist"
         cases = [_from_datalist(case, name, options.get("condition", "mask")) for case in read_datalist(source)]
@@ -94,11 +102,13 @@ def editing_cases(
         if shard is not None:
             raise InputError(f"--shard: got '{shard}' with a single scan; it goes with --datalist, leave it out.")
         files = {"scan": scan, "pathology": pathology, "brain": brain}
+        _require_one_lesion(pathology, lesion)
         for name in ("scan", "pathology"):
-            if not files[name]:
-                raise InputError(f"--{name}: is missing; give a NIfTI file, or --datalist for many cases.")
+            if not files[name] and (name == "scan" or lesion is None):
+                way = ", --lesion to say where it is to be," if name == "pathology" else ","
+                raise InputError(f"--{name}: is missing; give a NIfTI file{way} or --datalist for many cases.")
         files = {k: None if v is None else str(user_path(_text(k, v))) for k, v in files.items()}
-        cases = [{"case_id": None, **files, "carry": [str(user_path(_text("carry", one))) for one in carry or ()]}]
+        cases = [{"case_id": None, **files, "lesion": lesion, "carry": [str(user_path(_text("carry", one))) for one in carry or ()]}]
     own_region = region if region and region not in ("auto", "dilate", "brain", "pathology") else None
     pending, done = [], []
     for case in share_of(cases, shard):
@@ -122,7 +132,13 @@ def editing_cases(
 
 def _is_pending(case: dict[str, Any], out: Path, options: Mapping[str, Any], overwrite: bool) -> bool:
     """Check a case's files, name its result and fill in what goes with it; False if the result is there."""
+    wanted = None
+    if case.get("lesion") is not None:
+        _require_one_lesion(case["pathology"], case["lesion"], case["case_id"])
+        wanted = case["lesion"] = from_words(case["lesion"]).beside(case.get("folder", Path()))
     files = {key: str(case[key]) for key in _FILES if case.get(key)}
+    if wanted and wanted.mask:
+        files["lesion"] = wanted.mask
     if options.get("effects"):
         files |= {f"carry_{number}": path for number, path in enumerate(case["carry"])}
     for key, path in files.items():
@@ -131,7 +147,9 @@ def _is_pending(case: dict[str, Any], out: Path, options: Mapping[str, Any], ove
             kind = "is a folder, wanted a file" if Path(path).is_dir() else "not found"
             about = f"--{option}, case '{case['case_id'] or stem(case['scan'])}'"
             raise InputError(f"{path}: {kind} ({about}); check the path.")
-    request = {"options": dict(options), "inputs": {k: image_sha256(v) for k, v in files.items()}}
+    request: dict[str, Any] = {"options": dict(options), "inputs": {k: image_sha256(v) for k, v in files.items()}}
+    if wanted:
+        request["lesion"] = wanted.asked() | folder_state(wanted)
     single = case["case_id"] is None
     if single:
         name = stem(case["scan"])
@@ -147,6 +165,15 @@ def _is_pending(case: dict[str, Any], out: Path, options: Mapping[str, Any], ove
     require_own_folder(final, overwrite)
     require_apart(final, files.values())
     return True
+
+
+def _require_one_lesion(pathology: Any, lesion: Any, case_id: Any = None) -> None:
+    """Refuse a mask and words about one lesion; InputError."""
+    if pathology and lesion is not None:
+        about = "" if case_id is None else f" (case '{case_id}')"
+        raise InputError(
+            f"--lesion: got '{lesion}' together with --pathology {pathology}{about}; give one or the other."
+        )
 
 
 def _require_same_scan(final: Path, case: Mapping[str, Any], overwrite: bool) -> None:
@@ -182,14 +209,16 @@ def _text(name: str, value: Any) -> str | Path:
 
 def _from_datalist(case: Mapping[str, Any], datalist: str, condition: str) -> dict:
     key = next((k for k in ("scan", "prior", "image") if case.get(k)), None)
-    if key is None or not case.get("pathology"):
-        missing = "a scan ('scan', 'prior' or 'image')" if key is None else "'pathology'"
+    if key is None or not (case.get("pathology") or case.get("lesion")):
+        missing = "a scan ('scan', 'prior' or 'image')" if key is None else "'pathology' (or 'lesion')"
         raise InputError(f"{datalist}: case '{case['case_id']}' has no {missing}; add it.")
     brain = case.get("prior_brain") if key == "prior" else None
     return {
         "case_id": str(case["case_id"]),
         "scan": case[key],
-        "pathology": (case.get("regions") if condition == "regions" else None) or case["pathology"],
+        "pathology": (case.get("regions") if condition == "regions" else None) or case.get("pathology"),
+        "lesion": case.get("lesion") or None,
+        "folder": Path(os.path.abspath(datalist)).parent if datalist != "datalist" else Path.cwd(),
         "brain": brain or case.get("brain"),
         "carry": case.get("carry") or [],
     }

@@ -73,7 +73,8 @@ class EditWriter:
             ``mean.nii.gz``, ``sd.nii.gz`` (the spread of the samples, a fraction of their error: not a map of
             uncertainty). Of a course ``<case>/course_k/…``. Where the lesion moved tissue, ``displacement.nii.gz``,
             ``inverse_displacement.nii.gz``, ``effects.json`` and ``carried/`` too
-            (:func:`~mededit_monai.handlers.effects_files.write_effects`).
+            (:func:`~mededit_monai.handlers.effects_files.write_effects`). Of a lesion that was asked for in words
+            ``pathology.nii.gz``, the mask that was used.
         seed, samples, course: as given to ``EditPrepareBatch``.
         restore: ``residual`` or ``replace``.
         strict: whether a case with a warning is refused.
@@ -210,11 +211,17 @@ class EditWriter:
             **({"preparation": case["preparation"].facts()} if "preparation" in case else {}),
             **edited.facts,
         }
+        facts |= {"lesion_made": case["lesion_facts"]} if "lesion_facts" in case else {}
         warnings = [*case["warnings"], *_lesion_warnings(edited)]
         owner = {"scan": case["owner"]} if case.get("owner") else {}
         with finished_folder(final, self.overwrite, clear=False, **owner) as unfinished:
             if "preparation" in case:
                 write_preparation(unfinished / "prepare", case["preparation"])
+            if "lesion_facts" in case:
+                native = Native.of(case)
+                mask = case.get("regions") if native.regions is None else native.regions
+                mask = NativeCopy.to_native((native.lesion if mask is None else mask).astype(np.uint8), native.scan)
+                save_synthetic(mask, native.scan.native_affine, unfinished / "pathology.nii.gz")
             volumes = []
             for k in range(self.samples):
                 folder = unfinished if self.samples == 1 else unfinished / f"{self._kind}_{k}"

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -90,6 +92,15 @@ def masks_in(folder: Path) -> list[Path]:
     """NIfTI files below a folder in the order of their names."""
     found = (path for path in sorted(folder.rglob("*")) if is_nifti(path) and not path.name.startswith("."))
     return [path for path in found if not path.is_dir()]
+
+
+def folder_state(wanted: Wanted) -> dict[str, str]:
+    """What tells a folder of masks from one with other files, names and sizes, for a request; nothing for other lesions."""
+    if not wanted.folder or not user_path(wanted.folder).is_dir():
+        return {}
+    folder = user_path(wanted.folder)
+    listed = [[path.relative_to(folder).as_posix(), path.stat().st_size] for path in masks_in(folder)]
+    return {"folder_sha256": hashlib.sha256(json.dumps(listed).encode()).hexdigest()}
 
 
 @lru_cache(maxsize=20_000)

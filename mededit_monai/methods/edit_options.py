@@ -44,6 +44,12 @@ class EditOptions:
         group=WHAT,
         file=True,
     )
+    lesion: str | None = option(
+        None,
+        "Where the lesion is to be, in words, instead of --pathology: 'MCA left large', 'sphere 38 -24 23 14', 'random "
+        "FOLDER'; in a datalist a case's own 'lesion'.",
+        group=WHAT,
+    )
     brain: str | None = option(
         None, "Brain mask on the scan's grid; not needed if the scan is skull-stripped.", group=WHAT, file=True
     )

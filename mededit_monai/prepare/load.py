@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from monai.transforms import Transform
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.diseases import DISEASES
 from mededit_monai.io.nifti import (
     BINARY,
     TUMOR_LABELS,
@@ -32,14 +33,19 @@ from mededit_monai.prepare.plausible import (
     lesion_warnings,
     voxel_warnings,
 )
+from mededit_monai.sampling.noise import case_seed
 from mededit_monai.space.carry import read_carried
+
+if TYPE_CHECKING:
+    from mededit_monai.lesions.place import Placed
 
 
 class LoadCased(Transform):
     """
     Read a case to edit and check everything about it before anything is computed.
 
-    Input keys: ``scan``, ``pathology`` and perhaps ``brain``, ``region_file``: paths. Output: ``scan`` becomes a
+    Input keys: ``scan``, ``pathology`` and perhaps ``brain``, ``region_file``: paths; in place of ``pathology`` perhaps
+    ``lesion``, a :class:`~mededit_monai.lesions.wanted.Wanted`, of which ``lesion_facts`` says what became of it. Output: ``scan`` becomes a
     :class:`~mededit_monai.io.nifti.Volume`, ``pathology``, ``brain`` and ``region_file`` bool arrays on its
     grid (XxYxZ, RAS); ``brain_source`` says where the brain mask came from and ``warnings`` collects sentences. Where
     the ``request`` has effects, ``carry`` (paths) becomes ``carried``, see
@@ -82,10 +88,16 @@ class LoadCased(Transform):
             (brain, source), brain_path = found_brain(scan, self.extract), None
         warnings += brain_warnings(brain_path, brain, scan)
         warnings += intensity_warnings(scan, brain) + contrast_warnings(scan, brain) + voxel_warnings(scan)
-        pathology = masks["pathology"]
+        if case.get("lesion"):
+            made = _lesion(case, scan, brain)
+            pathology, labels, case["lesion_facts"] = made.mask, made.labels, made.facts
+            warnings += made.warnings
+        else:
+            pathology = masks["pathology"]
+            labels = self._regions(files["pathology"]) if self.condition == "regions" else None
+            warnings += lesion_warnings(Path(case["pathology"]), pathology, brain, scan)
         if self.condition == "regions":
-            case["regions"] = np.where(brain, self._regions(files["pathology"]), 0).astype(np.uint8)
-        warnings += lesion_warnings(Path(case["pathology"]), pathology, brain, scan)
+            case["regions"] = np.where(brain, labels, 0).astype(np.uint8)
         if "region_file" in masks:
             case["region_file"] = masks["region_file"] & brain
         if case.get("carry") and options.get("effects"):
@@ -120,3 +132,12 @@ class LoadCased(Transform):
                 f"3 or 4 (enhancing rim); use --condition mask."
             )
         return label_mask(volume)
+
+
+def _lesion(case: Mapping[Hashable, Any], scan: Volume, brain: np.ndarray) -> Placed:
+    """The lesion that a case asks for in words; its random numbers are the case's own."""
+    from mededit_monai.lesions.place import placed  # looks at tissue and draws: this module is below it
+
+    options = case["request"]["options"]
+    seed = case_seed(int(options.get("seed", 0)), case.get("noise_name", case["case_id"]))
+    return placed(case["lesion"], scan, brain, DISEASES[options.get("disease", "stroke")], seed)

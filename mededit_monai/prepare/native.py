@@ -28,6 +28,7 @@ class Native:
         scan: of the file; brain, lesion: bool.
         gain: of the scanner's bias field, divided out of what the model was shown; None: nothing was.
         upright: the copy that the model was shown, where the head was turned; None: it was shown the scan's own grid.
+        regions: a tumour's labels, where the case has them, uint8.
     """
 
     scan: Volume
@@ -35,6 +36,7 @@ class Native:
     lesion: np.ndarray
     gain: np.ndarray | None = None
     upright: Volume | None = None
+    regions: np.ndarray | None = None
 
     @classmethod
     def of(cls, case: Mapping[str, Any]) -> Native:

@@ -118,7 +118,7 @@ class PrepareCased(Transform):
         if not (case["brain_source"] == "network" if self.prepare is None else self.prepare):
             return case
         found = Preparation.of(case["scan"], case["brain"], case["brain_source"])
-        native = Native(found.scan, found.brain, case["pathology"], found.gain)
+        native = Native(found.scan, found.brain, case["pathology"], found.gain, regions=case.get("regions"))
         warnings = [*case["warnings"], *found.warnings]
         case |= {"scan": found.even, "preparation": found}
         tilt = found.registration.tilt_degrees

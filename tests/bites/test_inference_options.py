@@ -105,6 +105,7 @@ WIRES = [
     Wire("output_dir", "elsewhere", lambda b: b("writer").output_dir, Path("elsewhere")),
     Wire("scan", "T1.nii.gz", cases("scan")),
     Wire("pathology", "lesion.nii.gz", cases("pathology")),
+    Wire("lesion", "MCA left", cases("lesion")),
     Wire("brain", "brain.nii.gz", cases("brain")),
     Wire("echo", 1, lambda b: b("request")["echo"]),
     Wire("datalist", "mine.json", cases("datalist")),
@@ -186,7 +187,7 @@ WIRES = [
 
 #: Options that change no voxel, or that the request holds in another form.
 FREE = {"output_dir", "scan", "pathology", "brain", "datalist", "dataset_dir", "shard", "weights", "batch_size"}
-FREE |= {"device", "num_workers", "progress", "strict", "keep_going", "overwrite", "carry", "effects_weights"}
+FREE |= {"lesion", "device", "num_workers", "progress", "strict", "keep_going", "overwrite", "carry", "effects_weights"}
 
 
 @pytest.fixture(scope="module")
