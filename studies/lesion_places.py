@@ -105,7 +105,8 @@ def main() -> None:
     affine[:3, 3] = FIRST
     contents = {"places.json": table.encode(), "places.md": numbers_page(places).encode()}
     contents |= {
-        f"lesions_{n}.nii": image_bytes(m, affine, "lesions that cover a voxel; mededit_monai") for n, m in maps.counts.items()
+        f"lesions_{n}.nii": image_bytes(m, affine, "lesions that cover a voxel; mededit_monai")
+        for n, m in maps.counts.items()
     }
     folder = OutputFolder(out, [given.lesions])
     folder.write(contents)

@@ -108,7 +108,14 @@ def editing_cases(
                 way = ", --lesion to say where it is to be," if name == "pathology" else ","
                 raise InputError(f"--{name}: is missing; give a NIfTI file{way} or --datalist for many cases.")
         files = {k: None if v is None else str(user_path(_text(k, v))) for k, v in files.items()}
-        cases = [{"case_id": None, **files, "lesion": lesion, "carry": [str(user_path(_text("carry", one))) for one in carry or ()]}]
+        cases = [
+            {
+                "case_id": None,
+                **files,
+                "lesion": lesion,
+                "carry": [str(user_path(_text("carry", one))) for one in carry or ()],
+            }
+        ]
     own_region = region if region and region not in ("auto", "dilate", "brain", "pathology") else None
     pending, done = [], []
     for case in share_of(cases, shard):

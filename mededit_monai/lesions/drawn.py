@@ -18,10 +18,14 @@ from mededit_monai.lesions.territories import SIDES, TERRITORIES, territory_of
 from mededit_monai.lesions.tissue import Tissue
 from mededit_monai.lesions.wanted import Wanted
 from mededit_monai.space.fields import smooth_noise
-from mededit_monai.space.shapes import around, territory
+from mededit_monai.space.shapes import territory
 
 #: Shares of the strata where none is asked for: quartiles, as in the thesis.
 STRATUM_SHARES = (0.25, 0.5, 0.25)
+
+#: So far within a stratum's bounds, as a factor of areas: a lesion stays in it in heads of 0.77 to 1.3 times the volume of
+#: the template's.
+MARGIN = 1.19
 
 #: Borders of territories move by so many mm (standard deviation) from case to case, smoothly over so many mm.
 BORDER_MM, BORDER_LENGTH_MM = 5.0, 12.0
@@ -98,17 +102,18 @@ class Infarct:
     place: str
 
 
-def infarct(wanted: Wanted, tissue: Tissue, scale: float, disease: Disease, places: Places, seed: int) -> Infarct:
+def infarct(wanted: Wanted, tissue: Tissue, disease: Disease, places: Places, seed: int) -> Infarct:
     """
     A lesion in the territory of an artery, with its sulci but without ventricles.
 
-    What is not asked for is drawn: the size evenly over the logarithm of the stratum's areas, side and territory by how
+    What is not asked for is drawn: the size evenly over the logarithm of the stratum's areas (a margin from its bounds, since
+    heads differ in size), side and territory by how
     often strokes are there, the centre from the table's Gaussians where the rule agrees. It grows as ragged as drawn
     strokes of simulated volumes do (:func:`~mededit_monai.space.shapes.territory`), within the territory by the rule,
     whose borders differ from case to case.
 
     Args:
-        tissue: of the scan in MNI space; scale: volume in the scan of a mm³ there.
+        tissue: of the scan in MNI space.
         seed: decides everything that is drawn.
 
     Raises:
@@ -118,17 +123,14 @@ def infarct(wanted: Wanted, tissue: Tissue, scale: float, disease: Disease, plac
     stratum = wanted.stratum or STRATA[int(rng.choice(3, p=STRATUM_SHARES))]
     side, name = places.choose(stratum, wanted.side, wanted.territory, rng)
     low, high = disease.bounds_mm2(stratum)
-    radius = float(np.sqrt(np.exp(rng.uniform(np.log(low), np.log(high))) / np.pi)) / scale ** (1 / 3)
+    radius = float(np.sqrt(np.exp(rng.uniform(np.log(low * MARGIN), np.log(high / MARGIN))) / np.pi))
     room = _room(tissue, side, name, rng)
     solid = room & (tissue.fluid < 0.5)
     if not solid.any():
         raise InputError(f"--territory: the brain shows no tissue of {name} on the {side}; ask for another place.")
     radius = min(radius, (3 * LARGEST_SHARE * int(room.sum()) / (4 * np.pi)) ** (1 / 3))
     centre, place = _centre(tissue, solid, places.centres(name, stratum, side, CANDIDATES, rng), rng)
-    near = around(room, 0)
-    mask = np.zeros_like(room)
-    start = np.array([part.start for part in near])
-    mask[near] = territory(room[near], centre - start, radius, 1.0, tissue.gray[near], rng)
+    mask = territory(room, centre, radius, 1.0, tissue.gray, rng)
     x, y, z = (float(n) for n in tissue.points(centre[None])[0])
     return Infarct(mask, stratum, side, name, (x, y, z), place)
 

@@ -91,7 +91,7 @@ def write_lesion(
     refuse_warnings(found, strict)
     for warning in found:
         say(f"warning: {warning}")
-    native = NativeCopy.to_native((made.mask * (made.labels if regions else 1)).astype(np.uint8), volume)
+    native = NativeCopy.to_native(made.labels if regions else made.mask.astype(np.uint8), volume)
     contents = {output: _saved(lambda place: save_synthetic(native, volume.native_affine, place), output.name)}
     if picture is not None:
         title = summary(made.facts)

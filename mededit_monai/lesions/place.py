@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,9 @@ from mededit_monai.space.shapes import bounding_box, depth_in
 #: A lesion of fewer voxels is said to be small.
 FEW_VOXELS = 8
 
-#: One of which more than this lies outside the brain is not placed; one of which more than the second lies in ventricles is
-#: said to be cut.
-OUTSIDE_SHARE, VENTRICLE_SHARE = 0.5, 0.05
+#: A lesion of which more than the first share lies outside the brain is not placed; above the second, or the third of it in
+#: ventricles, it is said to be cut.
+OUTSIDE_SHARE, OUTSIDE_SAID, VENTRICLE_SHARE = 0.5, 0.01, 0.05
 
 #: A tumour's core, and core and rim, as shares of its volume: balls of 45 % and 65 % of the radius.
 CORE_SHARE, RIM_SHARE = 0.45**3, 0.65**3
@@ -42,15 +43,23 @@ class Placed:
     """
     Args:
         mask: bool, XxYxZ RAS, on the scan's grid.
-        labels: of a tumour at each of its voxels, uint8: 1 core, 2 edema, 3 enhancing rim; 0 outside.
         facts: for JSON.
         warnings: sentences.
+        spacing: mm, of a voxel.
+        drawn: labels that the lesion was drawn with, if it was.
     """
 
     mask: np.ndarray
-    labels: np.ndarray
     facts: dict[str, Any]
     warnings: list[str]
+    spacing: tuple[float, float, float]
+    drawn: np.ndarray | None = None
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Of a tumour at each of its voxels, uint8: 1 core, 2 edema, 3 enhancing rim; 0 outside."""
+        found = _layers(self.mask, self.spacing) if self.drawn is None else self.drawn
+        return np.where(self.mask, found, 0).astype(np.uint8)
 
 
 @dataclass
@@ -108,10 +117,10 @@ def placed(
     if scene.mni is not None:
         scene.warnings += scene.mni.warnings
     if wanted.kind == "drawn" or not keep_ventricles:
-        scene.tissue = tissue_of(scan, brain, scene.to_scan)
-    labels = None
+        scene.tissue = tissue_of(scan, brain, None if scene.mni is None else scene.to_scan)
+    drawn = None
     if wanted.kind == "irregular":
-        mask, labels = irregular(scan, brain, _native_centre(wanted, scene), _radius(wanted, scene), seed)
+        mask, drawn = irregular(scan, brain, _native_centre(wanted, scene), _radius(wanted, scene), seed)
     elif wanted.kind in ("mask", "random"):
         mask = _given(wanted, scene)
     elif wanted.kind == "drawn":
@@ -119,9 +128,8 @@ def placed(
     else:
         mask = shaped(wanted.kind, np.array(wanted.centre), np.array(wanted.radii), scene.to_space, brain.shape)
     mask = _cut(mask, scene, keep_ventricles)
-    labels = np.where(mask, _layers(mask, scan) if labels is None else labels, 0).astype(np.uint8)
     _note_facts(mask, wanted, scene)
-    return Placed(mask, labels, scene.facts, scene.warnings)
+    return Placed(mask, scene.facts, scene.warnings, scan.spacing, drawn)
 
 
 def _on_grid(wanted: Wanted, scan: Volume) -> bool:
@@ -166,8 +174,7 @@ def _given(wanted: Wanted, scene: _Scene) -> np.ndarray:
 def _infarct(wanted: Wanted, scene: _Scene, places: Places) -> np.ndarray:
     if scene.tissue is None:
         raise InputError(f"{scene.scan.path}: its brain is far too large or too thin to draw in; give a shape instead.")
-    scale = abs(float(np.linalg.det(scene.to_scan[:3, :3])))
-    made = infarct(wanted, scene.tissue, scale, scene.disease, places, scene.seed)
+    made = infarct(wanted, scene.tissue, scene.disease, places, scene.seed)
     scene.facts["drawn"] = {
         "stratum": made.stratum,
         "side": made.side,
@@ -208,7 +215,7 @@ def _cut(mask: np.ndarray, scene: _Scene, keep_ventricles: bool) -> np.ndarray:
         )
     if covered > LESION_SHARE[0]:
         scene.warnings.append(f"the lesion covers {covered:.0%} of the brain; check the mask.")
-    if share < 1:
+    if share < 1 - OUTSIDE_SAID:
         scene.warnings.append(f"{1 - share:.1%} of the lesion lies outside the brain and was cut off.")
     scene.facts["cut_outside_brain"] = round(1 - share, 4)
     if keep_ventricles or scene.tissue is None or not scene.tissue.ventricles.any():
@@ -234,9 +241,9 @@ def _cut(mask: np.ndarray, scene: _Scene, keep_ventricles: bool) -> np.ndarray:
     return left
 
 
-def _layers(mask: np.ndarray, scan: Volume) -> np.ndarray:
+def _layers(mask: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
     """Labels of a tumour of any shape, by depth: the deepest part its core, then the rim, edema around."""
-    depth = depth_in(mask, scan.spacing)
+    depth = depth_in(mask, spacing)
     order = np.argsort(-depth[mask], kind="stable")
     rank = np.empty(len(order))
     rank[order] = (np.arange(len(order)) + 0.5) / len(order)

@@ -127,8 +127,8 @@ def _tree() -> tuple[cKDTree, np.ndarray]:
 
 def side_of(x: np.ndarray | Sequence[float]) -> str:
     """``left``, ``right`` or ``both`` of points by their distance from the midline, mm to the patient's right."""
-    right = float(np.mean(np.asarray(x) > 0))
-    return SIDES[1] if right >= ONE_SIDED else SIDES[0] if right <= 1 - ONE_SIDED else "both"
+    right = np.asarray(x) > 0
+    return next((side for side, share in zip(SIDES, (~right, right)) if share.mean() >= ONE_SIDED), "both")
 
 
 def shares_of(points: np.ndarray) -> dict[str, float]:

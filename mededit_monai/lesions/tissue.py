@@ -17,6 +17,10 @@ from mededit_monai.space.shapes import bounding_box
 #: More points than this are no brain: one fills 5 million.
 MOST_POINTS = 40_000_000
 
+#: First and last point of the grid in MNI space, mm: the brain with a margin. The same for every scan, so that what is drawn
+#: on it hardly depends on how a head lies.
+MNI_GRID = np.array([[-88.0, 88.0], [-124.0, 90.0], [-84.0, 98.0]])
+
 #: Lateral ventricles together are no larger, in ml: what is, is background or a darker contrast.
 LARGEST_VENTRICLES_ML = 250.0
 
@@ -42,21 +46,23 @@ class Tissue:
         return found
 
 
-def tissue_of(scan: Volume, brain: np.ndarray, to_scan: np.ndarray) -> Tissue | None:
+def tissue_of(scan: Volume, brain: np.ndarray, mni_to_scan: np.ndarray | None = None) -> Tissue | None:
     """
-    Look at a scan along the axes of a space.
+    Look at a scan along the axes of MNI space, or of its own world.
 
     Args:
         scan: T1; brain: bool, XxYxZ RAS, not empty.
-        to_scan: mm of the space → world mm of the scan, 4x4.
+        mni_to_scan: MNI mm → world mm of the scan, 4x4; None for the scan's own mm.
 
     Returns:
         None if the brain's box is far too large.
     """
-    to_space = np.linalg.inv(to_scan) @ scan.affine
+    to_space = scan.affine if mni_to_scan is None else np.linalg.inv(mni_to_scan) @ scan.affine
     ends = bounding_box(brain) + np.array([-0.5, 0.5])
     corners = np.array(list(product(*ends))) @ to_space[:3, :3].T + to_space[:3, 3]
     low, high = np.floor(corners.min(axis=0)) - 1, np.ceil(corners.max(axis=0)) + 2
+    if mni_to_scan is not None:
+        low, high = MNI_GRID[:, 0], MNI_GRID[:, 1] + 1
     if not np.prod(high - low) <= MOST_POINTS:
         return None
     affine = np.eye(4)

@@ -90,7 +90,8 @@ class LoadCased(Transform):
         warnings += intensity_warnings(scan, brain) + contrast_warnings(scan, brain) + voxel_warnings(scan)
         if case.get("lesion"):
             made = _lesion(case, scan, brain)
-            pathology, labels, case["lesion_facts"] = made.mask, made.labels, made.facts
+            pathology, case["lesion_facts"] = made.mask, made.facts
+            labels = made.labels if self.condition == "regions" else None
             warnings += made.warnings
         else:
             pathology = masks["pathology"]

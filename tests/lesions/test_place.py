@@ -1,0 +1,184 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Lesions on the grid of a ball that stands for a brain, whose world is taken for MNI space, moved or not."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pytest
+from lesions.ball import CENTRE, RADIUS, affine, box_mask, in_fluid, write, write_ball
+from scipy.spatial.transform import Rotation
+
+from mededit_monai.core.errors import InputError
+from mededit_monai.diseases import DISEASES
+from mededit_monai.io.nifti import NativeCopy, Volume, read_volume
+from mededit_monai.lesions import tissue
+from mededit_monai.lesions.masks import random_mask
+from mededit_monai.lesions.mni import MniSpace
+from mededit_monai.lesions.place import Placed, placed
+from mededit_monai.lesions.wanted import from_words
+from mededit_monai.prepare.brain import brain_from_background
+
+STROKE = DISEASES["stroke"]
+
+
+@pytest.fixture(autouse=True)
+def small_grid(monkeypatch):
+    """The part of MNI space that the ball fills."""
+    ends = np.stack([CENTRE - RADIUS - 2, CENTRE + RADIUS + 2], axis=1)
+    monkeypatch.setattr(tissue, "MNI_GRID", ends)
+
+
+def made(path, words: str, seed: int = 0, to_scan: np.ndarray | None = None, **more) -> tuple[Placed, Volume]:
+    scan = read_volume(path)
+    space = MniSpace(np.eye(4) if to_scan is None else to_scan, "told")
+    return placed(from_words(words), scan, brain_from_background(scan), STROKE, seed, mni=space, **more), scan
+
+
+def world(found: Placed, scan: Volume) -> np.ndarray:
+    return np.argwhere(found.mask) @ scan.affine[:3, :3].T + scan.affine[:3, 3]
+
+
+@pytest.mark.parametrize("axcodes", ["LPS", "LAS", "RAS"])
+def test_left_is_the_patients_left_however_it_is_stored(tmp_path, axcodes):
+    """In the file itself, read by nibabel alone."""
+    path = write_ball(tmp_path, axcodes)
+    for words, sign in (("MCA left medium", -1), ("MCA right medium", 1)):
+        found, scan = made(path, words)
+        image = nib.load(path)
+        native = NativeCopy.to_native(found.mask, scan)
+        x = (np.argwhere(native) @ image.affine[:3, :3].T + image.affine[:3, 3])[:, 0]
+        assert (x * sign > -3).all() and (x * sign > 0).mean() > 0.95
+        assert found.facts["side"] == words.split()[1] == found.facts["drawn"]["side"]
+
+
+@pytest.mark.parametrize("stratum", ["small", "medium", "large"])
+def test_a_drawn_lesion_is_what_was_asked_for(tmp_path, stratum):
+    found, scan = made(write_ball(tmp_path), f"MCA right {stratum}", seed=3)
+    facts = found.facts
+    assert facts["stratum"] == stratum and facts["territory"] == "MCA" and facts["territory_shares"]["MCA"] > 0.6
+    assert facts["volume_ml"] == pytest.approx(found.mask.sum() * 0.027) and facts["voxels"] == found.mask.sum()
+    assert facts["centre_mni_mm"] == pytest.approx(world(found, scan).mean(axis=0), abs=0.01)
+    assert not found.mask[brain_from_background(scan) == 0].any() and not (found.mask & in_fluid()).any()
+    again, _ = made(tmp_path / "ball.nii.gz", f"{stratum} right MCA", seed=3)
+    assert np.array_equal(found.mask, again.mask)
+
+
+def test_a_head_that_moved_has_its_lesion_in_the_same_tissue(tmp_path):
+    moved = np.eye(4)
+    moved[:3, :3] = Rotation.from_euler("xz", [20, -12], degrees=True).as_matrix()
+    moved[:3, 3] = (15, -30, 40)
+    (there, _), (here, _) = (
+        made(write_ball(tmp_path / str(k), "RAS", to), "MCA left large", to_scan=to)
+        for k, to in enumerate((None, moved))
+    )
+    both = (there.mask & here.mask).sum()
+    assert 2 * both / (there.mask.sum() + here.mask.sum()) > 0.97
+
+
+def test_a_sphere_in_mni_space_and_in_the_scans(tmp_path):
+    moved = np.eye(4)
+    moved[:3, 3] = (10, 0, 0)
+    path = write_ball(tmp_path, "RAS", moved)
+    native, scan = made(path, "sphere 35 -20 20 9", to_scan=moved, keep_ventricles=True)
+    assert world(native, scan).mean(axis=0) == pytest.approx([35, -20, 20], abs=0.5)
+    mni, _ = made(path, "sphere 25 -20 20 9 mni", to_scan=moved, keep_ventricles=True)
+    assert np.array_equal(native.mask, mni.mask)
+    assert native.facts["centre_mni_mm"] is None
+    assert mni.facts["centre_mni_mm"] == pytest.approx([25, -20, 20], abs=0.5)
+    assert native.facts["volume_ml"] == pytest.approx(4 / 3 * np.pi * 0.729, rel=0.1)
+
+
+def test_ventricles_are_cut_out_unless_they_are_to_stay(tmp_path):
+    path, words = write_ball(tmp_path), "sphere 0 -20 35 18"
+    found, _ = made(path, words)
+    kept, _ = made(path, words, keep_ventricles=True)
+    assert (kept.mask & in_fluid()).sum() == in_fluid().sum()
+    assert (found.mask & in_fluid()).sum() < 0.1 * in_fluid().sum()
+    assert found.facts["cut_in_ventricles"] > 0.2 and any("in ventricles and was cut off" in w for w in found.warnings)
+    assert kept.warnings == [] and "cut_in_ventricles" not in kept.facts
+    with pytest.raises(InputError, match="in a ventricle alone.*--keep_ventricles"):
+        made(path, "sphere 0 -20 35 3")
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ("sphere 53 -20 20 9", "the lesion would lie mostly outside the brain"),
+        ("sphere 400 -20 20 9", "would lie outside the scan"),
+        ("sphere 0 -20 20 50", "would cover 8.% of the brain, far too much"),
+        ("irregular 400 -20 20 9", "--centre: .* lies outside the brain"),
+    ],
+)
+def test_places_that_cannot_be(tmp_path, words, said):
+    with pytest.raises(InputError, match=said):
+        made(write_ball(tmp_path), words, keep_ventricles=True)
+
+
+def test_what_is_cut_at_the_brains_edge_is_said(tmp_path):
+    found, scan = made(write_ball(tmp_path), "sphere 48 -20 20 9", keep_ventricles=True)
+    assert 0.1 < found.facts["cut_outside_brain"] < 0.5 and "outside the brain and was cut off" in found.warnings[0]
+    assert (np.linalg.norm(world(found, scan) - CENTRE, axis=1) <= RADIUS).all()
+
+
+def test_a_mask_on_the_scans_grid_is_taken_as_it_is(tmp_path):
+    path = write_ball(tmp_path, "LPS")
+    mask = np.zeros((38, 38, 38), np.uint8)
+    mask[25:29, 10:20, 15] = 1
+    write(tmp_path / "mask.nii.gz", mask, affine(), "LPS")
+    found, _ = made(path, f"mask {tmp_path / 'mask.nii.gz'}")
+    assert np.array_equal(found.mask, mask > 0) and found.facts["file"].endswith("mask.nii.gz")
+
+
+def test_a_mask_on_another_grid_wants_to_know_its_space(tmp_path):
+    moved = np.eye(4)
+    moved[:3, 3] = (0, 6, 0)
+    path, mask = write_ball(tmp_path, "LAS", moved), box_mask(tmp_path / "box.nii.gz", (-30, -20, 20), 12)
+    with pytest.raises(InputError, match="box.nii.gz: lies on another grid.*--space native .*--space mni"):
+        made(path, f"mask {mask}", to_scan=moved, keep_ventricles=True)
+    for space, y in (("native", -20), ("mni", -14)):
+        found, scan = made(path, f"mask {mask} {space}", to_scan=moved, keep_ventricles=True)
+        assert world(found, scan).mean(axis=0) == pytest.approx([-30, y, 20], abs=0.8)
+        assert found.facts["volume_ml"] == pytest.approx(1.728, rel=0.15) and found.facts["side"] == "left"
+    assert found.facts["mask_in_mni"] == {"ml": pytest.approx(1.728), "side": "left", "territory": "MCA"}
+    with pytest.raises(InputError, match="is not in MNI space"):
+        made(path, f"mask {box_mask(tmp_path / 'far.nii', (300, 0, 0), 4)} mni", to_scan=moved)
+
+
+def test_one_of_a_folder_at_random(tmp_path):
+    folder = tmp_path / "masks"
+    box_mask(folder / "a.nii.gz", (-35, -20, 20), 6)
+    box_mask(folder / "b.nii.gz", (35, -20, 20), 6)
+    box_mask(folder / "c.nii.gz", (35, -20, 20), 12)
+
+    def taken(words: str, seed: int) -> str:
+        return random_mask(from_words(f"random {folder} {words}"), STROKE, seed)[0].path.name[0]
+
+    every = [taken("", seed) for seed in range(12)]
+    assert set(every) == set("abc") and every == [taken("", seed) for seed in range(12)]
+    for words, only in (("left", "a"), ("right small", "b"), ("1-5ml MCA", "c"), ("medium", "c")):
+        assert {taken(words, seed) for seed in range(4)} == {only}
+    with pytest.raises(InputError, match=r"none of its 3 masks is as wanted \(side left, territory PCA\)"):
+        taken("left PCA", 0)
+    found, scan = made(write_ball(tmp_path), f"random {folder} left", keep_ventricles=True)
+    assert world(found, scan).mean(axis=0) == pytest.approx([-35, -20, 20], abs=1)
+    assert found.facts["file"].endswith("a.nii.gz") and found.facts["mask_in_mni"]["ml"] == pytest.approx(0.216)
+    with pytest.raises(InputError, match="no such folder"):
+        random_mask(from_words(f"random {folder / 'none'}"), STROKE, 0)
+
+
+def test_labels_of_a_tumour_lie_in_layers_of_any_shape(tmp_path):
+    found, scan = made(write_ball(tmp_path), "sphere 0 -20 0 24", keep_ventricles=True)
+    labels, count = found.labels[found.mask], found.mask.sum()
+    assert (found.labels[~found.mask] == 0).all()
+    assert (labels == 1).sum() == pytest.approx(0.45**3 * count, abs=1.5)
+    assert np.isin(labels, [1, 3]).sum() == pytest.approx(0.65**3 * count, abs=1.5)
+    distance = np.linalg.norm(world(found, scan) - [0, -20, 0], axis=1)
+    means = [distance[labels == label].mean() for label in (1, 3, 2)]
+    assert means == sorted(means)
+
+
+def test_a_few_voxels_are_said(tmp_path):
+    found, _ = made(write_ball(tmp_path), "sphere 30 -20 20 2", keep_ventricles=True)
+    assert f"the lesion has {found.mask.sum()} voxel" in found.warnings[0]
