@@ -83,7 +83,7 @@ def tissue_of(scan: Volume, brain: np.ndarray, mni_to_scan: np.ndarray | None = 
     fluid, gray, white = tissue_means(values[inside])
     share_fluid = np.clip((gray - values) / max(gray - fluid, 1e-6), 0, 1) * inside
     share_white = np.clip((values - gray) / max(white - gray, 1e-6), 0, 1) * inside
-    ventricles = deep_fluid(share_fluid > 0.5, inside) > 0
+    ventricles = deep_fluid(share_fluid > 0.5, inside, step=2) > 0
     if ventricles.sum() / 1000 > LARGEST_VENTRICLES_ML:
         ventricles = np.zeros_like(inside)
     return Tissue(affine, inside, ventricles, share_fluid, (1 - share_fluid - share_white) * inside)
