@@ -5,8 +5,8 @@ Where strokes are: from a folder of masks in MNI space to the table that ``meded
 
     python -m studies.lesion_places --lesions DIR -o out/places [--table mededit_monai/lesions/places.json]
 
-Writes the table, a map a territory of how many lesions cover each 2 mm voxel, a picture of the rule and of these maps, and
-a page of numbers.
+Writes the table, a map a territory of how many lesions cover each 2 mm voxel, a picture of the rule and of these maps,
+and a page of numbers.
 """
 
 from __future__ import annotations

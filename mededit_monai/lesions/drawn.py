@@ -23,8 +23,8 @@ from mededit_monai.space.shapes import territory
 #: Shares of the strata where none is asked for: quartiles, as in the thesis.
 STRATUM_SHARES = (0.25, 0.5, 0.25)
 
-#: So far within a stratum's bounds, as a factor of areas: a lesion stays in it in heads of 0.77 to 1.3 times the volume of
-#: the template's.
+#: So far within a stratum's bounds, as a factor of areas: a lesion stays in it in heads of 0.77 to 1.3 times the
+#: template's volume.
 MARGIN = 1.19
 
 #: Borders of territories move by so many mm (standard deviation) from case to case, smoothly over so many mm.
@@ -106,9 +106,8 @@ def infarct(wanted: Wanted, tissue: Tissue, disease: Disease, places: Places, se
     """
     A lesion in the territory of an artery, with its sulci but without ventricles.
 
-    What is not asked for is drawn: the size evenly over the logarithm of the stratum's areas (a margin from its bounds, since
-    heads differ in size), side and territory by how
-    often strokes are there, the centre from the table's Gaussians where the rule agrees. It grows as ragged as drawn
+    What is not asked for is drawn: the size evenly over the logarithm of the stratum's areas (a margin from its bounds,
+    since heads differ in size), side and territory by how often strokes are there, the centre from the table's Gaussians where the rule agrees. It grows as ragged as drawn
     strokes of simulated volumes do (:func:`~mededit_monai.space.shapes.territory`), within the territory by the rule,
     whose borders differ from case to case.
 

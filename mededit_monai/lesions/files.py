@@ -17,7 +17,7 @@ from mededit_monai.diseases import DISEASES
 from mededit_monai.io.case_names import stem
 from mededit_monai.io.nifti import NativeCopy, binary_mask, read_volume, require_same_grid, save_synthetic
 from mededit_monai.io.outputs import require_apart, require_writable, write_output
-from mededit_monai.lesions.place import Placed, placed
+from mededit_monai.lesions.place import placed
 from mededit_monai.lesions.places import Places, places_of
 from mededit_monai.lesions.wanted import Wanted
 from mededit_monai.prepare.brain import brain_from_background
@@ -48,8 +48,8 @@ def write_lesion(
         scan: NIfTI whose grid the mask gets.
         output: ``.nii`` or ``.nii.gz`` to write.
         brain: brain mask; None if the scan is skull-stripped.
-        seed: of what is drawn. A lesion in a territory, or at random from a folder, is the one that ``edit --lesion`` with
-            the same seed makes of this scan.
+        seed: of what is drawn. A lesion in a territory, or at random from a folder, is the one that ``edit --lesion``
+            with the same seed makes of this scan.
         regions: labels of a tumour instead of ones: 1 necrotic core, 3 enhancing rim, 2 edema.
         keep_ventricles: whether ventricles that the lesion covers stay in the mask.
         territories: folder of masks in MNI space: lesions are drawn where those are, not where the shipped table says.
@@ -58,7 +58,8 @@ def write_lesion(
         preview: whether the picture is written.
 
     Returns:
-        facts: ``written``, ``preview``, ``voxels``, ``volume_ml``, ``stratum``, ``side``, ``centre_mm``, … ``warnings``.
+        facts: ``written``, ``preview``, ``voxels``, ``volume_ml``, ``stratum``, ``side``, ``centre_mm``, ``warnings``
+        and more.
 
     Raises:
         InputError: an option that cannot be, unusable scan or mask, a lesion that lies outside the brain, or a file
@@ -121,8 +122,8 @@ def _places(wanted: Wanted, territories: str | Path | None) -> Places | None:
         return None
     if wanted.kind != "drawn":
         raise InputError(
-            f"--territories: got '{territories}', but it says where lesions of a territory are drawn; leave out the other "
-            f"ways to say where the lesion is to be."
+            f"--territories: got '{territories}', but it says where lesions of a territory are drawn; leave out the "
+            f"other ways to say where the lesion is to be."
         )
     return places_of(territories)
 

@@ -37,7 +37,7 @@ class GivenMask:
 
 @dataclass(frozen=True)
 class MaskFacts:
-    """Of a mask in MNI space: ml, side (``both`` if it crosses the midline), and the territory that most of it is in."""
+    """Of a mask in MNI space: ml, side (``both`` if it crosses the midline), and the territory of most of it."""
 
     ml: float
     side: str
@@ -95,7 +95,7 @@ def masks_in(folder: Path) -> list[Path]:
 
 
 def folder_state(wanted: Wanted) -> dict[str, str]:
-    """What tells a folder of masks from one with other files, names and sizes, for a request; nothing for other lesions."""
+    """What tells a folder of masks from one with other files, for a request; nothing for other lesions."""
     if not wanted.folder or not user_path(wanted.folder).is_dir():
         return {}
     folder = user_path(wanted.folder)

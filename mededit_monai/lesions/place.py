@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import Disease
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.nifti import BINARY, TUMOR_LABELS, Volume, binary_mask, read_volume, require_same_grid
@@ -30,8 +31,8 @@ from mededit_monai.space.shapes import bounding_box, depth_in
 #: A lesion of fewer voxels is said to be small.
 FEW_VOXELS = 8
 
-#: A lesion of which more than the first share lies outside the brain is not placed; above the second, or the third of it in
-#: ventricles, it is said to be cut.
+#: A lesion of which more than the first share lies outside the brain is not placed; above the second, or the third of it
+#: in ventricles, it is said to be cut.
 OUTSIDE_SHARE, OUTSIDE_SAID, VENTRICLE_SHARE = 0.5, 0.01, 0.05
 
 #: A tumour's core, and core and rim, as shares of its volume: balls of 45 % and 65 % of the radius.
@@ -112,17 +113,18 @@ def placed(
     Raises:
         InputError: unusable mask, no registration, an empty result, or one that lies mostly outside the brain.
     """
-    needs_mni = wanted.in_mni and not (wanted.kind == "mask" and _on_grid(wanted, scan))
-    scene = _Scene(scan, brain, disease, seed, (mni or mni_space(scan, brain)) if needs_mni else None)
-    if scene.mni is not None:
+    scene = _Scene(scan, brain, disease, seed)
+    given, in_mni = _given(wanted, scene) if wanted.kind in ("mask", "random") else (None, wanted.in_mni)
+    if in_mni:  # last of all: a registration takes its time
+        scene.mni = mni or mni_space(scan, brain)
         scene.warnings += scene.mni.warnings
     if wanted.kind == "drawn" or not keep_ventricles:
         scene.tissue = tissue_of(scan, brain, None if scene.mni is None else scene.to_scan)
     drawn = None
     if wanted.kind == "irregular":
         mask, drawn = irregular(scan, brain, _native_centre(wanted, scene), _radius(wanted, scene), seed)
-    elif wanted.kind in ("mask", "random"):
-        mask = _given(wanted, scene)
+    elif given is not None:
+        mask = _carried(given, scene)
     elif wanted.kind == "drawn":
         mask = _infarct(wanted, scene, places or shipped())
     else:
@@ -132,36 +134,42 @@ def placed(
     return Placed(mask, scene.facts, scene.warnings, scan.spacing, drawn)
 
 
-def _on_grid(wanted: Wanted, scan: Volume) -> bool:
-    """Whether a mask whose space was not said lies on the scan's grid; InputError if that is why it must be said."""
-    volume = read_volume(str(wanted.mask))
-    try:
-        require_same_grid(volume, scan)
-    except InputError as error:
-        if wanted.space is not None:
-            return False
-        raise InputError(
-            f"{wanted.mask}: lies on another grid than {scan.path}; say whose mm it is in, with --space native (the "
-            f"scan's) or --space mni."
-        ) from error
-    return True
-
-
-def _given(wanted: Wanted, scene: _Scene) -> np.ndarray:
-    """A mask of somebody's on the scan's grid; what it is goes to the facts."""
+def _given(wanted: Wanted, scene: _Scene) -> tuple[GivenMask, bool]:
+    """A mask of somebody's, and whether it is in MNI space; what it is goes to the facts."""
+    in_mni = wanted.in_mni
     if wanted.kind == "random":
         given, about = random_mask(wanted, scene.disease, scene.seed)
         scene.facts["mask_in_mni"] = dataclasses.asdict(about)
-    elif _on_grid(wanted, scene.scan):
-        volume = read_volume(str(wanted.mask))
-        inside = binary_mask(volume, (*BINARY, *TUMOR_LABELS))
-        given = GivenMask(volume.path, inside, volume.affine, volume.warnings)
     else:
-        given = read_mask(str(wanted.mask), in_mni=wanted.space == "mni")
-        if wanted.space == "mni":
-            scene.facts["mask_in_mni"] = dataclasses.asdict(mask_facts(given.path))
+        volume = read_volume(user_path(str(wanted.mask)))
+        if _same_grid(volume, scene.scan, wanted.space):
+            inside = binary_mask(volume, (*BINARY, *TUMOR_LABELS))
+            given, in_mni = GivenMask(volume.path, inside, volume.affine, volume.warnings), False
+        else:
+            given = read_mask(volume.path, in_mni)
+            if in_mni:
+                scene.facts["mask_in_mni"] = dataclasses.asdict(mask_facts(volume.path))
     scene.facts |= {"file": str(given.path), "file_sha256": sha256(given.path)}
     scene.warnings += given.warnings
+    return given, in_mni
+
+
+def _same_grid(mask: Volume, scan: Volume, space: str | None) -> bool:
+    """Whether a mask lies on the scan's grid; InputError if it does not and nobody says whose mm it is in."""
+    try:
+        require_same_grid(mask, scan)
+    except InputError as error:
+        if space is None:
+            raise InputError(
+                f"{mask.path}: lies on another grid than {scan.path}; say whose mm it is in, with --space native (the "
+                f"scan's) or --space mni."
+            ) from error
+        return False
+    return True
+
+
+def _carried(given: GivenMask, scene: _Scene) -> np.ndarray:
+    """A mask of somebody's on the scan's grid."""
     to_mask = np.linalg.inv(given.affine) @ scene.to_space
     mask = carried(np.asarray(given.voxels) > 0, to_mask, scene.brain.shape)
     if not mask.any():
@@ -204,14 +212,14 @@ def _cut(mask: np.ndarray, scene: _Scene, keep_ventricles: bool) -> np.ndarray:
     if share <= 1 - OUTSIDE_SHARE or not inside.any():
         where = "outside the brain" if total else "outside the scan"
         raise InputError(
-            f"{scene.scan.path}: the lesion would lie {'mostly ' if inside.any() else ''}{where} ({int(inside.sum())} of "
-            f"{total} voxels inside it); choose another place, or check --space and the brain mask."
+            f"{scene.scan.path}: the lesion would lie {'mostly ' if inside.any() else ''}{where} ({int(inside.sum())} "
+            f"of {total} voxels inside it); choose another place, or check --space and the brain mask."
         )
     covered = int(inside.sum()) / int(scene.brain.sum())
     if covered > LESION_SHARE[1]:
         raise InputError(
-            f"{scene.scan.path}: the lesion would cover {covered:.0%} of the brain, far too much for one; make it smaller, "
-            f"and see that a mask is not inverted."
+            f"{scene.scan.path}: the lesion would cover {covered:.0%} of the brain, far too much for one; make it "
+            f"smaller, and see that a mask is not inverted."
         )
     if covered > LESION_SHARE[0]:
         scene.warnings.append(f"the lesion covers {covered:.0%} of the brain; check the mask.")

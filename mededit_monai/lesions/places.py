@@ -3,8 +3,8 @@
 """
 Where strokes are: how many lesions each territory and side has, and around which places their centres lie.
 
-``places.json`` was computed by ``python -m studies.lesion_places`` from masks of real strokes. It holds counts and a few
-Gaussians a territory, no mask. The same is computed from any other folder of masks in MNI space.
+``places.json`` was computed by ``python -m studies.lesion_places`` from masks of real strokes. It holds counts and a
+few Gaussians a territory, no mask. The same is computed from any other folder of masks in MNI space.
 """
 
 from __future__ import annotations

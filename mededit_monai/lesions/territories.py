@@ -3,10 +3,10 @@
 """
 Which artery feeds a place in the brain, approximately.
 
-The rule: a point of MNI space belongs to the territory of the nearest landmark of its hemisphere (x < 0 is the patient's
-left). The landmarks are gyri and nuclei that textbooks name for each artery (Osborn's Brain, 2nd ed. 2018, chapter 8;
-Tatu et al., Neurology 1998, the territories on sections), with coordinates that we read off the ICBM 152 template to about
-5 mm. People differ by centimetres where territories meet, so this is a rule to choose places by and no atlas.
+The rule: a point of MNI space belongs to the territory of the nearest landmark of its hemisphere (x < 0 is the
+patient's left). The landmarks are gyri and nuclei that textbooks name for each artery (for example Osborn's Brain, 2nd
+ed. 2018, chapter 8); their coordinates are ours, set by eye on the ICBM 152 template, and good to a centimetre. People
+differ by more where territories meet, so this is a rule to choose places by and no atlas.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from mededit_monai.space.shapes import bounding_box
 #: More points than this are no brain: one fills 5 million.
 MOST_POINTS = 40_000_000
 
-#: First and last point of the grid in MNI space, mm: the brain with a margin. The same for every scan, so that what is drawn
-#: on it hardly depends on how a head lies.
+#: First and last point of the grid in MNI space, mm: the brain with a margin. The same for every scan, so that what is
+#: drawn on it hardly depends on how a head lies.
 MNI_GRID = np.array([[-88.0, 88.0], [-124.0, 90.0], [-84.0, 98.0]])
 
 #: Lateral ventricles together are no larger, in ml: what is, is background or a darker contrast.

@@ -31,8 +31,8 @@ MOST_ML = 2000.0
 
 #: What can be said, for a sentence.
 WORDS = (
-    f"{', '.join(STRATA)}; {' or '.join(SIDES)}; {', '.join(TERRITORIES)}; sphere X Y Z R, ellipsoid X Y Z A B C, box X Y "
-    f"Z A B C or irregular X Y Z R (mm); mask FILE; random FOLDER, perhaps with ml as in 5-50ml; native or mni"
+    f"{', '.join(STRATA)}; {' or '.join(SIDES)}; {', '.join(TERRITORIES)}; sphere X Y Z R, ellipsoid X Y Z A B C, box "
+    f"X Y Z A B C or irregular X Y Z R (mm); mask FILE; random FOLDER, perhaps with ml as in 5-50ml; native or mni"
 )
 
 _ML = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)ml")
@@ -134,8 +134,8 @@ class Wanted:
             if value is not None:
                 kinds = {"mask": "a mask", "random": "a random mask", "drawn": "a lesion drawn in a territory"}
                 raise InputError(
-                    f"{name}: got {value!r}, but {kinds.get(self.kind, f'the shape {self.kind!r}')} takes none; leave it "
-                    f"out."
+                    f"{name}: got {value!r}, but {kinds.get(self.kind, f'the shape {self.kind!r}')} takes none; leave "
+                    f"it out."
                 )
         if self.kind in SHAPES[1:] and (self.centre is None or self.radii is None):
             missing = "--centre" if self.centre is None else "--radius"

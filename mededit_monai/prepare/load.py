@@ -45,8 +45,8 @@ class LoadCased(Transform):
     Read a case to edit and check everything about it before anything is computed.
 
     Input keys: ``scan``, ``pathology`` and perhaps ``brain``, ``region_file``: paths; in place of ``pathology`` perhaps
-    ``lesion``, a :class:`~mededit_monai.lesions.wanted.Wanted`, of which ``lesion_facts`` says what became of it. Output: ``scan`` becomes a
-    :class:`~mededit_monai.io.nifti.Volume`, ``pathology``, ``brain`` and ``region_file`` bool arrays on its
+    ``lesion``, a :class:`~mededit_monai.lesions.wanted.Wanted`, of which ``lesion_facts`` then says what became. Output:
+    ``scan`` becomes a :class:`~mededit_monai.io.nifti.Volume`, ``pathology``, ``brain`` and ``region_file`` bool arrays on its
     grid (XxYxZ, RAS); ``brain_source`` says where the brain mask came from and ``warnings`` collects sentences. Where
     the ``request`` has effects, ``carry`` (paths) becomes ``carried``, see
     :func:`~mededit_monai.space.carry.read_carried`.

@@ -207,7 +207,7 @@ def tissue_fractions(intensity: np.ndarray, brain: np.ndarray) -> np.ndarray:
 
 
 def tissue_means(inside: np.ndarray) -> tuple[float, float, float]:
-    """Means of fluid, gray and white matter in the intensities of a T1's brain, N; of few values the last is repeated."""
+    """Means of fluid, gray and white matter in a T1's brain (intensities, N); of few values the last is repeated."""
     spread = np.quantile(inside, np.linspace(0.005, 0.995, 2000)).astype(np.float64)
     start = np.quantile(spread, (0.04, 0.35, 0.8))
     found = np.sort(kmeans(spread, start, seed=0)[0])  # without clusters that stayed empty
