@@ -64,7 +64,7 @@ def edit(
 
     Args:
         scan: T1 without the lesion, in any orientation and format that is read: a path, or an image of nibabel.
-        pathology: binary lesion mask on the same grid, likewise.
+        pathology: binary lesion mask on the same grid, likewise; or ``lesion="MCA left large"`` among the options.
         output_dir: gets a folder per case.
         bundle: ``stroke`` or a bundle's folder.
         options: any option of the bundle's ``inference.yaml``: ``brain``, ``method``, ``steps``, ``seed``, …;

@@ -14,8 +14,8 @@ from mededit_monai.io.nifti import Volume
 #: Points at which a scan is compared with the template: MNI mm, so many mm apart, smoothed to that.
 EXTENT, STEP_MM = ((-76, 77), (-112, 81), (-60, 89)), 4
 
-#: A scan whose T1 correlates with the template's by this much is in MNI space; one that is moved by 4 mm or turned by 6°
-#: does not.
+#: A scan whose T1 correlates with the template's by this much is in MNI space; one that is moved by 4 mm or turned by
+#: 6° does not.
 ALIKE = 0.9
 
 

@@ -31,8 +31,8 @@ from mededit_monai.space.shapes import bounding_box, depth_in
 #: A lesion of fewer voxels is said to be small.
 FEW_VOXELS = 8
 
-#: A lesion of which more than the first share lies outside the brain is not placed; above the second, or the third of it
-#: in ventricles, it is said to be cut.
+#: A lesion of which more than the first share lies outside the brain is not placed; above the second, or the third of
+#: it in ventricles, it is said to be cut.
 OUTSIDE_SHARE, OUTSIDE_SAID, VENTRICLE_SHARE = 0.5, 0.01, 0.05
 
 #: A tumour's core, and core and rim, as shares of its volume: balls of 45 % and 65 % of the radius.

@@ -44,12 +44,14 @@ class LoadCased(Transform):
     """
     Read a case to edit and check everything about it before anything is computed.
 
-    Input keys: ``scan``, ``pathology`` and perhaps ``brain``, ``region_file``: paths; in place of ``pathology`` perhaps
-    ``lesion``, a :class:`~mededit_monai.lesions.wanted.Wanted`, of which ``lesion_facts`` then says what became. Output:
-    ``scan`` becomes a :class:`~mededit_monai.io.nifti.Volume`, ``pathology``, ``brain`` and ``region_file`` bool arrays on its
+    Input keys: ``scan``, ``pathology`` and perhaps ``brain``, ``region_file``: paths. Output: ``scan`` becomes a
+    :class:`~mededit_monai.io.nifti.Volume`, ``pathology``, ``brain`` and ``region_file`` bool arrays on its
     grid (XxYxZ, RAS); ``brain_source`` says where the brain mask came from and ``warnings`` collects sentences. Where
     the ``request`` has effects, ``carry`` (paths) becomes ``carried``, see
     :func:`~mededit_monai.space.carry.read_carried`.
+
+    In place of ``pathology`` there may be ``lesion``, a :class:`~mededit_monai.lesions.wanted.Wanted`; then it is placed
+    in the scan, and ``lesion_facts`` says what became of it.
 
     Args:
         labels: whether the pathology may be a tumour's label map (1 core, 2 edema, 3 or 4 enhancing).

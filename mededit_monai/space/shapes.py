@@ -156,7 +156,7 @@ def distance_to(mask: np.ndarray, spacing: float) -> np.ndarray:
 
 
 def depth_in(mask: np.ndarray, spacing: float | tuple[float, ...]) -> np.ndarray:
-    """mm from the points of a mask to the nearest point outside it, 0 outside; float32. Spacing: of all axes or each."""
+    """mm from the points of a mask to the nearest point outside it, 0 outside; float32. Spacing: of all, or each."""
     depth = np.zeros(mask.shape, np.float32)
     if mask.any():
         near = around(mask, 1)
