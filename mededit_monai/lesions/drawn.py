@@ -107,8 +107,8 @@ def infarct(wanted: Wanted, tissue: Tissue, disease: Disease, places: Places, se
     A lesion in the territory of an artery, with its sulci but without ventricles.
 
     What is not asked for is drawn: the size evenly over the logarithm of the stratum's areas (a margin from its bounds,
-    since heads differ in size), side and territory by how often strokes are there, the centre from the table's Gaussians
-    where the rule agrees. It grows as ragged as drawn strokes of simulated volumes do
+    since heads differ in size), side and territory by how often strokes are there, the centre from the table's
+    Gaussians where the rule agrees. It grows as ragged as drawn strokes of simulated volumes do
     (:func:`~mededit_monai.space.shapes.territory`), within the territory by the rule, whose borders differ from case to
     case.
 

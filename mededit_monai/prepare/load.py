@@ -50,8 +50,8 @@ class LoadCased(Transform):
     the ``request`` has effects, ``carry`` (paths) becomes ``carried``, see
     :func:`~mededit_monai.space.carry.read_carried`.
 
-    In place of ``pathology`` there may be ``lesion``, a :class:`~mededit_monai.lesions.wanted.Wanted`; then it is placed
-    in the scan, and ``lesion_facts`` says what became of it.
+    In place of ``pathology`` there may be ``lesion``, a :class:`~mededit_monai.lesions.wanted.Wanted`; then it is
+    placed in the scan, and ``lesion_facts`` says what became of it.
 
     Args:
         labels: whether the pathology may be a tumour's label map (1 core, 2 edema, 3 or 4 enhancing).

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -70,3 +71,12 @@ def test_a_large_volume_is_a_ball_as_wide_as_a_large_slice():
     tumor = DISEASES["tumor"]
     assert (tumor.large_points(2), tumor.large_points(3)) == (397, round(4 / 3 * np.pi * 11.2414**3))
     assert tumor.stratum_of(tumor.large_points(2)) == "medium" and tumor.stratum_of(398) == "large"
+
+
+@pytest.mark.parametrize("name", ["stroke", "tumor"])
+def test_a_ball_is_in_the_stratum_of_its_disc(name):
+    disease = DISEASES[name]
+    for bound, (below, above) in zip(disease.strata, (("small", "medium"), ("medium", "large"))):
+        radius = math.sqrt(bound / math.pi) * disease.pixel_mm
+        ml = 4 / 3 * math.pi * radius**3 / 1000
+        assert disease.stratum_of_volume(0.99 * ml) == below and disease.stratum_of_volume(1.01 * ml) == above
