@@ -20,7 +20,7 @@ from mededit_monai.io.outputs import require_apart, require_writable, write_outp
 from mededit_monai.lesions.place import placed
 from mededit_monai.lesions.places import Places, places_of
 from mededit_monai.lesions.wanted import Wanted
-from mededit_monai.prepare.brain import brain_from_background
+from mededit_monai.prepare.extract import found_brain
 from mededit_monai.prepare.one_by_one import refuse_warnings
 from mededit_monai.prepare.plausible import brain_warnings
 from mededit_monai.reports.lesion_preview import save_lesion_preview
@@ -79,7 +79,7 @@ def write_lesion(
     volume = read_volume(scan)
     warnings: list[str | None] = [*volume.warnings]
     if brain is None:
-        inside = brain_from_background(volume)
+        inside, _ = found_brain(volume)
     else:
         mask = read_volume(brain)
         warnings += [*mask.warnings, require_same_grid(mask, volume)]

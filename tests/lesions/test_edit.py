@@ -11,9 +11,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 from conftest import write_head
+from lesions.ball import box_mask
 from promises.verbs import mededit  # noqa: F401
 
-from lesions.ball import box_mask
 from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.editing import editing_cases
 from mededit_monai.prepare.load import LoadCased

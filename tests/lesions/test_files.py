@@ -9,10 +9,10 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
+from lesions.ball import CENTRE, RADIUS, box_mask, millimetres, write_ball
 from PIL import Image
 from promises.verbs import mededit, tree  # noqa: F401
 
-from lesions.ball import CENTRE, RADIUS, box_mask, millimetres, write_ball
 from mededit_monai.lesions import files, place, tissue
 from mededit_monai.lesions.mni import MniSpace
 

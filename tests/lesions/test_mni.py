@@ -8,8 +8,8 @@ from types import ModuleType, SimpleNamespace
 import nibabel as nib
 import numpy as np
 import pytest
-
 from lesions.ball import write_ball
+
 from mededit_monai.io.nifti import read_volume
 from mededit_monai.lesions import mni
 from mededit_monai.prepare.brain import brain_from_background

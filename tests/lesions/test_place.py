@@ -7,9 +7,9 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
+from lesions.ball import CENTRE, RADIUS, affine, box_mask, in_fluid, write, write_ball
 from scipy.spatial.transform import Rotation
 
-from lesions.ball import CENTRE, RADIUS, affine, box_mask, in_fluid, write, write_ball
 from mededit_monai.core.errors import InputError
 from mededit_monai.diseases import DISEASES
 from mededit_monai.io.nifti import NativeCopy, Volume, read_volume

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-
 from lesions.ball import box_mask
+
 from mededit_monai.core.errors import InputError
 from mededit_monai.lesions.places import Gaussian, Places, places_of, shipped
 from mededit_monai.lesions.territories import TERRITORIES, territory_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import numpy as np
-
 from lesions.ball import box_mask
+
 from mededit_monai.lesions.places import SHIPPED, Gaussian, Places, shipped
 from mededit_monai.lesions.territories import SIDES, TERRITORIES
 from studies import lesion_places
