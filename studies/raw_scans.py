@@ -250,7 +250,9 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("-o", "--output_dir", type=Path, default=Path("out/raw_scans"))
     given = parser.parse_args(words)
     with exit_on_bad_input():
-        scans = sorted(p for p in given.scans.glob("*.nii*") if not p.name.endswith("_brain.nii.gz"))
+        found = sorted(given.scans.glob("*.nii*"))
+        masks = {path.with_name(f"{stem(path)}_brain.nii.gz") for path in found}
+        scans = [path for path in found if path not in masks]
         if not scans:
             raise InputError(f"{given.scans}: holds no NIfTI file; give --scans a folder of T1 scans.")
         names = [f"{stem(path)}_{name}.png" for path in scans for name in ("edit", "check")]

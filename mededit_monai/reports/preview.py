@@ -111,9 +111,13 @@ def _draw_row(figure: Figure, plane: Plane, bottom: float, most: float, named: b
         names.append("displacement, mm")
         image = panels[4].imshow(upright(plane.displacement), "magma", vmin=0, vmax=most, aspect="auto")
         bars.append((image, places[4] + PANEL))
-    for panel, name in zip(panels, names):
-        panel.set_title(name if named else "", color="white", fontsize=9, pad=4)
+    for panel, place, name in zip(panels, places, names):
         panel.set_axis_off()
+        if (
+            named
+        ):  # as text of the figure: a panel's own title has every tick of its axes worked out, to stay clear of them
+            top = (bottom + plane.height + 4 / 72) / height
+            figure.text((place + PANEL / 2) / width, top, name, color="white", fontsize=9, ha="center", va="baseline")
     for image, place in bars:
         inset = min(0.15, plane.height / 4)  # of a slab the rows are low
         bar = figure.add_axes(

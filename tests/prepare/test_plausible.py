@@ -328,3 +328,10 @@ def test_voxels_that_no_network_knows(tmp_path):
     thick = write_head(tmp_path / "thick", spacing=(2.0, 2.0, 7.0), shape=(80, 100, 12))
     assert any("has voxels of 2 x 2 x 7 mm" in one for one in load(thick)["warnings"])
     assert not any("has voxels of" in one for one in load(write_head(tmp_path / "usual"))["warnings"])
+
+
+def test_what_nibabel_mends_is_said(tmp_path, capfd):
+    head = write_head(tmp_path / "head")
+    change_bytes(head.scan, lambda content: content.__setitem__(slice(80, 84), struct.pack("<f", -2.0)))
+    assert any("its header is odd" in one and "pixdim" in one for one in load(head)["warnings"])
+    assert capfd.readouterr().err == ""

@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel import imageglobals
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.io.formats.foreign import foreign
@@ -17,8 +21,27 @@ from mededit_monai.io.formats.registry import CONVERT, FORMATS, NIFTI_ENDING, Fo
 _SECOND = ((540).to_bytes(4, "little"), (540).to_bytes(4, "big"))
 
 
+@contextmanager
+def repairs() -> Iterator[list[str]]:
+    """What nibabel mends in the headers that it reads meanwhile, which it would say on stderr."""
+    found: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: found.append(record.getMessage())  # type: ignore[method-assign]
+    logger = imageglobals.logger
+    kept, logger.handlers, passed_on, logger.propagate = logger.handlers, [handler], logger.propagate, False
+    try:
+        yield found
+    finally:
+        logger.handlers, logger.propagate = kept, passed_on
+
+
 def parse_nifti(path: Path, content: bytes) -> nib.Nifti1Image:
     """A NIfTI-1 or NIfTI-2 image from its bytes; what the file is called does not matter."""
+    with repairs():
+        return _parse(path, content)
+
+
+def _parse(path: Path, content: bytes) -> nib.Nifti1Image:
     kind = nib.Nifti2Image if content[:4] in _SECOND else nib.Nifti1Image
     try:
         if kind.header_class(content[: kind.header_class.sizeof_hdr], check=False)["magic"].item()[:1] != b"n":
@@ -86,8 +109,12 @@ def _read(path: Path, content: bytes) -> Stored:
     sentence = foreign(path, content)
     if sentence:
         raise InputError(f"{path}: {sentence}")
-    parse_nifti(path, content)
-    return Stored(content)
+    with repairs() as mended:
+        _parse(path, content)
+    odd = [
+        f"{path.name}: its header is odd, and was read with this mended: {one}." for one in mended if "SPM" not in one
+    ]
+    return Stored(content, tuple(odd))
 
 
 def _write(head: bytes, tail: bytes, voxels: bytes, note: str) -> bytes:
