@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from downstream.toy import write_cohort, write_edits
 
-from mededit_monai.cli import downstream as verb
+from mededit_monai.cli import loud
 from mededit_monai.cli import make_app
 from mededit_monai.core.options import options_of
 from mededit_monai.downstream import run as module
@@ -74,7 +74,7 @@ def seen(tmp_path, monkeypatch) -> Seen:
     monkeypatch.setattr(module, "train_and_measure", found.train)
     monkeypatch.setattr(module, "cached_cases", found.cached)
     monkeypatch.setattr(module, "require_device", lambda device: None)
-    monkeypatch.setattr(verb, "sys", SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True)))  # a terminal
+    monkeypatch.setattr(loud, "sys", SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True)))  # a terminal
     return found
 
 

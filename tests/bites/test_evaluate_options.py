@@ -179,7 +179,7 @@ DECIDES = sorted(name for name, one in options_of(EditOptions).items() if one.re
 
 #: Options that say how a scan is read and written, which is not done with a cohort in model space; how it is computed.
 FREE = {"samples", "restore", "slice_index", "window_mm", "percentile", "spatial_dims"}
-FREE |= {"exact", "amp", "channels_last", "compile", "course", "lesion_label", "echo"}
+FREE |= {"exact", "amp", "channels_last", "compile", "course", "lesion_label", "echo", "prepare"}
 
 
 @pytest.mark.parametrize("option", sorted(set(DECIDES) - FREE))

@@ -229,8 +229,11 @@ def test_a_failing_case_leaves_the_finished_ones(tmp_path):
     mask = nib.load(tmp_path / "case1" / "pathology.nii.gz")
     nib.save(nib.Nifti1Image(np.zeros(mask.shape, np.uint8), mask.affine), tmp_path / "case1" / "pathology.nii.gz")
     with pytest.raises(InputError, match="case1.*is empty"):
+        edit(output_dir=out, datalist=str(datalist), keep_going=False, **QUICK)
+    assert [p.name for p in out.iterdir() if p.is_dir()] == ["case0"]
+    with pytest.raises(InputError, match="1 of 2 cases failed|1 of 3 cases failed"):
         edit(output_dir=out, datalist=str(datalist), **QUICK)
-    assert [p.name for p in out.iterdir()] == ["case0"]
+    assert sorted(p.name for p in out.iterdir() if p.is_dir()) == ["case0", "case2"]
 
 
 def test_exit_code_of_the_bundle_command(tmp_path):

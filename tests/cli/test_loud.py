@@ -46,15 +46,16 @@ def toy(monkeypatch):
     """The verb `lesion`, which now says something in every way; and the progress that it is asked to show."""
     shown = []
 
-    def draw(*given) -> int:
+    def draw(*given) -> dict[str, object]:
         say("a warning")
         logging.getLogger("mededit_monai.toy").info("own line")
         logging.getLogger("monai.toy").info("line of MONAI")
         logging.getLogger("monai.toy").error("error of MONAI")
         shown.append(is_quiet())
-        return 7
+        return {"written": "b", "voxels": 7, "preview": "b.png"}
 
-    monkeypatch.setattr("mededit_monai.simulation.drawing.draw_lesion", draw)
+    monkeypatch.setattr("mededit_monai.lesions.files.write_lesion", draw)
+    monkeypatch.setattr("mededit_monai.lesions.files.summary", lambda made: "toy")
     return shown
 
 
@@ -80,10 +81,10 @@ WORDS = ("lesion", "--scan", "a", "-o", "b")
 def test_what_is_heard(toy, mededit, more, heard):  # noqa: F811
     before = logging.getLogger().level, list(logging.getLogger().handlers)
     done = mededit(*WORDS, *more)
-    assert done.code == 0 and done.err.splitlines() == heard and done.out == "b: 7 voxels\n"
+    assert done.code == 0 and done.err.splitlines() == heard and done.out == "b: 7 voxels, toy; look at b.png\n"
     assert (logging.getLogger().level, list(logging.getLogger().handlers)) == before and not is_quiet()
     done = mededit(*WORDS, *more, "--json")
-    assert json.loads(done.out) == {"written": "b", "voxels": 7} and done.err.splitlines() == heard
+    assert json.loads(done.out) == {"written": "b", "voxels": 7, "preview": "b.png"} and done.err.splitlines() == heard
 
 
 def test_errors_are_heard_always(mededit, tmp_path):  # noqa: F811

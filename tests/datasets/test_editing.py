@@ -176,7 +176,8 @@ def test_both_a_scan_and_a_datalist(five, given):
     "given, option", [({}, "scan"), ({"pathology": "lesion.nii"}, "scan"), ({"scan": "scan.nii.gz"}, "pathology")]
 )
 def test_neither_scan_nor_datalist(folder, given, option):
-    refused(f"--{option}: is missing; give a NIfTI file, or --datalist for many cases", **given)
+    way = ", --lesion to say where it is to be," if option == "pathology" else ","
+    refused(f"--{option}: is missing; give a NIfTI file{way} or --datalist for many cases", **given)
 
 
 @pytest.mark.parametrize("option", ["scan", "pathology", "brain", "region"])
@@ -197,8 +198,8 @@ def test_a_listed_file_that_does_not_exist(folder):
     [
         ({"pathology": "lesion.nii"}, "a scan ('scan', 'prior' or 'image')"),
         ({"pathology": "lesion.nii", "scan": ""}, "a scan ('scan', 'prior' or 'image')"),
-        ({"scan": "scan.nii.gz"}, "'pathology'"),
-        ({"scan": "scan.nii.gz", "pathology": None}, "'pathology'"),
+        ({"scan": "scan.nii.gz"}, "'pathology' (or 'lesion')"),
+        ({"scan": "scan.nii.gz", "pathology": None}, "'pathology' (or 'lesion')"),
     ],
 )
 def test_a_listed_case_without_scan_or_mask(folder, entry, missing):
