@@ -103,7 +103,11 @@ def place(tmp_path, monkeypatch, mededit):  # noqa: F811
                 workflow.parser.get_parsed_content(name)
         raise InputError("far enough; stop here.")
 
+    def prepare(*_):
+        raise InputError("far enough; stop here.")
+
     monkeypatch.setattr(ConfigWorkflow, "run", resolve)
+    monkeypatch.setattr("mededit_monai.prepare.preparation.Preparation.of", prepare)
     return tmp_path
 
 

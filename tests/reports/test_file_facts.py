@@ -26,19 +26,19 @@ def saved(place, array, affine=None, **forms) -> str:
 
 
 def test_a_stripped_scan_with_slope_turned_by_ten_degrees(tmp_path):
-    head = write_head(tmp_path, "LIA", np.uint8, slope=4.0, inter=10.0, rotation=10)
+    head = write_head(tmp_path, "LIA", np.uint8, slope=4.0, inter=-8.0, rotation=10)
     facts = file_facts(head.scan, "stroke")
     header, values, edit = facts["header"], facts["values"], facts["edit"]
     assert header["format"] == "NIfTI-1, gzip" and header["bytes"] == head.scan.stat().st_size
     assert header["shape"] == [80, 20, 100] and header["voxel_mm"] == pytest.approx([2, 4, 2], abs=1e-4)
     assert header["orientation"] == "LIA" and header["oblique_degrees"] == pytest.approx(10, abs=0.01)
-    assert (header["data_type"], header["slope"], header["intercept"]) == ("uint8", 4.0, 10.0)
+    assert (header["data_type"], header["slope"], header["intercept"]) == ("uint8", 4.0, -8.0)
     assert (header["sform_code"], header["qform_code"], header["forms_agree"]) == (2, 1, True)
     assert header["left_handed"] is True  # L x I points backwards, A forwards
     data = head.image.get_fdata()
-    assert values["lowest"] == data.min() == 10 and values["highest"] == pytest.approx(data.max())
+    assert values["lowest"] == data.min() == 0 and values["highest"] == pytest.approx(data.max())
     assert values["percentiles"]["98"] == pytest.approx(np.percentile(data, 98)) and values["nan_or_infinite"] == 0
-    assert values["kind"] == "skull-stripped scan" and values["background"] == pytest.approx((data == 10).mean())
+    assert values["kind"] == "skull-stripped scan" and values["background"] == pytest.approx((data == 0).mean())
     brain = head_array()[1]
     assert edit["brain_ml"] == pytest.approx(brain.sum() * 16 / 1000, abs=0.02) and "refused" not in edit
     assert edit["window_mm"] == 233 and edit["model_pixel_mm"] == 233 / 128
