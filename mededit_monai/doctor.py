@@ -25,7 +25,18 @@ from mededit_monai.io.hashing import sha256
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
 
-PACKAGES = ("mededit_monai", "torch", "monai", "nibabel", "itk", "numpy", "scipy", "pytorch-ignite", "nilearn")
+PACKAGES = (
+    "mededit_monai",
+    "torch",
+    "monai",
+    "nibabel",
+    "SimpleITK",
+    "deepbet",
+    "numpy",
+    "scipy",
+    "pytorch-ignite",
+    "nilearn",
+)
 
 #: In a folder of weights: their SHA-256 as ``sha256sum`` writes and checks them; see ``studies/write_checksums.py``.
 CHECKSUMS = "SHA256SUMS"

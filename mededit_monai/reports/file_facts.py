@@ -16,6 +16,7 @@ from nibabel.orientations import aff2axcodes
 from mededit_monai.core.errors import InputError
 from mededit_monai.diseases import DISEASES
 from mededit_monai.io.finished import is_complete
+from mededit_monai.io.formats.registry import FORMATS, is_there, read_stored
 from mededit_monai.io.nifti import (
     BINARY,
     CORNER_TOLERANCE,
@@ -24,12 +25,12 @@ from mededit_monai.io.nifti import (
     Volume,
     binary_mask,
     parse_nifti,
-    read_volume,
+    read_echo,
 )
 from mededit_monai.io.provenance import PROVENANCE_FILE
-from mededit_monai.io.whole import GZIP, read_whole
-from mededit_monai.prepare.brain import brain_from_background
-from mededit_monai.prepare.plausible import brain_warnings, intensity_warnings
+from mededit_monai.io.whole import GZIP
+from mededit_monai.prepare.extract import found_brain
+from mededit_monai.prepare.plausible import brain_warnings, contrast_warnings, intensity_warnings, voxel_warnings
 from mededit_monai.reports.edit_summary import largest_displacement_mm
 from mededit_monai.space.model_space import ModelSpace
 
@@ -55,8 +56,10 @@ def file_facts(path: str | Path, disease: str) -> dict[str, Any]:
         InputError: not found, or neither an image nor a result.
     """
     path = Path(path)
-    if path.is_dir() or path.name == PROVENANCE_FILE:
-        return {"path": str(path), "result": _result(path if path.is_dir() else path.parent)}
+    if path.name == PROVENANCE_FILE:
+        return {"path": str(path), "result": _result(path.parent)}
+    if path.is_dir() and ((path / PROVENANCE_FILE).exists() or not is_there(path)):
+        return {"path": str(path), "result": _result(path)}
     facts = {"path": str(path), **_image(path, disease)}
     beside = path.with_name(PROVENANCE_FILE)
     return facts | ({"result": _result(path.parent)} if beside.is_file() and path.name.startswith("edited") else {})
@@ -93,17 +96,14 @@ def _result(folder: Path) -> dict[str, Any]:
 
 def _image(path: Path, disease: str) -> dict[str, Any]:
     """Header and voxels of an image; what cannot be edited is described as far as it can be read."""
+    kind, stored = read_stored(path)
+    image = parse_nifti(path, stored.nifti)
     volume, refusal = None, ""
     try:
-        volume = read_volume(path)
+        volume = read_echo(path, None)
     except InputError as error:
         refusal = str(error)
-    content = volume.content if volume is not None else read_whole(path)
-    try:
-        image = parse_nifti(path, content)
-    except InputError:
-        raise InputError(refusal or f"{path}: cannot be read as NIfTI.") from None
-    facts = {"header": _header(path, image)}
+    facts = {"header": _header(path, kind, image)}
     data = _voxels(image) if volume is None else volume.data
     if data is None:
         return facts | {"edit": {"refused": refusal}}
@@ -118,16 +118,18 @@ def _image(path: Path, disease: str) -> dict[str, Any]:
     return facts | {"synthetic": volume.synthetic}
 
 
-def _header(path: Path, image: nib.Nifti1Image) -> dict[str, Any]:
+def _header(path: Path, kind: str, image: nib.Nifti1Image) -> dict[str, Any]:
     header, spatial = image.header, image.affine[:3, :3]
     (sform, s_code), (qform, q_code) = header.get_sform(coded=True), _qform(header)
-    with open(path, "rb") as stream:
-        packed = stream.read(2) == GZIP
+    files = [place for place in path.rglob("*") if place.is_file()] if path.is_dir() else FORMATS[kind].files(path)
+    title = f"NIfTI-{2 if isinstance(image, nib.Nifti2Image) else 1}" if kind == "nifti" else FORMATS[kind].title
+    with open(files[0], "rb") as stream:
+        packed = ", gzip" if stream.read(2) == GZIP else ""
     usable = np.isfinite(image.affine).all() and abs(np.linalg.det(spatial)) > 1e-9
     sides = np.linalg.norm(spatial, axis=0) if usable else np.asarray(header.get_zooms()[:3])
     return {
-        "format": f"NIfTI-{2 if isinstance(image, nib.Nifti2Image) else 1}{', gzip' if packed else ''}",
-        "bytes": path.stat().st_size,
+        "format": f"{title}{packed}",
+        "bytes": sum(place.stat().st_size for place in files),
         "shape": [int(side) for side in image.shape],
         "voxel_mm": [round(float(side), 6) for side in sides],
         "orientation": "".join(axis or "?" for axis in aff2axcodes(image.affine)) if usable else None,
@@ -206,18 +208,22 @@ def _as_mask(volume: Volume, disease: str, values: dict[str, Any]) -> dict[str, 
 
 
 def _as_scan(volume: Volume, disease: str, values: dict[str, Any]) -> dict[str, Any]:
-    """What an edit of this image without a brain mask would do; InputError: it would be refused."""
+    """What an edit of this image without further options would do; InputError: it would be refused."""
     if volume.data.max() <= 0:
         raise InputError(f"{volume.path}: has no positive voxel (maximum {volume.data.max():g}); give a T1 scan.")
     values["kind"] = "constant" if values["distinct"] == 1 else "whole head"
-    brain = brain_from_background(volume)
-    values["kind"] = "skull-stripped scan"
-    warnings = [*volume.warnings, *brain_warnings(None, brain, volume), *intensity_warnings(volume, brain)]
+    brain, source = found_brain(volume)
+    if source == "background":
+        values["kind"] = "skull-stripped scan"
+    warnings = [*volume.warnings, *volume.format_warnings, *brain_warnings(None, brain, volume)]
+    warnings += intensity_warnings(volume, brain) + contrast_warnings(volume, brain) + voxel_warnings(volume)
     space = ModelSpace.around_brain(brain, volume.affine, DISEASES[disease].window)
     middle = [(index - 1) / 2 for index in (space.size, space.size)]
     centre = space.affine @ [*middle, (len(space.heights) - 1) / 2, 1]
     return {
         "as": "--scan",
+        "brain_source": source,
+        "prepared": source == "network",
         "brain_ml": round(float(brain.sum() * np.prod(volume.spacing)) / 1000, 3),
         "window_mm": DISEASES[disease].window,
         "window_centre_mm": [round(float(part), 3) for part in centre[:2]],

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import configparser
 import hashlib
 import json
 import shutil
@@ -131,3 +132,10 @@ def _unchanged(given) -> list:
     shutil.copy(given[0], out / "edited.nii.gz")
     shutil.copy(given[1], out / "edit_region.nii.gz")
     return [out]
+
+
+def test_the_packages_asked_for_are_those_that_are_required(repository):
+    parser = configparser.ConfigParser()
+    parser.read(repository / "setup.cfg")
+    required = {line.partition(">")[0] for line in parser["options"]["install_requires"].split() if line}
+    assert set(doctor.PACKAGES) - {"mededit_monai"} <= required

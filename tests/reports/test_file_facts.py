@@ -14,6 +14,7 @@ from promises.verbs import mededit  # noqa: F401
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.io.finished import finished_folder
+from mededit_monai.prepare import extract
 from mededit_monai.reports.file_facts import file_facts
 
 
@@ -67,12 +68,36 @@ def test_a_map_of_labels(tmp_path, disease, usable):
     assert (facts["edit"]["first_axial_slice"], facts["edit"]["last_axial_slice"]) == (3, 5)
 
 
-def test_a_whole_head_would_be_refused(tmp_path):
+def test_a_whole_head_is_one_whose_brain_a_network_finds(tmp_path, monkeypatch):
+    shape = (90, 90, 90)
+    found = np.zeros(shape, bool)
+    found[30:70, 20:80, 25:75] = True
+    monkeypatch.setattr(extract, "extracted_brain", lambda scan: found)
+    noise = np.random.default_rng(0).uniform(1, 900, shape).astype(np.float32)
+    edit = file_facts(saved(tmp_path / "a.nii.gz", noise, np.diag([2, 2, 2, 1])), "stroke")["edit"]
+    assert (edit["brain_source"], edit["prepared"], edit["brain_ml"]) == ("network", True, 40 * 60 * 50 * 8 / 1000)
+
+
+def test_a_whole_head_without_a_brain_would_be_refused(tmp_path, monkeypatch):
+    def nothing(scan):
+        raise InputError("no brain was found in it; give a brain mask with --brain FILE.")
+
+    monkeypatch.setattr(extract, "extracted_brain", nothing)
     shape = (90, 90, 90)
     noise = np.random.default_rng(0).uniform(1, 900, shape).astype(np.float32)
     noise[:20] = 0
     facts = file_facts(saved(tmp_path / "a.nii.gz", noise, np.diag([2, 2, 2, 1])), "stroke")
     assert facts["values"]["kind"] == "whole head" and "--brain FILE" in facts["edit"]["refused"]
+
+
+def test_another_format(tmp_path):
+    head = write_head(tmp_path)
+    image = nib.MGHImage(head.image.get_fdata().astype(np.float32), head.image.affine)
+    nib.save(image, tmp_path / "a.mgz")
+    facts = file_facts(tmp_path / "a.mgz", "stroke")
+    assert "NIfTI" not in facts["header"]["format"] and facts["header"]["format"].endswith(", gzip")
+    assert facts["header"]["bytes"] == (tmp_path / "a.mgz").stat().st_size
+    assert facts["values"] == file_facts(head.scan, "stroke")["values"]
 
 
 def test_what_cannot_be_edited_is_described_all_the_same(tmp_path):
