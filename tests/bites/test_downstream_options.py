@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from downstream.toy import write_cohort, write_edits
 
-from mededit_monai.cli import loud
-from mededit_monai.cli import make_app
+from mededit_monai.cli import loud, make_app
 from mededit_monai.core.options import options_of
 from mededit_monai.downstream import run as module
 from mededit_monai.downstream.options import DownstreamOptions
