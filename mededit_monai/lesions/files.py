@@ -77,9 +77,10 @@ def write_lesion(
         require_writable(picture, overwrite=True)
     places = _places(wanted, territories)
     volume = read_volume(scan)
-    warnings: list[str | None] = [*volume.warnings]
+    warnings: list[str | None] = [*volume.warnings, *volume.format_warnings]
+    source = "file"
     if brain is None:
-        inside, _ = found_brain(volume)
+        inside, source = found_brain(volume)
     else:
         mask = read_volume(brain)
         warnings += [*mask.warnings, require_same_grid(mask, volume)]
@@ -87,7 +88,7 @@ def write_lesion(
     warnings += brain_warnings(brain, inside, volume)
     own_seed = case_seed(seed, stem(scan)) if wanted.kind in ("drawn", "random") else seed
     disease = DISEASES["tumor" if regions else "stroke"]
-    made = placed(wanted, volume, inside, disease, own_seed, keep_ventricles, places)
+    made = placed(wanted, volume, inside, disease, own_seed, keep_ventricles, places, None, source)
     found = [sentence for sentence in [*warnings, *made.warnings] if sentence]
     refuse_warnings(found, strict)
     for warning in found:

@@ -14,8 +14,8 @@ import numpy as np
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
-from mededit_monai.datasets.sources import is_nifti
 from mededit_monai.diseases import Disease
+from mededit_monai.io.formats.registry import is_image
 from mededit_monai.lesions.territories import shares_of, side_of
 from mededit_monai.lesions.wanted import Wanted
 from mededit_monai.simulation.lesion_library import LARGEST_ML, inside_mni, mask_voxels, set_voxels
@@ -89,8 +89,8 @@ def random_mask(wanted: Wanted, disease: Disease, seed: int) -> tuple[GivenMask,
 
 
 def masks_in(folder: Path) -> list[Path]:
-    """NIfTI files below a folder in the order of their names."""
-    found = (path for path in sorted(folder.rglob("*")) if is_nifti(path) and not path.name.startswith("."))
+    """Images below a folder in the order of their names."""
+    found = (path for path in sorted(folder.rglob("*")) if is_image(path) and not path.name.startswith("."))
     return [path for path in found if not path.is_dir()]
 
 

@@ -5,11 +5,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
 from mededit_monai.io.nifti import Volume
+
+if TYPE_CHECKING:
+    from mededit_monai.prepare.preparation import Preparation
 
 #: Points at which a scan is compared with the template: MNI mm, so many mm apart, smoothed to that.
 EXTENT, STEP_MM = ((-76, 77), (-112, 81), (-60, 89)), 4
@@ -26,11 +30,13 @@ class MniSpace:
         to_scan: MNI mm → world mm of the scan, both RAS, 4x4.
         how: ``already there`` or ``registered``.
         warnings: what is doubtful about it.
+        preparation: what was found out about the scan on the way, if it was registered.
     """
 
     to_scan: np.ndarray
     how: str
     warnings: tuple[str, ...] = ()
+    preparation: Preparation | None = None
 
     def from_scan(self, points: np.ndarray) -> np.ndarray:
         """World mm of the scan, ...x3, as MNI mm."""
@@ -39,22 +45,22 @@ class MniSpace:
         return found
 
 
-def mni_space(scan: Volume, brain: np.ndarray) -> MniSpace:
+def mni_space(scan: Volume, brain: np.ndarray, source: str = "file") -> MniSpace:
     """
     MNI space of a scan; registered unless the scan is there already.
 
     Args:
-        scan: T1; brain: bool, XxYxZ RAS.
+        scan: T1; brain: bool, XxYxZ RAS; source: where that came from, for the preparation.
 
     Raises:
-        InputError: the registration failed.
+        InputError: the registration failed, or the scan is a slab.
     """
     if likeness(scan, brain) >= ALIKE:
         return MniSpace(np.eye(4), "already there")
-    from mededit_monai.prepare.register import registered  # ITK takes seconds to import
+    from mededit_monai.prepare.preparation import Preparation  # ITK takes seconds to import
 
-    found = registered(scan, brain)
-    return MniSpace(np.asarray(found.template_to_scan, np.float64), "registered", tuple(found.warnings))
+    found = Preparation.of(scan, brain, source)
+    return MniSpace(found.registration.template_to_scan, "registered", tuple(found.registration.warnings), found)
 
 
 def likeness(scan: Volume, brain: np.ndarray) -> float:

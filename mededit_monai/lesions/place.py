@@ -15,7 +15,7 @@ from scipy import ndimage
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import Disease
-from mededit_monai.io.hashing import sha256
+from mededit_monai.io.formats.registry import image_sha256
 from mededit_monai.io.nifti import BINARY, TUMOR_LABELS, Volume, binary_mask, read_volume, require_same_grid
 from mededit_monai.lesions.drawn import infarct, irregular
 from mededit_monai.lesions.grid import carried, shaped
@@ -48,6 +48,7 @@ class Placed:
         warnings: sentences.
         spacing: mm, of a voxel.
         drawn: labels that the lesion was drawn with, if it was.
+        mni: MNI space of the scan, if it was needed.
     """
 
     mask: np.ndarray
@@ -55,6 +56,7 @@ class Placed:
     warnings: list[str]
     spacing: tuple[float, float, float]
     drawn: np.ndarray | None = None
+    mni: MniSpace | None = None
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -97,6 +99,7 @@ def placed(
     keep_ventricles: bool = False,
     places: Places | None = None,
     mni: MniSpace | None = None,
+    brain_source: str = "file",
 ) -> Placed:
     """
     Place a lesion in a scan.
@@ -109,6 +112,7 @@ def placed(
         keep_ventricles: whether ventricles that the lesion covers stay in the mask.
         places: where lesions are drawn; None: where real strokes were.
         mni: MNI space of the scan, if it is known already.
+        brain_source: where the brain mask came from, for the preparation.
 
     Raises:
         InputError: unusable mask, no registration, an empty result, or one that lies mostly outside the brain.
@@ -116,10 +120,11 @@ def placed(
     scene = _Scene(scan, brain, disease, seed)
     given, in_mni = _given(wanted, scene) if wanted.kind in ("mask", "random") else (None, wanted.in_mni)
     if in_mni:  # last of all: a registration takes its time
-        scene.mni = mni or mni_space(scan, brain)
+        scene.mni = mni or mni_space(scan, brain, brain_source)
         scene.warnings += scene.mni.warnings
     if wanted.kind == "drawn" or not keep_ventricles:
-        scene.tissue = tissue_of(scan, brain, None if scene.mni is None else scene.to_scan)
+        even = scene.mni.preparation.even if scene.mni and scene.mni.preparation else scan  # without its bias field
+        scene.tissue = tissue_of(even, brain, None if scene.mni is None else scene.to_scan)
     drawn = None
     if wanted.kind == "irregular":
         mask, drawn = irregular(scan, brain, _native_centre(wanted, scene), _radius(wanted, scene), seed)
@@ -131,7 +136,7 @@ def placed(
         mask = shaped(wanted.kind, np.array(wanted.centre), np.array(wanted.radii), scene.to_space, brain.shape)
     mask = _cut(mask, scene, keep_ventricles)
     _note_facts(mask, wanted, scene)
-    return Placed(mask, scene.facts, scene.warnings, scan.spacing, drawn)
+    return Placed(mask, scene.facts, scene.warnings, scan.spacing, drawn, scene.mni)
 
 
 def _given(wanted: Wanted, scene: _Scene) -> tuple[GivenMask, bool]:
@@ -149,7 +154,7 @@ def _given(wanted: Wanted, scene: _Scene) -> tuple[GivenMask, bool]:
             given = read_mask(volume.path, in_mni)
             if in_mni:
                 scene.facts["mask_in_mni"] = dataclasses.asdict(mask_facts(volume.path))
-    scene.facts |= {"file": str(given.path), "file_sha256": sha256(given.path)}
+    scene.facts |= {"file": str(given.path), "file_sha256": image_sha256(given.path)}
     scene.warnings += given.warnings
     return given, in_mni
 

@@ -91,10 +91,11 @@ class LoadCased(Transform):
         warnings += brain_warnings(brain_path, brain, scan)
         warnings += intensity_warnings(scan, brain) + contrast_warnings(scan, brain) + voxel_warnings(scan)
         if case.get("lesion"):
-            made = _lesion(case, scan, brain)
+            made = _lesion(case, scan, brain, source)
             pathology, case["lesion_facts"] = made.mask, made.facts
             labels = made.labels if self.condition == "regions" else None
             warnings += made.warnings
+            case["known_preparation"] = made.mni and made.mni.preparation  # a registration takes its time
         else:
             pathology = masks["pathology"]
             labels = self._regions(files["pathology"]) if self.condition == "regions" else None
@@ -137,10 +138,10 @@ class LoadCased(Transform):
         return label_mask(volume)
 
 
-def _lesion(case: Mapping[Hashable, Any], scan: Volume, brain: np.ndarray) -> Placed:
+def _lesion(case: Mapping[Hashable, Any], scan: Volume, brain: np.ndarray, source: str) -> Placed:
     """The lesion that a case asks for in words; its random numbers are the case's own."""
     from mededit_monai.lesions.place import placed  # looks at tissue and draws: this module is below it
 
     options = case["request"]["options"]
     seed = case_seed(int(options.get("seed", 0)), case.get("noise_name", case["case_id"]))
-    return placed(case["lesion"], scan, brain, DISEASES[options.get("disease", "stroke")], seed)
+    return placed(case["lesion"], scan, brain, DISEASES[options.get("disease", "stroke")], seed, brain_source=source)

@@ -100,7 +100,8 @@ class PrepareCased(Transform):
 
     Input: a case of :class:`~mededit_monai.prepare.load.LoadCased`. Its ``scan``, ``brain``, ``pathology``, ``regions``
     and ``region_file`` become those of what the model is shown; ``native`` is the
-    :class:`~mededit_monai.prepare.native.Native` scan, ``preparation`` what was found out.
+    :class:`~mededit_monai.prepare.native.Native` scan, ``preparation`` what was found out (``known_preparation`` is
+    that, where somebody needed it before).
 
     Args:
         prepare: None prepares the scans whose brain a network had to find.
@@ -115,9 +116,10 @@ class PrepareCased(Transform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         case = dict(data)
+        found = case.pop("known_preparation", None)
         if not (case["brain_source"] == "network" if self.prepare is None else self.prepare):
             return case
-        found = Preparation.of(case["scan"], case["brain"], case["brain_source"])
+        found = found or Preparation.of(case["scan"], case["brain"], case["brain_source"])
         native = Native(found.scan, found.brain, case["pathology"], found.gain, regions=case.get("regions"))
         warnings = [*case["warnings"], *found.warnings]
         case |= {"scan": found.even, "preparation": found}

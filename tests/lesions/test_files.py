@@ -21,7 +21,7 @@ from mededit_monai.lesions.mni import MniSpace
 def ball(tmp_path, monkeypatch):
     """A ball whose world is MNI space, on a small grid."""
     monkeypatch.setattr(tissue, "MNI_GRID", np.stack([CENTRE - RADIUS - 2, CENTRE + RADIUS + 2], axis=1))
-    monkeypatch.setattr(place, "mni_space", lambda scan, brain: MniSpace(np.eye(4), "told", ("a doubt.",)))
+    monkeypatch.setattr(place, "mni_space", lambda scan, brain, source: MniSpace(np.eye(4), "told", ("a doubt.",)))
     return write_ball(tmp_path / "in", "LPS")
 
 

@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import sys
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -12,12 +11,13 @@ from lesions.ball import write_ball
 
 from mededit_monai.io.nifti import read_volume
 from mededit_monai.lesions import mni
+from mededit_monai.prepare import preparation
 from mededit_monai.prepare.brain import brain_from_background
 
 
 @pytest.fixture()
 def register(monkeypatch):
-    """A registration that finds a shift, as the real one is called."""
+    """A registration that finds a shift."""
     asked = []
 
     def registered(scan, brain):
@@ -26,9 +26,8 @@ def register(monkeypatch):
         shift[:3, 3] = (5, 0, -3)
         return SimpleNamespace(template_to_scan=shift, warnings=["doubtful."])
 
-    module = ModuleType("mededit_monai.prepare.register")
-    module.registered = registered
-    monkeypatch.setitem(sys.modules, "mededit_monai.prepare.register", module)
+    monkeypatch.setattr(preparation, "registered", registered)
+    monkeypatch.setattr(preparation, "bias_field", lambda data, brain, affine: np.full(data.shape, 2, np.float32))
     return asked
 
 
@@ -36,9 +35,10 @@ def test_a_scan_that_is_not_there_is_registered(tmp_path, register):
     scan = read_volume(write_ball(tmp_path))
     brain = brain_from_background(scan)
     assert abs(mni.likeness(scan, brain)) < 0.6
-    space = mni.mni_space(scan, brain)
+    space = mni.mni_space(scan, brain, "network")
     assert register == [("ball.nii.gz", int(brain.sum()))]
     assert space.how == "registered" and space.warnings == ("doubtful.",)
+    assert np.array_equal(space.preparation.even.data, scan.data / 2) and space.preparation.brain_source == "network"
     assert space.from_scan(np.array([[5.0, 0, -3], [6, 1, 1]])).tolist() == [[0, 0, 0], [1, 1, 4]]
 
 
