@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from mededit_monai.io.nifti import Volume
+from mededit_monai.prepare.register import template_image
 
 if TYPE_CHECKING:
     from mededit_monai.prepare.preparation import Preparation
@@ -65,11 +66,8 @@ def mni_space(scan: Volume, brain: np.ndarray, source: str = "file") -> MniSpace
 
 def likeness(scan: Volume, brain: np.ndarray) -> float:
     """Correlation of a scan with the ICBM 152 T1 at the same mm, where both show brain; 0 if they hardly overlap."""
-    from nilearn.datasets import load_mni152_template  # slow to import
-
-    image = load_mni152_template(resolution=2)
     points = np.stack(np.meshgrid(*(np.arange(*ends, STEP_MM) for ends in EXTENT), indexing="ij")).reshape(3, -1)
-    template = _at(np.asarray(image.dataobj, np.float32), np.asarray(image.affine), points)
+    template = _at(*template_image(), points)
     top = float(np.percentile(scan.data[brain], 99))
     values = _at(np.where(brain, np.clip(scan.data, 0, top), 0), scan.affine, points)
     inside = (template > 0.05 * template.max()) & (values > 0.05 * max(top, 1e-6))

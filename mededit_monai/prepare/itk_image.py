@@ -47,6 +47,11 @@ class BrainImage:
         found: np.ndarray = ndimage.map_coordinates(self.data, back[:3, :3] @ world + back[:3, 3:], np.float32, 1, mode)
         return found
 
+    def on(self, other: BrainImage, affine: np.ndarray) -> np.ndarray:
+        """Values where another image's voxels come to lie by an affine transform of the world, 4x4; of its shape."""
+        found: np.ndarray = self.at(affine[:3, :3] @ other.points + affine[:3, 3:]).reshape(other.data.shape)
+        return found
+
     @property
     def points(self) -> np.ndarray:
         """World mm of all voxels, 3xN."""

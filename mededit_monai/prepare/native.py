@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,8 @@ class Native:
 
     Args:
         scan: of the file; brain, lesion: bool.
-        gain: of the scanner's bias field, divided out of what the model was shown; None: nothing was.
+        gain: of the scanner's bias field, divided out of what the model was shown; evened: what was left, XxYxZ. None:
+            nothing was divided out.
         upright: the copy that the model was shown, where the head was turned; None: it was shown the scan's own grid.
         regions: a tumour's labels, where the case has them, uint8.
     """
@@ -35,6 +35,7 @@ class Native:
     brain: np.ndarray
     lesion: np.ndarray
     gain: np.ndarray | None = None
+    evened: np.ndarray | None = None
     upright: Volume | None = None
     regions: np.ndarray | None = None
 
@@ -44,18 +45,13 @@ class Native:
         found = case.get("native")
         return found if found is not None else cls(case["scan"], case["brain_volume"], case["lesion_volume"])
 
-    @cached_property
-    def even(self) -> np.ndarray:
-        """The scan without its bias field."""
-        return self.scan.data if self.gain is None else self.scan.data / self.gain
-
     def flow(self, shown: NativeFlow) -> NativeFlow:
         """A displacement of what the model was shown, on the scan's grid."""
         return shown if self.upright is None else shown.on(self.scan.affine, self.brain.shape)
 
     def displaced(self, flow: NativeFlow) -> DisplacedScan:
         """The scan, without its bias field, pulled through a displacement of its grid."""
-        return DisplacedScan.of(self.even, flow, self.brain)
+        return DisplacedScan.of(self.scan.data if self.evened is None else self.evened, flow, self.brain)
 
     def grid(self, shown: ModelSpace | FineBox) -> ModelSpace | FineBox | TurnedGrid:
         """A grid of what the model was shown, as the scan's voxels see it."""

@@ -32,12 +32,14 @@ class Preparation:
     What was found out about a scan.
 
     Args:
-        scan: as stored; brain: bool, XxYxZ RAS; brain_source: ``file``, ``background`` or ``network``.
+        scan: as stored; even: without its bias field.
+        brain: bool, XxYxZ RAS; brain_source: ``file``, ``background`` or ``network``.
         gain: of the bias field, XxYxZ float32.
         registration: of the ICBM 152 template.
     """
 
     scan: Volume
+    even: Volume
     brain: np.ndarray
     brain_source: str
     gain: np.ndarray
@@ -58,12 +60,8 @@ class Preparation:
                 f"more); give --no_prepare."
             )
         gain = bias_field(scan.data, brain, scan.affine)
-        return cls(scan, brain, brain_source, gain, registered(replace(scan, data=scan.data / gain), brain))
-
-    @property
-    def even(self) -> Volume:
-        """The scan without its bias field."""
-        return replace(self.scan, data=(self.scan.data / self.gain).astype(np.float32))
+        even = replace(scan, data=(scan.data / gain).astype(np.float32))
+        return cls(scan, even, brain, brain_source, gain, registered(even, brain))
 
     @property
     def gain_range(self) -> tuple[float, float]:
@@ -120,7 +118,9 @@ class PrepareCased(Transform):
         if not (case["brain_source"] == "network" if self.prepare is None else self.prepare):
             return case
         found = found or Preparation.of(case["scan"], case["brain"], case["brain_source"])
-        native = Native(found.scan, found.brain, case["pathology"], found.gain, regions=case.get("regions"))
+        native = Native(
+            found.scan, found.brain, case["pathology"], found.gain, found.even.data, regions=case.get("regions")
+        )
         warnings = [*case["warnings"], *found.warnings]
         case |= {"scan": found.even, "preparation": found}
         tilt = found.registration.tilt_degrees

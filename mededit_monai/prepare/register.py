@@ -111,7 +111,7 @@ def registered(scan: Volume, brain: np.ndarray) -> Registration:
     Raises:
         InputError: the result is no match; says how far from one it is.
     """
-    return aligned(template_brain(), _brain_image(scan.data, brain, scan.affine), scan.path)
+    return aligned(template_brain(), brain_image(scan.data, brain, scan.affine), scan.path)
 
 
 def aligned(template: BrainImage, found: BrainImage, name: object) -> Registration:
@@ -123,7 +123,7 @@ def aligned(template: BrainImage, found: BrainImage, name: object) -> Registrati
     for mm in AFFINE_MM:
         affine = _refined(template.coarser(mm), found.coarser(mm), pose, affine)
     at = template.coarser(AFFINE_MM[-1])
-    there = found.coarser(AFFINE_MM[-1]).at(_moved(affine, at.points)).reshape(at.data.shape)
+    there = found.coarser(AFFINE_MM[-1]).on(at, affine)
     inside, its = at.data > 0.1, there > 0.1
     deep = ndimage.binary_erosion(inside)  # the edge, where both fade, would agree whatever is inside
     similarity = float(np.corrcoef(at.data[deep], there[deep])[0, 1]) if np.ptp(there[deep]) else 0.0
@@ -140,15 +140,21 @@ def aligned(template: BrainImage, found: BrainImage, name: object) -> Registrati
 
 @lru_cache(maxsize=1)
 def template_brain() -> BrainImage:
-    """The ICBM 152 2009a T1 that ships with nilearn, brain alone, 2 mm."""
-    from nilearn.datasets import load_mni152_template
+    """The template as :func:`brain_image` has it."""
+    data, affine = template_image()
+    return brain_image(data, data > 0, affine)
+
+
+@lru_cache(maxsize=1)
+def template_image() -> tuple[np.ndarray, np.ndarray]:
+    """The ICBM 152 2009a T1 that ships with nilearn, brain alone, 2 mm, XxYxZ float32, and its affine."""
+    from nilearn.datasets import load_mni152_template  # slow to import, and then to read
 
     image = load_mni152_template(resolution=2)
-    data = np.asarray(image.dataobj, np.float32)
-    return _brain_image(data, data > 0, np.asarray(image.affine, np.float64))
+    return np.asarray(image.dataobj, np.float32), np.asarray(image.affine, np.float64)
 
 
-def _brain_image(data: np.ndarray, brain: np.ndarray, affine: np.ndarray) -> BrainImage:
+def brain_image(data: np.ndarray, brain: np.ndarray, affine: np.ndarray) -> BrainImage:
     """The brain of an image in a box of its own, 1 where it is brightest."""
     top = max(float(np.percentile(data[brain], 98)), 1e-6)
     box = around(brain, 2)
@@ -182,17 +188,12 @@ def _searched(template: BrainImage, found: BrainImage) -> np.ndarray:
 
 def _alike(template: BrainImage, found: BrainImage, pose: np.ndarray) -> float:
     """Correlation of two images where the first has voxels, background included."""
-    there = found.at(_moved(pose, template.points))
-    return float(np.corrcoef(template.data.ravel(), there)[0, 1]) if np.ptp(there) else 0.0
+    there = found.on(template, pose)
+    return float(np.corrcoef(template.data.ravel(), there.ravel())[0, 1]) if np.ptp(there) else 0.0
 
 
 def _degrees(turn: np.ndarray) -> float:
     return float(np.degrees(Rotation.from_matrix(turn).magnitude()))
-
-
-def _moved(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
-    moved: np.ndarray = affine[:3, :3] @ points + affine[:3, 3:]
-    return moved
 
 
 def _refined(template: BrainImage, found: BrainImage, pose: np.ndarray, affine: np.ndarray | None = None) -> np.ndarray:

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mededit_monai.io.atomic import replacing
-from mededit_monai.prepare.register import template_brain
+from mededit_monai.prepare.register import brain_image, template_brain
 from mededit_monai.reports.plain_text import PLAIN
 from mededit_monai.reports.preview import upright
 
@@ -38,7 +38,7 @@ def save_check(found: Preparation, path: str | Path) -> None:
     middle = [int(np.median(places)) for places in np.nonzero(brain)]
     top = float(np.percentile(scan.data[brain], 99.5))
     template = template_brain()
-    there = _in_template(found)
+    there = brain_image(found.even.data, brain, scan.affine).on(template, found.registration.template_to_scan)
     for column, axis in enumerate((2, 1, 0)):
         sides = [side for k, side in enumerate(scan.spacing) if k != axis]
         image, mask = scan.data.take(middle[axis], axis), brain.take(middle[axis], axis)
@@ -56,17 +56,6 @@ def save_check(found: Preparation, path: str | Path) -> None:
     figure.subplots_adjust(0.01, 0.04, 0.99, 0.95, 0.02, 0.08)
     with replacing(path) as unfinished:
         figure.savefig(unfinished, facecolor="black")
-
-
-def _in_template(found: Preparation) -> np.ndarray:
-    """The evened brain on the template's grid, 1 where the brain is brightest."""
-    from mededit_monai.prepare.itk_image import BrainImage
-
-    template, even = template_brain(), np.where(found.brain, found.scan.data / found.gain, 0).astype(np.float32)
-    place = found.registration.template_to_scan
-    world = place[:3, :3] @ template.points + place[:3, 3:]
-    there = BrainImage(even, found.scan.affine).at(world).reshape(template.data.shape)
-    return there / max(float(np.percentile(even[found.brain], 98)), 1e-6)
 
 
 def _draw(

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
 
 from mededit_monai.space.fine_box import FineBox
 from mededit_monai.space.model_space import ModelSpace
+from mededit_monai.space.native_flow import box_on
+from mededit_monai.space.shapes import around
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,15 +42,12 @@ class TurnedGrid:
 
     def reached(self, array: np.ndarray, count: int) -> list[int]:
         """Slices of a scan of ``count`` slices in which :meth:`to_native_slice` can be anything but zero."""
-        upright = self._on_upright(array)
-        places = np.argwhere(upright)
-        if not len(places):
+        filled = self._on_upright(array) != 0
+        if not filled.any():
             return []
-        ends = np.stack([places.min(axis=0) - 1, places.max(axis=0) + 1])
-        corners = np.stack([ends[bits, [0, 1, 2]] for bits in np.indices((2, 2, 2)).reshape(3, 8).T])
-        heights = corners @ self._back[2, :3] + self._back[2, 3]
-        low, high = int(np.floor(heights.min())), int(np.ceil(heights.max()))
-        return [z for z in range(max(0, low), min(count - 1, high) + 1)]
+        x, y, z = around(filled, 0)
+        reached = box_on((x, y, z), self.to_upright, (1, 1, count))[2]  # whatever the slices' own size
+        return list(range(reached.start, reached.stop))
 
     def to_native_slice(self, array: np.ndarray, z: int, shape: tuple[int, int]) -> np.ndarray:
         """An array of the grid at the voxels of a slice of the scan, linear; XxY float32, 0 beyond the grid."""
@@ -58,11 +56,6 @@ class TurnedGrid:
         found = ndimage.map_coordinates(self._on_upright(array), places, np.float32, 1, "grid-constant")
         plane: np.ndarray = found.reshape(shape)
         return plane
-
-    @cached_property
-    def _back(self) -> np.ndarray:
-        found: np.ndarray = np.linalg.inv(self.to_upright)
-        return found
 
     def _on_upright(self, array: np.ndarray) -> np.ndarray:
         """An array of the grid on the upright copy's voxels; worked out once for each."""
