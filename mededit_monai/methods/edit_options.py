@@ -109,10 +109,17 @@ class EditOptions:
         most=255,
         recorded=True,
     )
-    spatial_dims: int = option(2, "Axial slices, or the volume as a whole.", group=HOW, choices=(2, 3), recorded=True)
+    spatial_dims: int | None = option(
+        None,
+        "Axial slices, or the volume as a whole; default: 3 for morph unless --slice_index chooses a slice, else 2.",
+        group=HOW,
+        choices=(2, 3),
+        recorded=True,
+    )
     slice_index: int | str = option(
         "all",
-        "Which axial slices: all that hold lesion, auto for the one that holds most, or an index (RAS, from 0).",
+        "Which axial slices, with --spatial_dims 2: all that hold lesion, auto for the one that holds most, or an "
+        "index (RAS, from 0).",
         group=HOW,
         words=("auto", "all"),
         recorded=True,
@@ -357,13 +364,15 @@ class EditOptions:
         Raises:
             InputError: options that do not go together.
         """
-        check_together(self)
+        dims = self.record.default_dims(self.slice_index) if self.spatial_dims is None else self.spatial_dims
+        given = dataclasses.replace(self, spatial_dims=dims)
+        check_together(given)
         follows = {"window_mm": disease.window, "percentile": disease.percentile, "effects": 0.0, "guidance": 1.0}
-        follows |= self.record.defaults(disease, self.condition)
+        follows |= self.record.defaults(disease, self.condition, dims)
         if self.region_word != "dilate":
             follows.pop("dilation", None)
         chosen = {name: value for name, value in follows.items() if getattr(self, name) is None}
-        found = dataclasses.replace(self, **chosen)
+        found = dataclasses.replace(given, **chosen)
         check_resolved(found)
         return found
 

@@ -175,6 +175,23 @@ def test_what_comes_from_the_training_arrives_too(bench):
         Wire(option, value, shown).check(bench)
 
 
+@pytest.mark.parametrize(
+    ("cohort", "control", "dims", "strength", "weights"),
+    [
+        (2, None, 2, 1.1, "paint.pt"),
+        (3, None, 3, 1.0, "paint_3d.pt"),
+        (3, "by_slice", 2, 1.1, "paint.pt"),
+        (2, "by_volume", 3, 1.0, "paint_3d.pt"),
+    ],
+)
+def test_cases_are_edited_as_what_they_are(bench, cohort, control, dims, strength, weights):
+    """Whatever the editor's default; a control that edits otherwise has the strength of its own painter, too."""
+    built = bench.built(method="morph", resample=1, spatial_dims=cohort, control=control)
+    options, files = built("evaluate#editing_options"), built("evaluate#network").asked
+    assert (options.spatial_dims, options.guidance, Path(files["weights"]).name) == (dims, strength, weights)
+    assert built("evaluate#network_def").spatial_dims == built("evaluate#effects_network_def").spatial_dims == dims
+
+
 DECIDES = sorted(name for name, one in options_of(EditOptions).items() if one.recorded)
 
 #: Options that say how a scan is read and written, which is not done with a cohort in model space; how it is computed.
