@@ -87,21 +87,58 @@ def with_regions(canvas: Canvas, solid: np.ndarray, size_mm: float, rng: np.rand
     enhancing satellites into the edema; uint8 S.
     """
     regions = np.where(place_edema(canvas, solid, size_mm, rng), EDEMA, 0).astype(np.uint8)
-    step, shape = canvas.spacing, solid.shape
+    _divide_solid(regions, solid, canvas.spacing, rng)
+    if rng.random() < 0.25:
+        _add_satellites(regions, canvas.spacing, rng)
+    return regions
+
+
+def divided_tumor(mask: np.ndarray, spacing: float, rng: np.random.Generator) -> np.ndarray:
+    """
+    A layout of a tumour of which nothing is known but where it is: a rounded solid part deep inside, which makes up a
+    share of it as in :func:`draw_tumor`, with necrotic core and enhancing rim, and edema around it.
+
+    Args:
+        mask: bool S, all of the tumour; spacing: mm of a grid step.
+
+    Returns:
+        uint8 S: 1 core, 2 edema, 3 rim wherever the mask is.
+    """
+    regions = np.zeros(mask.shape, np.uint8)
+    if not mask.any():
+        return regions
+    near = around(mask, 1)
+    inside = mask[near]
+    radius = equivalent_radius(inside, spacing)
+    whole = scipy.ndimage.binary_fill_holes(inside)
+    depth = blur(depth_in(whole, spacing), 0.15 * radius / spacing)
+    deep = np.flatnonzero(depth >= 0.8 * depth.max())
+    centre = np.unravel_index(deep[rng.integers(len(deep))], depth.shape)
+    grid = np.ogrid[tuple(slice(0, n) for n in depth.shape)]
+    away = np.sqrt(sum(((g - c) * spacing) ** 2 for g, c in zip(grid, centre)))
+    rank = depth - 0.5 * away + 0.1 * radius * smooth_noise(depth.shape, max(0.6 * radius, 3.0) / spacing, rng)
+    solid = inside & (rank >= np.quantile(rank[inside], 1 - float(rng.uniform(0.2, 0.75))))
+    labels, _ = scipy.ndimage.label(solid)
+    solid = labels == np.bincount(labels[solid]).argmax()
+    divided = np.where(inside, EDEMA, 0).astype(np.uint8)
+    _divide_solid(divided, solid, spacing, rng)
+    regions[near] = divided
+    return regions
+
+
+def _divide_solid(regions: np.ndarray, solid: np.ndarray, step: float, rng: np.random.Generator) -> None:
+    """Necrotic core and nodular enhancing rim of a solid tumour, in place."""
     depth = depth_in(solid, step)
-    uneven = 0.45 * smooth_noise(shape, 7.0 / step, rng) + 0.25 * smooth_noise(shape, 3.5 / step, rng)
-    thickness = float(rng.uniform(1.5, 5.0)) * np.exp(uneven)
+    uneven = 0.45 * smooth_noise(solid.shape, 7.0 / step, rng) + 0.25 * smooth_noise(solid.shape, 3.5 / step, rng)
+    thickness = float(rng.uniform(1.5, 5.0)) * np.exp(np.clip(uneven, -3, 3))
     necrotic = solid & (depth > np.maximum(thickness, 1.0))
     kind = rng.random()
     regions[solid] = RIM
     if kind > 0.15:  # else: solid enhancement without necrosis
         regions[necrotic] = CORE
     if kind > 0.92:  # hardly enhancing: the core label stands for non-enhancing tumour
-        gaps = smooth_noise(shape, 8.0 / step, rng) > -0.5
+        gaps = smooth_noise(solid.shape, 8.0 / step, rng) > -0.5
         regions[solid & gaps] = CORE
-    if rng.random() < 0.25:
-        _add_satellites(regions, step, rng)
-    return regions
 
 
 def _add_satellites(regions: np.ndarray, step: float, rng: np.random.Generator) -> None:

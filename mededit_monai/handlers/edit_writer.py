@@ -31,7 +31,7 @@ from mededit_monai.sampling.noise import case_seed
 from mededit_monai.space.fine_view import FineEdit
 from mededit_monai.space.intensity import to_unit_range
 from mededit_monai.space.native_flow import NativeFlow
-from mededit_monai.space.restore import restore
+from mededit_monai.space.restore import labels_on_scan, restore
 from mededit_monai.space.stack import CaseStack
 
 
@@ -49,6 +49,7 @@ class EditedCase:
         facts: of the batch that it was edited in, for the provenance.
         moved: what the lesion moved in each edit, if that was asked for.
         fine: what was painted on a grid finer than the model's in each edit, if any was.
+        drawn: labels of a tumour's regions in each edit, rows x the grid that was painted on, if they were drawn.
     """
 
     case: Mapping[str, Any]
@@ -60,6 +61,7 @@ class EditedCase:
     facts: Mapping[str, Any]
     moved: Sequence[Moved] | None = None
     fine: Sequence[FineEdit] | None = None
+    drawn: Sequence[np.ndarray] | None = None
 
 
 class EditWriter:
@@ -71,7 +73,7 @@ class EditWriter:
             all other images are NIfTI), ``edited_slice.nii.gz`` (of a volume ``edited_model.nii.gz``),
             ``edit_region.nii.gz``, ``preview.png``, ``provenance.json``; with several samples ``<case>/sample_k/…`` and
             ``mean.nii.gz``, ``sd.nii.gz`` (the spread of the samples, a fraction of their error: not a map of
-            uncertainty). Of a course ``<case>/course_k/…``. Where the lesion moved tissue, ``displacement.nii.gz``,
+            uncertainty). Of a tumour whose regions were drawn, ``regions.nii.gz``. Of a course ``<case>/course_k/…``. Where the lesion moved tissue, ``displacement.nii.gz``,
             ``inverse_displacement.nii.gz``, ``effects.json`` and ``carried/`` too
             (:func:`~mededit_monai.handlers.effects_files.write_effects`). Of a lesion that was asked for in words
             ``pathology.nii.gz``, the mask that was used.
@@ -138,7 +140,8 @@ class EditWriter:
         for number, case in enumerate(batch["cases"]):
             parts = (part[number] for part in (edits, brains, lesions, regions))
             mine = fine and fine[number * self.samples : (number + 1) * self.samples]  # volumes: a row a sample
-            edited = EditedCase(case, priors[number][0], *parts, facts, moved[number], mine)
+            drawn = _of_case(output[EDIT].extras.get("regions"), stack, number)
+            edited = EditedCase(case, priors[number][0], *parts, facts, moved[number], mine, drawn)
             try:
                 self._write_case(edited)
             except Exception as error:
@@ -280,6 +283,9 @@ class EditWriter:
             write(copy.save, folder / f"edited{scan.ending}")
             changed = NativeCopy.to_native(restored.region, scan).astype(np.uint8)
             write(save_synthetic, changed, scan.native_affine, folder / "edit_region.nii.gz")
+            if edited.drawn:
+                labels = NativeCopy.to_native(labels_on_scan(edited.drawn[sample], there, native.lesion), scan)
+                write(save_synthetic, labels, scan.native_affine, folder / "regions.nii.gz")
             model = np.moveaxis(space.planes(edit), 0, -1).astype(np.float32)
             name = "edited_slice.nii.gz" if space.spatial_dims == 2 else "edited_model.nii.gz"
             write(save_synthetic, model, space.affine, folder / name)
@@ -294,6 +300,17 @@ class EditWriter:
         write_provenance(folder, case["request"], facts)
         needed = self.samples > 1 and not self.course
         return copy.native_volume() if needed else None, restored.warnings
+
+
+def _of_case(rows: Sequence[np.ndarray] | None, stack: CaseStack, number: int) -> list[np.ndarray] | None:
+    """What is a list with an array a row: those of a case, a stack of its rows a sample; None for None."""
+    if rows is None:
+        return None
+    mine: dict[int, list[np.ndarray]] = {}
+    for row, (case, sample, _) in zip(rows, stack):
+        if case == number:
+            mine.setdefault(sample, []).append(row)
+    return [np.stack(parts) for parts in mine.values()]
 
 
 def _lesion_warnings(edited: EditedCase) -> list[str]:

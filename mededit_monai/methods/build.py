@@ -41,10 +41,10 @@ def build_editor(
     """
     record = METHODS[method]
     own = {one.name: one for one in record.options}
-    takes = record.of_editor | COMMON | set(own)
+    takes = record.of_editor | COMMON | set(own) | ({"pixel_mm"} if "draw_regions" in record.takes else set())
     for name, value in {"region": region, **settings}.items():
         record.refuse_unused(name, value)
-        if name not in CHOSEN | COMMON | set(own):
+        if name not in CHOSEN | takes:
             raise InputError(f"--inferer#{name}: {method} knows no such setting; it takes {', '.join(sorted(takes))}.")
         if name in own:
             own[name].check(value)

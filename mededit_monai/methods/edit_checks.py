@@ -54,6 +54,10 @@ def check_resolved(options: EditOptions) -> None:
     Raises:
         InputError: names one, and the way out.
     """
+    if options.draw_regions and options.condition != "mask":
+        raise InputError(
+            f"--draw_regions: applies to --condition mask, not to {options.condition}; leave it out or change that."
+        )
     if options.start is not None and 0 < options.start < 1 and options.steps == 1:
         raise InputError("--start: below 1 needs at least 2 --steps, got 1.")
 

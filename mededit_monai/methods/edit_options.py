@@ -15,6 +15,7 @@ from mededit_monai.methods.record import CHOSEN, METHODS, Method
 from mededit_monai.sampling.levels import SPACINGS
 from mededit_monai.sampling.sampler import SAMPLERS
 from mededit_monai.space.conditions import CONDITIONS
+from mededit_monai.space.model_space import MODEL_SIZE
 
 MODES = ("corrected", "paper")
 RESTORE_MODES = ("residual", "replace")
@@ -100,6 +101,9 @@ class EditOptions:
         group=HOW,
         recorded=True,
     )
+    draw_regions: bool | None = option(
+        None, "Draw core, edema and rim where a tumour's bare mask is; by default in volumes.", group=HOW, recorded=True
+    )
     # The model's image has 128 pixels a side, so a kernel of 255 covers it from anywhere.
     dilation: int | None = option(
         None,
@@ -176,12 +180,7 @@ class EditOptions:
         None, "How to step from one noise level to the next.", group=SAMPLE, choices=SAMPLERS.names, recorded=True
     )
     eta: float = option(
-        0.0,
-        "Noise that --sampler ddim adds: 0 is none, 1 as much as ddpm.",
-        group=SAMPLE,
-        least=0,
-        most=1,
-        recorded=True,
+        0.0, "Noise that --sampler ddim adds: 0 none, 1 as much as ddpm.", group=SAMPLE, least=0, most=1, recorded=True
     )
     spacing: str = option(
         "logsnr", "Noise levels evenly spaced in t or in log-SNR.", group=SAMPLE, choices=SPACINGS, recorded=True
@@ -382,7 +381,8 @@ class EditOptions:
         settings = {name: value for name, value in names.items() if value is not None}
         if not self.sampler_takes("eta"):
             settings.pop("eta", None)
-        return settings | dict(self.own) | {"exact": self.exact, "progress": self.progress}
+        scale = {"pixel_mm": self.window_mm / MODEL_SIZE} if self.draw_regions and self.window_mm else {}
+        return settings | scale | dict(self.own) | {"exact": self.exact, "progress": self.progress}
 
     def sampler_takes(self, name: str) -> bool:
         """Whether the sampler has an option."""

@@ -93,7 +93,9 @@ STRENGTH = {2: {"mask": 1.1, "box": 1.1, "regions": 1.25}, 3: {"mask": 1.0, "box
 
 
 def _defaults(disease: Any, condition: str, spatial_dims: int) -> Mapping[str, Any]:
-    return {"steps": 10, "sampler": "dpm2m", "effects": 1.0, "guidance": STRENGTH[spatial_dims][condition]}
+    guesses = disease is not None and disease.labels and condition == "mask" and spatial_dims == 3
+    strength = STRENGTH[spatial_dims]["regions" if guesses else condition]
+    return {"steps": 10, "sampler": "dpm2m", "effects": 1.0, "guidance": strength, "draw_regions": guesses}
 
 
 METHODS.add(
@@ -103,7 +105,7 @@ METHODS.add(
         summary="displaces the scan as the lesion does and paints the lesion into it",
         editor=Later("mededit_monai.methods.paint_editor:PaintEditor"),
         network=PAINT,
-        takes=SAMPLING | {"guidance"},
+        takes=SAMPLING | {"guidance", "draw_regions"},
         defaults=_defaults,
         region="brain",
         tells_condition=True,

@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from monai.networks.schedulers import Scheduler
 
+from mededit_monai.diseases.tumor import divided_tumor
 from mededit_monai.methods.editor import Edit, Editor, NetworkCalls
 from mededit_monai.methods.paint import (
     CHANGE_SCALE,
@@ -21,7 +23,7 @@ from mededit_monai.methods.paint import (
 )
 from mededit_monai.sampling.formulas import clean_estimate
 from mededit_monai.sampling.noise import CaseNoise
-from mededit_monai.space.conditions import condition_width, fused_channels
+from mededit_monai.space.conditions import condition_channels, condition_width, fused_channels
 from mededit_monai.space.fine_view import FineEdit, FineView
 from mededit_monai.space.intensity import to_unit_range
 from mededit_monai.space.stack import slices_of, volumes_of
@@ -43,11 +45,14 @@ class PaintEditor(Editor):
     Args:
         scheduler, settings: as for :class:`~mededit_monai.methods.editor.Editor`.
         condition: what the pathology channels hold: ``mask``, ``box`` or ``regions``.
+        draw_regions: whether the mask is of a tumour whose core, edema and rim are to be drawn before they are painted
+            (:func:`~mededit_monai.diseases.tumor.divided_tumor`), anew for every seed.
+        pixel_mm: side of a pixel of the model's grid; needed to draw regions.
         guidance: strength w of the lesion: the change becomes w ŷ0, 0 to 1 on the way from the displaced scan to the
             edit and beyond; without lesion nothing is painted, so that is the line through ŷ0(p = 0) = 0 and ŷ0(p).
 
     Raises:
-        InputError: unknown condition.
+        InputError: unknown condition. ValueError: regions to be drawn in something else than masks of a known scale.
     """
 
     def __init__(
@@ -55,6 +60,8 @@ class PaintEditor(Editor):
         scheduler: Scheduler,
         *,
         condition: str = "mask",
+        draw_regions: bool = False,
+        pixel_mm: float | None = None,
         steps: int = 10,
         spacing: str = "logsnr",
         sampler: str = "dpm2m",
@@ -62,7 +69,9 @@ class PaintEditor(Editor):
     ) -> None:
         condition_width(condition)
         super().__init__(scheduler, steps=steps, spacing=spacing, sampler=sampler, **settings)
-        self.condition = condition
+        if draw_regions and (condition != "mask" or pixel_mm is None):
+            raise ValueError(f"draw_regions wants masks and pixel_mm, got {condition!r} and {pixel_mm}.")
+        self.condition, self.draw_regions, self.pixel_mm = condition, draw_regions, pixel_mm
 
     def region(self, brain: torch.Tensor, pathology: torch.Tensor) -> torch.Tensor:
         """The painted region."""
@@ -84,6 +93,9 @@ class PaintEditor(Editor):
         Args:
             fine: a view of each row's scan to paint into; ``extras`` of the edit then have ``fine``, a
                 :class:`~mededit_monai.space.fine_view.FineEdit` a row, and the edit on the model's grid is its average.
+
+        Returns:
+            the edit; ``extras`` have ``regions``, if they were drawn: uint8 labels a row, on the grid painted on.
         """
         if fine is not None:
             return self._finely(prior, calls, brain, pathology, region, seeds, fine)
@@ -98,9 +110,9 @@ class PaintEditor(Editor):
 
         scan, inside, lesion = rows(prior), rows(brain), rows(pathology)
         painted = paint_region(lesion, inside) & rows(region)
-        told = fused_channels(lesion, self.condition)
-        image = self._painted(scan, inside, told, painted, calls, [seed for seed in seeds for _ in range(depth)])
-        return Edit(volumes(image), volumes(painted), calls.count)
+        told, drawn = self._told(pathology, seeds, self.pixel_mm)
+        image = self._painted(scan, inside, rows(told), painted, calls, [seed for seed in seeds for _ in range(depth)])
+        return Edit(volumes(image), volumes(painted), calls.count, {"regions": drawn} if drawn else {})
 
     def _finely(
         self,
@@ -113,11 +125,13 @@ class PaintEditor(Editor):
         fine: Sequence[FineView],
     ) -> Edit:
         """Each row on the grid of its view."""
-        edits, images, limit, most = [], [], paint_region(pathology, brain) & region, 0
+        edits, images, regions, limit, most = [], [], [], paint_region(pathology, brain) & region, 0
         for k, (view, seed) in enumerate(zip(fine, seeds)):
             scan, inside, lesion = view.tensors(prior)
             painted, own = paint_region(lesion, inside, rim_width(view.box.pixel_mm)), calls.anew(windows=True)
-            seen = painter_channels(scan, inside, fused_channels(lesion, self.condition))
+            told, drawn = self._told(lesion, [seed], view.box.pixel_mm)
+            regions += drawn
+            seen = painter_channels(scan, inside, told)
             whole = {0: tuple(slice(0, side) for side in view.box.shape)}
             image = scan.clone()
             if bool(painted.any()):
@@ -128,7 +142,21 @@ class PaintEditor(Editor):
             most = max(most, own.count)
         image = torch.stack(images)
         image = image if self.clip is None else image.clamp(*self.clip)
-        return Edit(torch.where(limit, image, prior), limit, calls.count + most, {"fine": edits})
+        extras = {"fine": edits, **({"regions": regions} if regions else {})}
+        return Edit(torch.where(limit, image, prior), limit, calls.count + most, extras)
+
+    def _told(
+        self, lesion: torch.Tensor, seeds: Sequence[int], pixel_mm: float | None
+    ) -> tuple[torch.Tensor, list[np.ndarray]]:
+        """What the network is told of each row's lesion, Nx5xS, and the regions that were drawn, if any were."""
+        if not self.draw_regions:
+            return fused_channels(lesion, self.condition), []
+        drawn = [
+            divided_tumor(one[0].cpu().numpy() > 0, float(pixel_mm or 1), np.random.default_rng((seed, 3)))
+            for one, seed in zip(lesion, seeds)
+        ]
+        channels = [condition_channels(torch.from_numpy(one)[None], "regions") for one in drawn]
+        return fused_channels(torch.stack(channels).to(lesion), "regions"), drawn
 
     def _painted(
         self,

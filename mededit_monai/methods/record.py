@@ -33,6 +33,7 @@ NEUTRAL: Mapping[str, Any] = {
     "start": 1,
     "guidance": 1,
     "mode": "corrected",
+    "draw_regions": False,
 }
 
 #: Options that methods may take or not.

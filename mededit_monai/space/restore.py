@@ -204,3 +204,23 @@ def restore(
             f"({space.pixel_mm:.2f} mm), or lie where there is no tissue."
         )
     return Restored(native_region, changed, warnings)
+
+
+def labels_on_scan(
+    labels: np.ndarray, space: ModelSpace | FineBox | TurnedGrid, lesion: np.ndarray, count: int = 3
+) -> np.ndarray:
+    """
+    Labels within a lesion at the scan's voxels: at each the one that most of what lies around it has.
+
+    Args:
+        labels: rows x ``space.shape``, 0 to ``count``; space: as of :func:`restore`; lesion: bool, XxYxZ RAS.
+
+    Returns:
+        XxYxZ uint8; 0 outside the lesion, and where none is near.
+    """
+    found = np.zeros(lesion.shape, np.uint8)
+    shares = [(labels == label).astype(np.float32) for label in range(1, count + 1)]
+    for z in set(space.reached(labels > 0, lesion.shape[2])) & set(np.flatnonzero(lesion.any(axis=(0, 1))).tolist()):
+        here = np.stack([space.to_native_slice(share, z, lesion.shape[:2]) for share in shares])
+        found[:, :, z] = np.where(lesion[:, :, z] & (here.max(axis=0) > 0), here.argmax(axis=0) + 1, 0)
+    return found

@@ -47,7 +47,9 @@ class Level:
         return (a**0.5 * x[:, :1] - (self.level - x[:, 7:8]) / CHANGE_SCALE) / (1 - a) ** 0.5
 
 
-def edited(folder: Path, grid: str = "1 mm", axcodes: str = "RAS", samples: int = 1, **more) -> tuple[dict, Path]:
+def edited(
+    folder: Path, grid: str = "1 mm", axcodes: str = "RAS", samples: int = 1, draw_regions: bool = False, **more
+) -> tuple[dict, Path]:
     """A head whose lesion was brought to 0.2 of the scan's range; the case and its folder of results."""
     spacing, shape = GRIDS[grid]
     written = write_head(folder / "in", axcodes, spacing=spacing, shape=shape, dtype=np.float32, **more)
@@ -57,11 +59,12 @@ def edited(folder: Path, grid: str = "1 mm", axcodes: str = "RAS", samples: int 
     way = ToModelSpaced(spatial_dims=3, region="brain", fine=True)
     case = Compose([LoadCased(), way])(case | {"case_id": "a"})
     writer = EditWriter(folder / "out", seed=3, samples=samples, restore="residual")
-    editor = PaintEditor(scheduler("v_prediction"), steps=2)
+    editor = PaintEditor(scheduler("v_prediction"), steps=2, draw_regions=draw_regions, pixel_mm=1.6)
 
     def step(engine, batch):
         image, _, _, keywords = EditPrepareBatch(3, samples)(batch)
         made = editor(image, Level(-0.6), **keywords)
+        case["drawn"] = made.extras.get("regions")
         return {"image": image, "pred": made.image, "edit": made}
 
     engine = Engine(step)
@@ -104,6 +107,20 @@ def test_orientation_changes_nothing(tmp_path, axcodes):
     _, first = edited(tmp_path / "ras")
     _, other = edited(tmp_path / "other", axcodes=axcodes)
     assert np.abs(ras(first / "edited.nii.gz") - ras(other / "edited.nii.gz")).max() < 1e-3 * 1000
+
+
+@pytest.mark.parametrize("axcodes", ["RAS", "PIR"])
+def test_regions_that_were_drawn_are_written_on_the_scan_s_grid(tmp_path, axcodes):
+    """All of the lesion has a label, as many voxels of each as were drawn: voxels are the points painted on."""
+    case, out = edited(tmp_path, axcodes=axcodes, draw_regions=True)
+    stored = nib.load(out / "regions.nii.gz")
+    assert (
+        np.allclose(stored.affine, nib.load(out / "edited.nii.gz").affine)
+        and b"synthetic" in stored.header["descrip"].item()
+    )
+    found, (drawn,) = ras(out / "regions.nii.gz"), case["drawn"]
+    assert np.array_equal(found > 0, case["lesion_volume"])
+    assert [np.sum(found == k) for k in (1, 2, 3)] == [np.sum(drawn == k) for k in (1, 2, 3)]
 
 
 def test_samples_have_their_own_noise(tmp_path):

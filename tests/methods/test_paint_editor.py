@@ -271,6 +271,45 @@ def test_large_volumes_are_seen_in_windows_of_the_same_noise(monkeypatch):
     assert torch.allclose(windows.image, whole.image, atol=1e-5) and windows.evaluations == whole.evaluations == 3
 
 
+class Told(Flat):
+    """Remembers what it was told of the lesion: mask, boxes, core, edema, rim."""
+
+    def __init__(self) -> None:
+        super().__init__(0.4)
+        self.told: list[torch.Tensor] = []
+
+    def __call__(self, x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        self.told.append(x[:, 2:7])
+        return super().__call__(x, timesteps)
+
+
+def test_regions_that_are_drawn_are_what_the_network_is_told_and_the_edit_says():
+    views, case = fine_views()
+    network, settings = Told(), {"steps": 2, "draw_regions": True, "pixel_mm": 1.6}
+    edit = build(**settings)(network=network, seeds=[1, 2], fine=views, **case)
+    for view, labels, told in zip(views, edit.extras["regions"], network.told[::2]):
+        assert np.array_equal(labels > 0, view.told[0] > 0)  # all of the lesion, and nothing else
+        assert np.array_equal(told[0, 2:].numpy(), [labels == label for label in (1, 2, 3)])
+        assert not told[0, :2].any()
+    alone = build(**settings)(network=Told(), seeds=[2], fine=views[1:], **{key: one[1:] for key, one in case.items()})
+    assert np.array_equal(alone.extras["regions"][0], edit.extras["regions"][1])
+    other = build(**settings)(network=Told(), seeds=[3, 4], fine=views, **case)
+    assert not np.array_equal(other.extras["regions"][0], edit.extras["regions"][0])
+
+
+def test_regions_are_drawn_on_the_model_s_grid_too():
+    case, network = brain_case(depth=32), Told()
+    edit = build(steps=1, draw_regions=True, pixel_mm=1.6)(network=network, seeds=[1, 2], **case)
+    assert np.array_equal(np.stack(edit.extras["regions"]) > 0, case["pathology"][:, 0].numpy() > 0)
+    assert "regions" not in build(steps=1)(network=Told(), seeds=[1, 2], **case).extras
+
+
+@pytest.mark.parametrize("settings", [{"condition": "regions", "pixel_mm": 1.0}, {"pixel_mm": None}])
+def test_regions_are_drawn_in_masks_of_a_known_scale(settings):
+    with pytest.raises(ValueError, match="draw_regions wants masks and pixel_mm"):
+        build(draw_regions=True, **settings)
+
+
 def fine_views(count: int = 2) -> tuple[list[FineView], dict[str, torch.Tensor]]:
     """Views of heads of 1 mm, and the same on the model's grid."""
     views, rows = [], []

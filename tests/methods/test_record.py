@@ -173,6 +173,37 @@ def test_the_strength_of_the_paint_is_that_of_its_painter(dims, strengths):
     assert EditOptions.of({"spatial_dims": dims, "guidance": 2}).resolved(DISEASES["tumor"]).guidance == 2
 
 
+@pytest.mark.parametrize(
+    ("disease", "given", "drawn"),
+    [
+        ("tumor", {}, True),
+        ("stroke", {}, False),
+        ("tumor", {"spatial_dims": 2}, False),
+        ("tumor", {"condition": "regions"}, False),
+        ("tumor", {"condition": "box"}, False),
+        ("tumor", {"draw_regions": False}, False),
+        ("tumor", {"spatial_dims": 2, "draw_regions": True}, True),
+    ],
+)
+def test_whether_a_tumour_s_regions_are_drawn(disease, given, drawn):
+    """Where nothing is known but the mask of a whole tumour, on the scale that the regions' law is in."""
+    found = EditOptions.of(given).resolved(DISEASES[disease])
+    assert found.draw_regions is found.recorded()["draw_regions"] is drawn
+    assert found.editor_settings().get("pixel_mm") == (200 / 128 if drawn else None)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"condition": "regions", "draw_regions": True}, "--draw_regions: applies to --condition mask, not to regions"),
+        ({"method": "sdedit", "draw_regions": True}, "--draw_regions: got True, which sdedit cannot do"),
+    ],
+)
+def test_regions_that_cannot_be_drawn(given, said):
+    with pytest.raises(InputError, match=said):
+        EditOptions.of(given).resolved(DISEASES["tumor"])
+
+
 def test_what_follows_from_condition_region_and_disease():
     assert following("stroke", method="mededit", condition="box")[4] == 20
     assert following("stroke", method="mededit", condition="box", dilation=7)[4] == 7
