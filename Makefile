@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
 
-.PHONY: demo test test-slow lint format clean pictures \
+.PHONY: demo test test-slow test-browser lint format clean pictures \
 	check-weights release-check bench-training metric-pictures simulation-report simulation-realism mutants mutants-all
 
 # torch first and pinned: an unpinned one pulls gigabytes of CUDA libraries.
@@ -35,6 +35,11 @@ test: $(VENV)/installed-dev
 
 test-slow: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m slow
+
+# Pages in a real browser: the system's Chromium (on Debian: apt-get install chromium), drawing by software.
+test-browser: $(VENV)/installed-dev
+	$(PIP_INSTALL) -e ".[browser]"
+	$(BIN)/python -m pytest -m browser tests/browser
 
 # The picture in docs/get_started.md.
 pictures: $(VENV)/installed
