@@ -55,7 +55,8 @@ def edit_command(given: dict[str, Any]) -> None:
 
 
 def _line(folder: Path) -> str:
-    return f"{folder}: look at {folder / 'preview.png'}, load {_edited(folder)}"
+    page = folder / "viewer.html"
+    return f"{folder}: look at {page if page.exists() else folder / 'preview.png'}, load {_edited(folder)}"
 
 
 def _edited(folder: Path) -> Path:

@@ -24,6 +24,7 @@ from mededit_monai.cli import (
     simulate,
     synthesize,
     train,
+    view,
 )
 from mededit_monai.cli.generated import SETTINGS
 from mededit_monai.cli.loud import add_loudness
@@ -41,8 +42,8 @@ def make_app() -> typer.Typer:
         epilog="Example: mededit edit --scan T1.nii.gz --pathology lesion.nii.gz -o out",
     )
     app.callback()(_root)
-    verbs = (edit, train, synthesize, prepare, lesion, info, simulate, dataset, judge, evaluate, bench, downstream)
-    for verb in (*verbs, doctor):
+    verbs = (edit, view, train, synthesize, prepare, lesion, info, simulate, dataset, judge, evaluate, bench)
+    for verb in (*verbs, downstream, doctor):
         verb.register(app)
     add_loudness(app, but=("info", "doctor"))
     return app

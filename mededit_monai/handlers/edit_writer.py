@@ -19,7 +19,7 @@ from mededit_monai.diseases import DISEASES
 from mededit_monai.handlers.effects_files import Moved, write_effects
 from mededit_monai.handlers.evaluator import EDIT
 from mededit_monai.handlers.preparation_files import write_preparation
-from mededit_monai.io.atomic import written_aside
+from mededit_monai.io.atomic import write_bytes, written_aside
 from mededit_monai.io.finished import finished_folder
 from mededit_monai.io.nifti import NativeCopy, save_synthetic
 from mededit_monai.io.provenance import write_provenance
@@ -27,6 +27,7 @@ from mededit_monai.prepare.native import Native
 from mededit_monai.prepare.one_by_one import failed_case, refuse_warnings
 from mededit_monai.reports.edit_summary import FAILED_FILE, require_free_summary, write_summary
 from mededit_monai.reports.preview import Plane, lesion_planes, save_preview
+from mededit_monai.reports.view_edit import VIEWER_FILE, edit_page, write_edit_view
 from mededit_monai.sampling.noise import case_seed
 from mededit_monai.space.fine_view import FineEdit
 from mededit_monai.space.intensity import to_unit_range
@@ -83,6 +84,7 @@ class EditWriter:
         keep_going: whether a case that fails is noted, in ``failed.json``, and the others go on.
         overwrite: whether a result that somebody changed, or another scan's, may be replaced.
         many: whether the cases are those of a list, of which ``summary.csv`` and ``summary.html`` will tell.
+        html: whether each case gets ``viewer.html``, a page to look at it.
 
     Raises:
         InputError: an edit with NaN or infinite values, a displacement that folds, a result folder that is not ours to
@@ -100,8 +102,9 @@ class EditWriter:
         overwrite: bool = False,
         course: int = 0,
         many: bool = False,
+        html: bool = False,
     ) -> None:
-        self.output_dir, self.many = Path(output_dir), many
+        self.output_dir, self.many, self.html = Path(output_dir), many, html
         self.seed, self.samples, self.course, self.restore = seed, course or samples, course, restore
         self.strict, self.keep_going, self.overwrite = strict, keep_going, overwrite
         self.written: list[Path] = []
@@ -161,6 +164,17 @@ class EditWriter:
         """
         if self.many:
             require_free_summary(self.output_dir, names, self.overwrite)
+
+    def add_pages(self, done: Sequence[str]) -> None:
+        """
+        At the end of a run: give the cases that were done before their pages, if cases are to have them.
+
+        Args:
+            done: names of the cases that were done before.
+        """
+        for folder in (self.output_dir / name for name in done if self.html):
+            if not (folder / VIEWER_FILE).exists():
+                write_edit_view(folder)
 
     def summarize(self, done: Sequence[str] = ()) -> None:
         """
@@ -249,6 +263,8 @@ class EditWriter:
                 _preview(unfinished, edited, edited.edits.mean(0), edited.regions.any(axis=0), note)
                 write_provenance(unfinished, case["request"], facts | {"warnings": warnings})
             refuse_warnings(warnings, self.strict)
+            if self.html:
+                write_bytes(unfinished / VIEWER_FILE, edit_page(unfinished))
         for warning in warnings:
             say(f"{case['case_id']}: warning: {warning}")
         self.written.append(final)

@@ -275,6 +275,12 @@ class EditOptions:
         True, "Go on with the other cases of a list if one fails; failed.json lists those that did.", group=WRITE
     )
     overwrite: bool = option(False, "Replace the result of another scan, or one that was changed by hand.", group=WRITE)
+    html: bool = option(
+        False,
+        "Write viewer.html too, a page in which scan and edit are looked at in a browser: one file of some MB that "
+        "holds the scan, as mededit view makes it.",
+        group=WRITE,
+    )
 
     exact: bool = option(
         False,

@@ -62,6 +62,7 @@ def run_edits(parser: ConfigParser) -> None:
         names = [case["case_id"] for case in cases]
         writer.require_free(names)
         if not cases:  # every case is done already
+            writer.add_pages(cases.done)
             writer.summarize(cases.done)
             return
         out = user_path(parser.get_parsed_content("output_dir"))
@@ -74,5 +75,6 @@ def run_edits(parser: ConfigParser) -> None:
                 with suppress(InputError, OSError):  # what ended the run is what is to be said
                     writer.summarize(cases.done)
                 raise
+            writer.add_pages(cases.done)
             writer.summarize(cases.done)
         writer.report_failures(len(cases.done))

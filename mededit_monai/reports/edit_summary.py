@@ -196,6 +196,7 @@ def _page(folder: Path, rows: Sequence[CaseRow]) -> str:
         rows=rows,
         counts={status: sum(row.status == status for row in rows) for status in (DONE, DONE_BEFORE, FAILED)},
         pictures={row.case_id: _thumbnail(folder / row.path / "preview.png") for row in shown},
+        pages={row.case_id for row in rows if row.path and (folder / row.path / "viewer.html").exists()},
         left_out=sum(bool(row.path) for row in rows) - len(shown),
     )
 

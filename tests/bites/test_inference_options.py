@@ -185,6 +185,7 @@ WIRES = [
     Wire("progress", False, at("case_progress", "shown"), beside={"datalist": "cases.json", "progress": True}),
     Wire("overwrite", True, cases("overwrite")),
     Wire("overwrite", True, at("writer", "overwrite")),
+    Wire("html", True, at("writer", "html")),
     Wire("amp", "bf16", at("evaluator", "amp"), True, {"device": "meta"}),
     Wire("amp", "bf16", at("evaluator", "amp_kwargs"), {"dtype": torch.bfloat16}, {"device": "meta"}),
     Wire("channels_last", True, channels_last, beside={"spatial_dims": 2}),
@@ -196,6 +197,7 @@ WIRES = [
 #: Options that change no voxel, or that the request holds in another form.
 FREE = {"output_dir", "scan", "pathology", "brain", "datalist", "dataset_dir", "shard", "weights", "batch_size"}
 FREE |= {"lesion", "device", "num_workers", "progress", "strict", "keep_going", "overwrite", "carry", "effects_weights"}
+FREE |= {"html"}
 
 
 @pytest.fixture(scope="module")

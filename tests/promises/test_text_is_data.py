@@ -30,6 +30,7 @@ NEEDS = {
     "prepare": {"scan": "head/scan.nii.gz", "output_dir": "out"},
     "lesion": {"scan": "head/scan.nii.gz", "output": "drawn.nii.gz"},
     "info": {},
+    "view": {"folder": "out/scan"},
     "simulate": {"cases": "3", "output_dir": "out"},
     "dataset atlas": {"root": "head", "output_dir": "out"},
     "dataset brats": {"root": "head", "output_dir": "out"},
@@ -46,7 +47,7 @@ NEEDS = {
 }
 
 #: What stands on the line without the name of an option.
-ARGUMENTS = {("info", "file")}
+ARGUMENTS = {("info", "file"), ("view", "folder")}
 
 #: What runs a workflow, and what takes long to make.
 NOT_RUN = ("imports", "initialize", "run", "training", "inference", "evaluating", "finalize")
