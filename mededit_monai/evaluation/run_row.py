@@ -27,6 +27,7 @@ from mededit_monai.evaluation.realism import RealismJudge, plane
 from mededit_monai.evaluation.rows import Row
 from mededit_monai.evaluation.scores import Lines, SetScores
 from mededit_monai.evaluation.write import read_lines
+from mededit_monai.io.atomic import remove_unfinished
 from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.metrics.carried import lesion_size
@@ -161,7 +162,8 @@ def measured(
     job: Job, edited: Edited, pixel: float, then: Callable[[Row], None] | None = None
 ) -> dict[tuple[str, str], list[dict[str, Any]]]:
     """
-    Make the edits that are missing, and measure all: lines of ``metrics.csv`` by row and pairing.
+    Make the edits that are missing, and measure all: lines of ``metrics.csv`` by row and pairing; for who holds the
+    claim on the output folder.
 
     Args:
         pixel: side of a model pixel, mm; then: called with each row when it is measured.
@@ -171,6 +173,7 @@ def measured(
     for number, (row, pairing) in enumerate(edited, start=1):
         count = min(row.cases or len(areas[pairing]), len(areas[pairing]))
         say(f"[{number}/{len(edited)}] {row.key}, {pairing}: {count} cases")
+        remove_unfinished(job.edits(row, pairing))  # of a run that was killed
         run_row(job, row, pairing)
         lines[row.key, pairing] = [
             case_line(row, pairing, case, areas[pairing][case["case_id"]])

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 #: Names of what is being written: files as below, folders as in ``outputs.finished_folder``.
-_UNFINISHED = re.compile(r"\.[0-9a-f]{8}\.unfinished\..+|\..+\.[0-9a-f]{8}\.unfinished")
+_UNFINISHED = re.compile(r"\.[0-9a-f]{8}\.unfinished\.(?P<name>.+)|\..+\.(?:[0-9a-f]{12})?[0-9a-f]{8}\.unfinished")
 
 
 @contextmanager
@@ -86,11 +86,18 @@ def swept(folders: Collection[str | Path]) -> Iterator[None]:
         raise
 
 
-def remove_unfinished(folder: str | Path) -> None:
-    """Remove what processes that were killed left half-written in a folder; for who holds the claim on all of it."""
+def remove_unfinished(folder: str | Path, names: Collection[str] | None = None) -> None:
+    """
+    Remove what processes that were killed left half-written in a folder.
+
+    Args:
+        names: of the files that are meant, which nobody else may be writing; None: all, folders too, for who holds the
+            claim on all of it.
+    """
     with suppress(FileNotFoundError, NotADirectoryError):
         for place in Path(folder).iterdir():
-            if _UNFINISHED.fullmatch(place.name) is None:
+            found = _UNFINISHED.fullmatch(place.name)
+            if found is None or (names is not None and found["name"] not in names):
                 continue
             if place.is_dir() and not place.is_symlink():
                 shutil.rmtree(place, ignore_errors=True)

@@ -60,10 +60,10 @@ def claim(folder: str | Path, names: Collection[str] = (ALL,)) -> Iterator[None]
         yield
     finally:
         with suppress(OSError, Timeout), _registry(runs):
-            (runs / f"{own}.json").unlink(missing_ok=True)
             if held:
                 (runs / f"{own}.lock").unlink(missing_ok=True)
                 lock.release()
+            (runs / f"{own}.json").unlink(missing_ok=True)  # last: by it, a run that was killed is found
         for place in absent:  # innermost first; only what is empty goes
             with suppress(OSError):
                 place.rmdir()
@@ -78,7 +78,10 @@ def exclusive(folder: str | Path) -> Iterator[None]:
 
 @contextmanager
 def _registry(runs: Path) -> Iterator[None]:
-    """Held for the moment in which claims are looked at and changed; the last run takes the folder away."""
+    """
+    Held for the moment in which claims are looked at and changed; the last run takes the folder away, and whoever comes
+    takes away what runs that were killed left in it.
+    """
     for attempt in range(100):
         lock = FileLock(runs / "registry.lock", timeout=60)
         try:
@@ -92,6 +95,7 @@ def _registry(runs: Path) -> Iterator[None]:
                 raise
             time.sleep(0.02)
     try:
+        _forget_killed(runs)
         yield
     finally:
         if not any(p.name != "registry.lock" for p in runs.iterdir()):
@@ -101,16 +105,16 @@ def _registry(runs: Path) -> Iterator[None]:
             runs.rmdir()
 
 
+def _forget_killed(runs: Path) -> None:
+    for place in runs.glob("*.json"):
+        lock = place.with_suffix(".lock")
+        with suppress(Timeout), FileLock(lock, timeout=0):  # nobody holds it: its run was killed
+            lock.unlink(missing_ok=True)
+            place.unlink(missing_ok=True)
+
+
 def _require_unclaimed(runs: Path, folder: Path, wanted: set[str]) -> None:
     for place in sorted(runs.glob("*.json")):
-        other = FileLock(place.with_suffix(".lock"), timeout=0)
-        try:
-            with other:  # nobody holds it: its run was killed
-                place.unlink(missing_ok=True)
-                place.with_suffix(".lock").unlink(missing_ok=True)
-            continue
-        except Timeout:
-            pass
         try:
             facts = json.loads(place.read_text())
         except (OSError, ValueError):

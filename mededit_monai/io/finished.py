@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
@@ -16,10 +17,13 @@ from typing import Any
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.io.hashing import sha256
-from mededit_monai.io.outputs import MARKER, list_files, make_folder, marker_facts, was_changed, written_files
+from mededit_monai.io.outputs import MARKER, list_files, make_folder, was_changed, written_files
 
-#: Folders that are being written, and older results on their way out.
-_BEGUN = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(?P<state>unfinished|old)")
+#: Folders that are being written, whose names tell by which process on which host, and older results on their way out.
+#: Names, and not a file in them: it would have to be written after the folder is made, and taken out after it is named.
+_BEGUN = re.compile(
+    r"\.(?P<name>.+)\.(?:(?P<host>[0-9a-f]{8})(?P<process>[0-9a-f]{8})[0-9a-f]{4}\.unfinished|[0-9a-f]{8}\.old)"
+)
 
 
 @contextmanager
@@ -43,16 +47,13 @@ def finished_folder(final: str | Path, overwrite: bool = False, clear: bool = Tr
         clear_up(final.parent, {final.name})
     require_own_folder(final, overwrite)
     make_folder(final.parent)
-    unfinished = final.with_name(f".{final.name}.{secrets.token_hex(4)}.unfinished")
+    unfinished = final.with_name(f".{final.name}.{_host()}{os.getpid():08x}{secrets.token_hex(2)}.unfinished")
     unfinished.mkdir()
     try:
-        list_files(unfinished, {}, process=os.getpid(), host=socket.gethostname())
         yield unfinished
         files = {name: sha256(unfinished / name) for name in _contents(unfinished)}
         list_files(unfinished, files, **facts)
         _put_in_place(unfinished, final, overwrite)
-        with suppress(OSError):
-            list_files(final, {}, process=None, host=None)  # what the next run looks for in an unfinished one
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)  # made here, under a name of its own
         raise
@@ -111,50 +112,63 @@ def is_complete(folder: str | Path, wanted: Collection[str] = ()) -> bool:
 
 
 def remove_listed(folder: str | Path) -> None:
-    """Remove the files that a folder's marker lists, the marker, and the folders that are empty then."""
+    """Remove the files that a folder's marker lists, the folders that are empty then, and, last, the marker."""
     folder = Path(folder)
     for name in written_files(folder) or {}:
         with suppress(OSError):
             (folder / name).unlink()
-    (folder / MARKER).unlink(missing_ok=True)
     for place in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
         with suppress(OSError):
             place.rmdir()
+    (folder / MARKER).unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()
 
 
-def clear_up(folder: str | Path, names: Collection[str]) -> None:
+def clear_up(folder: str | Path, names: Collection[str], done: Collection[str] = ()) -> None:
     """
     Remove what runs that were killed had begun of these results, and put back what they had moved out of the way.
 
-    The marker of an unfinished folder says which process makes it; folders of processes at work stay.
+    Folders of processes at work stay.
+
+    Args:
+        names: of results that are to be made, which the caller claims.
+        done: of those that are there, whose older selves a killed run had no time to remove.
     """
     folder = Path(folder)
-    wanted, found = set(names), []
+    wanted, found = {*names, *done}, []
     if folder.is_dir():
         found = [(match, folder / match[0]) for p in folder.iterdir() if (match := _BEGUN.fullmatch(p.name))]
     for match, place in found:
         if match["name"] not in wanted:
             continue
-        final, facts = folder / match["name"], marker_facts(place)
-        if match["state"] == "unfinished":
-            if facts.get("host") == socket.gethostname() and not _is_running(facts.get("process")):
+        final = folder / match["name"]
+        if match["process"]:
+            if match["host"] == _host() and not _is_running(int(match["process"], 16)):
                 shutil.rmtree(place, ignore_errors=True)  # made by us, under a name of its own
-        elif written_files(place) is not None and not os.path.lexists(final):
-            os.rename(place, final)
-        elif written_files(place) is not None:
+        elif written_files(place) is None:
+            with suppress(OSError):
+                place.rmdir()  # nothing is left in it
+        elif os.path.lexists(final):
             remove_listed(place)
+        elif match["name"] in names:
+            os.rename(place, final)
 
 
-def _is_running(process: Any) -> bool:
+def _host() -> str:
+    """This host, in eight letters that every file system takes."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def _is_running(process: int) -> bool:
+    """Whether another process is at work; one of our own number was an earlier one, as in a container that restarts."""
     try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, TypeError, ValueError):
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:  # there, but somebody else's
         return True
-    return True
+    return process != os.getpid()
 
 
 def _put_in_place(unfinished: Path, final: Path, overwrite: bool) -> None:

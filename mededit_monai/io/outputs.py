@@ -17,7 +17,7 @@ from typing import Any
 
 from mededit_monai import __version__
 from mededit_monai.core.errors import InputError
-from mededit_monai.io.atomic import write_bytes, write_json
+from mededit_monai.io.atomic import remove_unfinished, write_bytes, write_json
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.whole import is_whole
 
@@ -90,15 +90,17 @@ def write_output(path: str | Path, content: bytes, overwrite: bool = False, inpu
     """
     path = Path(path)
     require_apart(path, inputs)
-    if path.is_file() and path.read_bytes() == content and path.name in (written_files(path.parent) or ()):
+    same = path.is_file() and path.read_bytes() == content
+    if same and (written_files(path.parent) or {}).get(path.name) == sha256(path):
         return
     require_writable(path, overwrite)
-    if path.exists() and not overwrite:
+    if path.exists() and not same and not overwrite:
         raise InputError(f"{path}: is there already, with other content; choose another name, or give --overwrite.")
     from mededit_monai.io.claims import exclusive  # which makes its folder by a function of ours
 
     make_folder(path.parent)
     with exclusive(path.parent):  # others may be adding to the same list
+        remove_unfinished(path.parent, (path.name, MARKER))  # of a run that was killed
         list_files(path.parent, {path.name: None})
         write_bytes(path, content)
         list_files(path.parent, {path.name: sha256(path)})

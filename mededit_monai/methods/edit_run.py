@@ -61,14 +61,15 @@ def run_edits(parser: ConfigParser) -> None:
         cases, writer = parser.get_parsed_content("cases"), parser.get_parsed_content("writer")
         names = [case["case_id"] for case in cases]
         writer.require_free(names)
+        out = user_path(parser.get_parsed_content("output_dir"))
         if not cases:  # every case is done already
+            clear_up(out, (), cases.done)
             writer.add_pages(cases.done)
             writer.summarize(cases.done)
             return
-        out = user_path(parser.get_parsed_content("output_dir"))
         give_large_blocks_back()
         with claim(out, names):
-            clear_up(out, names)
+            clear_up(out, names, cases.done)
             try:
                 run_engine(parser, "evaluator")
             except BaseException:

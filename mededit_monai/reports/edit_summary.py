@@ -17,9 +17,9 @@ from jinja2 import Environment, PackageLoader
 from PIL import Image
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.io.atomic import json_bytes, write_bytes
+from mededit_monai.io.atomic import json_bytes, remove_unfinished, write_bytes
 from mededit_monai.io.claims import exclusive
-from mededit_monai.io.outputs import OutputFolder, list_files, remove_listed_file, written_files
+from mededit_monai.io.outputs import MARKER, OutputFolder, list_files, remove_listed_file, written_files
 from mededit_monai.io.provenance import DISCLAIMER, PROVENANCE_FILE
 from mededit_monai.io.whole import is_whole
 
@@ -106,6 +106,7 @@ def write_summary(
     if not (failed or made or folder.is_dir()):
         return
     with exclusive(folder):
+        remove_unfinished(folder, (FAILED_FILE, *SUMMARY_FILES, MARKER))  # nobody else writes these now
         require_free_summary(folder, (), overwrite)
         listed = _list_failed(folder, {*made, *done, *(one["case_id"] for one in failed)}, failed)
         rows = summary_rows(folder, made, listed)

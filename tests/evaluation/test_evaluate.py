@@ -166,7 +166,11 @@ def test_a_deleted_edit_alone_is_made_again(toy, whole, tmp_path):
     before = {place: (place.read_bytes(), place.stat().st_mtime_ns) for place in places}
     lost = next(place for place in places if "mededit" in str(place))
     lost.unlink()
+    half = [lost.with_name(f".0123abcd.unfinished.{name}") for name in (lost.name, "settings.json", ".mededit.json")]
+    for place in half:
+        place.write_bytes(b"half, from a run that was killed")
     evaluate(toy.options(output, pairing="thesis"))
+    assert not any(place.exists() for place in half)
     for place in places:
         if place != lost:
             assert (place.read_bytes(), place.stat().st_mtime_ns) == before[place]

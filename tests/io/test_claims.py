@@ -9,7 +9,7 @@ import time
 import pytest
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.io.claims import ALL, RUNS, claim
+from mededit_monai.io.claims import ALL, RUNS, claim, exclusive
 
 HOLD = """
 import sys, time
@@ -62,6 +62,28 @@ def test_a_run_that_was_killed_holds_nothing(tmp_path, other_run):
     with claim(tmp_path / "out"):
         pass
     assert not (tmp_path / "out" / RUNS).exists()
+
+
+@pytest.mark.parametrize("lock", [True, False])
+def test_what_a_killed_run_left_goes_whoever_comes_next(tmp_path, lock):
+    """It may have nothing to claim; and the killed run may have given back its lock."""
+    runs = tmp_path / RUNS
+    runs.mkdir()
+    (runs / "1_0123abcd.json").write_text("{")
+    (runs / "registry.lock").touch()
+    if lock:
+        (runs / "1_0123abcd.lock").touch()
+    with exclusive(tmp_path):
+        assert [path.name for path in runs.iterdir()] == ["registry.lock"]
+    assert not runs.exists()
+
+
+def test_a_run_at_work_keeps_its_claim(tmp_path, other_run):
+    other_run("a")
+    with exclusive(tmp_path / "out"):
+        pass
+    with pytest.raises(InputError, match="another run"), claim(tmp_path / "out", ["a"]):
+        pass
 
 
 def test_nothing_is_left_behind(tmp_path):

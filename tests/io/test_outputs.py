@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.io import finished
 from mededit_monai.io.atomic import replacing, write_bytes, write_json
-from mededit_monai.io.finished import finished_folder, is_complete, remove_listed
+from mededit_monai.io.finished import clear_up, finished_folder, is_complete, remove_listed
 from mededit_monai.io.outputs import (
     MARKER,
     OutputFolder,
@@ -72,14 +73,18 @@ from mededit_monai.io import finished
 if sys.argv[2] == "moved":
     rename = os.rename
     finished.os.rename = lambda a, b: os._exit(9) if str(a).endswith("unfinished") else rename(a, b)
+if sys.argv[2] == "in place":
+    finished.remove_listed = lambda folder: os._exit(9)
 with finished.finished_folder(sys.argv[1]) as folder:
+    if sys.argv[2] == "made":
+        os._exit(9)
     (folder / "a.txt").write_bytes(b"half")
     if sys.argv[2] == "writing":
         os._exit(9)
 """
 
 
-@pytest.mark.parametrize("moment", ["writing", "moved"])
+@pytest.mark.parametrize("moment", ["made", "writing", "moved", "in place"])
 def test_what_a_killed_run_left_is_cleared_up_by_the_next(tmp_path, moment):
     finish(tmp_path / "case", {"a.txt": b"1"})
     (tmp_path / ".case.users.unfinished").mkdir()
@@ -89,6 +94,46 @@ def test_what_a_killed_run_left_is_cleared_up_by_the_next(tmp_path, moment):
     finish(tmp_path / "case", {"a.txt": b"2"})
     assert tree(tmp_path).keys() == {"case/a.txt", f"case/{MARKER}", ".case.users.unfinished/notes.txt"}
     assert (tmp_path / "case" / "a.txt").read_bytes() == b"2"
+
+
+def test_nothing_is_written_to_a_folder_that_is_in_its_place(tmp_path, monkeypatch):
+    """What was, would be half-written in a result that is done."""
+    seen = []
+    real = finished._put_in_place
+    monkeypatch.setattr(finished, "_put_in_place", lambda *given: (real(*given), seen.append(tree(tmp_path))))
+    finish(tmp_path / "case", {"a.txt": b"1"})
+    assert seen == [tree(tmp_path)] and "process" not in marker_facts(tmp_path / "case")
+
+
+def test_older_selves_of_what_is_done_go_too(tmp_path):
+    """A run was killed right after its result was in its place, or while it removed the older one."""
+    finish(tmp_path / "case", {"a.txt": b"2"})
+    for name, content in (("0123abcd", b"1"), ("0123abce", None), ("0123abcf", b"users")):
+        old = tmp_path / f".case.{name}.old"
+        old.mkdir()
+        if content is not None:
+            (old / "a.txt").write_bytes(content)
+        if content == b"1":
+            list_files(old, {"a.txt": None})
+    finish(tmp_path / "other", {"a.txt": b"3"})
+    (tmp_path / "other").rename(tmp_path / ".other.0123abcd.old")
+    clear_up(tmp_path, (), ("case", "other"))
+    found = {path.name for path in tmp_path.iterdir()}
+    assert found == {"case", ".case.0123abcf.old", ".other.0123abcd.old"}  # nobody claims the name to put it back
+    clear_up(tmp_path, ("other",))
+    assert is_complete(tmp_path / "other")
+
+
+def test_an_earlier_process_of_our_own_number_is_over(tmp_path):
+    """A container that restarts gives its first process the same number."""
+    with pytest.raises(FileNotFoundError), finished_folder(tmp_path / "case") as folder:
+        left = folder.name
+        folder.rmdir()  # so that it stays when the block ends
+    others = f"{'0' * 8}{left[14:]}"
+    for name in (left, f".case.{others}"):
+        (tmp_path / name).mkdir()
+    clear_up(tmp_path, ("case",))
+    assert [path.name for path in tmp_path.iterdir()] == [f".case.{others}"]  # another host's may be at work
 
 
 def users_folder(place: Path) -> None:
@@ -206,6 +251,18 @@ def test_a_damaged_result_is_made_again(tmp_path, content):
 
 
 # --- single files ----------------------------------------------------------------------------------------------------
+
+
+def test_what_a_killed_run_left_of_a_file_goes(tmp_path):
+    """Killed while it wrote the file, or, when that was there, its list."""
+    write_output(tmp_path / "a.txt", b"1")
+    whole, theirs = tree(tmp_path), tmp_path / ".0123abcd.unfinished.b.txt"
+    theirs.write_bytes(b"of another run, which may be at work")
+    for name in ("a.txt", MARKER):
+        (tmp_path / f".0123abcd.unfinished.{name}").write_bytes(b"half")
+    list_files(tmp_path, {"a.txt": None})
+    write_output(tmp_path / "a.txt", b"1")
+    assert tree(tmp_path) == whole | {theirs.name: theirs.read_bytes()}
 
 
 def test_a_file_of_ours(tmp_path):

@@ -106,6 +106,16 @@ def test_the_same_again_changes_no_byte(tmp_path):
     assert set(written_files(tmp_path)) == {"summary.csv", "summary.html"}
 
 
+def test_what_a_killed_run_left_of_the_summary_goes(tmp_path):
+    result(tmp_path, "one")
+    write_summary(tmp_path, {"one"}, (), [])
+    names = {path.name for path in tmp_path.iterdir()}
+    for name in ("summary.csv", "summary.html", "failed.json", ".mededit.json", "mine.csv"):
+        (tmp_path / f".0123abcd.unfinished.{name}").write_bytes(b"half")
+    write_summary(tmp_path, (), {"one"}, [])
+    assert {path.name for path in tmp_path.iterdir()} == names | {".0123abcd.unfinished.mine.csv"}
+
+
 def test_folders_of_somebody_have_no_row(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "provenance.json").write_text(json.dumps({"case_id": "mine"}))
