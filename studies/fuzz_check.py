@@ -23,7 +23,7 @@ import numpy as np
 
 from mededit_monai import edit
 from mededit_monai.core.errors import InputError
-from mededit_monai.handlers import edit_writer
+from mededit_monai.handlers import edit_previews
 from studies.fuzz_heads import FAULTS, Spec, described, write
 
 #: The slice with the most lesion, one network evaluation: the ways in and out are what is looked at.
@@ -108,7 +108,7 @@ def _surroundings(place: Path, pictures: bool) -> Iterator[io.StringIO]:
         stack.enter_context(mock.patch.dict(os.environ, environment))
         stack.enter_context(mock.patch("tempfile.tempdir", None))
         if not pictures:
-            stack.enter_context(mock.patch.object(edit_writer, "save_preview", _no_preview))
+            stack.enter_context(mock.patch.object(edit_previews, "save_preview", _no_preview))
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # of libraries: what a person is told is said in sentences
         stack.enter_context(contextlib.redirect_stderr(said))

@@ -13,8 +13,8 @@ import typer
 from mededit_monai.cli.generated import BUNDLE, JSON, add_verb, say_written
 from mededit_monai.core.errors import SomeFailed
 from mededit_monai.core.options import Option, options_of
-from mededit_monai.methods.edit_options import EditOptions, own_options
-from mededit_monai.methods.record import METHODS
+from mededit_monai.methods.edit_options import EditOptions
+from mededit_monai.methods.record import METHODS, own_options
 
 
 def register(app: typer.Typer) -> None:

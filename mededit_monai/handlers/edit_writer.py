@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from monai.utils import CommonKeys
 
 from mededit_monai.core.errors import InputError, SomeFailed, say
 from mededit_monai.diseases import DISEASES
+from mededit_monai.handlers.edit_previews import save_model_preview, save_volume_preview
+from mededit_monai.handlers.edited_case import EditedCase
 from mededit_monai.handlers.effects_files import Moved, write_effects
 from mededit_monai.handlers.evaluator import EDIT
 from mededit_monai.handlers.preparation_files import write_preparation
@@ -26,43 +28,11 @@ from mededit_monai.io.provenance import write_provenance
 from mededit_monai.prepare.native import Native
 from mededit_monai.prepare.one_by_one import failed_case, refuse_warnings
 from mededit_monai.reports.edit_summary import FAILED_FILE, require_free_summary, write_summary
-from mededit_monai.reports.preview import Plane, lesion_planes, save_preview
 from mededit_monai.reports.view_edit import VIEWER_FILE, edit_page, write_edit_view
 from mededit_monai.sampling.noise import case_seed
-from mededit_monai.space.fine_view import FineEdit
 from mededit_monai.space.intensity import to_unit_range
-from mededit_monai.space.native_flow import NativeFlow
 from mededit_monai.space.restore import labels_on_scan, restore
 from mededit_monai.space.stack import CaseStack
-
-
-@dataclass(frozen=True)
-class EditedCase:
-    """
-    A case and its edits, on the model's grid; a row is a slice, or the volume.
-
-    Args:
-        case: what its transforms made of it, without the tensors.
-        prior: rows x ``space.shape`` in [0, 1].
-        edits: samples x rows x ``space.shape`` in [0, 1].
-        brain, pathology: bool, rows x ``space.shape``.
-        regions: bool, samples x rows x ``space.shape``: where each edit may differ from the prior.
-        facts: of the batch that it was edited in, for the provenance.
-        moved: what the lesion moved in each edit, if that was asked for.
-        fine: what was painted on a grid finer than the model's in each edit, if any was.
-        drawn: labels of a tumour's regions in each edit, rows x the grid that was painted on, if they were drawn.
-    """
-
-    case: Mapping[str, Any]
-    prior: np.ndarray
-    edits: np.ndarray
-    brain: np.ndarray
-    pathology: np.ndarray
-    regions: np.ndarray
-    facts: Mapping[str, Any]
-    moved: Sequence[Moved] | None = None
-    fine: Sequence[FineEdit] | None = None
-    drawn: Sequence[np.ndarray] | None = None
 
 
 class EditWriter:
@@ -74,10 +44,10 @@ class EditWriter:
             all other images are NIfTI), ``edited_slice.nii.gz`` (of a volume ``edited_model.nii.gz``),
             ``edit_region.nii.gz``, ``preview.png``, ``provenance.json``; with several samples ``<case>/sample_k/…`` and
             ``mean.nii.gz``, ``sd.nii.gz`` (the spread of the samples, a fraction of their error: not a map of
-            uncertainty). Of a tumour whose regions were drawn, ``regions.nii.gz``. Of a course ``<case>/course_k/…``. Where the lesion moved tissue, ``displacement.nii.gz``,
+            uncertainty). Of a course ``<case>/course_k/…``. Where the lesion moved tissue, ``displacement.nii.gz``,
             ``inverse_displacement.nii.gz``, ``effects.json`` and ``carried/`` too
             (:func:`~mededit_monai.handlers.effects_files.write_effects`). Of a lesion that was asked for in words
-            ``pathology.nii.gz``, the mask that was used.
+            ``pathology.nii.gz``, the mask that was used; of a tumour whose regions were drawn ``regions.nii.gz``.
         seed, samples, course: as given to ``EditPrepareBatch``.
         restore: ``residual`` or ``replace``.
         strict: whether a case with a warning is refused.
@@ -251,7 +221,7 @@ class EditWriter:
                 warnings = list(dict.fromkeys([*warnings, *found]))
             if self.course:
                 note = f"{self.samples}th and last step of a course"
-                _preview(
+                save_model_preview(
                     unfinished, edited, edited.edits[-1], edited.regions[-1], note, edited.moved and edited.moved[-1]
                 )
                 write_provenance(unfinished, case["request"], facts | {"warnings": warnings})
@@ -260,7 +230,7 @@ class EditWriter:
                 save_synthetic(stack.mean(0, dtype=np.float64).astype(np.float32), affine, unfinished / "mean.nii.gz")
                 save_synthetic(stack.std(0, dtype=np.float64).astype(np.float32), affine, unfinished / "sd.nii.gz")
                 note = f"mean of {self.samples} samples"
-                _preview(unfinished, edited, edited.edits.mean(0), edited.regions.any(axis=0), note)
+                save_model_preview(unfinished, edited, edited.edits.mean(0), edited.regions.any(axis=0), note)
                 write_provenance(unfinished, case["request"], facts | {"warnings": warnings})
             refuse_warnings(warnings, self.strict)
             if self.html:
@@ -306,9 +276,9 @@ class EditWriter:
             name = "edited_slice.nii.gz" if space.spatial_dims == 2 else "edited_model.nii.gz"
             write(save_synthetic, model, space.affine, folder / name)
             if space.spatial_dims == 3:
-                _volume_preview(folder, edited, copy, restored.region, flow if moved else None)
+                save_volume_preview(folder, edited, copy, restored.region, flow if moved else None)
             else:
-                _preview(folder, edited, edit, region, "", moved)
+                save_model_preview(folder, edited, edit, region, "", moved)
         found = [*warnings, *restored.warnings]
         if native.upright:  # the model's slices are of the upright copy
             facts = facts | {"slices": np.flatnonzero(restored.region.any(axis=(0, 1))).tolist()}
@@ -344,59 +314,3 @@ def _lesion_warnings(edited: EditedCase) -> list[str]:
         f"the lesion came out no darker than the brain around it ({inside:.2f} against {outside:.2f} of the scan's "
         f"range); check that the scan is T1-weighted and its intensities begin at 0."
     ]
-
-
-def _volume_preview(
-    folder: Path, edited: EditedCase, copy: NativeCopy, region: np.ndarray, flow: NativeFlow | None
-) -> None:
-    """The three planes with the most lesion, of the scan itself and its edited copy."""
-    case = edited.case
-    native, ceiling = Native.of(case), case["ceilings"][0]
-    scan, lesion = native.scan, native.lesion
-    place, planes = lesion_planes(lesion), []
-    for axis in (2, 1, 0):
-        at = tuple(place[axis] if k == axis else slice(None) for k in range(3))
-        sides = [side for k, side in enumerate(scan.spacing) if k != axis]
-        planes.append(
-            Plane(
-                np.clip(scan.data[at] / ceiling, 0, 1),
-                np.clip(copy.values(at) / ceiling, 0, 1),
-                lesion[at],
-                region[at],
-                None if flow is None else _lengths(flow, axis, place[axis]),
-                (sides[0], sides[1]),
-            )
-        )
-    method = case["request"]["options"].get("method", "")
-    title = f"{case['case_id']}  planes {' '.join(map(str, place))}  {method}"
-    save_preview(planes, folder / "preview.png", title)
-
-
-def _lengths(flow: NativeFlow, axis: int, index: int) -> np.ndarray:
-    """|u| in mm in a plane of the scan."""
-    found = np.zeros([count for k, count in enumerate(flow.shape) if k != axis], np.float32)
-    here = index - flow.start[axis]
-    if 0 <= here < flow.steps.shape[axis + 1]:
-        part = flow.steps.take(here, axis + 1)
-        millimetres = np.tensordot(flow.affine[:3, :3].astype(np.float32), part, axes=1)
-        sides = tuple(side for k, side in enumerate(flow.box) if k != axis)
-        found[sides] = np.sqrt((millimetres**2).sum(axis=0))
-    return found
-
-
-def _preview(
-    folder: Path, edited: EditedCase, edit: np.ndarray, region: np.ndarray, note: str, moved: Moved | None = None
-) -> None:
-    """On the model's grid: the axial plane with the most lesion, of volumes all three."""
-    case, space = edited.case, edited.case["space"]
-    stacks = [edited.prior, edit, edited.pathology, region, *([moved.lengths_mm] if moved else [])]
-    method = case["request"]["options"].get("method", "")
-    if space.spatial_dims == 3:
-        place = lesion_planes(edited.pathology[0])
-        planes = [Plane(*(stack[0].take(place[axis], axis) for stack in stacks)) for axis in (2, 1, 0)]
-        title = f"{case['case_id']}  planes {' '.join(map(str, place))} of the model  {method}  {note}"
-    else:
-        shown = int(edited.pathology.sum(axis=(1, 2)).argmax())
-        planes = [Plane(*(stack[shown] for stack in stacks))]
-        title = f"{case['case_id']}  slice {int(np.rint(space.heights[shown]))}  {method}  {note}"
-    save_preview(planes, folder / "preview.png", title)

@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mededit_monai.core.options import Option, option, options_of, refuse_unknown
+from mededit_monai.core.options import option, options_of, refuse_unknown
 from mededit_monai.methods.edit_checks import check_resolved, check_together, refuse_useless
-from mededit_monai.methods.record import CHOSEN, METHODS, Method
+from mededit_monai.methods.record import CHOSEN, METHODS, Method, own_options
 from mededit_monai.sampling.levels import SPACINGS
 from mededit_monai.sampling.sampler import SAMPLERS
 from mededit_monai.space.conditions import CONDITIONS
@@ -277,8 +277,7 @@ class EditOptions:
     overwrite: bool = option(False, "Replace the result of another scan, or one that was changed by hand.", group=WRITE)
     html: bool = option(
         False,
-        "Write viewer.html too, a page in which scan and edit are looked at in a browser: one file of some MB that "
-        "holds the scan, as mededit view makes it.",
+        "Write viewer.html too, a page to look at scan and edit in a browser: a file of some MB with the scan in it.",
         group=WRITE,
     )
 
@@ -399,8 +398,3 @@ class EditOptions:
         names = [one.name for one in options_of(type(self)).values() if one.recorded]
         unused = CHOSEN - self.record.takes
         return {name: None if name in unused else getattr(self, name) for name in names} | dict(self.own)
-
-
-def own_options() -> dict[str, Option]:
-    """Options of methods' own, by name."""
-    return {one.name: one for method in METHODS.values() for one in method.options}

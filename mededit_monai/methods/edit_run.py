@@ -18,7 +18,8 @@ from mededit_monai.core.running import run_engine
 from mededit_monai.diseases import DISEASES
 from mededit_monai.io.claims import claim
 from mededit_monai.io.finished import clear_up
-from mededit_monai.methods.edit_options import EditOptions, own_options
+from mededit_monai.methods.edit_options import EditOptions
+from mededit_monai.methods.record import own_options
 
 
 def check_edit_run(parser: ConfigParser) -> None:

@@ -206,6 +206,11 @@ class Method:
         )
 
 
+def own_options() -> dict[str, Option]:
+    """Options of methods' own, by name."""
+    return {one.name: one for method in METHODS.values() for one in method.options}
+
+
 def networks() -> dict[str, Network]:
     """Every network that can be trained, by name: those of the methods, the effects network, and those of synthesis."""
     from mededit_monai.methods.morph import EFFECTS

@@ -42,14 +42,14 @@ def test_large_tumours_have_core_and_rim():
     both = np.mean([np.sum(one == CORE) >= 20 and np.sum(one == RIM) >= 20 for one in found])
     assert 0.7 < both < 1
     solid = np.array([np.mean(one[one > 0] != EDEMA) for one in found])
-    assert 0.15 < solid.min() and solid.max() < 0.8 and solid.std() > 0.1  # shares of 0.2 to 0.75
+    assert solid.min() > 0.15 and solid.max() < 0.8 and solid.std() > 0.1  # shares of 0.2 to 0.75
 
 
 def test_the_rim_lies_between_core_and_edema():
     for seed in range(8):
         found = drawn(ball(14), seed)
         core = found == CORE
-        if not 50 < core.sum() or not (found == RIM).any():
+        if not core.sum() > 50 or not (found == RIM).any():
             continue
         shell = ndimage.binary_dilation(core) & ~core
         assert np.mean(found[shell] == RIM) > 0.6

@@ -21,7 +21,7 @@ from monai.transforms import Compose
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.editing import collate_cases, editing_cases
-from mededit_monai.handlers import EditWriter, edit_writer
+from mededit_monai.handlers import EditWriter, edit_previews, edit_writer
 from mededit_monai.handlers.edit_batch import EditPrepareBatch
 from mededit_monai.methods.editor import Edit
 from mededit_monai.prepare.load import LoadCased
@@ -348,7 +348,7 @@ def test_preview_shows_the_slice_with_the_most_lesion(tmp_path, monkeypatch):
     space.planes(lesion)[middle, 30:90, 30:90] = 1  # one slice has more than its neighbours
     largest = int(space.planes(lesion).sum((1, 2)).argmax())
     assert largest == middle
-    monkeypatch.setattr(edit_writer, "save_preview", kept)
+    monkeypatch.setattr(edit_previews, "save_preview", kept)
     write(tmp_path / "out", [case], brighter)
     assert shown["count"] == 1
     for key in ("pathology", "region"):

@@ -17,7 +17,7 @@ from ignite.engine import Engine
 from monai.transforms import Compose
 
 from mededit_monai.datasets.editing import collate_cases, editing_cases
-from mededit_monai.handlers import EditWriter, edit_writer
+from mededit_monai.handlers import EditWriter, edit_previews
 from mededit_monai.handlers.edit_batch import EditPrepareBatch
 from mededit_monai.methods.paint import CHANGE_SCALE
 from mededit_monai.methods.paint_editor import PaintEditor
@@ -133,7 +133,7 @@ def test_samples_have_their_own_noise(tmp_path):
 
 def test_the_preview_shows_three_planes_of_the_scan_itself(tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr(edit_writer, "save_preview", lambda planes, path, title: shown.append((planes, path)))
+    monkeypatch.setattr(edit_previews, "save_preview", lambda planes, path, title: shown.append((planes, path)))
     case, _ = edited(tmp_path)
     (axial, coronal, sagittal), path = shown[0]
     x, y, z = (int(case["lesion_volume"].sum(axis=tuple({0, 1, 2} - {k})).argmax()) for k in range(3))

@@ -12,7 +12,7 @@ import pytest
 from conftest import write_head
 from promises.verbs import mededit, tree  # noqa: F401
 
-from mededit_monai.handlers import edit_writer
+from mededit_monai.handlers import edit_previews
 
 RUN = ("edit", "--datalist", "cases.json", "-o", "out", "--slice_index", "10")
 
@@ -29,7 +29,7 @@ def listed(tmp_path, monkeypatch):
 
 def at_the_second(patch, error: BaseException) -> None:
     """An error while the second case is written."""
-    real, calls = edit_writer.save_preview, []
+    real, calls = edit_previews.save_preview, []
 
     def save(*arguments) -> None:
         calls.append(1)
@@ -37,7 +37,7 @@ def at_the_second(patch, error: BaseException) -> None:
             raise error
         real(*arguments)
 
-    patch.setattr(edit_writer, "save_preview", save)
+    patch.setattr(edit_previews, "save_preview", save)
 
 
 def table() -> dict[str, dict[str, str]]:

@@ -14,7 +14,7 @@ import pytest
 from conftest import write_head
 from promises.verbs import mededit, tree  # noqa: F401
 
-from mededit_monai.handlers import edit_writer
+from mededit_monai.handlers import edit_previews, edit_writer
 from mededit_monai.io import atomic, finished, outputs
 
 
@@ -36,7 +36,7 @@ def full(*arguments, **keywords):
 MOMENTS = {
     "volume": (edit_writer.NativeCopy, "save"),
     "slice, region": (edit_writer, "save_synthetic"),
-    "picture": (edit_writer, "save_preview"),
+    "picture": (edit_previews, "save_preview"),
     "provenance": (edit_writer, "write_provenance"),
     "marker": (outputs, "write_json"),
     "renaming": (finished.os, "rename"),
@@ -106,7 +106,7 @@ def test_every_file_that_cannot_be_read(head, mededit, option, kind):  # noqa: F
 
 def test_a_fault_of_ours_is_one_sentence_and_a_file(head, mededit, monkeypatch, tmp_path):  # noqa: F811
     monkeypatch.setenv("MEDEDIT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(edit_writer, "save_preview", lambda *a, **k: {}["a fault of ours"])
+    monkeypatch.setattr(edit_previews, "save_preview", lambda *a, **k: {}["a fault of ours"])
     done = mededit(*edit(head))
     (place,) = (tmp_path / "cache" / "faults").iterdir()
     assert done.code == 1 and str(place) in done.err and "Traceback" not in done.said and not Path("out").exists()
@@ -117,7 +117,7 @@ def test_ctrl_c_in_the_middle(head, mededit, monkeypatch):  # noqa: F811
     def pressed(*arguments, **keywords):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(edit_writer, "save_preview", pressed)
+    monkeypatch.setattr(edit_previews, "save_preview", pressed)
     done = mededit(*edit(head))
     assert done.code == 130 and "interrupted" in done.err and "Traceback" not in done.said and not Path("out").exists()
 
