@@ -50,8 +50,8 @@ def write_case(
     folder: Path, axcodes: str = "RAS", steps: tuple[str, ...] = (), name: str = "T1", scan: str = "scan.nii.gz"
 ) -> Path:
     """
-    The folder of an edit and, beside it, the scan and lesion mask that it names: at every voxel of the lesion the edit is
-    half the prior, its region is the lesion, and all tissue moved 3 mm to the right and 4 mm to the front.
+    The folder of an edit and, beside it, the scan and lesion mask that it names: the edit is half the prior in the
+    lesion, which is its region too, and all tissue moved 3 mm to the right and 4 mm to the front.
 
     Args:
         steps: names such as ``course_0``; without any, the edit is in the folder itself.

@@ -49,6 +49,12 @@ def evaluate_command(
     batch_size: Annotated[int, typer.Option("--batch_size", help="Cases edited at a time.")] = 16,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …; default: a GPU if there is one.")] = None,
     report: Annotated[bool, typer.Option("--report/--no_report", help="Write report.html.")] = True,
+    html: Annotated[
+        bool,
+        typer.Option(
+            "--html", help="Pages to look at the best, median and worst case of every row: some MB and seconds each."
+        ),
+    ] = False,
     progress: Annotated[bool, typer.Option("--progress/--no_progress", help="Progress bars.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -73,6 +79,7 @@ def evaluate_command(
         device=device,
         progress=progress,
         report=report,
+        html=html,
     )
     written = evaluate(options)
     if written is None:

@@ -104,7 +104,8 @@ class EvaluationOptions(RunOptions):
             preset's.
         shard: ``i/n``: edit a share of the cases and stop.
         features: weights of RadImageNet's ResNet50 for a second set of realism columns.
-        report: whether ``report.html`` is written.
+        report: whether ``report.html`` is written; html: and pages in which its best, median and worst cases are
+            looked at.
     """
 
     tables: tuple[str, ...]
@@ -115,6 +116,7 @@ class EvaluationOptions(RunOptions):
     shard: str | None = None
     features: str | None = None
     report: bool = True
+    html: bool = False
 
     PATHS = {**RunOptions.PATHS, "features": "features"}
     REPEATED = ("tables", "configs")
@@ -128,6 +130,8 @@ class EvaluationOptions(RunOptions):
         """Raises InputError for a value that cannot be used."""
         require_choice("pairing", self.pairing, (*PAIRINGS, "both"))
         require_choice("preset", self.preset, PRESETS)
+        if self.html and not self.report:
+            raise InputError("--html: was given together with --no_report, which leads to its pages; give one of them.")
         super().check()
         share_of([], self.shard)
 

@@ -127,7 +127,7 @@ def write_results(found: Evaluation) -> list[Path]:
     if found.options.report:
         from mededit_monai.reports.evaluation_report import write_report  # it draws, which takes long to import
 
-        write_report(folder)
+        write_report(folder, found.options.html)
     return written
 
 

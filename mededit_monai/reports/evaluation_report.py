@@ -49,13 +49,14 @@ MARK = "Research use only, not a medical device. All edited images are synthetic
 MANY_SHEETS = 36
 
 
-def write_report(folder: str | Path) -> Path:
+def write_report(folder: str | Path, html: bool = False) -> Path:
     """
     Write ``report.html`` into an evaluation's folder, whole or not at all.
 
     Args:
         folder: with ``evaluation.json``, ``table_5_*.json``; ``metrics.csv``, ``triplets_*.json`` and ``edits`` give
             the figures and sheets. What is not there is left out of the page.
+        html: whether the best, median and worst case of every row get pages to look at them too, in ``views``.
 
     Returns:
         the page.
@@ -67,14 +68,14 @@ def write_report(folder: str | Path) -> Path:
     environment = Environment(
         loader=PackageLoader("mededit_monai.reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    page = environment.get_template("evaluation.html").render(report_view(source))
+    page = environment.get_template("evaluation.html").render(report_view(source, html))
     OutputFolder(source.folder).reserve(["report.html"])
     write_text(source.folder / "report.html", page)
     return source.folder / "report.html"
 
 
-def report_view(source: EvaluationFolder) -> dict[str, Any]:
-    """Everything that the template shows, in the page's order, numbered."""
+def report_view(source: EvaluationFolder, html: bool = False) -> dict[str, Any]:
+    """Everything that the template shows, in the page's order, numbered; html: see :func:`write_report`."""
     methods = [table for table in source.tables if table.get("kind") == "methods"]
     ablations = [table for table in source.tables if table.get("kind") in VARIED]
     colours = method_colours(source.tables)
@@ -84,7 +85,7 @@ def report_view(source: EvaluationFolder) -> dict[str, Any]:
     figures = {
         "distance": list(_distance(source, methods, colours)),
         "ventricles": list(_ventricles(source, methods, colours)),
-        "cases": list(_cases(source, methods)),
+        "cases": list(_cases(source, methods, html)),
     }
     every = [part["table"] for part in parts]
     for count, view in enumerate([*tables, *every], start=1):
@@ -172,14 +173,14 @@ def _ventricles(source: EvaluationFolder, tables: list, colours: Mapping[str, st
             }
 
 
-def _cases(source: EvaluationFolder, tables: list) -> Iterator[dict[str, Any]]:
+def _cases(source: EvaluationFolder, tables: list, html: bool) -> Iterator[dict[str, Any]]:
     sheets = len(RANKED_BY) * sum(not control(row) for table in tables for row in table["rows"])
     each = 2 if sheets <= MANY_SHEETS else 1
     for table in tables:
         for pairing, (_, name, higher) in RANKED_BY.items():
             blocks = []
             for row in table["rows"]:
-                sheet = {} if control(row) else contact_sheet(source, row["row"], pairing, each)
+                sheet = {} if control(row) else contact_sheet(source, row["row"], pairing, each, html)
                 if sheet:
                     count = len(ranked(source.of(row["row"], pairing), pairing))
                     blocks.append({"label": row.get("label", row["row"]), "sheet": sheet, "count": count})
@@ -266,8 +267,9 @@ def main() -> int:
     """Command line of the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="output folder of 'mededit evaluate'")
+    parser.add_argument("--html", action="store_true", help="pages to look at the best, median and worst cases")
     with exit_on_bad_input():
-        print(write_report(parser.parse_args().folder))
+        print(write_report(**vars(parser.parse_args())))
     return 0
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from scipy import ndimage
 from mededit_monai.io.provenance import DISCLAIMER
 from mededit_monai.reports.evaluation_folder import Case, EvaluationFolder, in_order
 from mededit_monai.reports.evaluation_tables import number
+from mededit_monai.reports.evaluation_views import write_case_view
 from mededit_monai.reports.preview import upright
 
 #: By what the cases of a pairing are ranked: columns (the first that a case has), name, and whether higher is better.
@@ -50,13 +51,14 @@ class Tile:
 
 @dataclass(frozen=True)
 class Strip:
-    """A case's tiles as one JPEG data URI."""
+    """A case's tiles as one JPEG data URI; page: where the case can be looked at, relative to the report."""
 
     case_id: str
     source: str
     words: str
     width: int
     height: int
+    page: str = ""
 
 
 def ranked(cases: Sequence[Case], pairing: str) -> list[tuple[Case, float]]:
@@ -84,9 +86,15 @@ def best_median_worst(order: Sequence[Any], each: int = 2) -> dict[str, list[Any
     return {name: list(members) for name, members in groups.items() if members}
 
 
-def contact_sheet(source: EvaluationFolder, row: str, pairing: str, each: int = 2) -> dict[str, list[Strip]]:
+def contact_sheet(
+    source: EvaluationFolder, row: str, pairing: str, each: int = 2, pages: bool = False
+) -> dict[str, list[Strip]]:
     """
     Best, median and worst cases of a row: prior with the lesion's outline, edit, signed difference, truth where known.
+
+    Args:
+        each: how many of each rank.
+        pages: whether the first of each rank gets a page in which it can be looked at.
 
     Returns:
         ``best``, ``median``, ``worst`` → strips; empty where no edit of the row or no prior scan is in reach.
@@ -98,12 +106,16 @@ def contact_sheet(source: EvaluationFolder, row: str, pairing: str, each: int = 
         return {}
     frame, name = frame_size(source, pairing), RANKED_BY[pairing][1]
 
-    def draw(case: Case, value: float) -> Strip:
+    def draw(case: Case, value: float, page: bool) -> Strip:
         size = case.facts.get("stratum")
         words = f"{name} {number(value, 3)}" + (f", {size} lesion" if size else "")
-        return draw_strip(case.case_id, _tiles(source, row, case, frame), words)
+        strip = draw_strip(case.case_id, _tiles(source, row, case, frame), words)
+        return replace(strip, page=(write_case_view(source, row, case) if page else None) or "")
 
-    return {rank: [draw(*member) for member in members] for rank, members in chosen.items()}
+    return {
+        rank: [draw(*member, page=pages and place == 0) for place, member in enumerate(members)]
+        for rank, members in chosen.items()
+    }
 
 
 def _has_pictures(source: EvaluationFolder, row: str, case: Case) -> bool:

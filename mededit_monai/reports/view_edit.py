@@ -164,7 +164,7 @@ def _step_folders(folder: Path) -> list[Path]:
 def _files(
     folder: Path, facts: Mapping[str, Any], scan: str | Path | None, pathology: str | Path | None
 ) -> dict[str, Path]:
-    """Scan and lesion mask: as given now, else as given to the edit; a lesion that was asked for in words was written."""
+    """Scan and lesion mask: as given now, else as given to the edit, which wrote a lesion that it made itself."""
     named = facts.get("files", {})
     found = {key: Path(named[key]) for key in ("scan", "pathology") if named.get(key)}
     if "pathology" not in found and (folder / "pathology.nii.gz").exists():

@@ -78,10 +78,11 @@ def packed(case: ViewCase) -> dict[str, Any]:
     A case as the page reads it: images are base64 of gzipped NIfTI, all on one grid.
 
     Returns:
-        ``prior`` (int16; header: slope and intercept), ``lesion`` (0, 1), ``steps`` with ``difference`` (edit − prior in
-        the prior's levels), ``region`` (0, 1) and ``displacement`` (uint8; slope in mm) or None; ``bright``: the upper
-        end of the tissue, ``change``: the difference that is shown in full colour, scan units; ``largest_mm``;
-        ``start``: voxel in the middle of the lesion; ``notes``: what was done to the images, for people.
+        ``prior`` (int16; header: slope and intercept), ``lesion`` (0, 1), ``steps`` with ``difference`` (edit − prior
+        in the prior's levels), ``region`` (0, 1) and ``displacement`` (uint8; slope in mm) or None; ``low`` and
+        ``top``: the lowest and highest level, ``bright``: the upper end of the tissue, ``change``: the difference that
+        is shown in full colour, all in the scan's units; ``largest_mm``; ``start``: voxel inside the lesion;
+        ``notes``: what was done to the images, for people.
     """
     part, factors = _head(case), _factors(case)
     low, bright, top = _range(case.prior)
@@ -121,7 +122,7 @@ def packed(case: ViewCase) -> dict[str, Any]:
         "top": top,
         "change": max(changes) or bright,
         "largest_mm": case.largest_mm,
-        "start": list(lesion_planes(lesion if lesion.any() else prior)),
+        "start": _start(lesion, prior),
         "notes": _notes(case, part, factors, step, top),
     }
 
@@ -132,6 +133,15 @@ def _range(prior: np.ndarray) -> tuple[float, float, float]:
     bright = float(np.percentile(positive, 99.5)) if positive.size else float(np.abs(prior).max(initial=0)) or 1.0
     top = min(float(prior.max()), REACH * bright) if positive.size else bright
     return max(min(float(prior.min()), 0.0), -top), bright, max(top, bright)
+
+
+def _start(lesion: np.ndarray, prior: np.ndarray) -> list[int]:
+    """The voxel deepest inside the lesion, in the axial slice that holds most of it; without one, of the head."""
+    shown = lesion > 0 if lesion.any() else prior > prior.mean()
+    height = lesion_planes(shown)[2]
+    depth = ndimage.distance_transform_edt(np.pad(shown[:, :, height], 1))
+    x, y = np.unravel_index(int(depth.argmax()), depth.shape)
+    return [max(int(x) - 1, 0), max(int(y) - 1, 0), height]
 
 
 def _head(case: ViewCase) -> tuple[slice, ...]:
@@ -172,8 +182,8 @@ def _moved(affine: np.ndarray, part: Sequence[slice], factors: Sequence[int]) ->
 
 def _notes(case: ViewCase, part: Sequence[slice], factors: Sequence[int], step: float, top: float) -> list[str]:
     notes = [
-        f"Intensities are shown in {LEVELS + 1} levels, {step:.4g} apart, up to {top:.4g} of the scan's units; brighter "
-        f"voxels are shown as that."
+        f"Intensities are shown in {LEVELS + 1} levels, {step:.4g} apart, up to {top:.4g} of the scan's units; "
+        f"brighter voxels are shown as that."
     ]
     whole = tuple(slice(0, side) for side in case.prior.shape)
     if tuple(part) != whole:
