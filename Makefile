@@ -12,7 +12,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q -c co
 INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
 
 .PHONY: demo test test-slow test-browser lint format clean pictures \
-	check-weights release-check bench-training metric-pictures simulation-report simulation-realism mutants mutants-all
+	check-weights release-check bench-training metric-pictures simulation-report simulation-realism mutants mutants-all \
+	fuzz kill
 
 # torch first and pinned: an unpinned one pulls gigabytes of CUDA libraries.
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -104,3 +105,11 @@ mutants: $(VENV)/installed-dev
 mutants-all: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children $(or $(JOBS),2)
 	$(BIN)/mutmut results
+
+# Edit generated scans, good and faulty ones, and count what breaks a promise; COUNT= of them.
+fuzz: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m studies.fuzz --count $(or $(COUNT),10000) -o out/fuzz
+
+# Kill the program at random moments and compare what its restarts end with; COUNT= times.
+kill: $(VENV)/installed
+	$(BIN)/python -m studies.kill --count $(or $(COUNT),200) -o out/kill

@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from studies.kill_process import CLOCKS, OPERATIONS, SECONDS, Ended, Moment, run
-from studies.kill_works import TIMES, Work, result, works, write_inputs
+from studies.kill_works import LOGS, TIMES, Work, result, works, write_inputs
 
 FILES = ("kill.json", "kill.md")
 
@@ -242,8 +242,10 @@ def kill_all(numbers: Sequence[int], output: Path, seed: int = 0, progress: bool
             killer._must(lambda _: write_inputs(place / "inputs"))
         with tqdm(total=len(numbers), initial=len(numbers) - len(todo), desc="killing", disable=not progress) as bar:
             for number in todo:
-                killed = killer.kill(number, all_works[number % len(all_works)])
-                facts["kills"].append(asdict(killed))
+                work = all_works[number % len(all_works)]
+                facts["kills"].append(asdict(killer.kill(number, work)))
+                whole = killer.undisturbed(work)
+                facts["undisturbed"][work.name] = {"seconds": whole.seconds, "operations": whole.operations}
                 folder.write({"kill.json": json_bytes(facts), "kill.md": markdown(facts).encode()})
                 bar.set_postfix(found=sum(bool(one["wrong"]) for one in facts["kills"]), refresh=False)
                 bar.update()
@@ -255,7 +257,7 @@ def _started(place: Path, new: Mapping[str, Any]) -> dict[str, Any]:
     from mededit_monai.core.errors import InputError
 
     if not place.is_file():
-        return {**new, "kills": []}
+        return {**new, "undisturbed": {}, "kills": []}
     found: dict[str, Any] = json.loads(place.read_bytes())
     for name, value in new.items():
         if found.get(name) != value:
@@ -292,7 +294,14 @@ def markdown(facts: Mapping[str, Any]) -> str:
             "",
             *markdown_table(heads, rows),
             "",
-            f"The same result: the same files with the same bytes, but for what tells of time ({ignored}).",
+            *(
+                f"{name[0].upper()}{name[1:]}, undisturbed, computes for {one['seconds']:.1f} s and changes the file "
+                f"system {one['operations']} times."
+                for name, one in facts["undisturbed"].items()
+            ),
+            "",
+            f"The same result: the same files with the same bytes, but for what tells of time ({ignored}) and logs named by it "
+            f"(`{LOGS}…`).",
             "",
             *(f"- {one['number']} ({one['work']}): {'; '.join(one['wrong'][:5])}" for one in wrong[:100]),
             "",

@@ -30,6 +30,9 @@ TIMES: dict[str, frozenset[str]] = {
 #: Files of which the times are a part: their SHA-256, in the list of a folder's files, is left out too.
 _TIMED = re.compile(r"(provenance\.json|history\.csv|summary\.(csv|html)|.*\.npz|cases\.csv|metrics\.csv|table_.*)")
 
+#: Logs of TensorBoard's, a file a run, named by time, host and process; what they hold stands in ``history.csv`` too.
+LOGS = "events.out.tfevents."
+
 #: What ``summary.html`` says of times and of what was done before.
 _OF_TIME = re.compile(r"\d+ done, \d+ done before|>done( before)?</td>|<td>\d+\.\d</td>(?=\s*<td class=\"text\">)")
 
@@ -112,7 +115,7 @@ def works(inputs: Path) -> list[Work]:
 
 def result(folder: Path) -> dict[str, Any]:
     """Every file of a result, by its name, as what must be the same: its bytes, or what it holds without the times."""
-    files = sorted(path for path in folder.rglob("*") if not path.is_dir())
+    files = sorted(path for path in folder.rglob("*") if not path.is_dir() and not path.name.startswith(LOGS))
     return {path.relative_to(folder).as_posix(): _timeless(path) for path in files}
 
 
@@ -121,8 +124,8 @@ def _timeless(path: Path) -> Any:
     try:
         if path.name == ".mededit.json":
             listed = _without(json.loads(content), left_out)
-            timed = {name: None for name in listed["files"] if _TIMED.fullmatch(Path(name).name)}
-            return listed | {"files": listed["files"] | timed}
+            files = {name: digest for name, digest in listed["files"].items() if LOGS not in name}
+            return listed | {"files": files | {name: None for name in files if _TIMED.fullmatch(Path(name).name)}}
         if path.suffix == ".json":
             return _without(json.loads(content), left_out)
         if path.suffix == ".csv":

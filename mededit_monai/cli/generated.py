@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from mededit_monai.core.options import Option
+from mededit_monai.core.options import Option, options_of
+from mededit_monai.methods.edit_options import EditOptions
 
 #: --slice-index is the same as --slice_index; a misspelt option is refused with the nearest known one, exit code 2.
 SETTINGS = {"token_normalize_func": lambda name: name.replace("-", "_"), "help_option_names": ["-h", "--help"]}
@@ -22,6 +23,9 @@ SETTINGS = {"token_normalize_func": lambda name: name.replace("-", "_"), "help_o
 STATED = ("bundle", "output_dir")
 
 BUNDLE = Option(name="bundle", help="stroke, tumor or a bundle's folder.", default="stroke")
+#: Help of ``--echo``.
+ECHO = options_of(EditOptions)["echo"].help
+
 JSON = Option(name="json", help="Print the result as JSON.", kind=bool, default=False)
 
 

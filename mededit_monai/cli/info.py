@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mededit_monai.cli.generated import SETTINGS
+from mededit_monai.cli.generated import ECHO, SETTINGS
 
 
 def register(app: typer.Typer) -> None:
@@ -31,19 +31,23 @@ def info_command(
     bundle: Annotated[
         str, typer.Option(help="stroke, tumor or a bundle's folder; of a FILE: whose edits it would go to.")
     ] = "stroke",
+    echo: Annotated[int | None, typer.Option(help=ECHO)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """What a scan, mask or result is, and what an edit would do with it; without FILE, what a bundle is."""
+    from mededit_monai.core.errors import InputError
     from mededit_monai.core.paths import bundle_root, user_path
 
     root = bundle_root(bundle)
+    if file is None and echo is not None:
+        raise InputError(f"--echo: got {echo} without a FILE of several volumes; give one, or leave it out.")
     if file is None:
         facts = bundle_facts(root)
     else:
         from mededit_monai.diseases.bundle import bundle_disease
         from mededit_monai.reports.file_facts import file_facts
 
-        facts = file_facts(user_path(file), bundle_disease(root))
+        facts = file_facts(user_path(file), bundle_disease(root), echo)
     if as_json:
         print(json.dumps(facts, indent=2))
         return

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mededit_monai.cli.generated import SETTINGS
+from mededit_monai.cli.generated import ECHO, SETTINGS
 from mededit_monai.cli.given import given_words
 
 #: Radius of an irregular lesion, mm.
@@ -54,6 +54,7 @@ def lesion_command(
     ] = None,
     territories: Annotated[str | None, typer.Option(help="Folder of masks in MNI space: draw where those are.")] = None,
     brain: Annotated[str | None, typer.Option(help="Brain mask.")] = None,
+    echo: Annotated[int | None, typer.Option(help=ECHO)] = None,
     keep_ventricles: Annotated[
         bool, typer.Option("--keep_ventricles", help="Leave ventricles that the lesion covers in the mask.")
     ] = False,
@@ -82,7 +83,9 @@ def lesion_command(
         shape = "irregular"
     sizes = (radius,) * 3 if words or shape == "irregular" else radii
     wanted = Wanted(shape, centre, radii or sizes, space, mask, lesions, stratum, side, territory, volume)
-    made = write_lesion(wanted, scan, output, brain, seed, regions, keep_ventricles, territories, overwrite, strict)
+    made = write_lesion(
+        wanted, scan, output, brain, seed, regions, keep_ventricles, territories, overwrite, strict, echo=echo
+    )
     print(
         json.dumps(made)
         if as_json

@@ -15,7 +15,7 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.sources import is_nifti
 from mededit_monai.diseases import DISEASES
 from mededit_monai.io.case_names import stem
-from mededit_monai.io.nifti import NativeCopy, binary_mask, read_volume, require_same_grid, save_synthetic
+from mededit_monai.io.nifti import NativeCopy, binary_mask, read_echo, read_volume, require_same_grid, save_synthetic
 from mededit_monai.io.outputs import require_apart, require_writable, write_output
 from mededit_monai.lesions.place import placed
 from mededit_monai.lesions.places import Places, places_of
@@ -39,6 +39,7 @@ def write_lesion(
     overwrite: bool = False,
     strict: bool = False,
     preview: bool = True,
+    echo: int | None = None,
 ) -> dict[str, Any]:
     """
     Write the mask of a lesion on a scan's grid, and ``NAME.png`` beside it.
@@ -56,6 +57,7 @@ def write_lesion(
         overwrite: whether another mask that mededit wrote there may be replaced.
         strict: whether what would be done with a warning is refused.
         preview: whether the picture is written.
+        echo: which volume of a scan with several; see :func:`~mededit_monai.io.nifti.read_echo`.
 
     Returns:
         facts: ``written``, ``preview``, ``voxels``, ``volume_ml``, ``stratum``, ``side``, ``centre_mm``, ``warnings``
@@ -76,7 +78,7 @@ def write_lesion(
         require_apart(picture, inputs)
         require_writable(picture, overwrite=True)
     places = _places(wanted, territories)
-    volume = read_volume(scan)
+    volume = read_echo(scan, echo)
     warnings: list[str | None] = [*volume.warnings, *volume.format_warnings]
     source = "file"
     if brain is None:

@@ -16,6 +16,7 @@ from nibabel.orientations import aff2axcodes
 from mededit_monai.core.errors import InputError
 from mededit_monai.diseases import DISEASES
 from mededit_monai.io.finished import is_complete
+from mededit_monai.io.formats.echo import one_volume
 from mededit_monai.io.formats.registry import FORMATS, is_there, read_stored
 from mededit_monai.io.nifti import (
     BINARY,
@@ -40,27 +41,29 @@ PERCENTILES = (1, 50, 98, 100)
 MOST_LABELS = 64
 
 
-def file_facts(path: str | Path, disease: str) -> dict[str, Any]:
+def file_facts(path: str | Path, disease: str, echo: int | None = None) -> dict[str, Any]:
     """
     What is known of a file, as plain values.
 
     Args:
         path: a scan, a mask, or of a result its folder, ``edited.nii.gz`` or ``provenance.json``.
         disease: whose edits it would go to.
+        echo: which volume of an image with several; see :func:`~mededit_monai.io.nifti.read_echo`.
 
     Returns:
         of an image ``header``, ``values`` and ``edit`` (what an edit would do with it, or ``refused``, the sentence
         with which it would refuse); of a result ``result``; of an edited volume both.
 
     Raises:
-        InputError: not found, or neither an image nor a result.
+        InputError: not found, neither an image nor a result, or an ``echo`` that it does not have.
     """
     path = Path(path)
-    if path.name == PROVENANCE_FILE:
-        return {"path": str(path), "result": _result(path.parent)}
-    if path.is_dir() and ((path / PROVENANCE_FILE).exists() or not is_there(path)):
-        return {"path": str(path), "result": _result(path)}
-    facts = {"path": str(path), **_image(path, disease)}
+    of_folder = path.is_dir() and ((path / PROVENANCE_FILE).exists() or not is_there(path))
+    if of_folder or path.name == PROVENANCE_FILE:
+        if echo is not None:
+            raise InputError(f"--echo: got {echo}, but {path} is the result of an edit, and no image; leave it out.")
+        return {"path": str(path), "result": _result(path if of_folder else path.parent)}
+    facts = {"path": str(path), **_image(path, disease, echo)}
     beside = path.with_name(PROVENANCE_FILE)
     return facts | ({"result": _result(path.parent)} if beside.is_file() and path.name.startswith("edited") else {})
 
@@ -94,13 +97,15 @@ def _result(folder: Path) -> dict[str, Any]:
     }
 
 
-def _image(path: Path, disease: str) -> dict[str, Any]:
+def _image(path: Path, disease: str, echo: int | None) -> dict[str, Any]:
     """Header and voxels of an image; what cannot be edited is described as far as it can be read."""
     kind, stored = read_stored(path)
     image = parse_nifti(path, stored.nifti)
+    if echo is not None:
+        one_volume(path, stored.nifti, echo, True)  # a wrong one is no property of the file
     volume, refusal = None, ""
     try:
-        volume = read_echo(path, None)
+        volume = read_echo(path, echo)
     except InputError as error:
         refusal = str(error)
     facts = {"header": _header(path, kind, image)}

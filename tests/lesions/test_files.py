@@ -105,3 +105,20 @@ def test_labels_of_a_tumour(ball, tmp_path):
     labels = np.asarray(nib.load(tmp_path / "t.nii").dataobj)
     assert set(np.unique(labels)) == {0, 1, 2, 3} and (labels > 0).sum() == made["voxels"] and made["preview"] is None
     assert not (tmp_path / "t.png").exists()
+
+
+def test_of_several_volumes_the_one_that_is_asked_for(ball, tmp_path, mededit):  # noqa: F811
+    single = nib.load(ball)
+    data = np.asarray(single.dataobj)
+    both = nib.Nifti1Image(np.stack([np.zeros_like(data), data], axis=-1), single.affine, single.header)
+    nib.save(both, tmp_path / "in" / "both.nii.gz")
+    words = ("--shape", "sphere", "--radius", 10, "--centre", -30, -20, 20)
+    assert mededit("lesion", "--scan", ball, *words, "-o", tmp_path / "one" / "lesion.nii.gz").code == 0
+    several = ("lesion", "--scan", tmp_path / "in" / "both.nii.gz", *words, "-o", tmp_path / "two" / "lesion.nii.gz")
+    done = mededit(*several, "--echo", 1)
+    assert done.code == 0 and "number 1 (from 0) was taken" in done.err
+    for name in ("lesion.nii.gz", "lesion.png"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert mededit(*several).refused("choose one with --echo, from 0 to 1")
+    assert mededit(*several, "--echo", 2).refused("--echo: got 2")
+    assert mededit(*several, "--echo", 0).refused("both.nii.gz")  # nothing is in it

@@ -152,6 +152,21 @@ def test_what_is_neither(tmp_path, name, words):
         file_facts(tmp_path / name, "stroke")
 
 
+def test_of_several_volumes_the_one_that_is_asked_for(tmp_path, mededit):  # noqa: F811
+    head = write_head(tmp_path)
+    data = np.asarray(head.image.dataobj)
+    both = saved(tmp_path / "both.nii.gz", np.stack([data // 2, data], axis=-1), head.image.affine)
+    alone, chosen = file_facts(head.scan, "stroke"), json.loads(mededit("info", both, "--echo", 1, "--json").out)
+    assert chosen["values"] == alone["values"] and chosen["edit"]["brain_ml"] == alone["edit"]["brain_ml"]
+    assert chosen["header"]["shape"] == [80, 100, 20, 2] and "number 1 (from 0)" in chosen["edit"]["warnings"][0]
+    assert file_facts(both, "stroke", 0)["values"]["highest"] == data.max() // 2
+    assert "choose one with --echo" in file_facts(both, "stroke")["edit"]["refused"]
+    assert mededit("info", both, "--echo", 2).refused("--echo: got 2")
+    assert mededit("info", head.scan, "--echo", 0).refused("--echo: got 0", "holds one volume")
+    assert mededit("info", "--echo", 0).refused("--echo: got 0 without a FILE")
+    assert mededit("info", tmp_path, "--echo", 0).refused("is the result of an edit, and no image")
+
+
 def test_the_verb_says_the_same_to_readers_and_programs(tmp_path, mededit):  # noqa: F811
     head = write_head(tmp_path)
     done = mededit("info", head.scan, "--json")

@@ -160,6 +160,8 @@ def test_times_may_differ_and_nothing_else(tmp_path):
         save(tmp_path / name, seconds, figure)
     one, two, three = (result(tmp_path / name) for name in ("one", "two", "three"))
     assert len(one) == 7 and differences(one, two) == []
+    (tmp_path / "two" / "events.out.tfevents.17.host.4.0").write_bytes(b"log")
+    assert differences(one, result(tmp_path / "two")) == []
     assert sorted(differences(one, three)) == sorted(f"{name}: is other" for name in one)
     (tmp_path / "two" / "provenance.json").write_text("{")
     assert differences(one, result(tmp_path / "two")) == ["provenance.json: is other"]
