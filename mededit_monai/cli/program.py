@@ -22,6 +22,7 @@ from mededit_monai.cli import (
     lesion,
     prepare,
     simulate,
+    study,
     synthesize,
     train,
     view,
@@ -43,7 +44,7 @@ def make_app() -> typer.Typer:
     )
     app.callback()(_root)
     verbs = (edit, view, train, synthesize, prepare, lesion, info, simulate, dataset, judge, evaluate, bench)
-    for verb in (*verbs, downstream, doctor):
+    for verb in (*verbs, downstream, study, doctor):
         verb.register(app)
     add_loudness(app, but=("info", "doctor"))
     return app
