@@ -6,7 +6,8 @@ A reader study rated in a real browser by the keyboard alone, with the answers o
     mededit study rehearse --study out/study -o out/rehearsal
     python -m studies.rate_in_chromium --study out/study --answers out/rehearsal -o out/ratings
 
-Nobody looks at the images: this shows that the page works, not what anybody sees. Needs the extra 'browser' and Chromium.
+Nobody looks at the images: this shows that the page works, not what anybody sees. Needs the extra 'browser' and
+Chromium.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mededit study analyse`: from checked ratings to means, tests, agreement, the size of the next study, and the report."""
+"""`mededit study analyse`: from ratings to means, tests, agreement, the size of the next study, and the report."""
 
 from __future__ import annotations
 
@@ -84,9 +84,11 @@ class Answers:
         self.first = np.array([[one[code[k, False]] for k in self.shown] for one in said], dtype=np.float64)
         self.second = np.array([[one[code[k, True]] for k in self.again] for one in said], dtype=np.float64)
         images = [study.images[k] for k in self.shown]
-        self.arm, self.case, self.group, self.stratum = (
-            [one[name] for one in images] for name in ("arm", "case", "group", "stratum")
-        )
+        self.arm, self.case, self.group = ([one[name] for one in images] for name in ("arm", "case", "group"))
+        shuffled = "case" if study.design.same_cases else "" if study.design.strata == "none" else "stratum"
+        self.block = [
+            one.get(shuffled, "") for one in images
+        ]  # among which images arms could have been dealt otherwise
         self.arms = [arm for arm in stage.arms if arm in self.arm]
         self.mean = self.first.mean(axis=0)
 
@@ -118,7 +120,7 @@ def results_of(study: Study, files: Sequence[RatingFile], seed: int = 0) -> dict
         "missing_raters": [name for name in design.raters if name not in {one.rater for one in files}],
         "seed": seed,
         "means": {a.scale.name: {arm: _mean(study, a, arm, seed) for arm in a.arms} for a in questions},
-        "any_difference": {a.scale.name: _any(a, same, seed) for a in questions},
+        "any_difference": {a.scale.name: _any(a, seed) for a in questions},
         "comparisons": [line for a in questions for line in _comparisons(a, same, seed)],
         "agreement": [line for a in questions for line in _agreement(a, seed)],
         "detection": [line for a in questions if a.scale.asks_real for line in _detection(study, a, seed)],
@@ -145,15 +147,10 @@ def _mean(study: Study, answers: Answers, arm: str, seed: int) -> dict[str, Any]
     }
 
 
-def _blocks(answers: Answers, places: Sequence[int], same: bool) -> list[str]:
-    """Among which images arms could have been dealt otherwise."""
-    return [answers.case[k] if same else answers.stratum[k] for k in places]
-
-
-def _any(answers: Answers, same: bool, seed: int) -> float | None:
+def _any(answers: Answers, seed: int) -> float | None:
     if len(answers.arms) < 2:
         return None
-    return permutation_p(answers.mean, answers.arm, _blocks(answers, range(len(answers.mean)), same), seed)
+    return permutation_p(answers.mean, answers.arm, answers.block, seed)
 
 
 def _comparisons(answers: Answers, same: bool, seed: int) -> list[dict[str, Any]]:
@@ -169,7 +166,7 @@ def _comparisons(answers: Answers, same: bool, seed: int) -> list[dict[str, Any]
             rows = np.stack([answers.mean[both], np.arange(len(both)) < len(first)], axis=1)
             gap = bootstrap(rows, answers.groups(both), _gap, seed=seed)
             difference, low, high = gap.value, gap.low, gap.high
-        p = permutation_p(answers.mean[both], [answers.arm[k] for k in both], _blocks(answers, both, same), seed)
+        p = permutation_p(answers.mean[both], [answers.arm[k] for k in both], [answers.block[k] for k in both], seed)
         figures = {"difference": difference, "low": low, "high": high, "p": p}
         lines.append({"scale": answers.scale.name, "arm": one, "against": other, **figures, "n_images": len(both)})
     for line, adjusted in zip(lines, holm([line["p"] for line in lines])):
@@ -201,7 +198,9 @@ def _agreement(answers: Answers, seed: int) -> list[dict[str, Any]]:
         figures = {"kappa": kappa.value, "low": kappa.low, "high": kappa.high}
         lines.append(
             {
-                **{"scale": answers.scale.name, "kind": kind, "raters": raters},
+                "scale": answers.scale.name,
+                "kind": kind,
+                "raters": raters,
                 **{name: value if np.isfinite(value) else None for name, value in figures.items()},
                 "same": float((answered[:, 0] == answered[:, 1]).mean()),
                 "n_images": len(answered),

@@ -79,8 +79,8 @@ def _order(images: Sequence[Candidate], design: Design, seed: int) -> list[str]:
         names = [one.case for one in images if one.stratum == stratum]
         if len(names) < each:
             raise InputError(
-                f"the stratum '{stratum}' of the arm '{images[0].arm}' has {len(names)} images, wanted {each} for equal "
-                f"strata; give more, or set the design's strata to proportional."
+                f"the stratum '{stratum}' of the arm '{images[0].arm}' has {len(names)} images, wanted {each} for "
+                f"equal strata; give more, or set the design's strata to proportional."
             )
         columns.append(sorted(names, key=lambda name: seeded(seed, "study", name)))
     return [names[k] for k in range(min(map(len, columns))) for names in columns]

@@ -147,7 +147,7 @@ def _require_parts(files: Mapping[str, Path], wanted: set[str], place: str) -> N
 
 def with_strata(images: Sequence[Candidate]) -> list[Candidate]:
     """
-    Images with a stratum each: where none is given, by the size of the lesion, of all cases in quartiles as in the thesis.
+    Images with a stratum each: where none is given, by the lesion's size, in quartiles of all cases as in the thesis.
 
     Raises:
         InputError: an image without stratum and without mask.

@@ -160,5 +160,5 @@ def _require_same_study(path: Path, content: bytes) -> None:
     """Raters may be at work with the page that is there: it is never replaced by that of another study."""
     if path.is_file() and path.read_bytes() != content:
         raise InputError(
-            f"{path}: is the key of another study, whose raters may be at work; choose another folder with --output_dir."
+            f"{path}: is the key of another study, whose raters may be at work; choose another --output_dir."
         )

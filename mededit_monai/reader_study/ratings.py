@@ -158,8 +158,8 @@ def problems(files: Sequence[RatingFile], study: Study) -> Iterator[str]:
     for one in files:
         if (one.study, one.key_sha256) != (study.name, study.key_sha256):
             yield (
-                f"{one.path}: is of the study {one.study} with the key {one.key_sha256[:12]}…, but {study.folder} holds "
-                f"{study.name} with {study.key_sha256[:12]}…; give the --study that the page was made with."
+                f"{one.path}: is of the study {one.study} with the key {one.key_sha256[:12]}…, but {study.folder} "
+                f"holds {study.name} with {study.key_sha256[:12]}…; give the --study that the page was made with."
             )
             continue
         if one.rater not in study.design.raters:
@@ -226,7 +226,7 @@ def check_ratings(paths: Sequence[str | Path], study: str | Path) -> dict[str, A
     Are files complete, of this study and of different raters?
 
     Returns:
-        ``study``, ``raters`` (name → number of ratings), ``missing`` (raters whose file is not among them), ``simulated``.
+        ``study``, ``raters`` (name → number of ratings), ``missing`` (raters without a file), ``simulated``.
 
     Raises:
         InputError: as :func:`checked_ratings`.

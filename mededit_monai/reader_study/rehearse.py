@@ -3,8 +3,8 @@
 """
 Simulated raters of known skill, through the same files as people: what the analysis has to find is known beforehand.
 
-Every image has a true score on every scale. A rater of skill s says it with probability s, and otherwise guesses as often
-each score as it occurs among all images. So, of a scale,
+Every image has a true score on every scale. A rater of skill s says it with probability s, and otherwise guesses,
+each score as often as it occurs among all images. So, of a scale,
 
 - the mean of an arm is s · (its true mean) + (1 − s) · (the true mean of all),
 - the weighted kappa of two raters is s₁ · s₂, and of a rater with themselves s²,

@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mededit_monai.evaluation.write import csv_text
+from mededit_monai.reports.evaluation_figures import COLOURS, GREY
 from mededit_monai.reports.plain_text import PLAIN, markdown_table, plain_legend
 
 #: Everything that an analysis writes.
@@ -21,8 +22,6 @@ FILES = ("results.json", "report.html", "table.md", "means.csv", "comparisons.cs
 FILES = (*FILES, "means.png")
 
 SIMULATED = "The raters are simulated: nobody looked at the images, and nothing here says anything about them."
-
-COLOURS = ("#0b4f82", "#c05a00", "#2f7d4f", "#7a3f98", "#a03040", "#5a6672")
 
 
 def report_files(content: Mapping[str, Any]) -> dict[str, bytes]:
@@ -79,7 +78,15 @@ def report_view(content: Mapping[str, Any]) -> dict[str, Any]:
         "power": f"{content['power']:.0%}",
         "level": f"{content['level']:.0%}",
         "same_cases": design["same_cases"],
+        "shuffled": _shuffled(design),
     }
+
+
+def _shuffled(design: Mapping[str, Any]) -> str:
+    """Among which images the permutation test deals the arms anew."""
+    if design["same_cases"]:
+        return "of a case"
+    return "of the study" if design["strata"] == "none" else "of a stratum of lesion sizes"
 
 
 def _facts(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -235,7 +242,7 @@ def means_plot(content: Mapping[str, Any]) -> bytes:
                     (handles["each rater"],) = axes.plot(value, place + 0.24, "|", color=COLOURS[1], ms=7)
             if one["published"] is not None:
                 (handles["published, other data and readers"],) = axes.plot(
-                    one["published"], place - 0.24, "D", mfc="none", color="#808080", ms=5
+                    one["published"], place - 0.24, "D", mfc="none", color=GREY, ms=5
                 )
         values = [
             int(v)

@@ -25,8 +25,9 @@ def permutation_p(
     """
     Do arms differ? Their names are shuffled among the images of a block, as they could have been dealt.
 
-    Two-sided, by the spread of the arms' means: of two arms, the squared difference; of more, the sum of squares between
-    them. The images, with all that raters said about them, are what is shuffled, so that raters need not be independent.
+    Two-sided, by the spread of the arms' means: of two arms, the squared difference; of more, the sum of squares
+    between them. The images are what is shuffled, with all that raters said about them, so that raters need not be
+    independent.
     p = (1 + draws at least as extreme) / (1 + draws) (Phipson & Smyth 2010), never 0.
 
     Args:
@@ -75,8 +76,8 @@ def weighted_kappa(pairs: np.ndarray) -> float:
     """
     Cohen's kappa with quadratic weights: 1 − E(x − y)² / E(x − y′)², y′ independent of x (Cohen 1968).
 
-    The same as ``sklearn.metrics.cohen_kappa_score(x, y, weights="quadratic")`` on whole numbers without gaps, and quick
-    enough for a bootstrap.
+    The same as ``sklearn.metrics.cohen_kappa_score(x, y, weights="quadratic")`` on whole numbers without gaps, and
+    quick enough for a bootstrap.
 
     Args:
         pairs: Nx2, two answers about each image.
@@ -117,7 +118,7 @@ def spread_with(parts: tuple[float, float | None], raters: int) -> float:
 
 def power_of(images: int, spread: float, difference: float, paired: bool, level: float = LEVEL) -> float:
     """
-    Power of the two-sided t test at a true difference (noncentral t distribution).
+    Power of the two-sided t test at a true difference (Cohen 1988, section 2).
 
     Args:
         images: of each arm; spread: standard deviation, of the paired differences or within an arm.
@@ -130,7 +131,11 @@ def power_of(images: int, spread: float, difference: float, paired: bool, level:
     freedom = images - 1 if paired else 2 * (images - 1)
     shift = difference / spread * np.sqrt(images if paired else images / 2)
     bound = stats.t.ppf(1 - level / 2, freedom)
-    return float(stats.nct.sf(bound, freedom, shift) + stats.nct.cdf(-bound, freedom, shift))
+    if shift == 0:
+        return level
+    if shift > bound + 40:  # where the noncentral distributions of scipy may give NaN
+        return 1.0
+    return float(stats.ncf.sf(bound**2, 1, freedom, shift**2))  # of t², which is both tails of the noncentral t
 
 
 def images_needed(spread: float, difference: float, paired: bool, power: float = POWER) -> int | None:
