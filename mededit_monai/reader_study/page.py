@@ -40,10 +40,7 @@ def rating_page(
         items: of all stages; orders: rater → stage → codes.
         pictures: code → part → a PNG for each plane.
     """
-    for part in {part for one in pictures.values() for part in one}:
-        sizes = {tuple(map(len, one[part])) for one in pictures.values() if part in one}
-        if len(sizes) > 1:
-            raise AssertionError(f"pictures of '{part}' have {len(sizes)} sizes, which would tell them apart.")
+    require_one_size(pictures)
     stages = [
         {
             "title": stage.title,
@@ -79,6 +76,19 @@ def rating_page(
     return environment.get_template("rating.html").render(
         title=design.title, facts=_script_json(facts), pictures=_script_json(encoded)
     )
+
+
+def require_one_size(pictures: Mapping[str, Mapping[str, list[bytes]]]) -> None:
+    """
+    Are all files of a part as long?
+
+    Raises:
+        AssertionError: they are not, a fault of the program.
+    """
+    for part in {part for one in pictures.values() for part in one}:
+        sizes = {tuple(map(len, one[part])) for one in pictures.values() if part in one}
+        if len(sizes) > 1:
+            raise AssertionError(f"pictures of '{part}' have {len(sizes)} sizes, which would tell them apart.")
 
 
 def _script_json(content: Any) -> str:

@@ -43,11 +43,15 @@ NEEDS = {
     "judge predict": {"images": "head", "output_dir": "out", "disease": "stroke"},
     "evaluate": {"cohort": "cohort", "table": "5.1", "output_dir": "out", "limit": "2"},
     "bench": {"cohort": "cohort", "output_dir": "out", "row": "morph", "cases": "2"},
+    "study make": {"images": "study/images/images.csv", "design": "study/toy.yaml", "output_dir": "out"},
+    "study rehearse": {"study": "study/made", "output_dir": "out"},
+    "study check": {"ratings": "study/ratings.json", "study": "study/made"},
+    "study analyse": {"ratings": "study/ratings.json", "study": "study/made", "output_dir": "out"},
     "downstream": {"cohort": "cohort", "output_dir": "out", "rows": "real", "folds": "2", "iterations": "1"},
 }
 
 #: What stands on the line without the name of an option.
-ARGUMENTS = {("info", "file"), ("view", "folder")}
+ARGUMENTS = {("info", "file"), ("view", "folder"), ("study check", "ratings"), ("study analyse", "ratings")}
 
 #: What runs a workflow, and what takes long to make.
 NOT_RUN = ("imports", "initialize", "run", "training", "inference", "evaluating", "finalize")
@@ -122,6 +126,19 @@ def cohort(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def study(tmp_path_factory) -> Path:
+    from reader_study.toy import write_design, write_images
+
+    from mededit_monai.reader_study.make import make_study
+    from mededit_monai.reader_study.rehearse import rehearse
+
+    folder = tmp_path_factory.mktemp("study")
+    make_study(write_design(folder), folder / "made", images=write_images(folder / "images"))
+    rehearse(folder / "made", folder / "sent")[0].rename(folder / "ratings.json")
+    return folder
+
+
 ALL = [
     *(pytest.param(*one, id="-".join(one).replace(" ", "_")) for one in TRIED),
     *(pytest.param(*one, id="-".join(one), marks=() if one[1] in QUICK else pytest.mark.slow) for one in OF_TRAINING),
@@ -129,8 +146,9 @@ ALL = [
 
 
 @pytest.mark.parametrize("verb, option", ALL)
-def test_a_text_is_a_text(place, cohort, mededit, verb, option):  # noqa: F811
+def test_a_text_is_a_text(place, cohort, study, mededit, verb, option):  # noqa: F811
     Path("cohort").symlink_to(cohort)
+    Path("study").symlink_to(study)
     for text in TEXTS if option in ("scan", "output_dir", "datalist", "weights") else TEXTS[:1]:
         given = NEEDS[verb] | {option: text}
         words = (value if (verb, name) in ARGUMENTS else f"--{name}={value}" for name, value in given.items())
