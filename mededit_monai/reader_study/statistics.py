@@ -55,9 +55,8 @@ def permutation_p(
         return (counts * (sums / counts - values.mean()) ** 2).sum(axis=1)
 
     rng = np.random.default_rng(seed)
-    shuffled = labels[
-        np.argsort(place + rng.random((draws, len(labels))), axis=1)
-    ]  # within the blocks: they are sorted
+    # The blocks are sorted, so that what is shuffled stays within them.
+    shuffled = labels[np.argsort(place + rng.random((draws, len(labels))), axis=1)]
     as_extreme = int((spread(shuffled) >= spread(labels[None]) - 1e-9).sum())
     return (1 + as_extreme) / (1 + draws)
 

@@ -1,6 +1,6 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""The page of a reader study in a real browser, by the keyboard alone; nothing leaves the machine (see ``pages.py``)."""
+"""The page of a reader study in a real browser, by keyboard and touch; nothing leaves the machine (``pages.py``)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,20 @@ from mededit_monai.reader_study.rehearse import rehearse
 from studies.rate_in_chromium import begin, rate_all, rate_image, read_answers, save
 
 pytestmark = pytest.mark.browser
+
+#: The darkest and the brightest grey on the first canvas.
+RANGE = """(() => {
+    const canvas = document.querySelector('canvas');
+    const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+    const grey = pixels.filter((_, k) => k % 4 === 0);
+    return [grey.reduce((a, b) => Math.min(a, b)), grey.reduce((a, b) => Math.max(a, b))];
+})()"""
+
+#: Whether everything that is no text has a name for who cannot see it.
+NAMED = """[...document.querySelectorAll('canvas, [role=radiogroup], input')].every(
+    one => one.ariaLabel || one.getAttribute('aria-labelledby'))"""
+
+DRAWN = "document.querySelector('canvas').dataset.drawn === document.querySelector('#where').dataset.code"
 
 TABLET, DESK = (768, 1024), (1280, 720)
 
@@ -144,13 +158,8 @@ def test_what_is_drawn_is_the_image_of_the_code(study, answers, open_page):
     press(page, "Enter")
     seen = set()
     for _ in range(4):
-        page.wait_for_function(
-            "document.querySelector('canvas').dataset.drawn === document.querySelector('#where').dataset.code"
-        )
-        dark, bright = page.evaluate(
-            "(() => { const c = document.querySelector('canvas'); const p = c.getContext('2d').getImageData(0, 0, c.width, "
-            "c.height).data.filter((_, k) => k % 4 === 0); return [Math.min(...p), Math.max(...p)]; })()"
-        )
+        page.wait_for_function(DRAWN)
+        dark, bright = page.evaluate(RANGE)
         assert dark == 0 and bright > 200
         seen.add(page.evaluate("document.querySelector('canvas').toDataURL()"))
         press(page, "ArrowRight")
@@ -165,10 +174,7 @@ def test_by_tab_and_space(study, answers, open_page):
     assert page.evaluate("document.activeElement.id") == "answer-0-1"
     assert page.inner_text("[aria-checked=true] b") == "1"
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
-    names = page.evaluate(
-        "[...document.querySelectorAll('canvas, [role=radiogroup], input')].every(one => one.ariaLabel || one.getAttribute('aria-labelledby'))"
-    )
-    assert names
+    assert page.evaluate(NAMED)
 
 
 def test_volumes_are_scrolled(open_page, tmp_path):
