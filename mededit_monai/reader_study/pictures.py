@@ -157,7 +157,10 @@ def framed(images: Sequence[Shown]) -> list[Shown]:
 
 
 def _box(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    bright = np.argwhere(image > BACKGROUND * white(image))
+    inside = image > BACKGROUND * white(image)
+    # Specks of noise in the background are nothing to frame.
+    whole = ndimage.binary_opening(inside, np.ones([3 if n > 1 else 1 for n in image.shape]))
+    bright = np.argwhere(whole if whole.any() else inside)
     if not len(bright):
         return np.zeros(3, int), np.array(image.shape)
     return bright.min(axis=0), bright.max(axis=0) + 1
@@ -173,9 +176,12 @@ def _cut(array: np.ndarray, low: np.ndarray, high: np.ndarray, size: np.ndarray)
 
 
 def white(image: np.ndarray) -> float:
-    """The intensity that becomes white: a percentile of what is above 0, as for every image of whatever arm."""
-    above = image[image > 0]
-    return float(np.percentile(above, WHITE_PERCENTILE)) if above.size else 1.0
+    """The intensity that becomes white: a percentile of what is not background, noisy or clean, of whatever arm."""
+    found = 0.0
+    for _ in range(2):
+        above = image[image > BACKGROUND * found]
+        found = float(np.percentile(above, WHITE_PERCENTILE)) if above.size else 1.0
+    return found
 
 
 def planes_of(one: Shown, design: Design) -> tuple[Plane, ...]:

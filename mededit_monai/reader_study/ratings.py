@@ -149,7 +149,8 @@ def _read_csv(path: Path) -> RatingFile:
         if len({row[name] for row in rows}) > 1:
             raise InputError(f"{path}: names more than one {name}; give one file a rater.")
     ratings = tuple(Rating(row["item"], row["scale"], int(row["value"])) for row in rows)
-    return RatingFile(path, *(rows[0][name] for name in names), ratings)
+    simulated = any(row.get("simulated", "").lower() == "true" for row in rows)
+    return RatingFile(path, *(rows[0][name] for name in names), ratings, simulated)
 
 
 def problems(files: Sequence[RatingFile], study: Study) -> Iterator[str]:

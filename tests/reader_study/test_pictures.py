@@ -28,6 +28,7 @@ from mededit_monai.reader_study.pictures import (
     planes_of,
     png,
     same_grid,
+    white,
 )
 
 PLAN = design_of(DESIGN, "design")
@@ -65,6 +66,17 @@ def test_the_frame_is_around_what_is_not_background():
     assert (first > 0).sum() == 100 and (second > 0).sum() == 36
     for one, n in ((first, 10), (second, 6)):
         assert np.argwhere(one > 0).min(axis=0)[:2].tolist() == [MARGIN + (10 - n) // 2] * 2
+
+
+def test_noise_around_a_brain_changes_neither_frame_nor_window():
+    """A method that does not mask its result leaves specks around it; its brain must be shown as all others are."""
+    clean = np.zeros((40, 40, 1))
+    clean[12:28, 12:28] = np.linspace(50, 100, 16)[:, None, None]
+    noisy = clean + np.abs(np.random.default_rng(0).normal(0, 1.2, clean.shape))
+    noisy[2, 3] = noisy[37, 30] = 9
+    one, other = (image.parts["image"] for image in framed([shown(clean), shown(noisy)]))
+    assert one.shape == other.shape == (16 + 2 * MARGIN,) * 2 + (1,) and np.abs(one - other).max() < 7
+    assert white(other) == pytest.approx(white(one), rel=0.04)
 
 
 def test_window_and_outline():
