@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -303,37 +301,3 @@ def test_refuses_what_is_no_evaluation(tmp_path):
     (tmp_path / "table_5_1.json").write_text("{")
     with pytest.raises(InputError, match="is not valid JSON"):
         write_report(tmp_path)
-
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "chrome-headless-shell")
-
-#: Runs in the page: sizes of its pictures, and what sticks out of it.
-PROBE = """<script>addEventListener('load', () => {
-  const wide = [...document.body.querySelectorAll('*')].filter(e => !e.closest('.scroll *')
-    && e.getBoundingClientRect().right > innerWidth + 0.5).map(e => e.tagName + '.' + e.className);
-  const images = [...document.images].map(i => [i.naturalWidth, i.naturalHeight, i.getBoundingClientRect().width]);
-  parent.postMessage({width: innerWidth, scroll: document.documentElement.scrollWidth, wide, images}, '*');
-})</script></body>"""
-
-#: Shows it at two widths and keeps what it says.
-FRAMES = """<body><iframe src="probed.html" width="1280" height="900"></iframe>
-<iframe src="probed.html" width="420" height="900"></iframe><pre id="told"></pre><script>
-const told = []; addEventListener('message', e => { told.push(e.data);
-  document.getElementById('told').textContent = JSON.stringify(told); });</script></body>"""
-
-
-def test_in_a_browser(page, tmp_path):
-    """All pictures are drawn, and nothing is wider than the page, on a desk and on a telephone."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip(f"no browser found, looked for {', '.join(BROWSERS)}; install one, such as Debian's chromium")
-    (tmp_path / "probed.html").write_text(page.replace("</body>", PROBE), encoding="utf-8")
-    (tmp_path / "frames.html").write_text(FRAMES)
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--window-size=1800,1000"]
-    options += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", (tmp_path / "frames.html").as_uri()]
-    dom = subprocess.run([browser, *options], capture_output=True, text=True, timeout=120).stdout
-    told = json.loads(re.search(r'<pre id="told">(.*?)</pre>', dom, re.S).group(1).replace("&amp;", "&"))
-    assert sorted(view["width"] for view in told) == [420, 1280]
-    for view in told:
-        assert view["wide"] == [] and view["scroll"] <= view["width"]
-        assert len(view["images"]) == page.count("<img ") and all(min(sizes) > 0 for sizes in view["images"])
