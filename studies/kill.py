@@ -300,8 +300,8 @@ def markdown(facts: Mapping[str, Any]) -> str:
                 for name, one in facts["undisturbed"].items()
             ),
             "",
-            f"The same result: the same files with the same bytes, but for what tells of time ({ignored}) and logs named by it "
-            f"(`{LOGS}…`).",
+            f"The same result: the same files with the same bytes, but for what tells of time ({ignored}) and "
+            f"logs named by it (`{LOGS}…`).",
             "",
             *(f"- {one['number']} ({one['work']}): {'; '.join(one['wrong'][:5])}" for one in wrong[:100]),
             "",
