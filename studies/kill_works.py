@@ -54,23 +54,27 @@ class Work:
 
 
 def command(*words: Any) -> int:
-    """``mededit`` with these words."""
+    """``mededit`` with these words; its exit code."""
     from mededit_monai.cli import main
 
     sys.argv = ["mededit", *map(str, words)]
-    main()
+    try:
+        main()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     return 0
 
 
-def write_inputs(folder: Path) -> None:
-    """What the works are given: a cohort of slices, small scans with lesions, and a table of two rows."""
-    command("simulate", "--cases", 12, "--slice", "mid", "--seed", 1, "-o", folder / "cohort", "--no_progress")
+def write_inputs(folder: Path) -> int:
+    """Write what the works are given: a cohort of slices, small scans with lesions, a table of two rows; exit code."""
+    code = command("simulate", "--cases", 12, "--slice", "mid", "--seed", 1, "-o", folder / "cohort", "--no_progress")
     good = (spec for spec in map(spec_of, count()) if spec.fault is None and math.prod(spec.shape) < 30_000)
     cases = [
         {"case_id": f"case_{k}", **write(spec, folder / "scans" / str(k))} for k, spec in enumerate(islice(good, 4))
     ]
     (folder / "cases.json").write_text(json.dumps(cases))
     (folder / "table.yaml").write_text(yaml.safe_dump(TABLE, sort_keys=False))
+    return code
 
 
 TABLE = {
