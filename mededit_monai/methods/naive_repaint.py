@@ -16,7 +16,7 @@ METHODS.add(
         editor=Later("mededit_monai.methods.inpainting:NaiveRePaintEditor"),
         network=NETWORK,
         takes=SAMPLING | set(NEUTRAL),
-        defaults=lambda disease, condition, spatial_dims: COMPOSED,
+        defaults=lambda disease, condition: COMPOSED,
         region="pathology",
     ),
 )
