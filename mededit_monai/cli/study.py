@@ -112,13 +112,16 @@ def analyse_command(
     ratings: Ratings,
     study: Study,
     output_dir: Annotated[str, typer.Option("--output_dir", "-o", help="Folder of report, tables and results.")],
+    evaluation: Annotated[
+        str | None, typer.Option(help="Folder of mededit evaluate, whose FID and Dice stand beside.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of bootstrap and permutations.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Means with intervals, tests, agreement, the size of the next study, and the published figures beside."""
     from mededit_monai.reader_study.analyse import analyse
 
-    content = analyse(ratings, study, output_dir, seed)
+    content = analyse(ratings, study, output_dir, evaluation, seed)
     if as_json:
         print(json.dumps({"written": f"{output_dir}/results.json", "means": content["means"]}))
         return

@@ -20,6 +20,7 @@ from mededit_monai.io.provenance import versions
 from mededit_monai.metrics.statistics import bootstrap, compare_paired
 from mededit_monai.reader_study.design import Scale, Stage
 from mededit_monai.reader_study.make import NOTE
+from mededit_monai.reader_study.measured import measured_columns
 from mededit_monai.reader_study.ratings import RatingFile, Study, checked_ratings, read_study
 from mededit_monai.reader_study.report import FILES, report_files
 from mededit_monai.reader_study.statistics import (
@@ -41,12 +42,19 @@ NEXT_RATERS = (1, 2, 3, 5)
 NEXT_DIFFERENCES = (1 / 16, 1 / 8, 1 / 4)
 
 
-def analyse(paths: Sequence[str | Path], study: str | Path, output_dir: str | Path, seed: int = 0) -> dict[str, Any]:
+def analyse(
+    paths: Sequence[str | Path],
+    study: str | Path,
+    output_dir: str | Path,
+    evaluation: str | Path | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
     """
     Analyse the ratings of a study, and write ``results.json``, ``report.html`` and tables.
 
     Args:
         paths: files that raters saved, or that were rehearsed; study: folder of the key.
+        evaluation: folder of ``mededit evaluate`` whose combined, FID and Dice are to stand beside the means.
         seed: of bootstrap and permutations.
 
     Returns:
@@ -60,7 +68,8 @@ def analyse(paths: Sequence[str | Path], study: str | Path, output_dir: str | Pa
     output = user_path(output_dir)
     OutputFolder(output).require_free(FILES)
     files = checked_ratings(paths, known)
-    content = results_of(known, files, seed)
+    measured = None if evaluation is None else measured_columns(evaluation, known.design)
+    content = results_of(known, files, seed) | {"measured": measured}
     with held_folder(output, FILES, [*(one.path for one in files), known.folder / "key.json"]) as folder:
         folder.write({"results.json": json_bytes(content)} | report_files(content))
     return content | {"summary": _summary(content)}

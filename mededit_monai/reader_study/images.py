@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -105,8 +105,7 @@ def evaluation_images(
 
 def _edits(source: EvaluationFolder, arm: Arm, pairing: str) -> Iterator[Candidate]:
     rows = sorted(place.name for place in (source.folder / "edits").glob("*") if place.is_dir())
-    named = re.compile(rf"(.+_(mask|box|regions)_)?{re.escape(arm.name)}")
-    own = [name for name in rows if named.fullmatch(name)]
+    own = rows_named(arm.name, rows)
     if len(own) != 1:
         which = "several rows" if own else "no row"
         raise InputError(
@@ -117,6 +116,12 @@ def _edits(source: EvaluationFolder, arm: Arm, pairing: str) -> Iterator[Candida
         edit = source.folder / "edits" / own[0] / pairing / f"{case['case_id']}.npz"
         if edit.is_file():
             yield _candidate(arm, case, edit)
+
+
+def rows_named(arm: str, rows: Iterable[str]) -> list[str]:
+    """Rows of an evaluation that are called as an arm is, with or without the bundle and condition before it."""
+    named = re.compile(rf"(.+_(mask|box|regions)_)?{re.escape(arm)}")
+    return [name for name in rows if named.fullmatch(name)]
 
 
 def _real(source: EvaluationFolder, arm: Arm, cohort: str | Path | None) -> Iterator[Candidate]:

@@ -69,6 +69,7 @@ def report_view(content: Mapping[str, Any]) -> dict[str, Any]:
             }
             for key, arm in arms.items()
         ],
+        "measured": _measured(content, scales),
         "by_rater": list(_by_rater(content, scales)) if len(content["raters"]) > 1 else [],
         "any": [_p(content["any_difference"][name]) for name in scales],
         "comparisons": list(_comparisons(content, scales)),
@@ -100,7 +101,9 @@ def _facts(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Raters", ", ".join(content["raters"])
     yield "Images", ", ".join(f"{count} {design['arms'][arm]['label']}" for arm, count in counts.items())
     groups = max(one["n_groups"] for arms in means.values() for one in arms.values())
-    yield "Patients or anatomies", f"up to {groups} an arm; intervals draw these first, then their images"
+    told = f"up to {groups} an arm; intervals draw these first, then their images"
+    one = "1: intervals cannot say what holds for others"
+    yield "Patients or anatomies", told if groups > 1 else one
     yield "Shown twice", f"{design['repeats']} images of each part"
     yield "Cases", (
         "the same in every arm" if design["same_cases"] else "others in every arm, as far as there are enough"
@@ -112,6 +115,24 @@ def _cell(figure: Mapping[str, Any] | None, published: float | None) -> dict[str
     if figure is None:
         return {"value": "–", "interval": "", "published": told}
     return {"value": f"{figure['value']:.2f}", "interval": _interval(figure), "published": told}
+
+
+def _measured(content: Mapping[str, Any], scales: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What an evaluation measured, and the means beside it: the thesis's whole table."""
+    found, arms = content.get("measured"), content["design"]["arms"]
+    if found is None:
+        return None
+    rows = []
+    for key, arm in arms.items():
+        own = found["arms"].get(key, {})
+        figures = [own.get(column["key"]) for column in found["columns"]]
+        cells = [
+            _cell(one if one and one["value"] is not None else None, (one or {}).get("published")) for one in figures
+        ]
+        cells += [_cell(content["means"][name].get(key), arm["published"].get(name)) for name in scales]
+        rows.append({"label": arm["label"], "cells": cells})
+    heads = [column["label"] for column in found["columns"]] + [scale["label"] for scale in scales.values()]
+    return {"table": found["table"], "heads": heads, "rows": rows}
 
 
 def _interval(figure: Mapping[str, Any]) -> str:

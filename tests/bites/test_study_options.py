@@ -42,6 +42,7 @@ WIRES = {
     ("analyse", "study"): ("s", "study", "s"),
     ("analyse", "ratings"): ("b.json", "paths", ["a.json", "b.json"]),
     ("analyse", "output_dir"): ("other", "output_dir", "other"),
+    ("analyse", "evaluation"): ("e", "evaluation", "e"),
     ("analyse", "seed"): ("3", "seed", 3),
 }
 
