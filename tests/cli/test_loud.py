@@ -46,7 +46,7 @@ def toy(monkeypatch):
     """The verb `lesion`, which now says something in every way; and the progress that it is asked to show."""
     shown = []
 
-    def draw(*given) -> dict[str, object]:
+    def draw(*given, **more) -> dict[str, object]:
         say("a warning")
         logging.getLogger("mededit_monai.toy").info("own line")
         logging.getLogger("monai.toy").info("line of MONAI")
