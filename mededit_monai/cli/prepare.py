@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mededit_monai.cli.generated import SETTINGS
+from mededit_monai.cli.generated import ECHO, SETTINGS
 
 
 def register(app: typer.Typer) -> None:
@@ -23,6 +23,7 @@ def prepare_command(
     scan: Annotated[str, typer.Option(help="T1-weighted scan, whole head or skull-stripped.")],
     output_dir: Annotated[str, typer.Option("--output_dir", "-o", help="Folder for the results.")] = "out/prepared",
     brain: Annotated[str | None, typer.Option(help="Brain mask to use instead of one that is found.")] = None,
+    echo: Annotated[int | None, typer.Option(help=ECHO)] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the result of another scan, or one that was changed by hand.")
     ] = False,
@@ -32,7 +33,7 @@ def prepare_command(
     """Find the brain, the bias field and the pose of a raw scan, as an edit of it does; with a picture to check."""
     from mededit_monai.handlers.preparation_files import PICTURE, prepare_scan
 
-    folder, facts = prepare_scan(scan, output_dir, brain, overwrite, strict)
+    folder, facts = prepare_scan(scan, output_dir, brain, overwrite, strict, echo)
     if as_json:
         print(json.dumps({"written": str(folder), **facts}))
     else:

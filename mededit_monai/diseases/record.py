@@ -13,6 +13,7 @@ import numpy as np
 
 from mededit_monai.diseases.atrophy import remote_atrophy_velocity
 from mededit_monai.diseases.canvas import Canvas, Contrast
+from mededit_monai.space.model_size import MODEL_SIZE
 
 STRATA = ("small", "medium", "large")
 
@@ -108,7 +109,7 @@ class Disease:
     @property
     def pixel_mm(self) -> float:
         """Side of a model pixel."""
-        return self.window / 128
+        return self.window / MODEL_SIZE
 
     def stratum_of(self, area_px: float) -> str:
         """Size stratum of a lesion by its area at 128x128."""

@@ -18,17 +18,13 @@ from mededit_monai.io.hashing import sha256
 from mededit_monai.io.nifti import (
     PREPARED_NOTE,
     NativeCopy,
-    binary_mask,
-    read_volume,
-    require_same_grid,
     save_image,
 )
 from mededit_monai.io.outputs import require_apart
 from mededit_monai.io.provenance import PROVENANCE_FILE, versions
-from mededit_monai.prepare.extract import found_brain
 from mededit_monai.prepare.itk_image import LPS
+from mededit_monai.prepare.known_brain import KnownBrain, read_scan
 from mededit_monai.prepare.one_by_one import refuse_warnings
-from mededit_monai.prepare.plausible import brain_warnings, contrast_warnings, intensity_warnings, voxel_warnings
 from mededit_monai.prepare.preparation import Preparation
 from mededit_monai.reports.preparation import save_check
 
@@ -75,6 +71,7 @@ def prepare_scan(
     brain: str | Path | None = None,
     overwrite: bool = False,
     strict: bool = False,
+    echo: int | None = None,
 ) -> tuple[Path, dict[str, Any]]:
     """
     Find the brain, the bias field and the place of the template in a raw scan; the same as ``mededit prepare``.
@@ -87,6 +84,7 @@ def prepare_scan(
         brain: a mask to use instead of one that is found.
         overwrite: whether a result that was changed by hand, or another scan's, may be replaced.
         strict: whether a doubtful result is refused.
+        echo: which volume of a scan with several, from 0.
 
     Returns:
         the folder, and what ``preparation.json`` says.
@@ -96,20 +94,12 @@ def prepare_scan(
     """
     out, place = user_path(output_dir), user_path(scan)
     files = {"scan": str(place), **({"brain": str(user_path(brain))} if brain else {})}
-    volume = read_volume(place)
-    warnings = list(volume.warnings)
-    if brain:
-        given = read_volume(files["brain"])
-        apart = require_same_grid(given, volume)
-        warnings += [*given.warnings, *([apart] if apart else [])]
-        mask, source = binary_mask(given), "file"
-    else:
-        mask, source = found_brain(volume)
-    warnings += brain_warnings(Path(files["brain"]) if brain else None, mask, volume) + intensity_warnings(volume, mask)
-    warnings += contrast_warnings(volume, mask) + voxel_warnings(volume)
+    volume = read_scan(place, echo)
+    known = KnownBrain.of(volume, files.get("brain"))
+    warnings = [*volume.warnings, *volume.format_warnings, *known.warnings]
     final = out / case_name(out, str(place), overwrite)
     require_apart(final, files.values())
-    found = Preparation.of(volume, mask, source)
+    found = Preparation.of(volume, known.mask, known.source)
     warnings += found.warnings
     refuse_warnings(warnings, strict)
     with finished_folder(final, overwrite, scan=owner_of(str(place))) as unfinished:

@@ -15,14 +15,13 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.sources import is_nifti
 from mededit_monai.diseases import DISEASES
 from mededit_monai.io.case_names import stem
-from mededit_monai.io.nifti import NativeCopy, binary_mask, read_echo, read_volume, require_same_grid, save_synthetic
+from mededit_monai.io.nifti import NativeCopy, save_synthetic
 from mededit_monai.io.outputs import require_apart, require_writable, write_output
 from mededit_monai.lesions.place import placed
 from mededit_monai.lesions.places import Places, places_of
 from mededit_monai.lesions.wanted import Wanted
-from mededit_monai.prepare.extract import found_brain
+from mededit_monai.prepare.known_brain import KnownBrain, read_scan
 from mededit_monai.prepare.one_by_one import refuse_warnings
-from mededit_monai.prepare.plausible import brain_warnings
 from mededit_monai.reports.lesion_preview import save_lesion_preview
 from mededit_monai.sampling.noise import case_seed
 
@@ -78,20 +77,13 @@ def write_lesion(
         require_apart(picture, inputs)
         require_writable(picture, overwrite=True)
     places = _places(wanted, territories)
-    volume = read_echo(scan, echo)
-    warnings: list[str | None] = [*volume.warnings, *volume.format_warnings]
-    source = "file"
-    if brain is None:
-        inside, source = found_brain(volume)
-    else:
-        mask = read_volume(brain)
-        warnings += [*mask.warnings, require_same_grid(mask, volume)]
-        inside = binary_mask(mask)
-    warnings += brain_warnings(brain, inside, volume)
+    volume = read_scan(scan, echo)
+    known = KnownBrain.of(volume, brain)
+    inside = known.mask
     own_seed = case_seed(seed, stem(scan)) if wanted.kind in ("drawn", "random") else seed
     disease = DISEASES["tumor" if regions else "stroke"]
-    made = placed(wanted, volume, inside, disease, own_seed, keep_ventricles, places, None, source)
-    found = [sentence for sentence in [*warnings, *made.warnings] if sentence]
+    made = placed(wanted, volume, inside, disease, own_seed, keep_ventricles, places, None, known.source)
+    found = [*volume.warnings, *volume.format_warnings, *known.warnings, *made.warnings]
     refuse_warnings(found, strict)
     for warning in found:
         say(f"warning: {warning}")

@@ -15,7 +15,7 @@ from mededit_monai.methods.record import CHOSEN, METHODS, Method, own_options
 from mededit_monai.sampling.levels import SPACINGS
 from mededit_monai.sampling.sampler import SAMPLERS
 from mededit_monai.space.conditions import CONDITIONS
-from mededit_monai.space.model_space import MODEL_SIZE
+from mededit_monai.space.model_size import MODEL_SIZE
 
 MODES = ("corrected", "paper")
 RESTORE_MODES = ("residual", "replace")

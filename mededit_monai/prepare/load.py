@@ -19,20 +19,12 @@ from mededit_monai.io.nifti import (
     Volume,
     binary_mask,
     label_mask,
-    read_echo,
     read_volume,
-    require_same_grid,
     whole_values,
 )
 from mededit_monai.prepare.brats_labels import ambiguous_label_4, refuse_other_labels
-from mededit_monai.prepare.extract import found_brain
-from mededit_monai.prepare.plausible import (
-    brain_warnings,
-    contrast_warnings,
-    intensity_warnings,
-    lesion_warnings,
-    voxel_warnings,
-)
+from mededit_monai.prepare.known_brain import KnownBrain, mask_warnings, read_scan
+from mededit_monai.prepare.plausible import lesion_warnings
 from mededit_monai.sampling.noise import case_seed
 from mededit_monai.space.carry import read_carried
 
@@ -74,24 +66,19 @@ class LoadCased(Transform):
         case = dict(data)
         warnings: list[str] = list(case.get("warnings", []))
         options = case.get("request", {}).get("options", {})
-        scan = read_echo(case["scan"], options.get("echo"))
-        if float(scan.data.max()) <= 0:
-            raise InputError(f"{scan.path}: has no positive voxel (maximum {scan.data.max():g}); give a T1 scan.")
+        scan = read_scan(case["scan"], options.get("echo"))
         warnings += [*scan.warnings, *scan.format_warnings]
         files: dict[str, Volume] = {}
         masks: dict[str, np.ndarray] = {}
-        for key in ("brain", "pathology", "region_file"):
+        for key in ("pathology", "region_file"):
             if case.get(key):
                 files[key] = read_volume(case[key])
                 masks[key] = self._mask(files[key], scan, self.labels and key == "pathology", warnings)
-        if "brain" in masks:
-            brain, source, brain_path = masks["brain"], "file", Path(case["brain"])
-        else:
-            (brain, source), brain_path = found_brain(scan, self.extract), None
-        warnings += brain_warnings(brain_path, brain, scan)
-        warnings += intensity_warnings(scan, brain) + contrast_warnings(scan, brain) + voxel_warnings(scan)
+        known = KnownBrain.of(scan, case.get("brain") or None, self.extract)
+        brain = known.mask
+        warnings += known.warnings
         if case.get("lesion"):
-            made = _lesion(case, scan, brain, source)
+            made = _lesion(case, scan, brain, known.source)
             pathology, case["lesion_facts"] = made.mask, made.facts
             labels = made.labels if self.condition == "regions" else None
             warnings += made.warnings
@@ -112,16 +99,14 @@ class LoadCased(Transform):
         return case | {
             "scan": scan,
             "brain": brain,
-            "brain_source": source,
+            "brain_source": known.source,
             "pathology": pathology & brain,
             "warnings": warnings,
         }
 
     def _mask(self, volume: Volume, scan: Volume, labels: bool, warnings: list[str]) -> np.ndarray:
         """A mask on the scan's grid; what is odd about it goes to ``warnings``."""
-        warnings += volume.warnings
-        apart = require_same_grid(volume, scan)
-        warnings += [apart] if apart else []
+        warnings += mask_warnings(volume, scan)
         if labels:
             values = np.unique(whole_values(volume)).tolist()
             refuse_other_labels(volume.path, values, self.condition == "regions")

@@ -111,6 +111,11 @@ def lesion_warnings(path: Path, lesion: np.ndarray, brain: np.ndarray, scan: Vol
     return warnings
 
 
+def scan_warnings(scan: Volume, brain: np.ndarray) -> list[str]:
+    """What is odd about a scan within its brain: intensities, contrast, voxels."""
+    return intensity_warnings(scan, brain) + contrast_warnings(scan, brain) + voxel_warnings(scan)
+
+
 def intensity_warnings(scan: Volume, brain: np.ndarray) -> list[str]:
     """
     Check that a scan's intensities begin at 0, where air and fluid are: a lesion's darkness is measured from there.

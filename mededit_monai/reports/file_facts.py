@@ -30,8 +30,7 @@ from mededit_monai.io.nifti import (
 )
 from mededit_monai.io.provenance import PROVENANCE_FILE
 from mededit_monai.io.whole import GZIP
-from mededit_monai.prepare.extract import found_brain
-from mededit_monai.prepare.plausible import brain_warnings, contrast_warnings, intensity_warnings, voxel_warnings
+from mededit_monai.prepare.known_brain import KnownBrain, require_signal
 from mededit_monai.reports.edit_summary import largest_displacement_mm
 from mededit_monai.space.model_space import ModelSpace
 
@@ -214,14 +213,13 @@ def _as_mask(volume: Volume, disease: str, values: dict[str, Any]) -> dict[str, 
 
 def _as_scan(volume: Volume, disease: str, values: dict[str, Any]) -> dict[str, Any]:
     """What an edit of this image without further options would do; InputError: it would be refused."""
-    if volume.data.max() <= 0:
-        raise InputError(f"{volume.path}: has no positive voxel (maximum {volume.data.max():g}); give a T1 scan.")
+    require_signal(volume)
     values["kind"] = "constant" if values["distinct"] == 1 else "whole head"
-    brain, source = found_brain(volume)
+    known = KnownBrain.of(volume)
+    brain, source = known.mask, known.source
     if source == "background":
         values["kind"] = "skull-stripped scan"
-    warnings = [*volume.warnings, *volume.format_warnings, *brain_warnings(None, brain, volume)]
-    warnings += intensity_warnings(volume, brain) + contrast_warnings(volume, brain) + voxel_warnings(volume)
+    warnings = [*volume.warnings, *volume.format_warnings, *known.warnings]
     space = ModelSpace.around_brain(brain, volume.affine, DISEASES[disease].window)
     middle = [(index - 1) / 2 for index in (space.size, space.size)]
     centre = space.affine @ [*middle, (len(space.heights) - 1) / 2, 1]

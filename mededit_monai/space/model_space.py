@@ -17,8 +17,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-#: Model pixels a side, and along z in a volume.
-MODEL_SIZE, MODEL_DEPTH = 128, 112
+from mededit_monai.space.model_size import MODEL_SIZE
 
 
 @dataclass(frozen=True, eq=False)
