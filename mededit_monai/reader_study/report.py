@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mededit_monai.evaluation.write import csv_text
+from mededit_monai.evaluation.write import csv_text, number
 from mededit_monai.reports.evaluation_figures import COLOURS, GREY
 from mededit_monai.reports.plain_text import PLAIN, markdown_table, plain_legend
 
@@ -125,14 +125,18 @@ def _measured(content: Mapping[str, Any], scales: Mapping[str, Any]) -> dict[str
     rows = []
     for key, arm in arms.items():
         own = found["arms"].get(key, {})
-        figures = [own.get(column["key"]) for column in found["columns"]]
-        cells = [
-            _cell(one if one and one["value"] is not None else None, (one or {}).get("published")) for one in figures
-        ]
+        cells = [_measured_cell(own.get(column["key"])) for column in found["columns"]]
         cells += [_cell(content["means"][name].get(key), arm["published"].get(name)) for name in scales]
         rows.append({"label": arm["label"], "cells": cells})
     heads = [column["label"] for column in found["columns"]] + [scale["label"] for scale in scales.values()]
     return {"table": found["table"], "heads": heads, "rows": rows}
+
+
+def _measured_cell(figure: Mapping[str, Any] | None) -> dict[str, str]:
+    """With as many digits as an evaluation's own tables have: an FID may be far below 1."""
+    one = figure or {"value": None, "low": None, "high": None, "published": None}
+    ends = "" if one["low"] is None else f"{number(one['low'])} … {number(one['high'])}"
+    return {"value": number(one["value"]), "interval": ends, "published": number(one["published"], "")}
 
 
 def _interval(figure: Mapping[str, Any]) -> str:
@@ -248,8 +252,8 @@ def means_plot(content: Mapping[str, Any]) -> bytes:
     FigureCanvasAgg(figure)
     arms = list(design["arms"])
     handles: dict[str, Any] = {}
-    for number, name in enumerate(names):
-        axes = figure.add_subplot(1, len(names), number + 1)
+    for column, name in enumerate(names):
+        axes = figure.add_subplot(1, len(names), column + 1)
         for place, arm in enumerate(arms):
             one = means[name].get(arm)
             if one is None:
@@ -276,7 +280,7 @@ def means_plot(content: Mapping[str, Any]) -> bytes:
         axes.set_xticks(sorted(values))
         axes.set_ylim(len(arms) - 0.5, -0.5)
         axes.set_yticks(range(len(arms)))
-        axes.set_yticklabels([_label(content, arm) for arm in arms] if number == 0 else [], **PLAIN)
+        axes.set_yticklabels([_label(content, arm) for arm in arms] if column == 0 else [], **PLAIN)
         axes.grid(axis="x", alpha=0.3)
         axes.set_title(labels[name], size=10, **PLAIN)
     if handles:
