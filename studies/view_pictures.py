@@ -19,7 +19,7 @@ from PIL import Image
 from tests.browser.pages import started_chromium, watched_pages
 
 #: Colours of the picture: few make it small.
-COLOURS = 128
+COLOURS = 192
 
 
 def main() -> None:

@@ -26,7 +26,7 @@
     outline: { R: [0, 255], G: [0, 64], B: [0, 64], A: [0, 255], I: [0, 1], labels: ["", "lesion"] },
   };
   const OPTIONS = {
-    logLevel: "warn", backColor: [0, 0, 0, 1], crosshairColor: [0.35, 0.75, 1, 0.8], crosshairWidth: 0.3,
+    logLevel: "warn", backColor: [0, 0, 0, 1], crosshairColor: [0.35, 0.75, 1, 0.8], crosshairWidth: 0.7,
     crosshairWidthUnit: "mm", crosshairGap: 14, isRadiologicalConvention: true, sagittalNoseLeft: true,
     multiplanarShowRender: niivue.SHOW_RENDER.NEVER, dragAndDropEnabled: false, isCornerOrientationText: true, isColorbar: false, isOrientCube: false, show3Dcrosshair: false, loadingText: "",
     dragMode: niivue.DRAG_MODE.windowing, isNearestInterpolation: false, fontMinPx: 11, fontSizeScaling: 0.3,
@@ -197,9 +197,9 @@
     const before = value(prior.volumes[0]), after = value(edit.volumes[0]);
     const lines = [
       `x ${mm[0].toFixed(1)}  y ${mm[1].toFixed(1)}  z ${mm[2].toFixed(1)} mm`,
-      `prior ${text(before)}  counterfactual ${text(after)}  difference ${text(after - before)}`,
+      `prior ${text(before)}  counterfactual ${text(after)}`,
+      `difference ${text(after - before)}` + (layers.displacement ? `  moved ${text(value(layers.displacement[0]))} mm` : ""),
     ];
-    if (layers.displacement) lines.push(`moved ${text(value(layers.displacement[0]))} mm`);
     find("readout").textContent = lines.join("\n");
   }
 
