@@ -62,8 +62,8 @@
       nv.addVolume(base);
       layer(nv, "region", first.region, { colormap: "region", cal_min: 0.5, cal_max: 1 });
       layer(nv, "difference", first.difference, {
-        colormap: "brighter", colormapNegative: "darker", cal_min: data.change / 50, cal_max: data.change,
-        cal_minNeg: -data.change / 50, cal_maxNeg: -data.change,
+        colormap: "brighter", colormapNegative: "darker", cal_min: data.change / 20, cal_max: data.change,
+        cal_minNeg: -data.change / 20, cal_maxNeg: -data.change,
       });
       if (first.displacement) {
         layer(nv, "displacement", first.displacement, {
