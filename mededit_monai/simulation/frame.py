@@ -12,7 +12,8 @@ import torch
 from mededit_monai.diseases import Disease
 from mededit_monai.diseases.canvas import TISSUE_LABELS
 from mededit_monai.space.intensity import intensity_ceiling, to_unit
-from mededit_monai.space.model_space import MODEL_DEPTH, MODEL_SIZE, shrunk_mask
+from mededit_monai.space.model_size import MODEL_DEPTH, MODEL_SIZE
+from mededit_monai.space.model_space import shrunk_mask
 
 #: Grid of a 3-D case, points of the model's pixel size along x, y, z.
 VOLUME_SHAPE = (MODEL_SIZE, MODEL_SIZE, MODEL_DEPTH)

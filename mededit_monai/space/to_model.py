@@ -17,7 +17,8 @@ from mededit_monai.space.conditions import condition_channels
 from mededit_monai.space.fine_view import FineView
 from mededit_monai.space.intensity import intensity_ceiling, to_unit
 from mededit_monai.space.masks import dilate, tapered_dilation
-from mededit_monai.space.model_space import MODEL_DEPTH, MODEL_SIZE, ModelSpace, shrunk
+from mededit_monai.space.model_size import MODEL_DEPTH, MODEL_SIZE
+from mededit_monai.space.model_space import ModelSpace, shrunk
 
 #: Where ``auto`` chooses a slice with less than this share of the lesion, it says so.
 LESION_SHARE = 0.9
