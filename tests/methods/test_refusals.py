@@ -33,6 +33,7 @@ VALUES = {
     "mode": "paper",
     "dilation": 9,
     "region": "brain",
+    "draw_regions": True,
 }
 
 #: Other values than these.
@@ -46,6 +47,9 @@ BESIDE = {
     "dilation": {"region": "dilate"},
 }
 
+#: What an editor needs beside them, which an edit knows from its disease.
+KNOWN = {"draw_regions": {"pixel_mm": 1.6}}
+
 UNTAKEN = [(name, option) for name in METHODS for option in sorted(CHOSEN - METHODS[name].takes)]
 TAKEN = [(name, option) for name in METHODS for option in sorted(METHODS[name].takes)]
 IDLE = [(name, option) for name, option in UNTAKEN if option in NEUTRAL]
@@ -58,6 +62,11 @@ FILES = ("scan.nii.gz", "lesion.nii.gz")
 
 def build(method: str, **settings: Any) -> Editor:
     return build_editor(method, scheduler(prediction_of(method)), "mask", **settings)
+
+
+def flag(option: str, value: Any) -> tuple[Any, ...]:
+    """An option on the command line."""
+    return (f"--{option}" if value else f"--no_{option}",) if isinstance(value, bool) else (f"--{option}", value)
 
 
 def test_every_option_that_a_method_may_not_take_is_tried():
@@ -76,7 +85,7 @@ def test_what_a_method_does_not_take_is_refused_by_every_door(method, option, me
         edit(*FILES, tmp_path / "out", method=method, **{option: value})
     assert str(caught.value) == sentence
     words = ("--scan", FILES[0], "--pathology", FILES[1], "-o", tmp_path / "out")
-    done = mededit("edit", *words, "--method", method, f"--{option}", value)
+    done = mededit("edit", *words, "--method", method, *flag(option, value))
     assert done.code == 2 and done.err.splitlines()[-1] == f"mededit: {sentence}" and not done.out
     assert not (tmp_path / "out").exists()
 
@@ -89,20 +98,20 @@ def test_what_does_nothing_may_be_given_to_every_method(method, option, mededit,
     with pytest.raises(InputError, match="^scan.nii.gz: not found"):
         edit(*FILES, tmp_path / "out", method=method, **{option: value})
     words = ("--scan", FILES[0], "--pathology", FILES[1], "-o", tmp_path / "out")
-    assert mededit("edit", *words, "--method", method, f"--{option}", value).refused("scan.nii.gz: not found")
+    assert mededit("edit", *words, "--method", method, *flag(option, value)).refused("scan.nii.gz: not found")
 
 
 @pytest.mark.parametrize(("method", "option"), TAKEN)
 def test_what_a_method_takes_reaches_its_editor(method, option):
     given = {option: VALUES[option], **BESIDE.get(option, {})}
-    options = EditOptions.of({"method": method, **given}).resolved(DISEASES["stroke"])
+    options = EditOptions.of({"method": method, **given}).resolved(DISEASES["tumor"])
     options.refuse_useless(given)
     assert options.recorded()[option] == VALUES[option]
     if option not in METHODS[method].of_editor:
         assert options.region_word == given["region"] and option in ("region", "dilation")
         return
     assert options.editor_settings()[option] == VALUES[option]
-    plain = {"steps": 20} | given
+    plain = {"steps": 20} | given | KNOWN.get(option, {})
     found = facts(build(method, **plain))
     assert found == facts(build(method, **plain)) and found != facts(build(method, **plain | {option: OTHER[option]}))
 
