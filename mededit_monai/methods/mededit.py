@@ -35,7 +35,7 @@ METHODS.add(
         summary="resampled inpainting in the dilated lesion mask (the thesis)",
         editor=Later("mededit_monai.methods.inpainting:MedEditEditor"),
         network=NETWORK,
-        takes=SAMPLING | set(NEUTRAL) | {"dilation", "region"},
+        takes=SAMPLING | set(NEUTRAL) - {"draw_regions"} | {"dilation", "region"},
         defaults=_defaults,
         finds_region=True,
     ),

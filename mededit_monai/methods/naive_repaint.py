@@ -15,7 +15,7 @@ METHODS.add(
         summary="resampled inpainting in the lesion mask",
         editor=Later("mededit_monai.methods.inpainting:NaiveRePaintEditor"),
         network=NETWORK,
-        takes=SAMPLING | set(NEUTRAL),
+        takes=SAMPLING | set(NEUTRAL) - {"draw_regions"},
         defaults=lambda disease, condition: COMPOSED,
         region="pathology",
     ),
