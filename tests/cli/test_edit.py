@@ -60,7 +60,7 @@ def test_what_is_given_reaches_the_function(words, given, monkeypatch, mededit):
     asked: dict = {}
     monkeypatch.setattr(mededit_monai.workflows, "edit", lambda **options: asked.update(options) or [])
     assert mededit("edit", *words.split()).code == 0
-    flags = dict.fromkeys(("strict", "overwrite", "exact", "progress"), False) | {"keep_going": True}
+    flags = dict.fromkeys(("strict", "overwrite", "html", "exact", "progress"), False) | {"keep_going": True}
     assert asked == {"output_dir": "out/edits", "bundle": "stroke", **flags} | given
 
 
