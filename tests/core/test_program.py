@@ -159,6 +159,7 @@ def test_an_interrupted_program_leaves_nothing_half_written(tmp_path, sent, code
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_locale_that_knows_ascii_only(tmp_path):
     code = (
         "from mededit_monai.core.program import use_utf8; use_utf8(); import sys, pathlib\n"

@@ -72,6 +72,7 @@ def whole(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.7, pytest.param(0.0, marks=pytest.mark.slow)])
 def test_killed_training_ends_with_the_same_weights(whole, tmp_path, caplog, delay):
     """SIGKILL ``delay`` seconds after the first checkpoint: somewhere in the next epoch, or while it saves."""

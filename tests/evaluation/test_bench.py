@@ -61,6 +61,7 @@ def options(toy, rows, output, **changes) -> BenchOptions:
     return BenchOptions(**given | changes)
 
 
+@pytest.mark.slow
 def test_rows_costs_verdicts_and_files(toy, rows, tmp_path):
     with few_draws():
         place = bench(options(toy, rows, tmp_path / "out"))

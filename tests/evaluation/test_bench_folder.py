@@ -55,6 +55,7 @@ def test_a_users_own_file_survives_and_the_bench_is_refused(toy, tmp_path, name)
     assert str(mine) in str(caught.value) and mine.read_text() == "years of work"
 
 
+@pytest.mark.slow
 def test_own_files_are_replaced_by_one_run_at_a_time(toy, tmp_path):
     given = options(toy, tmp_path, config=own_rows(tmp_path))
     with claim(tmp_path / "out"), pytest.raises(InputError, match="another run is writing it"):

@@ -44,6 +44,7 @@ def test_any_pose(degrees, turned):
     assert found.warnings == [] if not turned else "check the header" in found.warnings[0]
 
 
+@pytest.mark.slow
 def test_size_and_shape():
     image, place = moved((5.0, 0.0, 3.0), scale=(0.9, 0.95, 0.85))
     found = aligned(template_brain(), image, "head")

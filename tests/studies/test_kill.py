@@ -89,6 +89,7 @@ def killer(tmp_path) -> Killer:
     return Killer(tmp_path / "place", tmp_path / "inputs", seed=0)
 
 
+@pytest.mark.slow
 def test_what_goes_on_as_it_should_is_found_the_same(killer):
     work = toy(killer.inputs)
     found = [killer.kill(number, work) for number in range(16)]
