@@ -90,6 +90,8 @@ class QuickEdit:
             self._batch = {key: batch[key][: self.cases].float() for key in KEYS if key in batch}
 
     def __call__(self, engine: Engine) -> None:
+        for name in SCORES:  # the engine keeps its metrics: those of an edit some epochs ago are not this epoch's
+            engine.state.metrics.pop(name, None)
         if self.editor is None or not self._batch or not self.interval or engine.state.epoch % self.interval:
             return
         truth = self._batch["image"]
@@ -116,6 +118,10 @@ class QuickEdit:
         OutputFolder(self.listed_in).reserve([picture.relative_to(self.listed_in).as_posix()])
         make_folder(self.path)
         save_sheet({k: planes[k] for k in ("prior", "truth", "edit")}, picture, f"epoch {engine.state.epoch}")
+
+
+#: What :func:`edit_scores` may find.
+SCORES = ("edit_contrast", "zone_error", "no_edit_zone_error", "edit_gradient")
 
 
 def edit_scores(planes: Mapping[str, np.ndarray], paired: bool) -> dict[str, float]:

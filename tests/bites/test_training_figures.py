@@ -101,6 +101,13 @@ def test_the_contrast_of_an_edit_is_the_share_of_the_lesion_that_it_shows(tmp_pa
     assert [p.name for p in tmp_path.glob("*.png")] == ["epoch_0001.png"]
 
 
+def test_an_epoch_without_an_edit_has_no_scores_of_one(tmp_path):
+    """A training that was killed and goes on cannot know those of an earlier epoch, so the table is the same."""
+    scores = {"edit_contrast", "zone_error", "no_edit_zone_error", "edit_gradient"}
+    assert scores <= set(quick_edit(tmp_path / "two", 0.25, epochs=2, interval=2))
+    assert not scores & set(quick_edit(tmp_path / "three", 0.25, epochs=3, interval=2))
+
+
 def test_crops_of_volumes_are_shown_and_scored_where_most_lesion_is(tmp_path, monkeypatch):
     """The plane of the first has contrast 1 at that height and none at the others, where there is less lesion."""
     flat = planes()
