@@ -84,8 +84,9 @@ def packed(case: ViewCase) -> dict[str, Any]:
         is shown in full colour, all in the scan's units; ``largest_mm``; ``start``: voxel inside the lesion;
         ``notes``: what was done to the images, for people.
     """
-    part, factors = _head(case), _factors(case)
     low, bright, top = _range(case.prior)
+    part = _head(case, bright)
+    factors = _factors(part, case.affine)
     step = (top - low) / LEVELS
     affine = _moved(case.affine, part, factors)
 
@@ -144,9 +145,9 @@ def _start(lesion: np.ndarray, prior: np.ndarray) -> list[int]:
     return [max(int(x) - 1, 0), max(int(y) - 1, 0), height]
 
 
-def _head(case: ViewCase) -> tuple[slice, ...]:
+def _head(case: ViewCase, bright: float) -> tuple[slice, ...]:
     """The box around what is not background, with a margin."""
-    seen = (case.prior > DARK * _range(case.prior)[1]) | case.lesion
+    seen = (case.prior > DARK * bright) | case.lesion
     box = ndimage.find_objects(seen.astype(np.uint8))
     if not box:
         return tuple(slice(0, side) for side in case.prior.shape)
@@ -155,10 +156,10 @@ def _head(case: ViewCase) -> tuple[slice, ...]:
     )
 
 
-def _factors(case: ViewCase) -> tuple[int, ...]:
-    """Over how many voxels along each axis is averaged."""
-    sides = np.array([one.stop - one.start for one in _head(case)])
-    spacing, factors = np.linalg.norm(case.affine[:3, :3], axis=0), np.ones(3, dtype=int)
+def _factors(part: Sequence[slice], affine: np.ndarray) -> tuple[int, ...]:
+    """Over how many voxels of a part along each axis is averaged."""
+    sides = np.array([one.stop - one.start for one in part])
+    spacing, factors = np.linalg.norm(affine[:3, :3], axis=0), np.ones(3, dtype=int)
     while np.prod(np.ceil(sides / factors)) > MOST_VOXELS:
         factors[int((spacing * factors).argmin())] *= 2
     return tuple(int(one) for one in factors)

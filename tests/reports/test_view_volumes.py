@@ -63,7 +63,7 @@ def test_more_voxels_than_the_limit_are_averaged_along_the_finest_axis(monkeypat
     case = small_case(1)
     fine = np.diag([1.0, 2.0, 2.0, 1.0])
     monkeypatch.setattr(view_volumes, "MOST_VOXELS", case.prior.size - 1)
-    monkeypatch.setattr(view_volumes, "_head", lambda case: tuple(slice(0, side) for side in case.prior.shape))
+    monkeypatch.setattr(view_volumes, "_head", lambda case, _: tuple(slice(0, side) for side in case.prior.shape))
     found = packed(replace(case, affine=fine))
     prior = image(found["prior"])
     assert prior.shape == (20, 48, 36) and np.allclose(np.diag(prior.affine), [2, 2, 2, 1])
