@@ -110,11 +110,13 @@ class EditWriter:
         facts = {"nfe": output[EDIT].evaluations, "seconds": round(seconds, 3)}
         moved = Moved.of(output[EDIT].extras, stack) or [None] * len(batch["cases"])
         fine = output[EDIT].extras.get("fine")
+        labels = output[EDIT].extras.get("regions")
+        drawn = stack.of_items(labels) if labels else None
         for number, case in enumerate(batch["cases"]):
             parts = (part[number] for part in (edits, brains, lesions, regions))
             mine = fine and fine[number * self.samples : (number + 1) * self.samples]  # volumes: a row a sample
-            drawn = _of_case(output[EDIT].extras.get("regions"), stack, number)
-            edited = EditedCase(case, priors[number][0], *parts, facts, moved[number], mine, drawn)
+            own = drawn and [np.stack(sample) for sample in drawn[number]]
+            edited = EditedCase(case, priors[number][0], *parts, facts, moved[number], mine, own)
             try:
                 self._write_case(edited)
             except Exception as error:
@@ -286,17 +288,6 @@ class EditWriter:
         write_provenance(folder, case["request"], facts)
         needed = self.samples > 1 and not self.course
         return copy.native_volume() if needed else None, restored.warnings
-
-
-def _of_case(rows: Sequence[np.ndarray] | None, stack: CaseStack, number: int) -> list[np.ndarray] | None:
-    """What is a list with an array a row: those of a case, a stack of its rows a sample; None for None."""
-    if rows is None:
-        return None
-    mine: dict[int, list[np.ndarray]] = {}
-    for row, (case, sample, _) in zip(rows, stack):
-        if case == number:
-            mine.setdefault(sample, []).append(row)
-    return [np.stack(parts) for parts in mine.values()]
 
 
 def _lesion_warnings(edited: EditedCase) -> list[str]:

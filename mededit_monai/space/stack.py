@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,13 @@ class CaseStack:
         """``rows`` case by case, each samples x count x …."""
         several = CaseStack(tuple(count * self.samples for count in self.counts))
         return [part.reshape(self.samples, -1, *rows.shape[1:]) for part in several.of_case(rows)]
+
+    def of_items(self, rows: Sequence[Item]) -> list[list[list[Item]]]:
+        """``rows`` that are no array: case by case and sample by sample, a list of count items."""
+        found: list[list[list[Item]]] = [[[] for _ in range(self.samples)] for _ in self.counts]
+        for item, (case, sample, _) in zip(rows, self):
+            found[case][sample].append(item)
+        return found
 
 
 def slices_of(volumes: torch.Tensor) -> torch.Tensor:
