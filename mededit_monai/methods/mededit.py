@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mededit_monai.core.lazy import Later
-from mededit_monai.methods.record import METHODS, NEUTRAL, SAMPLING, Method, Network
+from mededit_monai.methods.record import INPAINTING, METHODS, Method, Network
 from mededit_monai.space.conditions import CONDITION_DILATION
 
 #: The thesis's network: [x_t, b, p]. Its size for volumes is that of configs/volumes.yaml.
@@ -35,7 +35,7 @@ METHODS.add(
         summary="resampled inpainting in the dilated lesion mask (the thesis)",
         editor=Later("mededit_monai.methods.inpainting:MedEditEditor"),
         network=NETWORK,
-        takes=SAMPLING | set(NEUTRAL) - {"draw_regions"} | {"dilation", "region"},
+        takes=INPAINTING | {"dilation", "region"},
         defaults=_defaults,
         finds_region=True,
     ),

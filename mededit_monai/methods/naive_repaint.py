@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from mededit_monai.core.lazy import Later
 from mededit_monai.methods.mededit import COMPOSED, NETWORK
-from mededit_monai.methods.record import METHODS, NEUTRAL, SAMPLING, Method
+from mededit_monai.methods.record import INPAINTING, METHODS, Method
 
 METHODS.add(
     "naive_repaint",
@@ -15,7 +15,7 @@ METHODS.add(
         summary="resampled inpainting in the lesion mask",
         editor=Later("mededit_monai.methods.inpainting:NaiveRePaintEditor"),
         network=NETWORK,
-        takes=SAMPLING | set(NEUTRAL) - {"draw_regions"},
+        takes=INPAINTING,
         defaults=lambda disease, condition: COMPOSED,
         region="pathology",
     ),

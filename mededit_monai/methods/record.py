@@ -36,6 +36,9 @@ NEUTRAL: Mapping[str, Any] = {
     "draw_regions": False,
 }
 
+#: Options of methods that denoise inside a region of the noised scan.
+INPAINTING = SAMPLING | set(NEUTRAL) - {"draw_regions"}
+
 #: Options that methods may take or not.
 CHOSEN = SAMPLING | set(NEUTRAL) | {"dilation", "region"}
 
