@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, wraps
@@ -15,6 +17,8 @@ from typing import Any
 
 from conftest import REPOSITORY
 from monai.bundle import ConfigParser
+
+import mededit_monai
 
 CONFIGS = REPOSITORY / "bundles" / "stroke" / "configs"
 
@@ -117,6 +121,15 @@ class Wire:
         assert before != wanted, f"--{self.option}: {wanted!r} is what the component has without it, too"
 
 
+@cache
+def import_everything() -> None:
+    """Import every module of the package: one that is first imported while something is replaced would keep what replaced it."""
+    for found in pkgutil.walk_packages(mededit_monai.__path__, "mededit_monai."):
+        if not found.name.endswith("__main__"):
+            with suppress(ModuleNotFoundError):  # of an extra
+                importlib.import_module(found.name)
+
+
 def listen(monkeypatch: Any, place: str, answer: Callable[[Mapping[str, Any]], Any]) -> None:
     """
     Put something light in the place of a function that a config calls.
@@ -125,6 +138,7 @@ def listen(monkeypatch: Any, place: str, answer: Callable[[Mapping[str, Any]], A
         place: ``module:function``.
         answer: gets the arguments by name, as the real function would bind them, and gives the result.
     """
+    import_everything()
     module_name, name = place.split(":")
     module = importlib.import_module(module_name)
     real = getattr(module, name)
