@@ -73,7 +73,10 @@ def find_images(given: str | Path) -> dict[str, Path]:
         found = _by_name((stem(p), p) for p in sorted(path.iterdir()) if p.name.endswith((".nii", ".nii.gz")))
         if found:
             return found
-        raise InputError(f"{path}: holds neither edits (edited_slice.nii.gz) nor NIfTI files; give another folder.")
+        raise InputError(
+            f"{path}: holds neither edits of slices (edited_slice.nii.gz) nor NIfTI files; give another folder, or "
+            f"edit with --spatial_dims 2."
+        )
     if path.suffix == ".json":
         found = {case["case_id"]: Path(case["image"]) for case in read_datalist(path) if case.get("image")}
         if not found:

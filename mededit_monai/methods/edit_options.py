@@ -276,7 +276,7 @@ class EditOptions:
 
     exact: bool = option(
         False,
-        "Run the network on one slice at a time, so that results do not depend on the batch.",
+        "Run the network on one slice or volume at a time, so that results do not depend on the batch.",
         group=RUN,
         recorded=True,
     )

@@ -152,11 +152,7 @@ def test_whether_a_tumour_s_regions_are_drawn(disease, given, drawn):
 @pytest.mark.parametrize(
     ("given", "said", "disease"),
     [
-        (
-            {"condition": "regions", "draw_regions": True},
-            "--draw_regions: applies to --condition mask, not to regions",
-            "tumor",
-        ),
+        ({"condition": "regions", "draw_regions": True}, "--draw_regions: applies to --condition mask, not to regions", "tumor"),
         ({"method": "sdedit", "draw_regions": True}, "--draw_regions: got True, which sdedit cannot do", "tumor"),
         ({"draw_regions": True}, "--draw_regions: applies to tumours, not to stroke; leave it out", "stroke"),
     ],
