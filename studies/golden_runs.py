@@ -20,6 +20,7 @@ SLICE = 24
 
 #: Arguments of ``mededit_monai.edit``, of every edit. Whatever a default may become, the record shall not move with it.
 EDIT_OPTIONS: dict[str, Any] = {
+    "spatial_dims": 2,
     "steps": 4,
     "spacing": "logsnr",
     "restore": "residual",

@@ -80,7 +80,7 @@ def measure(
 ) -> list:
     """Contrast, and AUC by squares and by trees, of the cases painted with a strength."""
     told = "regions" if condition == "regions" else "pathology"
-    settings = dict(METHODS["morph"].defaults(None, condition)) | {"guidance": strength}
+    settings = dict(METHODS["morph"].defaults(None, condition, cases[0]["moved"].ndim)) | {"guidance": strength}
     for name in ("effects", "spatial_dims"):  # the true displacement is in place of the first, the cases say the other
         settings.pop(name, None)
     editor = build_editor("morph", scheduler, condition, **settings, clip=(-1, 1))

@@ -6,7 +6,7 @@ The picture at the top of README: an axial slice of a real scan before and after
     python -m studies.readme_picture --scan T1.nii.gz --pathology lesion.nii.gz --brain brain.nii.gz \
         --output docs/images/readme_edit.png
 
-The default editor edits every slice that the lesion touches; the slice with the largest lesion area is shown.
+The default editor edits the volume; the slice with the largest lesion area is shown.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def edited_planes(
         and the in-plane voxel size in mm.
     """
     with tempfile.TemporaryDirectory(prefix="mededit_") as folder:
-        case = edit(scan, pathology, folder, bundle, brain=brain, slice_index="all", progress=False)[0]
+        case = edit(scan, pathology, folder, bundle, brain=brain, progress=False)[0]
         images = [oriented(path) for path in (scan, case / "edited.nii.gz", pathology)]
         before, after, lesion = (np.asarray(image.dataobj, dtype=float) for image in images)
     z = int((lesion > 0).sum(axis=(0, 1)).argmax())

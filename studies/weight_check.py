@@ -64,7 +64,7 @@ def held_out_pairs(disease: str, cases: int, seed: int = 0, anatomies: str | Non
 
 def check_weights(bundle: str, cases: int = 20, seed: int = 0, anatomies: str | None = None, **options) -> dict:
     """
-    Edit held-out simulated priors with a bundle's default method and measure floor figures.
+    Edit held-out simulated priors, slices, with a bundle's default method and measure floor figures.
 
     Args:
         options: of the bundle's ``inference.yaml``: ``weights``, ``steps``, ``condition``, …
@@ -78,7 +78,7 @@ def check_weights(bundle: str, cases: int = 20, seed: int = 0, anatomies: str | 
         InputError: bad input, or edits that are not finite.
     """
     disease, condition, network, editor = bundle_content(
-        bundle, ("disease", "condition", "network", "inferer"), **options
+        bundle, ("disease", "condition", "network", "inferer"), spatial_dims=2, **options
     )
     pairs = held_out_pairs(disease, cases, seed, anatomies)
     stack = {k: np.stack([pair[k] for pair in pairs]).astype(np.float32) for k in ("prior", "image", "brain")}

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -207,11 +206,6 @@ def evaluation_network(network: torch.nn.Module, weights: Path | None, control: 
 def weights_identity(weights: Path | None, control: str | None) -> str | None:
     """SHA-256 of the weights that an edit depends on; None for controls without network. InputError: no such file."""
     return weights_digest(weights) if asks_network(control) else None
-
-
-def editing_with(options: EditOptions, control: str | None) -> EditOptions:
-    """The options that a control edits with."""
-    return replace(options, spatial_dims=control_dims(control, options.spatial_dims))
 
 
 def deciding(options: EditOptions) -> dict[str, Any]:

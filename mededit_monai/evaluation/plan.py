@@ -85,8 +85,9 @@ class RunOptions:
             raise InputError(f"{about}, wanted one about '{disease}' as the cohort is; leave the option out.")
         shared = {"seed": self.seed, "judge": self.judge, "eval_batch_size": self.batch_size, "progress": self.progress}
         shared |= {"summary": False}  # the tables have the intervals
+        shared |= {"spatial_dims": cohort["spatial_dims"]}
         if cohort["spatial_dims"] == 3:  # a volume is a batch of its own: of memory, not of speed
-            shared |= {"spatial_dims": 3, "eval_batch_size": 1}
+            shared |= {"eval_batch_size": 1}
         shared |= {} if self.device is None else {"device": self.device}
         return cohort, Job(Path(self.output), root, overlays, shared)
 

@@ -136,7 +136,7 @@ def _effects_weights(
     effects = settings.get("effects")
     if effects is None:
         any_disease = DISEASES[DISEASES.names()[0]]  # what a method displaces by default is its own affair
-        effects = record.defaults(any_disease, condition).get("effects", 0.0)
+        effects = record.defaults(any_disease, condition, spatial_dims).get("effects", 0.0)
     if not effects:
         return None
     name = network_named("effects").weights_file(condition, spatial_dims)

@@ -102,7 +102,7 @@ class EditOptions:
         recorded=True,
     )
     draw_regions: bool | None = option(
-        None, "Draw where core, edema and rim lie in a tumour's bare mask, and paint that.", group=HOW, recorded=True
+        None, "Draw core, edema and rim where a tumour's bare mask is; by default in volumes.", group=HOW, recorded=True
     )
     # The model's image has 128 pixels a side, so a kernel of 255 covers it from anywhere.
     dilation: int | None = option(
@@ -113,10 +113,17 @@ class EditOptions:
         most=255,
         recorded=True,
     )
-    spatial_dims: int = option(2, "Axial slices, or the volume as a whole.", group=HOW, choices=(2, 3), recorded=True)
+    spatial_dims: int | None = option(
+        None,
+        "Axial slices, or the volume as a whole; default: 3 for morph unless --slice_index chooses a slice, else 2.",
+        group=HOW,
+        choices=(2, 3),
+        recorded=True,
+    )
     slice_index: int | str = option(
         "all",
-        "Which axial slices: all that hold lesion, auto for the one that holds most, or an index (RAS, from 0).",
+        "Which axial slices, with --spatial_dims 2: all that hold lesion, auto for the one that holds most, or an "
+        "index (RAS, from 0).",
         group=HOW,
         words=("auto", "all"),
         recorded=True,
@@ -361,14 +368,16 @@ class EditOptions:
         Raises:
             InputError: options that do not go together.
         """
-        check_together(self)
+        dims = self.record.default_dims(self.slice_index) if self.spatial_dims is None else self.spatial_dims
+        given = dataclasses.replace(self, spatial_dims=dims)
+        check_together(given)
         follows = {"window_mm": disease.window, "percentile": disease.percentile, "effects": 0.0, "guidance": 1.0}
-        follows |= self.record.defaults(disease, self.condition)
+        follows |= self.record.defaults(disease, self.condition, dims)
         if self.region_word != "dilate":
             follows.pop("dilation", None)
         chosen = {name: value for name, value in follows.items() if getattr(self, name) is None}
-        found = dataclasses.replace(self, **chosen)
-        check_resolved(found, disease)
+        found = dataclasses.replace(given, **chosen)
+        check_resolved(found)
         return found
 
     def editor_settings(self) -> dict[str, Any]:

@@ -29,18 +29,20 @@ def check_edit_run(parser: ConfigParser) -> None:
     check_run(parser, named, [one.name for one in declared.values() if one.file])
 
 
-def edit_settings(parser: ConfigParser, refuse_useless: bool = True) -> EditOptions:
+def edit_settings(parser: ConfigParser, refuse_useless: bool = True, spatial_dims: int | None = None) -> EditOptions:
     """
     The options of an edit as a config has them, checked and resolved; bad input ends in one sentence.
 
     Args:
         parser: of the run; its top-level items are the options.
         refuse_useless: whether an option that was set and has no use ends the run.
+        spatial_dims: in place of the config's.
     """
     with reporting_bad_input():
         declared, config = options_of(EditOptions), parser.get()
         names = [name for name in (*declared, *own_options()) if name in config]
-        given = EditOptions.of({name: parser.get_parsed_content(name) for name in names})
+        values = {name: parser.get_parsed_content(name) for name in names}
+        given = EditOptions.of(values if spatial_dims is None else values | {"spatial_dims": spatial_dims})
         require_device(given.device)
         found = given.resolved(DISEASES[parser.get_parsed_content("disease")])
         if refuse_useless:

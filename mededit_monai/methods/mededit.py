@@ -24,7 +24,7 @@ NETWORK = Network(
 COMPOSED: Mapping[str, Any] = {"steps": 50, "sampler": "ddpm", "resample": 2}
 
 
-def _defaults(disease: Any, condition: str) -> Mapping[str, Any]:
+def _defaults(disease: Any, condition: str, spatial_dims: int) -> Mapping[str, Any]:
     return {**COMPOSED, "dilation": CONDITION_DILATION[condition]}
 
 

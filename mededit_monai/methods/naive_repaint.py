@@ -16,7 +16,7 @@ METHODS.add(
         editor=Later("mededit_monai.methods.inpainting:NaiveRePaintEditor"),
         network=NETWORK,
         takes=INPAINTING,
-        defaults=lambda disease, condition: COMPOSED,
+        defaults=lambda disease, condition, spatial_dims: COMPOSED,
         region="pathology",
     ),
 )

@@ -35,7 +35,7 @@ METHODS.add(
             preview={"steps": 20},
             training_options={"batch": (HOLE,)},
         ),
-        defaults=lambda disease, condition: {"steps": 50, "sampler": "ddpm"},
+        defaults=lambda disease, condition, spatial_dims: {"steps": 50, "sampler": "ddpm"},
         region="image",
     ),
 )

@@ -121,13 +121,14 @@ class Method:
             are the options that the method takes, its own, and ``exact`` and ``progress``.
         network: what it asks; None: nothing.
         takes: the options among ``CHOSEN`` that have a meaning for it; others are refused.
-        defaults: (disease, condition) → what its options are where they are not given.
+        defaults: (disease, condition, spatial_dims) → what its options are where they are not given.
         region: word of its own edit region (see ``ToModelSpaced``): pathology, brain or image; None: ``--region``
             chooses.
         finds_region: whether it can find the region of change itself (``--region auto``).
         tells_condition: whether its editor wants to know what the pathology channels hold.
         options: of its own, beside those of every edit.
         spatial_dims: of the scans that it edits.
+        volume_defaults: whether scans are edited as volumes where nothing is said, and as slices where one is chosen.
         fine: whether its network for volumes works in a box of the scan, on a grid finer than the model's.
     """
 
@@ -136,13 +137,18 @@ class Method:
     editor: Callable[..., Any]
     network: Network | None
     takes: frozenset[str] = SAMPLING
-    defaults: Callable[[Any, str], Mapping[str, Any]] = lambda disease, condition: {}
+    defaults: Callable[[Any, str, int], Mapping[str, Any]] = lambda disease, condition, spatial_dims: {}
     region: str | None = None
     finds_region: bool = False
     tells_condition: bool = False
     options: tuple[Option, ...] = ()
     spatial_dims: tuple[int, ...] = (2, 3)
+    volume_defaults: bool = False
     fine: bool = False
+
+    def default_dims(self, slice_index: int | str) -> int:
+        """Spatial dimensions of an edit where they are not given: 2 for one slice, whatever the method."""
+        return 3 if self.volume_defaults and slice_index == "all" else 2
 
     def own_dims(self, spatial_dims: int) -> int:
         """Spatial dimensions of its network for scans edited as slices (2) or volumes (3)."""

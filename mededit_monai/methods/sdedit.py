@@ -16,7 +16,11 @@ METHODS.add(
         editor=Later("mededit_monai.methods.inpainting:SDEditEditor"),
         network=NETWORK,
         takes=SAMPLING | {"start", "guidance", "mode"},
-        defaults=lambda disease, condition: {"steps": 50, "sampler": "ddpm", "start": disease.sdedit_start},
+        defaults=lambda disease, condition, spatial_dims: {
+            "steps": 50,
+            "sampler": "ddpm",
+            "start": disease.sdedit_start,
+        },
         region="image",
     ),
 )

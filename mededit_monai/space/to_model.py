@@ -82,7 +82,8 @@ class ToModelSpaced(Transform):
         if self.depth is not None and min(brain.shape) == 1:
             shape = "x".join(map(str, brain.shape))
             raise InputError(
-                f"{scan.path}: is a single slice ({shape}), but --spatial_dims 3 edits volumes; give --spatial_dims 2."
+                f"{scan.path}: is a single slice ({shape}), but --spatial_dims 3, the default of morph, edits volumes; "
+                f"give --spatial_dims 2 or --slice_index auto."
             )
         space = ModelSpace.around_brain(brain, scan.affine, self.window, self.size, self.depth)
         if self.depth is None:

@@ -70,7 +70,7 @@ WIRES = [
     Wire("weights", "mine.pt", lambda b: b("evaluate#settings")["weights_sha256"], "the hash of mine.pt"),
     Wire("region", "auto", editor("auto_region"), True),
     Wire("dilation", 9, editor("dilation")),
-    Wire("draw_regions", True, editor("draw_regions"), beside={"method": "morph", "effects": 0, "disease": "tumor"}),
+    Wire("draw_regions", True, editor("draw_regions"), beside={"method": "morph", "effects": 0}),
     Wire("sampler", "dpm2m", lambda b: b("evaluate#editor").sampler_type.__name__, "DPM2M"),
     Wire("eta", 0.25, lambda b: b("evaluate#editor").new_sampler(list).eta, beside={"sampler": "ddim"}),
     Wire("spacing", "t", lambda b: b("evaluate#editor").levels.timesteps, (0, 500, 999), {"steps": 3}),
@@ -174,6 +174,23 @@ def test_what_comes_from_the_training_arrives_too(bench):
         ("prediction_type", "epsilon", lambda b: str(b("evaluate#editor").scheduler.prediction_type)),
     ):
         Wire(option, value, shown).check(bench)
+
+
+@pytest.mark.parametrize(
+    ("cohort", "control", "dims", "strength", "weights"),
+    [
+        (2, None, 2, 1.1, "paint.pt"),
+        (3, None, 3, 1.0, "paint_3d.pt"),
+        (3, "by_slice", 2, 1.1, "paint.pt"),
+        (2, "by_volume", 3, 1.0, "paint_3d.pt"),
+    ],
+)
+def test_cases_are_edited_as_what_they_are(bench, cohort, control, dims, strength, weights):
+    """Whatever the editor's default; a control that edits otherwise has the strength of its own painter, too."""
+    built = bench.built(method="morph", resample=1, spatial_dims=cohort, control=control)
+    options, files = built("evaluate#editing_options"), built("evaluate#network").asked
+    assert (options.spatial_dims, options.guidance, Path(files["weights"]).name) == (dims, strength, weights)
+    assert built("evaluate#network_def").spatial_dims == built("evaluate#effects_network_def").spatial_dims == dims
 
 
 DECIDES = sorted(name for name, one in options_of(EditOptions).items() if one.recorded)

@@ -76,7 +76,7 @@ def test_effects_network_in_and_out(bundle):
     told = [
         list(formats[key][name]["channel_def"].values()) for key, name in (("inputs", "image"), ("outputs", "pred"))
     ]
-    assert [len(texts) for texts in told] == list(counts.values()) == [7, network_named("effects").outputs]
+    assert [len(texts) for texts in told] == list(counts.values()) == [7, 7]  # two fields of three components, and one
     assert all(name in text for name, text in zip(network_named("effects").in_names("mask"), told[0]))
 
 
@@ -92,26 +92,26 @@ def test_metadata_names_the_channels_of_the_default_editor(bundle):
         assert name in text, (name, text)
 
 
-@pytest.mark.parametrize("name", ["", "effects_"])
-def test_traced_export(bundle, name, tmp_path):
+@pytest.mark.parametrize("name, outputs", [("", 1), ("effects_", 7)])
+def test_traced_export(bundle, name, outputs, tmp_path):
     """What MONAI's command makes of the default editor's weights is the two networks that an edit asks."""
     family = network_named("effects") if name else METHODS[DEFAULT].network
     target = tmp_path / "model.ts"
     ckpt_export(
         net_id=f"{name}network_def",
         filepath=str(target),
-        ckpt_file=str(bundle / "models" / family.weights_file("mask")),
+        ckpt_file=str(bundle / "models" / family.weights_file("mask", 3)),
         meta_file=str(bundle / "configs" / "metadata.json"),
         config_file=str(bundle / "configs" / "inference.yaml"),
         use_trace=True,
         bundle_root=str(bundle),
-        input_shape=[1, family.in_channels("mask"), 128, 128],
+        input_shape=[1, family.in_channels("mask"), 32, 32, 32],
     )
-    x = torch.rand(1, family.in_channels("mask"), 128, 128, generator=torch.Generator().manual_seed(0))
+    x = torch.rand(1, family.in_channels("mask"), 32, 32, 32, generator=torch.Generator().manual_seed(0))
     (network,) = bundle_content(bundle, (f"{name}network",))
     with torch.no_grad():
         found, wanted = torch.jit.load(str(target))(x), network.eval()(x)
-    assert found.shape[:2] == (1, family.outputs) and (found - wanted).abs().max() < 1e-4 * wanted.abs().max()
+    assert found.shape[:2] == (1, outputs) and (found - wanted).abs().max() < 1e-4 * wanted.abs().max()
 
 
 @pytest.mark.parametrize("condition", ["mask", "box", "regions"])
@@ -119,7 +119,8 @@ def test_the_networks_of_the_bundle(bundle, condition):
     """The default editor's takes every condition, the thesis's one, with weights of its own; both are shipped."""
     default, thesis = bundle_content(bundle, ("network_def", "thesis_network_def"), condition=condition)
     assert (default.in_channels, thesis.in_channels) == (8, 5 if condition == "regions" else 3)
-    assert load_weights(default, bundle / "models" / "paint.pt") is default
+    assert (default.spatial_dims, thesis.spatial_dims) == (3, 2)
+    assert load_weights(default, bundle / "models" / "paint_3d.pt") is default
     place = bundle / "models" / METHODS["mededit"].weights_file(condition)
     assert place.is_file() or (bundle.name, condition) == ("stroke", "regions")
     assert not place.is_file() or load_weights(thesis, place) is thesis
@@ -144,6 +145,7 @@ def test_files_of_the_bundle(bundle):
         "configs/logging.conf",
         "models/model.pt",
         "models/paint.pt",
+        "models/paint_3d.pt",
         "models/effects.pt",
         "models/effects_3d.pt",
     ):
@@ -167,8 +169,9 @@ def test_the_default_editor(bundle):
     """The one that the release check scores; few evaluations, whatever the disease."""
     found = settings(bundle)
     assert (found.method, found.steps, found.sampler, found.resample) == (DEFAULT, 10, "dpm2m", None)
+    assert found.spatial_dims == 3 and settings(bundle, slice_index="auto").spatial_dims == 2
     found = settings(bundle, method="mededit")
-    assert (found.steps, found.sampler, found.resample) == (50, "ddpm", 2)
+    assert (found.steps, found.sampler, found.resample, found.spatial_dims) == (50, "ddpm", 2, 2)
 
 
 def test_defaults_of_each_disease():

@@ -25,23 +25,22 @@ def files(tmp_path_factory) -> dict[str, Path]:
     """A head with a lesion, and weights of every network, which move and paint at random."""
     folder = tmp_path_factory.mktemp("morph")
     head = write_head(folder / "head")
-    (painter,) = bundle_content("stroke", ("editing_network",), method="morph")
-    networks = {"paint": painter} | {f"effects_{dims}d": effects_network(dims, 1.82) for dims in (2, 3)}
+    networks = {f"effects_{dims}d": effects_network(dims, 1.82) for dims in (2, 3)}
+    for dims in (2, 3):
+        (networks[f"paint_{dims}d"],) = bundle_content("stroke", ("editing_network",), spatial_dims=dims)
     found = {"scan": head.scan, "pathology": head.pathology}
     for name, network in networks.items():
         torch.manual_seed(0)
         for parameter in network.unet.out.parameters():
-            torch.nn.init.normal_(parameter, std=0.02 if name == "paint" else 0.3)
+            torch.nn.init.normal_(parameter, std=0.02 if name.startswith("paint") else 0.3)
         found[name] = folder / f"{name}.pt"
         save_weights(network, found[name])
     return found
 
 
 def edited(files: dict[str, Path], out: Path, dims: int = 2, **options) -> tuple[np.ndarray, dict]:
-    """Stored values of the edited scan, and the provenance."""
-    given = {"method": "morph", "weights": files["paint"], "slice_index": 10} | options
-    if dims == 3:
-        given = {key: value for key, value in given.items() if key != "slice_index"} | {"spatial_dims": 3}
+    """Stored values of the edited scan, and the provenance; one slice, or the volume, which is the default."""
+    given = {"weights": files[f"paint_{dims}d"]} | ({"slice_index": 10} if dims == 2 else {}) | options
     if given.get("effects", 1):
         given["effects_weights"] = files[f"effects_{dims}d"]
     (folder,) = edit(files["scan"], files["pathology"], out, **given)
@@ -59,6 +58,7 @@ def test_no_strength_and_no_paint_give_the_scan_s_own_bytes(dims, files, tmp_pat
     found, facts = edited(files, tmp_path, dims, effects=0, guidance=0, steps=2)
     assert found.dtype == stored(files).dtype and (found == stored(files)).all()
     assert facts["nfe"] == 2 and facts["options"]["effects_sha256"] is None
+    assert (facts["options"]["method"], facts["options"]["spatial_dims"]) == ("morph", dims)
 
 
 @pytest.mark.parametrize("dims", [2, 3])

@@ -42,15 +42,16 @@ def test_inference_command(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "denoising" not in done.stderr  # the bar is off, not the text 'false' taken for true
-    check_output(tmp_path / "out" / "scan", head, moved=True)
+    check_output(tmp_path / "out" / "scan", head, volume=True)
     options = json.loads((tmp_path / "out" / "scan" / "provenance.json").read_text())["options"]
     assert options["exact"] is True and options["start"] is None
 
 
-def check_output(folder: Path, head, moved: bool = False) -> None:
+def check_output(folder: Path, head, volume: bool = False) -> None:
     """Files, grid, marks and what changed."""
-    names = {"edited.nii.gz", "edited_slice.nii.gz", "edit_region.nii.gz", "preview.png", "provenance.json"}
-    if moved:
+    model = "edited_model.nii.gz" if volume else "edited_slice.nii.gz"
+    names = {"edited.nii.gz", model, "edit_region.nii.gz", "preview.png", "provenance.json"}
+    if volume:  # by the editor that displaces
         names |= {"displacement.nii.gz", "inverse_displacement.nii.gz", "effects.json"}
     assert {p.name for p in folder.iterdir()} == names | {".mededit.json"}
     edited, region = nib.load(folder / "edited.nii.gz"), nib.load(folder / "edit_region.nii.gz")
@@ -61,7 +62,7 @@ def check_output(folder: Path, head, moved: bool = False) -> None:
     for name in names - {"preview.png", "provenance.json", "effects.json"}:
         assert b"synthetic" in nib.load(folder / name).header["descrip"].tobytes()
     record = json.loads((folder / "provenance.json").read_text())
-    assert record["synthetic"] is True and record["nfe"] == 3 + moved
+    assert record["synthetic"] is True and record["nfe"] == 3 + volume
     assert set(record["inputs"]) >= {"scan", "pathology"} and len(record["options"]["weights_sha256"]) == 64
     assert record["options"]["steps"] == 3 and record["versions"]["monai"] and record["seconds"] > 0
 

@@ -74,6 +74,10 @@ def test_what_is_given_reaches_the_function(words, given, monkeypatch, mededit):
             "--condition: got 'regoins', wanted one of mask, box, regions; did you mean 'regions'?",
         ),
         ("--spatial_dims 4", "--spatial_dims: got '4', wanted one of 2, 3"),
+        (
+            "--slice_index 10 --spatial_dims 3",
+            "--slice_index: got 10, but it applies to --spatial_dims 2; leave it out",
+        ),
         ("--eta 0.5 --sampler ddpm", "--eta: got 0.5, but it applies to --sampler ddim, not ddpm"),
         ("--start 0", "--start: got 0.0, wanted a fraction of T above 0 and at most 1."),
         ("--seed -1", "--seed: got -1, wanted a whole number of at least 0."),
@@ -97,3 +101,16 @@ def test_what_is_refused_in_a_sentence(files, words, sentence, mededit):  # noqa
     done = mededit("edit", *files[:4], *words.split(), "-o", "out")
     assert done.refused(sentence), done.said
     assert not Path("out").exists() and not done.out
+
+
+def test_a_single_slice_is_refused_as_a_volume(tmp_path, monkeypatch, mededit):  # noqa: F811
+    """Which the default editor would edit: one sentence, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    write_head(tmp_path / "head", shape=(80, 100, 1))
+    words = ("--scan", "head/scan.nii.gz", "--pathology", "head/pathology.nii.gz", "--steps", "1", "-o", "out")
+    done = mededit("edit", *words)
+    assert done.refused("head/scan.nii.gz: is a single slice (80x100x1)", "give --spatial_dims 2 or --slice_index auto")
+    assert not Path("out").exists()
+    for way in (("--spatial_dims", 2), ("--slice_index", "auto")):
+        assert mededit("edit", *words, *way, "--overwrite").code == 0
+        assert Path("out/scan/edited_slice.nii.gz").is_file()

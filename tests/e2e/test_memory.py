@@ -26,7 +26,7 @@ print(done.returncode, peak / (1e9 if sys.platform == "darwin" else 1e6))
 
 def peak_gb(folder: Path, shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> float:
     head = write_head(folder / "head", dtype=np.int16, shape=shape, spacing=spacing)
-    edit = [sys.executable, "-m", "mededit_monai.cli", "edit", "--spatial_dims", "3", "-o", str(folder / "out")]
+    edit = [sys.executable, "-m", "mededit_monai.cli", "edit", "-o", str(folder / "out")]
     edit += ["--scan", str(head.scan), "--pathology", str(head.pathology), "--no_progress"]
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *edit], capture_output=True, text=True, env=os.environ, check=True

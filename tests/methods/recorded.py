@@ -98,6 +98,7 @@ def edited(bundle: str, method: str, condition: str, settings: dict[str, Any]) -
     """Evaluations and summary of a run."""
     case = phantom()
     given = {"method": method, "condition": condition, "device": "cpu", "progress": False, **settings}
+    given["spatial_dims"] = 2
     network, editor = bundle_content(bundle, ("network", "inferer"), **given)
     labels = case["lesion"][0] if condition == "regions" else (case["lesion"][0] > 0).float()
     channels = condition_channels(labels, condition)[None]

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mededit_monai.core.errors import InputError
@@ -66,13 +68,15 @@ def test_the_effects_network_is_no_method_s_own():
     [
         ("effects", "effects.pt", "effects_3d.pt"),
         ("mededit", "model_box.pt", "model_box_3d.pt"),
-        ("paint", "paint.pt", "paint.pt"),  # volumes are painted slice by slice
+        ("paint", "paint.pt", "paint_3d.pt"),
     ],
 )
 def test_files_of_networks_for_slices_and_for_volumes(name, slices, volumes):
     network = network_named(name)
     assert (network.weights_file("box"), network.weights_file("box", 3)) == (slices, volumes)
-    assert network.own_dims(2) == 2 and network.own_dims(3) == (2 if slices == volumes else 3)
+    assert (network.own_dims(2), network.own_dims(3)) == (2, 3)
+    alone = replace(network, spatial_dims=(2,))  # volumes are given to it slice by slice
+    assert alone.own_dims(3) == 2 and alone.weights_file("box", 3) == slices
 
 
 def test_a_method_without_a_network_has_no_weights():
@@ -134,12 +138,51 @@ def test_what_moves_by_default():
 
 
 @pytest.mark.parametrize(
+    ("given", "dims"),
+    [
+        ({}, 3),
+        ({"slice_index": "all"}, 3),
+        ({"slice_index": "auto"}, 2),
+        ({"slice_index": 80}, 2),
+        ({"spatial_dims": 2}, 2),
+        ({"spatial_dims": 3}, 3),
+        ({"method": "mededit"}, 2),
+        ({"method": "mededit", "spatial_dims": 3}, 3),
+        ({"method": "sdedit", "slice_index": "auto"}, 2),
+    ],
+)
+def test_whether_slices_or_volumes_are_edited(given, dims):
+    """Volumes by the default editor, unless a slice is chosen; slices by the thesis's methods."""
+    found = EditOptions.of(given).resolved(DISEASES["stroke"])
+    assert found.spatial_dims == found.recorded()["spatial_dims"] == dims
+    assert [name for name in NAMES if METHODS[name].volume_defaults] == ["morph"]
+
+
+@pytest.mark.parametrize("index", ["auto", 80])
+def test_a_slice_of_a_volume_that_is_edited_as_a_whole_is_refused(index):
+    given = {"slice_index": index, "spatial_dims": 3}
+    found = EditOptions.of(given).resolved(DISEASES["stroke"])
+    with pytest.raises(InputError, match=f"--slice_index: got {index!r}, but it applies to --spatial_dims 2; leave"):
+        found.refuse_useless(given)
+
+
+@pytest.mark.parametrize(("dims", "strengths"), [(2, [1.1, 1.1, 1.25]), (3, [1.0, 1.0, 1.0])])
+def test_the_strength_of_the_paint_is_that_of_its_painter(dims, strengths):
+    asked = [{"spatial_dims": dims, "condition": condition} for condition in ("mask", "box", "regions")]
+    assert [EditOptions.of(one).resolved(DISEASES["tumor"]).guidance for one in asked] == strengths
+    assert EditOptions.of({"spatial_dims": dims, "guidance": 2}).resolved(DISEASES["tumor"]).guidance == 2
+
+
+@pytest.mark.parametrize(
     ("disease", "given", "drawn"),
     [
-        ("tumor", {}, False),
-        ("stroke", {"draw_regions": False}, False),
-        ("tumor", {"draw_regions": True}, True),
-        ("tumor", {"spatial_dims": 3, "draw_regions": True}, True),
+        ("tumor", {}, True),
+        ("stroke", {}, False),
+        ("tumor", {"spatial_dims": 2}, False),
+        ("tumor", {"condition": "regions"}, False),
+        ("tumor", {"condition": "box"}, False),
+        ("tumor", {"draw_regions": False}, False),
+        ("tumor", {"spatial_dims": 2, "draw_regions": True}, True),
     ],
 )
 def test_whether_a_tumour_s_regions_are_drawn(disease, given, drawn):
@@ -150,16 +193,15 @@ def test_whether_a_tumour_s_regions_are_drawn(disease, given, drawn):
 
 
 @pytest.mark.parametrize(
-    ("given", "said", "disease"),
+    ("given", "said"),
     [
-        ({"condition": "regions", "draw_regions": True}, "--draw_regions: applies to --condition mask, not to regions", "tumor"),
-        ({"method": "sdedit", "draw_regions": True}, "--draw_regions: got True, which sdedit cannot do", "tumor"),
-        ({"draw_regions": True}, "--draw_regions: applies to tumours, not to stroke; leave it out", "stroke"),
+        ({"condition": "regions", "draw_regions": True}, "--draw_regions: applies to --condition mask, not to regions"),
+        ({"method": "sdedit", "draw_regions": True}, "--draw_regions: got True, which sdedit cannot do"),
     ],
 )
-def test_regions_that_cannot_be_drawn(given, said, disease):
+def test_regions_that_cannot_be_drawn(given, said):
     with pytest.raises(InputError, match=said):
-        EditOptions.of(given).resolved(DISEASES[disease])
+        EditOptions.of(given).resolved(DISEASES["tumor"])
 
 
 def test_what_follows_from_condition_region_and_disease():

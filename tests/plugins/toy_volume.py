@@ -50,7 +50,7 @@ METHODS.add(
         editor=ShiftEditor,
         network=None,
         takes=frozenset({"region", "dilation"}),
-        defaults=lambda disease, condition: {"dilation": 11},
+        defaults=lambda disease, condition, spatial_dims: {"dilation": 11},
         options=(BY,),
         spatial_dims=(3,),
     ),

@@ -66,8 +66,8 @@ def upside_down(head):
     [
         (as_it_is, "--effects 0 --guidance 0 --steps 1", "changed no voxel"),
         (as_it_is, "--slice_index auto --steps 2", "1 of the 4 slices of the lesion"),
-        (no_codes, "--steps 2", "left and right are a guess"),
-        (upside_down, "--steps 2", "does not seem to begin at 0"),
+        (no_codes, "--spatial_dims 2 --steps 2", "left and right are a guess"),
+        (upside_down, "--spatial_dims 2 --steps 2", "does not seem to begin at 0"),
     ],
 )
 def test_a_warning_is_said_recorded_and_refused_if_strict(head, mededit, spoil, options, word):  # noqa: F811
@@ -81,13 +81,15 @@ def test_a_warning_is_said_recorded_and_refused_if_strict(head, mededit, spoil, 
 
 
 def test_an_edit_without_a_warning_says_nothing(head, mededit):  # noqa: F811
-    done = mededit("edit", *files(head), "-o", "out", "--strict")
+    done = mededit("edit", *files(head), "-o", "out", "--strict", "--steps", "3")
     assert done.code == 0 and "warning" not in done.said and warnings() == []
 
 
-@pytest.mark.parametrize("samples, index, share", [(1, "all", 1.0), (2, "auto", 0.25)])
-def test_voxels_that_changed_are_counted(head, mededit, samples, index, share):  # noqa: F811
-    assert mededit("edit", *files(head), "-o", "out", "--samples", samples, "--slice_index", index).code == 0
+@pytest.mark.parametrize(
+    "samples, words, share", [(1, "--steps 1", 1.0), (1, "--spatial_dims 2", 1.0), (2, "--slice_index auto", 0.25)]
+)
+def test_voxels_that_changed_are_counted(head, mededit, samples, words, share):  # noqa: F811
+    assert mededit("edit", *files(head), "-o", "out", "--samples", samples, *words.split()).code == 0
     for folder in ["out/scan"] if samples == 1 else ["out/scan/sample_0", "out/scan/sample_1"]:
         facts = json.loads(Path(folder, "provenance.json").read_text())
         before, after = (np.asarray(nib.load(p).dataobj) for p in (head.scan, Path(folder, "edited.nii.gz")))

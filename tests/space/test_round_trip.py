@@ -200,7 +200,9 @@ def test_a_single_slice_is_no_volume(tmp_path, kind):
         array = np.asarray(image.dataobj)
         nib.save(nib.Nifti1Image(array if kind == "one slice" else array[..., 0], image.affine), place)
     case = LoadCased()({"scan": str(head.scan), "pathology": str(head.pathology)})
-    with pytest.raises(InputError, match=r"scan.nii.gz: is a single slice \(80x100x1\).*--spatial_dims 2\."):
+    with pytest.raises(
+        InputError, match=r"scan.nii.gz: is a single slice \(80x100x1\).*--spatial_dims 2 or --slice_in"
+    ):
         ToModelSpaced(spatial_dims=3)(case)
     assert ToModelSpaced(spatial_dims=2)(case)["slices"] == [0]
 

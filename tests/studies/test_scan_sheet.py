@@ -20,7 +20,7 @@ def test_every_scan_of_a_folder(tmp_path):
         (tmp_path / "scans").mkdir(exist_ok=True)
         shutil.copy(head.scan, tmp_path / "scans" / f"{name}.nii.gz")
         shutil.copy(head.brain, tmp_path / "scans" / f"{name}_brain.nii.gz")
-    folders = edit_scans(tmp_path / "scans", tmp_path / "out", "stroke", steps=3, resample=1)
+    folders = edit_scans(tmp_path / "scans", tmp_path / "out", "stroke", spatial_dims=2, steps=3, resample=1)
     assert [folder.name for folder in folders] == ["a", "b"]
     for folder in folders:
         scan, edited = nib.load(tmp_path / "scans" / f"{folder.name}.nii.gz"), nib.load(folder / "edited.nii.gz")
