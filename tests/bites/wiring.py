@@ -123,7 +123,7 @@ class Wire:
 
 @cache
 def import_everything() -> None:
-    """Import the whole package: a module that is first imported while a function is replaced would keep the light one."""
+    """Import the whole package: a module first imported while a function is replaced would keep the light one."""
     for found in pkgutil.walk_packages(mededit_monai.__path__, "mededit_monai."):
         if not found.name.endswith("__main__"):
             with suppress(ModuleNotFoundError):  # of an extra
