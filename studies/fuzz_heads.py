@@ -42,7 +42,7 @@ NAMES = [
 #: What is wrong with a file, and the words of which one must be in the sentence about it.
 FAULTS: dict[str, tuple[str, ...]] = {
     "truncated": ("truncated", "damaged", "cannot be read"),
-    "flipped bytes": ("truncated", "damaged", "cannot be read", "unusable", "NaN", "wanted", "is ", "has ", "holds", "another grid"),
+    "flipped bytes": ("truncated", "damaged", "cannot", "unusable", "NaN", "wanted", "is ", "has ", "holds", "grid"),
     "empty file": ("truncated", "damaged", "cannot be read", "empty"),
     "text": ("cannot be read", "damaged", "truncated", "is no NIfTI"),
     "NaN": ("NaN or infinite",),
