@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +13,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from monai.bundle import ConfigParser, config_parser
+from monai.bundle.config_item import ComponentLocator
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from scipy import ndimage
+
+from mededit_monai.networks import weights
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -81,6 +87,47 @@ def write_head(
 def cache(tmp_path_factory):
     """Simulated cohorts of a test run go into its own folder, not the user's cache."""
     os.environ["MEDEDIT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def read_once():
+    """
+    Configs and weights of the repository are read from disk, and MONAI's modules are searched for names, once a run of
+    tests, not once an edit, of which they are a third at toy size; a file that changed is read again.
+    """
+    read_config, read_weights = ConfigParser.load_config_file.__func__, weights.read_archive
+    known = {}
+
+    def once(path, kind, read):
+        place = Path(path).resolve()
+        if not place.is_relative_to(REPOSITORY) or not place.is_file():
+            return read()
+        key = (kind, place, place.stat().st_mtime_ns, place.stat().st_size)
+        if key not in known:
+            known[key] = read()
+        return copy.deepcopy(known[key])
+
+    def config(cls, filepath, **keywords):
+        return once(filepath, "config", lambda: read_config(cls, filepath, **keywords))
+
+    def archive(path, kind, way_out):
+        return once(path, kind, lambda: read_weights(path, kind, way_out))
+
+    @functools.lru_cache(maxsize=8)
+    def table(names):
+        return ComponentLocator()._find_classes_or_functions(names)
+
+    class Locator(ComponentLocator):
+        def get_component_module_name(self, name):
+            if self._components_table is None:
+                self._components_table = table(tuple(self._find_module_names()))
+            return super().get_component_module_name(name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ConfigParser, "load_config_file", classmethod(config))
+        patch.setattr(weights, "read_archive", archive)
+        patch.setattr(config_parser, "ComponentLocator", Locator)
+        yield
 
 
 @pytest.fixture()

@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mededit_monai.io.atomic import replacing
 from mededit_monai.io.provenance import DISCLAIMER
@@ -77,53 +80,63 @@ def save_preview(planes: Sequence[Plane], path: str | Path, title: str = "") -> 
     size = (count * PANEL + 0.55 * (count - 3), sum(plane.height for plane in planes) + (1 + len(planes)) * line)
     figure = Figure(figsize=size, dpi=110, facecolor="black")
     FigureCanvasAgg(figure)
+    # All in one, in inches: axes and colour bars of their own take most of the time of an edit of a slice.
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, size[0]), ylim=(0, size[1]))
+    axes.set_axis_off()
     most = max([1.0, *(float(plane.displacement.max()) for plane in planes if plane.displacement is not None)])
     bottom = size[1] - line
     for row, plane in enumerate(planes):
         bottom -= plane.height
-        _draw_row(figure, plane, bottom, most, named=row == 0)
+        _draw_row(axes, plane, bottom, most, named=row == 0)
         bottom -= line
-    figure.text(0.5, 0.08 / size[1], f"{title}   {DISCLAIMER}", color="#b0b0b0", fontsize=7.5, ha="center", **PLAIN)
+    axes.text(size[0] / 2, 0.08, f"{title}   {DISCLAIMER}", color="#b0b0b0", fontsize=7.5, ha="center", **PLAIN)
     with replacing(path) as unfinished:
         figure.savefig(unfinished, facecolor="black")
 
 
-def _draw_row(figure: Figure, plane: Plane, bottom: float, most: float, named: bool) -> None:
+def _draw_row(axes: Axes, plane: Plane, bottom: float, most: float, named: bool) -> None:
     """The panels of a plane, whose lower edge is ``bottom`` inches high; ``most``: mm of the brightest displacement."""
-    width, height = figure.get_size_inches()
-    count = 4 if plane.displacement is None else 5
-    # The fifth panel stands behind the colour bar of the fourth.
-    places = [k * PANEL + (0.55 if k == 4 else 0) for k in range(count)]
-    panels = [
-        figure.add_axes((place / width, bottom / height, PANEL / width, plane.height / height)) for place in places
-    ]
-    prior, edit, grey = upright(plane.prior), upright(plane.edit), {"cmap": "gray", "vmin": 0, "vmax": 1}
+    prior, edit = upright(plane.prior), upright(plane.edit)
     difference = np.ma.masked_where((prior <= 0) & (edit <= 0), edit - prior)
-    for panel, shown in zip(panels, (prior, prior, edit)):
-        panel.imshow(shown, aspect="auto", **grey)
-    signed = panels[3].imshow(difference, cmap="RdBu_r", vmin=-0.6, vmax=0.6, aspect="auto")
+    panels = [
+        ("prior scan", prior, "gray", 0, 1),
+        ("lesion (red), region (blue)", prior, "gray", 0, 1),
+        ("counterfactual (synthetic)", edit, "gray", 0, 1),
+        ("edit − prior", difference, "RdBu_r", -0.6, 0.6),
+    ]
+    if plane.displacement is not None:
+        panels.append(("displacement, mm", upright(plane.displacement), "magma", 0, most))
+    top = bottom + plane.height
+    for k, (name, shown, colours, least, greatest) in enumerate(panels):
+        place = k * PANEL + (0.55 if k == 4 else 0)  # the fifth panel stands behind the colour bar of the fourth
+        scale = {"cmap": colours, "vmin": least, "vmax": greatest, "aspect": "auto"}
+        axes.imshow(shown, extent=(place, place + PANEL, bottom, top), **scale)
+        if named:
+            axes.text(place + PANEL / 2, top + 4 / 72, name, color="white", fontsize=9, ha="center")
+        if k >= 3:
+            _draw_bar(axes, place + PANEL + 0.05, bottom, plane.height, scale)
+    rows, columns = prior.shape
+    x = PANEL + (np.arange(columns) + 0.5) * PANEL / columns
+    y = top - (np.arange(rows) + 0.5) * plane.height / rows
     for mask, colour, style in ((plane.pathology, "#ff4040", "-"), (plane.region, "#40c0ff", "--")):
         if mask.any() and not mask.all() and min(mask.shape) > 1:
-            panels[1].contour(upright(mask).astype(float), [0.5], colors=colour, linewidths=1.1, linestyles=style)
-    names = ["prior scan", "lesion (red), region (blue)", "counterfactual (synthetic)", "edit − prior"]
-    bars = [(signed, 4 * PANEL)]
-    if plane.displacement is not None:
-        names.append("displacement, mm")
-        image = panels[4].imshow(upright(plane.displacement), "magma", vmin=0, vmax=most, aspect="auto")
-        bars.append((image, places[4] + PANEL))
-    for panel, place, name in zip(panels, places, names):
-        panel.set_axis_off()
-        if (
-            named
-        ):  # as text of the figure: a panel's own title has every tick of its axes worked out, to stay clear of them
-            top = (bottom + plane.height + 4 / 72) / height
-            figure.text((place + PANEL / 2) / width, top, name, color="white", fontsize=9, ha="center", va="baseline")
-    for image, place in bars:
-        inset = min(0.15, plane.height / 4)  # of a slab the rows are low
-        bar = figure.add_axes(
-            ((place + 0.05) / width, (bottom + inset) / height, 0.1 / width, (plane.height - 2 * inset) / height)
-        )
-        figure.colorbar(image, cax=bar).ax.tick_params(colors="white", labelsize=7)
+            axes.contour(x, y, upright(mask).astype(float), [0.5], colors=colour, linewidths=1.1, linestyles=style)
+
+
+def _draw_bar(axes: Axes, left: float, bottom: float, height: float, scale: dict) -> None:
+    """The colours of a panel's ``scale`` beside it, with as many numbers as fit."""
+    inset, size = min(0.15, height / 4), 7  # of a slab the rows are low
+    low, length, least, span = bottom + inset, height - 2 * inset, scale["vmin"], scale["vmax"] - scale["vmin"]
+    axes.imshow(np.linspace(scale["vmax"], least, 256)[:, None], extent=(left, left + 0.1, low, low + length), **scale)
+    room = int(np.clip(length * 72 / (2 * size), 1, 9))
+    values = MaxNLocator(room, steps=[1, 2, 5, 10]).tick_values(least, scale["vmax"])
+    decimals = max(0, -math.floor(math.log10(values[1] - values[0]) + 1e-6))
+    values = values[(values > least - 1e-6 * span) & (values < least + (1 + 1e-6) * span)]
+    places = low + (values - least) / span * length
+    axes.hlines(places, left + 0.1, left + 0.1 + 3.5 / 72, colors="white", linewidths=0.8)
+    for value, place in zip(values, places):
+        said = f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "−")  # + 0.0: no −0
+        axes.text(left + 0.1 + 7 / 72, place, said, color="white", fontsize=size, va="center_baseline")
 
 
 def upright(plane: np.ndarray) -> np.ndarray:

@@ -128,7 +128,7 @@ def test_the_networks_of_the_bundle(bundle, condition):
 
 def test_no_property_is_missing(bundle, tmp_path):
     head = write_head(tmp_path / "head")
-    sizes = {"cohort_size": 8, "validation_size": 4, "batch_size": 4, "progress": False}
+    sizes = {"cohort_size": 4, "validation_size": 2, "batch_size": 2, "progress": False}
     files = {"scan": str(head.scan), "pathology": str(head.pathology)}
     for config, kind, options in (("train.yaml", "train", sizes), ("inference.yaml", "inference", files)):
         options = {**options, "bundle_root": str(bundle), "output_dir": str(tmp_path / "out")}

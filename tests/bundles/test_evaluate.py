@@ -23,6 +23,7 @@ from mededit_monai.judges.structures import structures, without_tissue
 from mededit_monai.networks import MaskConditionedUNet, save_weights, weights_sha256
 from mededit_monai.simulation.plan import Recipe
 from mededit_monai.simulation.simulate import simulate_cohort
+from mededit_monai.workflows import _workflow
 
 NETWORK = {"channels": [8, 16], "attention_levels": [False, True], "norm_num_groups": 4, "num_head_channels": 8}
 
@@ -41,31 +42,47 @@ def toy_judge(disease: str, folder: Path) -> None:
     facts.write_text(json.dumps(content))
 
 
+def evaluated_by_command(disease: str, folder: Path, options: dict) -> None:
+    root = REPOSITORY / "bundles" / disease
+    files = [str(root / "configs" / name) for name in ("train.yaml", "evaluate.yaml")]
+    command = [sys.executable, "-m", "monai.bundle", "run", "evaluating", "--config_file", str(files)]
+    command += ["--bundle_root", str(root)]
+    for key, value in options.items():
+        command += [f"--{key}", str(value).lower() if isinstance(value, bool) else str(value)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def evaluated_here(disease: str, folder: Path, options: dict) -> None:
+    """The same run in this process, which has MONAI imported."""
+    evaluate = REPOSITORY / "bundles" / disease / "configs" / "evaluate.yaml"
+    with _workflow(disease, ["train.yaml", evaluate], "train", options, "evaluating"):
+        pass
+
+
 @pytest.mark.parametrize(
-    ("disease", "condition"), [pytest.param("stroke", "box", marks=pytest.mark.slow), ("tumor", "regions")]
+    ("disease", "condition", "evaluated"),
+    [
+        ("tumor", "regions", evaluated_here),
+        pytest.param("tumor", "regions", evaluated_by_command, marks=pytest.mark.slow),
+        pytest.param("stroke", "box", evaluated_by_command, marks=pytest.mark.slow),
+    ],
 )
-def test_evaluating_command(disease, condition, tmp_path):
+def test_evaluating_command(disease, condition, evaluated, tmp_path, monkeypatch):
     torch.manual_seed(0)
+    monkeypatch.chdir(tmp_path)
     cohort = simulate_cohort(Recipe(disease, 10, seed=1), tmp_path / "cohort", progress=False)
     toy_judge(disease, tmp_path / "judge")
     network = MaskConditionedUNet(in_channels=5 if condition == "regions" else 3, **NETWORK)
     save_weights(network, tmp_path / "toy.pt")
-    root = REPOSITORY / "bundles" / disease
-    files = [str(root / "configs" / name) for name in ("train.yaml", "evaluate.yaml")]
-    command = [sys.executable, "-m", "monai.bundle", "run", "evaluating", "--config_file", str(files)]
-    command += ["--bundle_root", str(root), "--datalist", str(cohort.datalist), "--output_dir", "out"]
-    command += ["--judge", str(tmp_path / "judge"), "--weights", str(tmp_path / "toy.pt"), "--limit", "2"]
-    command += ["--condition", condition, "--steps", "3", "--resample", "1", "--progress", "false"]
-    for key, value in NETWORK.items():
-        command += [f"--{key}", str(value)]
-    command += ["--edits_dir", "edits"]
-    command += ["--registration", str(disease == "tumor").lower()]
-    for words in (["--shard", "2/2"], []) if condition == "box" else ([],):
-        done = subprocess.run(command + words, cwd=tmp_path, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stderr[-3000:]
+    options = {"datalist": str(cohort.datalist), "output_dir": "out", "judge": str(tmp_path / "judge")}
+    options |= {"weights": str(tmp_path / "toy.pt"), "limit": 2, "condition": condition, "steps": 3, "resample": 1}
+    options |= {"progress": False, "edits_dir": "edits", "registration": disease == "tumor", **NETWORK}
+    for more in ({"shard": "2/2"}, {}) if condition == "box" else ({},):
+        evaluated(disease, tmp_path, options | more)
         kept = sorted(path.name for path in (tmp_path / "edits").glob("*.npz"))
-        assert kept == [f"testing_0000{k}.npz" for k in ((1,) if words else (0, 1))]
-        assert (tmp_path / "out" / "cases.csv").exists() != bool(words)  # a shard measures nothing
+        assert kept == [f"testing_0000{k}.npz" for k in ((1,) if more else (0, 1))]
+        assert (tmp_path / "out" / "cases.csv").exists() != bool(more)  # a shard measures nothing
     rows = list(csv.DictReader((tmp_path / "out" / "cases.csv").open()))
     assert [row["case_id"] for row in rows] == ["testing_00000", "testing_00001"]
     for row in rows:

@@ -34,13 +34,22 @@ def monai_run(run_id: str, config: str, cwd: Path, *options: str) -> subprocess.
 
 
 def test_inference_command(tmp_path):
-    head = write_head(tmp_path / "head", "LIA")
+    """A case that is edited, and one that is refused: files of the first, sentence and exit code of the other."""
+    head, files = write_head(tmp_path / "head", "LIA"), {}
+    for name, pathology in (("scan", head.pathology), ("empty", tmp_path / "empty.nii.gz")):
+        files[name] = {"case_id": name, "scan": str(head.scan), "pathology": str(pathology)}
+    nib.save(nib.Nifti1Image(np.zeros(head.image.shape, np.uint8), head.image.affine), tmp_path / "empty.nii.gz")
+    (tmp_path / "cases.json").write_text(json.dumps([*files.values()]))
     done = monai_run(
-        *("inference", "inference.yaml", tmp_path),
-        *("--scan", str(head.scan), "--pathology", str(head.pathology), "--output_dir", "out"),
+        *("inference", "inference.yaml", tmp_path, "--datalist", "cases.json", "--output_dir", "out"),
         *("--steps", "3", "--progress", "false", "--exact", "true", "--start", "null"),
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 2, done.stderr[-2000:]
+    last = done.stderr.strip().splitlines()[-1]
+    assert (
+        last.startswith("mededit: 1 of 2 cases failed") and "is empty" in done.stderr and "Traceback" not in done.stderr
+    )
+    assert not (tmp_path / "out" / "empty").exists()
     assert "denoising" not in done.stderr  # the bar is off, not the text 'false' taken for true
     check_output(tmp_path / "out" / "scan", head, volume=True)
     options = json.loads((tmp_path / "out" / "scan" / "provenance.json").read_text())["options"]
@@ -237,6 +246,7 @@ def test_a_failing_case_leaves_the_finished_ones(tmp_path):
     assert sorted(p.name for p in out.iterdir() if p.is_dir()) == ["case0", "case2"]
 
 
+@pytest.mark.slow  # with an edit beside: test_inference_command
 def test_exit_code_of_the_bundle_command(tmp_path):
     head = write_head(tmp_path / "head")
     nib.save(nib.Nifti1Image(np.zeros(head.image.shape, np.uint8), head.image.affine), head.pathology)

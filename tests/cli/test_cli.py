@@ -40,14 +40,12 @@ def test_unknown_option_is_refused_with_the_nearest():
     assert done.returncode == 2 and "--resample" in done.stderr
 
 
-def test_edit_with_hyphens_and_json(head, tmp_path):
-    done = program(
-        *("edit", "--scan", str(head.scan), "--pathology", str(head.pathology), "--slice-index", "auto"),
-        *("--steps", "2", "--output-dir", "out", "--json"),
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+def test_edit_with_hyphens_and_json(head, tmp_path, monkeypatch, mededit):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    files = ("--scan", head.scan, "--pathology", head.pathology, "--slice-index", "auto")
+    done = mededit("edit", *files, "--steps", "2", "--output-dir", "out", "--json")
+    assert done.code == 0, done.err
+    result = json.loads(done.out)
     assert result["written"] == ["out/scan"] and result["synthetic"] is True
     assert (tmp_path / "out" / "scan" / "preview.png").is_file()
 

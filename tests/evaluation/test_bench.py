@@ -131,7 +131,7 @@ def test_the_command(toy, rows, tmp_path, monkeypatch, capsys):
     words += ["--config", str(toy.overlay), "--rows_file", str(rows), "--row", "composed_1", "--cases", "2"]
     words += ["--no_speed", "--device", "cpu", "--json", "-o", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", ["mededit", *words])
-    with pytest.raises(SystemExit) as done:
+    with few_draws(), pytest.raises(SystemExit) as done:
         cli.main()
     assert not done.value.code
     written = json.loads(capsys.readouterr().out)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from evaluation.toy import Toy, make_toy
+from evaluation.toy import Toy, few_draws, make_toy
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import bundle_root
@@ -22,6 +22,12 @@ from mededit_monai.io.claims import claim
 from mededit_monai.io.outputs import written_files
 
 NASTY = "$open('pwned','w').close() @x %y #z"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    with few_draws():
+        yield
 
 
 @pytest.fixture(scope="module")

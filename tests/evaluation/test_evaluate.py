@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from evaluation.toy import TABLE, Toy, make_toy, save_toy_weights
+from evaluation.toy import TABLE, Toy, few_draws, make_toy, save_toy_weights
 
 from mededit_monai import cli
 from mededit_monai.core.errors import InputError
@@ -25,6 +25,12 @@ from mededit_monai.evaluation.evaluate import evaluate
 from mededit_monai.evaluation.realism import plane
 from mededit_monai.evaluation.rows import evaluation_row
 from mededit_monai.evaluation.run_row import Job, run_row
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    with few_draws():
+        yield
 
 
 @pytest.fixture(scope="module")

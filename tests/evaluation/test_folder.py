@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from evaluation.toy import TABLE, Toy, make_toy
+from evaluation.toy import TABLE, Toy, few_draws, make_toy
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.evaluation.bench import BenchOptions, bench
@@ -29,6 +29,12 @@ from mededit_monai.methods.editor import Edit
 from mededit_monai.networks import read_weights
 
 NASTY = "$open('pwned','w').close() @x %y #z"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    with few_draws():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -27,8 +27,8 @@ from mededit_monai.space.to_model import ToModelSpaced
 
 #: Voxel sizes and shapes: 1 mm, finer, thick slices, coarse.
 GRIDS = {
-    "1 mm": ((1.0, 1.0, 1.0), (150, 180, 70)),
-    "fine": ((0.6, 0.6, 0.8), (250, 300, 90)),
+    "1 mm": ((1.0, 1.0, 1.0), (150, 180, 40)),
+    "fine": ((0.6, 0.6, 0.8), (250, 300, 40)),
     "thick slices": ((1.0, 1.0, 5.0), (150, 180, 16)),
     "coarse": ((2.5, 2.5, 2.5), (60, 72, 30)),
 }
@@ -73,13 +73,24 @@ def edited(
     return case, folder / "out" / "a"
 
 
+SHOWN: list[tuple] = []
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> tuple[dict, Path]:
+    """The case on voxels of 1 mm and its results, its preview in ``SHOWN``; tests leave them as they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(edit_previews, "save_preview", lambda planes, path, title: SHOWN.append((planes, path)))
+        return edited(tmp_path_factory.mktemp("plain"))
+
+
 def ras(path: Path) -> np.ndarray:
     return nib.as_closest_canonical(nib.load(path)).get_fdata()
 
 
 @pytest.mark.parametrize("grid", GRIDS)
-def test_the_lesion_gets_its_level_and_all_else_its_bytes(tmp_path, grid):
-    case, out = edited(tmp_path, grid)
+def test_the_lesion_gets_its_level_and_all_else_its_bytes(tmp_path, plain, grid):
+    case, out = plain if grid == "1 mm" else edited(tmp_path, grid)
     before, after, region = case["scan"].data, ras(out / "edited.nii.gz"), ras(out / "edit_region.nii.gz") > 0
     lesion = case["lesion_volume"]
     assert np.array_equal(after[~region], before[~region]) and region[lesion].all()
@@ -92,8 +103,8 @@ def test_the_lesion_gets_its_level_and_all_else_its_bytes(tmp_path, grid):
     assert facts["paint_pixel_mm"] == pytest.approx(np.clip(min(GRIDS[grid][0]), 1, 2))
 
 
-def test_paint_is_as_noisy_as_the_scan(tmp_path):
-    case, out = edited(tmp_path)
+def test_paint_is_as_noisy_as_the_scan(plain):
+    case, out = plain
     before, after = case["scan"].data, ras(out / "edited.nii.gz")
     planes = range(*np.flatnonzero(case["lesion_volume"].any(axis=(0, 1)))[[0, -1]])
     outside = [case["brain_volume"][:, :, z] & ~case["lesion_volume"][:, :, z] for z in planes]
@@ -103,8 +114,8 @@ def test_paint_is_as_noisy_as_the_scan(tmp_path):
 
 
 @pytest.mark.parametrize("axcodes", ["LPS", "PIR"])
-def test_orientation_changes_nothing(tmp_path, axcodes):
-    _, first = edited(tmp_path / "ras")
+def test_orientation_changes_nothing(tmp_path, plain, axcodes):
+    _, first = plain
     _, other = edited(tmp_path / "other", axcodes=axcodes)
     assert np.abs(ras(first / "edited.nii.gz") - ras(other / "edited.nii.gz")).max() < 1e-3 * 1000
 
@@ -131,11 +142,9 @@ def test_samples_have_their_own_noise(tmp_path):
     assert np.array_equal(one[outside], two[outside])
 
 
-def test_the_preview_shows_three_planes_of_the_scan_itself(tmp_path, monkeypatch):
-    shown = []
-    monkeypatch.setattr(edit_previews, "save_preview", lambda planes, path, title: shown.append((planes, path)))
-    case, _ = edited(tmp_path)
-    (axial, coronal, sagittal), path = shown[0]
+def test_the_preview_shows_three_planes_of_the_scan_itself(plain):
+    case, _ = plain
+    (axial, coronal, sagittal), path = SHOWN[0]
     x, y, z = (int(case["lesion_volume"].sum(axis=tuple({0, 1, 2} - {k})).argmax()) for k in range(3))
     lesion, scan = case["lesion_volume"], case["scan"].data / case["ceilings"][0]
     for plane, at in ((axial, np.s_[:, :, z]), (coronal, np.s_[:, y]), (sagittal, np.s_[x])):

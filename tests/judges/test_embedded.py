@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -27,13 +28,14 @@ from mededit_monai.judges.train_judge import JudgeOptions, judge_loss, start_fro
 from mededit_monai.metrics.realism import fid
 from mededit_monai.networks.weights import save_weights, weights_sha256
 
+OPTIONS = JudgeOptions(max_epochs=3, batch_size=6, warmup_iterations=2, ema_decay=0.5)
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     root = tmp_path_factory.mktemp("judge")
     cohort = write_cohort(root / "cohort")
-    options = JudgeOptions(max_epochs=3, batch_size=6, warmup_iterations=2, ema_decay=0.5)
-    judge = train_judge(cohort, root / "out", options, progress=False)
+    judge = train_judge(cohort, root / "out", OPTIONS, progress=False)
     return root, judge
 
 
@@ -89,14 +91,12 @@ def test_outputs_and_ceiling(trained):
     assert str(root) not in (out / "judge_stroke.json").read_text()  # no path of the machine
 
 
-def test_finished_training_is_left_alone_and_another_refused(tmp_path):
-    cohort = write_cohort(tmp_path / "cohort")
-    options = {"batch_size": 6, "warmup_iterations": 1}
-    whole = train_judge(cohort, tmp_path / "whole", JudgeOptions(max_epochs=2, **options), progress=False)
-    again = train_judge(cohort, tmp_path / "whole", JudgeOptions(max_epochs=2, **options), progress=False)
-    assert again.name == whole.name  # nothing left to do
+def test_finished_training_is_left_alone_and_another_refused(trained):
+    root, judge = trained
+    again = train_judge(root / "cohort", root / "out", OPTIONS, progress=False)
+    assert again.name == judge.name  # nothing left to do
     with pytest.raises(InputError, match="was made with batch_size = 6, now 5"):
-        train_judge(cohort, tmp_path / "whole", JudgeOptions(max_epochs=2, batch_size=5, warmup_iterations=1))
+        train_judge(root / "cohort", root / "out", replace(OPTIONS, batch_size=5))
 
 
 def test_held_out_by_hand(trained, monkeypatch):

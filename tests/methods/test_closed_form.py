@@ -60,7 +60,11 @@ def test_texture_that_survives(kind, spacing, steps, published):
 
 
 @pytest.mark.parametrize(
-    "kind, steps, spacing", [("ddpm", 1000, "t"), ("ddim", 1000, "t"), ("ddpm", 100, "logsnr"), ("ddpm", 25, "logsnr")]
+    "kind, steps, spacing",
+    [
+        *(("ddpm", 100, "logsnr"), ("ddpm", 25, "logsnr")),
+        *(pytest.param(kind, 1000, "t", marks=pytest.mark.slow) for kind in ("ddpm", "ddim")),
+    ],
 )
 def test_standard_deviation_at_other_counts(kind, steps, spacing):
     assert sample(kind, spacing, steps) == pytest.approx(propagated_sd(SPACING[spacing](steps), SD, kind), rel=0.02)
@@ -103,8 +107,14 @@ def distance(found: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
 
 
-@pytest.mark.parametrize("resample", [1, 4, 10])
-@pytest.mark.parametrize("steps, spacing", [(50, "logsnr"), (10, "logsnr")])
+@pytest.mark.parametrize(
+    "steps, spacing, resample",
+    [
+        *((10, "logsnr", resample) for resample in (1, 4, 10)),
+        *((50, "logsnr", resample) for resample in (1, 4)),
+        pytest.param(50, "logsnr", 10, marks=pytest.mark.slow),
+    ],
+)
 def test_edit_equals_propagation(steps, spacing, resample):
     mean, cov = propagated_edit(ar1(), PRIOR, EDIT, SPACING[spacing](steps), resample)
     found_mean, found_cov = edited(steps, spacing, resample)
@@ -113,7 +123,7 @@ def test_edit_equals_propagation(steps, spacing, resample):
     assert distance(found_cov, cov) < 0.05
 
 
-@pytest.mark.parametrize("resample, rows", [(1, 4000), (4, 1000)])
+@pytest.mark.parametrize("resample, rows", [(1, 4000), pytest.param(4, 1000, marks=pytest.mark.slow)])
 def test_edit_equals_propagation_at_the_thesis_levels(resample, rows):
     mean, cov = propagated_edit(ar1(), PRIOR, EDIT, uniform(1000), resample)
     found_mean, found_cov = edited(1000, "t", resample, rows=rows)

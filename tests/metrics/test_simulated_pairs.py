@@ -45,6 +45,7 @@ def test_ventricles_grow_toward_the_lesion(pairs):
     assert changed
 
 
+@pytest.mark.slow  # of known growth: test_registration.py
 def test_log_jacobian_sees_the_growth_without_a_segmentation(pairs):
     grown, found = [], []
     for pair in pairs:

@@ -59,8 +59,8 @@ def test_upright_and_back(tmp_path, monkeypatch):
     """A head that lies 20° askew, set upright: where it changes it changes as much as one that is edited as it lies."""
     head = write_head(tmp_path / "head", **HEAD)
     posed(monkeypatch, 20)
-    plain, plain_region, _ = edited(head, tmp_path / "plain", prepare=False)
-    turned, region, facts = edited(head, tmp_path / "turned", prepare=True)
+    plain, plain_region, _ = edited(head, tmp_path / "plain", prepare=False, steps=1)
+    turned, region, facts = edited(head, tmp_path / "turned", prepare=True, steps=1)
     scan, lesion = np.asarray(head.image.dataobj), np.asarray(nib.load(head.pathology).dataobj) > 0
     assert turned.dtype == scan.dtype and np.array_equal(turned[~region], scan[~region])
     assert facts["preparation"]["tilt_degrees"] == 20 and facts["options"]["prepare"] is True

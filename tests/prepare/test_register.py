@@ -34,7 +34,12 @@ def error_mm(found: np.ndarray, true: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(
-    "degrees, turned", [((28.0, -12.0, 9.0), False), ((0.0, 0.0, 180.0), True), ((90.0, 0.0, 0.0), True)]
+    "degrees, turned",
+    [
+        ((28.0, -12.0, 9.0), False),
+        ((0.0, 0.0, 180.0), True),
+        pytest.param((90.0, 0.0, 0.0), True, marks=pytest.mark.slow),
+    ],
 )
 def test_any_pose(degrees, turned):
     image, place = moved(degrees, (7, -11, 20))

@@ -88,6 +88,10 @@ OF_TRAINING = list(
 QUICK = ("datalist", "init_weights", "cache_dir", "family", "learning_rate", "channels", "resume", "seed")
 
 
+#: Options that are given texts of every kind: of an edit always, of other verbs where there is time.
+FILES = ("scan", "output_dir", "datalist", "weights")
+
+
 def test_every_verb_is_tried():
     assert {verb for verb, _ in EVERY} == set(NEEDS)
     assert ("edit", "scan") in TRIED and ("train", "learning_rate") in OF_TRAINING
@@ -145,16 +149,32 @@ ALL = [
 ]
 
 
-@pytest.mark.parametrize("verb, option", ALL)
-def test_a_text_is_a_text(place, cohort, study, mededit, verb, option):  # noqa: F811
+@pytest.fixture()
+def tried(place, cohort, study, mededit):  # noqa: F811
+    """A function that gives an option texts, one after the other, and looks at how its verb ends."""
     Path("cohort").symlink_to(cohort)
     Path("study").symlink_to(study)
-    for text in TEXTS if option in ("scan", "output_dir", "datalist", "weights") else TEXTS[:1]:
-        given = NEEDS[verb] | {option: text}
-        words = (value if (verb, name) in ARGUMENTS else f"--{name}={value}" for name, value in given.items())
-        done = mededit(*verb.split(), *words)
-        assert done.code in (0, 2) and "Traceback" not in done.said, done.said
-        assert not list(place.rglob("pwned")), f"--{option} was run"
+
+    def give(verb: str, option: str, texts: tuple[str, ...]) -> None:
+        for text in texts:
+            given = NEEDS[verb] | {option: text}
+            words = (value if (verb, name) in ARGUMENTS else f"--{name}={value}" for name, value in given.items())
+            done = mededit(*verb.split(), *words)
+            assert done.code in (0, 2) and "Traceback" not in done.said, done.said
+            assert not list(place.rglob("pwned")), f"--{option} was run"
+
+    return give
+
+
+@pytest.mark.parametrize("verb, option", ALL)
+def test_a_text_is_a_text(tried, verb, option):
+    tried(verb, option, TEXTS if verb == "edit" and option in FILES else TEXTS[:1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb, option", [one for one in EVERY if one[0] != "edit" and one[1] in FILES])
+def test_a_text_of_another_kind_is_one_too(tried, verb, option):
+    tried(verb, option, TEXTS[1:])
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_tumours_have_their_regions_and_core_is_darker_than_rim(folders):
 
 def test_on_disk_a_crop_has_its_own_voxels(folders, tmp_path):
     out = tmp_path / "c"
-    command = ["simulate", "--crops", "--spatial_dims", "3", "--counts", "2", "1", "1", "--no_progress", "-o", str(out)]
+    command = ["simulate", "--crops", "--spatial_dims", "3", "--counts", "1", "1", "1", "--no_progress", "-o", str(out)]
     result = CliRunner().invoke(app, [*command, "--anatomies", folders["anatomies"], "--lesions", folders["lesions"]])
     assert result.exit_code == 0, result.output
     listed = json.loads((out / "datalist.json").read_text())
@@ -107,9 +107,9 @@ def test_on_disk_a_crop_has_its_own_voxels(folders, tmp_path):
         assert b"synthetic" in image.header["descrip"].tobytes()
         assert set(case) >= {"image", "displaced", "brain", "pathology", "pixel_mm"} and "displacement" not in case
     again = simulate_cohort(
-        Recipe("stroke", 4, spatial_dims=3, crops=True, counts=(2, 1, 1), **folders), out, 1, progress=False
+        Recipe("stroke", 3, spatial_dims=3, crops=True, counts=(1, 1, 1), **folders), out, 1, progress=False
     )
-    assert (again.made, again.found) == (0, 4)
+    assert (again.made, again.found) == (0, 3)
 
 
 @pytest.mark.parametrize("change", [{"spatial_dims": 2}, {"spatial_dims": 3, "layout": "bids"}])

@@ -32,7 +32,7 @@ def folders(tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def cohort(folders, tmp_path_factory) -> Path:
-    recipe = Recipe("stroke", 10, **folders, seed=1)
+    recipe = Recipe("stroke", 6, **folders, seed=1)
     return simulate_cohort(recipe, tmp_path_factory.mktemp("cohort") / "c", 1, progress=False).datalist
 
 
@@ -54,7 +54,7 @@ def test_datalist_trains_as_it_is(cohort):
     source = training_source(cohort, None, 0, 0, 0, progress=False)
     assert len(source["training"]) >= 1 and len(source["validation"]) >= 1
     listed = json.loads(cohort.read_text())
-    assert listed["synthetic"] is True and sum(len(listed[s]) for s in SPLITS) == 10
+    assert listed["synthetic"] is True and sum(len(listed[s]) for s in SPLITS) == 6
     for case in read_datalist(cohort):
         image = nib.load(case["image"])
         assert image.shape == (128, 128, 1) and b"synthetic" in image.header["descrip"].tobytes()
@@ -68,7 +68,7 @@ def test_datalist_trains_as_it_is(cohort):
 
 
 def test_same_bytes_whatever_the_workers_and_after_an_interruption(folders, cohort, tmp_path, monkeypatch):
-    recipe = Recipe("stroke", 10, **folders, seed=1)
+    recipe = Recipe("stroke", 6, **folders, seed=1)
     wanted = files_of(cohort.parent)
     simulate_cohort(recipe, tmp_path / "two", 2, progress=False)
     assert files_of(tmp_path / "two") == wanted
@@ -86,12 +86,12 @@ def test_same_bytes_whatever_the_workers_and_after_an_interruption(folders, coho
     assert not (tmp_path / "cut" / "datalist.json").exists()
     monkeypatch.setattr(simulate, "draw_case", original)
     written = simulate_cohort(recipe, tmp_path / "cut", 1, progress=False)
-    assert (written.found, written.made) == (4, 6) and files_of(tmp_path / "cut") == wanted
+    assert (written.found, written.made) == (4, 2) and files_of(tmp_path / "cut") == wanted
 
 
 def test_another_recipe_needs_another_folder(folders, cohort):
     with pytest.raises(InputError, match="holds another cohort .*choose another folder"):
-        simulate_cohort(Recipe("stroke", 10, **folders, seed=2), cohort.parent, 1, progress=False)
+        simulate_cohort(Recipe("stroke", 6, **folders, seed=2), cohort.parent, 1, progress=False)
 
 
 def test_a_foreign_folder_is_left_alone(tmp_path):
@@ -238,10 +238,10 @@ def test_volumes_are_compressed_and_the_same_to_read(tmp_path):
 
 
 def test_atrophy_is_for_training_alone(folders, tmp_path):
-    simulate_cohort(Recipe(**folders, counts=(4, 2, 2), global_atrophy=1.0), tmp_path / "c", 1, progress=False)
+    simulate_cohort(Recipe(**folders, counts=(2, 1, 1), global_atrophy=1.0), tmp_path / "c", 1, progress=False)
     cases = read_datalist(tmp_path / "c" / "datalist.json")
     found = [case["global_atrophy"] for case in cases]
     assert all((0.2 <= g <= 1) if case["split"] == "training" else g == 0 for g, case in zip(found, cases))
-    assert len(set(found)) == 5
+    assert len(set(found)) == 3
     facts = json.loads(Path(cases[0]["image"]).with_name("parameters.json").read_text())
     assert facts["global_atrophy"] == found[0] and 0.7 * 0.7 < facts["remote_atrophy"]["sulci_mm"] < 1.4 * 0.7

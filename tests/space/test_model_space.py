@@ -213,8 +213,14 @@ def test_points_go_both_ways(turn, voxel, depth):
     assert pixel[:2] == pytest.approx(140 / 64) and (depth is None or pixel[2] == pytest.approx(140 / 64))
 
 
-@pytest.mark.parametrize("turn", TURNS)
-@pytest.mark.parametrize("depth", [None, 48])
+@pytest.mark.parametrize(
+    "turn, depth",
+    [
+        *(("tilted", None), ("turned", 48)),
+        *(pytest.param(turn, depth, marks=pytest.mark.slow) for turn, depth in (("turned", None), ("tilted", 48))),
+        *(pytest.param("straight", depth, marks=pytest.mark.slow) for depth in (None, 48)),
+    ],
+)
 def test_a_displacement_in_mm_goes_to_the_model_and_back(turn, depth):
     """u(r) = A r in world mm, turned to the model's axes and sampled there; at a native voxel it is A r again."""
     space, shape, affine = scan_space(turn, "fine", depth)

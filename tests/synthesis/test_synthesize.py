@@ -90,6 +90,7 @@ def test_volumes_on_the_mask_s_own_grid(trained, tmp_path):
     assert synthesize(mask, tmp_path / "one", overlays=[overlay(kind)], seed=5, **options) == []
 
 
+@pytest.mark.slow  # the same configs as those of the tests above, in processes of their own
 def test_the_bundle_s_commands(tmp_path):
     """As a user types them, with the bundle's own network."""
     datalist = write_heads(tmp_path, 32, (2, 1))

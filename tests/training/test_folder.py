@@ -146,7 +146,7 @@ NETWORK_OPTIONS = ("channels", "attention_levels", "norm_num_groups", "num_head_
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--output_dir", "{data}/datalist.json"], "is a file, wanted a folder"),
+        pytest.param(["--output_dir", "{data}/datalist.json"], "is a file, wanted a folder", marks=SLOW),
         pytest.param(["--learning_rate", "-1"], "--learning_rate: got -1, wanted a positive number", marks=SLOW),
         pytest.param(["--device", "cuda:7"], "--device: got 'cuda:7'", marks=SLOW),
     ],
