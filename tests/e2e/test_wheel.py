@@ -72,9 +72,9 @@ def test_wheel_holds_every_config_template_and_script(installed, ours, theirs):
 
 
 def test_wheel_finds_the_designs_of_reader_studies(installed, tmp_path):
-    asked = "from mededit_monai.reader_study.design import design_file, read_design as r; print(design_file('thesis')); "
+    asked = "from mededit_monai.reader_study.design import design_file as f, read_design as r; print(f('thesis')); "
     told = subprocess.run(
-        [sys.executable, "-c", f"{asked}print(r(design_file('med_ddpm')).title)"],
+        [sys.executable, "-c", f"{asked}print(r(f('med_ddpm')).title)"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(installed)},
         capture_output=True,
