@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mededit_monai.core.errors import InputError, require_choice
 from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import DISEASES
 from mededit_monai.evaluation.columns import COLUMNS
 from mededit_monai.evaluation.folder import require_folder_name
+from mededit_monai.io.tables import read_yaml
 
 KINDS = ("methods", "kernel", "resampling")
 PRESETS = ("quick", "full")
@@ -172,10 +171,7 @@ def yaml_entries(path: Path, wanted: Sequence[str]) -> dict[str, Any]:
     Raises:
         InputError: it is no YAML, or has others.
     """
-    try:
-        content = yaml.safe_load(path.read_bytes())
-    except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{path}: is not valid YAML ({str(error).splitlines()[0]}); mend it.") from error
+    content = read_yaml(path)
     if not isinstance(content, dict) or set(content) != set(wanted):
         found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise InputError(f"{path}: has the entries {found}; wanted {', '.join(wanted)}.")

@@ -1,6 +1,6 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Text as people's programs write it: encodings, CSV with any usual delimiter, and the file names in it."""
+"""Text as people's programs write it: encodings, YAML, CSV with any usual delimiter, and the file names in it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from mededit_monai.core.errors import InputError
 
@@ -79,6 +82,23 @@ def read_text(path: str | Path, wanted: str = "text", way_out: str = "save it as
     except _NotText as error:
         raise InputError(f"{path}: is not {wanted} but {error}; {way_out}.") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_yaml(path: str | Path) -> Any:
+    """
+    Content of a YAML file.
+
+    Raises:
+        InputError: a file that cannot be opened or is no YAML; says in which line.
+    """
+    try:
+        return yaml.safe_load(Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from error
+    except (yaml.YAMLError, ValueError) as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        told = f"line {mark.line + 1}: {problem}" if mark and problem else str(error).splitlines()[0]
+        raise InputError(f"{path}: is not valid YAML ({told}); mend it.") from error
 
 
 def read_table(path: str | Path) -> Table:

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mededit_monai.core.errors import InputError, require_choice
 from mededit_monai.core.paths import user_path
+from mededit_monai.io.tables import read_yaml
 
 #: What a stage can show: the image that is judged, the scan it was made from, and that scan with the lesion outlined.
 PARTS = ("image", "prior", "mask")
@@ -177,12 +176,7 @@ def read_design(path: str | Path) -> Design:
     Raises:
         InputError: no YAML, or an entry that is missing, unknown or cannot be; names the file and the entry.
     """
-    path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_bytes())
-    except (OSError, yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{path}: is not valid YAML ({str(error).splitlines()[0]}); mend it.") from error
-    return design_of(content, str(path))
+    return design_of(read_yaml(path), str(path))
 
 
 def design_of(content: Any, place: str) -> Design:

@@ -41,7 +41,9 @@ def facts_of(provenance: Mapping[str, Any], effects: Sequence[Mapping[str, Any]]
         "Edit": [
             *_some({"case": provenance.get("case_id"), "lesion": _with_unit(provenance.get("lesion_ml"), "ml")}),
             *_some({name: options.get(key) for key, name in _EDIT.items()}),
-            *_some({"model's pixel": _with_unit(provenance.get("model_pixel_mm"), "mm"), "brain": _brain(provenance)}),
+            *_some({"model's pixel": _with_unit(provenance.get("model_pixel_mm"), "mm")}),
+            *_some({"painter's pixel": _with_unit(provenance.get("paint_pixel_mm"), "mm")}),
+            *_some({"brain": _brain(provenance)}),
         ],
         "What moved": [
             *_some({"largest displacement": _span(effects, "largest_displacement_mm", "mm")}),

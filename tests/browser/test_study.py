@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from reader_study.toy import DESIGN, VOLUME, write_design, write_images
+from reader_study.toy import DESIGN, FIVE, VOLUME, YES_NO, write_design, write_images
 
 from mededit_monai.reader_study.analyse import analyse
 from mededit_monai.reader_study.make import make_study
@@ -32,7 +32,7 @@ NAMED = """[...document.querySelectorAll('canvas, [role=radiogroup], input')].ev
 
 DRAWN = "document.querySelector('canvas').dataset.drawn === document.querySelector('#where').dataset.code"
 
-TABLET, DESK = (768, 1024), (1280, 720)
+SIZES, SIZED = [(1280, 720), (768, 1024), (1024, 768)], ["desk", "tablet", "turned"]
 
 
 @pytest.fixture(scope="module")
@@ -132,20 +132,38 @@ def test_a_part_that_is_closed_stays_closed(study, answers, open_page):
     assert page.inner_text("#where") == "1 of 11" and "Part 2 of 2" in page.inner_text("#head")
 
 
-@pytest.mark.parametrize("size", [DESK, TABLET, TABLET[::-1]], ids=["desk", "tablet", "turned"])
+@pytest.mark.parametrize("size", SIZES, ids=SIZED)
 def test_everything_is_in_sight(study, answers, open_page, size):
+    """By touch, from the first screen to the last."""
     page = open_page(study / "rating.html", size, has_touch=True)
+    assert fits(page)
     page.tap("#begin")
+    assert fits(page)
     page.tap("#go")
     assert fits(page)
+    page.tap("#keys")
+    help_box = page.locator("#help").bounding_box()
+    assert help_box["y"] >= 0 and help_box["y"] + help_box["height"] <= size[1]
+    page.tap("#help button")
     while page.query_selector("#close") is None:
         page.tap(f"#answer-0-{answers['anna'][page.get_attribute('#where', 'data-code')]['realism']}")
         page.tap("#next")
+    assert fits(page)
     page.tap("#close")
     page.tap("#go")
     page.wait_for_function("document.querySelectorAll('canvas[data-drawn]').length === 3")
+    in_sight(page, size)
+    while page.query_selector("#close") is None:
+        page.tap(f"#answer-0-{answers['anna'][page.get_attribute('#where', 'data-code')]['fidelity']}")
+        page.tap("#next")
+    page.tap("#close")
+    assert fits(page) and page.locator("#save-json").is_visible()
+
+
+def in_sight(page, size) -> None:
+    """Images are large enough to be judged, buttons to be touched, and none is cut off."""
     assert fits(page)
-    for box in (one.bounding_box() for one in page.query_selector_all("canvas, main button")):
+    for box in (one.bounding_box() for one in page.query_selector_all("canvas, main button, main input")):
         assert box["x"] >= 0 and box["x"] + box["width"] <= size[0] and box["y"] + box["height"] <= size[1]
     for box in (one.bounding_box() for one in page.query_selector_all("canvas")):
         assert min(box["width"], box["height"]) > 150
@@ -178,11 +196,23 @@ def test_by_tab_and_space(study, answers, open_page):
     assert page.evaluate(NAMED)
 
 
-def test_volumes_are_scrolled(open_page, tmp_path):
-    arms = {name: {} for name in DESIGN["arms"]}
-    design = write_design(tmp_path, dims=3, slices=6, strata="none", stages=[DESIGN["stages"][0]], arms=arms, repeats=0)
-    make_study(design, tmp_path / "out", images=write_images(tmp_path / "images", 4, VOLUME))
-    page = open_page(tmp_path / "out" / "rating.html")
+@pytest.fixture(scope="module")
+def volumes(tmp_path_factory) -> Path:
+    """A study of volumes: real or synthetic, and vessels."""
+    root = tmp_path_factory.mktemp("volumes")
+    arms = {name: {"real": name == "real"} for name in DESIGN["arms"]}
+    scales = {
+        "real": {"question": "Real?", "values": YES_NO, "asks_real": True},
+        "vessels": {"question": "Where they belong?", "values": FIVE},
+    }
+    stages = [DESIGN["stages"][0] | {"scales": scales}]
+    design = write_design(root, dims=3, slices=6, strata="none", stages=stages, arms=arms, repeats=0)
+    make_study(design, root / "study", images=write_images(root / "images", 4, VOLUME))
+    return root / "study"
+
+
+def test_volumes_are_scrolled(volumes, open_page):
+    page = open_page(volumes / "rating.html")
     begin(page, "anna")
     press(page, "Enter")
     page.wait_for_selector("canvas[data-drawn]")
@@ -198,3 +228,21 @@ def test_volumes_are_scrolled(open_page, tmp_path):
     page.mouse.wheel(0, 100)
     page.wait_for_function("document.querySelector('#slice-number').textContent === '4 / 6'")
     assert fits(page)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=SIZED)
+def test_volumes_by_touch(volumes, open_page, size):
+    page = open_page(volumes / "rating.html", size, has_touch=True)
+    page.tap("#begin")
+    page.tap("#go")
+    for number, plane in ((1, "coronal"), (2, "sagittal"), (0, "axial")):
+        page.tap(f"#plane-{number}")
+        page.wait_for_selector("canvas[data-drawn]")
+        assert page.inner_text("#planes .main") == plane
+        in_sight(page, size)
+    box = page.locator("#slice").bounding_box()
+    page.touchscreen.tap(box["x"] + box["width"] - 4, box["y"] + box["height"] / 2)
+    assert page.inner_text("#slice-number") == "6 / 6"
+    page.tap("#answer-0-1")
+    page.tap("#answer-1-4")
+    assert page.inner_text("#rated") == "1 of 12 rated"

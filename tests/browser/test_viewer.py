@@ -203,6 +203,22 @@ def test_it_fits(file, open_page, size):
     assert cut == 0
 
 
+@pytest.mark.parametrize("size", [(1024, 768), (768, 1024)], ids=["tablet", "turned"])
+def test_by_touch(file, open_page, size):
+    """All buttons are large enough for a finger; a tap moves the crosshair, a button changes what is shown."""
+    page = ready(open_page(file, size, has_touch=True))
+    assert all(one.bounding_box()["height"] >= 44 for one in page.query_selector_all("header button, aside button"))
+    box, before = page.locator("#stage").bounding_box(), reading(page)
+    page.touchscreen.tap(box["x"] + box["width"] * 0.35, box["y"] + box["height"] * 0.3)
+    page.wait_for_timeout(300)
+    after = reading(page)
+    assert after["z"] == before["z"] and (after["x"], after["y"]) != (before["x"], before["y"])
+    for selector in ("[data-mode=prior]", "[data-mode=swipe]", "[data-layer=difference]", "[data-plane=coronal]"):
+        page.tap(selector)
+        assert pressed(page, selector), selector
+    assert page.locator("#divider").is_visible()
+
+
 def test_one_slice_alone(tmp_path, open_page):
     case = small_case(1)
     step, cut = case.steps[0], np.s_[:, :, 17:18]

@@ -75,6 +75,33 @@ def test_wheel_holds_every_module(installed):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("ours, theirs", [("configs", "configs"), ("mededit_monai/reports", "reports")])
+def test_wheel_holds_every_config_template_and_script(installed, ours, theirs):
+    """Tables, designs of reader studies, templates of pages, and what the page about an edit is drawn with."""
+    known, packed = (
+        {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+        for root in (REPOSITORY / ours, installed / "mededit_monai" / theirs)
+    )
+    assert known == packed
+
+
+@pytest.mark.slow
+def test_wheel_finds_the_designs_of_reader_studies(installed, tmp_path):
+    asked = "from mededit_monai.reader_study.design import design_file as f, read_design as r; print(f('thesis')); "
+    told = subprocess.run(
+        [sys.executable, "-c", f"{asked}print(r(f('med_ddpm')).title)"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 0, told.stderr
+    place, title = told.stdout.splitlines()
+    assert Path(place) == installed / "mededit_monai/configs/reader_studies/thesis.yaml"
+    assert title == "Realism of synthetic brain volumes"
+
+
+@pytest.mark.slow
 def test_wheel_holds_bundle_and_overlays(installed):
     package = installed / "mededit_monai"
     for name in (

@@ -77,6 +77,14 @@ def test_what_cannot_be_is_refused(tmp_path, changes, words):
     assert words in str(caught.value) and str(path) in str(caught.value)
 
 
+def test_a_question_that_yaml_does_not_take_as_a_text(tmp_path):
+    """A question mark within braces has to stand in quotation marks: the sentence says in which line it does not."""
+    path = write_design(tmp_path)
+    path.write_text("name: a\nstages:\n- {question: Is it real?, values: {0: no}}\n")
+    with pytest.raises(InputError, match=r"toy.yaml: is not valid YAML \(line 3: .+\); mend it.$"):
+        read_design(path)
+
+
 def test_a_name_that_is_nearly_right():
     with pytest.raises(InputError, match="did you mean 'thesis'"):
         design_file("theses")

@@ -35,12 +35,15 @@ def test_complete_files(made, sent):
 
 def test_a_csv_file_says_the_same(made, sent, tmp_path):
     content = json.loads(sent[0].read_bytes())
-    heads = ["study", "key_sha256", "rater", "stage", "place", "item", "scale", "value", "at"]
-    with open(tmp_path / "anna.csv", "w", newline="") as stream:
-        writer = csv.DictWriter(stream, heads, restval="0", extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows({key: content[key] for key in heads[:3]} | row for row in content["ratings"])
+    heads = ["study", "key_sha256", "rater", "simulated", "stage", "place", "item", "scale", "value", "at"]
+    for name, simulated in (("anna", "true"), ("person", "false")):
+        known = {key: content[key] for key in heads[:3]} | {"simulated": simulated}
+        with open(tmp_path / f"{name}.csv", "w", newline="") as stream:
+            writer = csv.DictWriter(stream, heads, restval="0", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(known | row for row in content["ratings"])
     assert read_ratings(tmp_path / "anna.csv").ratings == read_ratings(sent[0]).ratings
+    assert read_ratings(tmp_path / "anna.csv").simulated and not read_ratings(tmp_path / "person.csv").simulated
     assert check_ratings([tmp_path / "anna.csv", sent[1]], made)["raters"] == {"anna": 26, "ben": 26}
 
 

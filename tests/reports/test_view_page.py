@@ -63,6 +63,7 @@ def test_it_needs_nothing_else(page):
 def test_it_says_that_it_is_synthetic(page):
     assert "<title>SYNTHETIC: case 7" in page and MARK in page
     assert json.loads(Seen(page).scripts["data"])["mark"] == "SYNTHETIC - research use only, not a medical device"
+    assert "addLabel(`counterfactual: ${data.mark}" in shipped("viewer.js")  # by its pixels: tests/browser
 
 
 def test_texts_are_texts():

@@ -270,6 +270,11 @@
   for (const name of ["pointermove", "pointerup", "wheel", "touchmove", "touchend"]) {
     find("edit").addEventListener(name, () => document.body.dataset.ready && requestAnimationFrame(follow), { passive: true });
   }
+  find("edit").addEventListener("touchstart", (event) => {
+    if (!document.body.dataset.ready || event.touches.length > 1) return;
+    const [touch] = event.touches, box = event.target.getBoundingClientRect();
+    edit.mouseClick(touch.clientX - box.left, touch.clientY - box.top); // NiiVue misses a tap that is over before it looks
+  }, { passive: true });
   edit.onLocationChange = () => document.body.dataset.ready && follow();
   edit.onIntensityChange = (image) => brighten(image.cal_min, image.cal_max);
 
