@@ -28,7 +28,7 @@ from mededit_monai.training.prepare_batch import (
 
 #: Sides of the parts that are trained on, in pixels, and the shares of the batches that are such, by the spatial
 #: dimensions; others stay whole.
-PARTS: dict[int, dict[int, float]] = {2: {32: 0.35, 48: 0.35, 64: 0.27}, 3: {48: 0.9}}
+PARTS: dict[int, dict[int, float]] = {2: {32: 0.35, 48: 0.35, 64: 0.27}, 3: {32: 0.5, 48: 0.45}}
 
 
 class PaintPrepareBatch(MaskConditionedPrepareBatch):
@@ -38,7 +38,7 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
 
     The scan is displaced as the true displacement does it; crops of volumes come displaced. The loss counts in the
     region alone, where all that is painted comes from: √(all pixels / the region's) there. A training uses each case
-    ``repeats`` times, with another part, condition, level and noise each time: reading and augmenting a case costs as
+    ``repeats`` times, with another part, condition, level and noise each time: reading and augmenting a slice costs as
     much as a step on two parts. Nearly all of its batches are cut to ``PARTS`` around the lesion, the larger ones for
     what is alike in all of a lesion; a few stay whole, since an edit's box grows with the lesion.
 
