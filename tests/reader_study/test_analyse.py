@@ -108,7 +108,7 @@ def hand(known: Study, rater: str, value) -> RatingFile:
 def test_numbers_by_hand():
     """Two images of each arm on the same cases; ben says one more than anna, and repeats change nothing but kappa."""
     known = study(2, same_cases=True, repeats=2)
-    said = {"realism": [3, 4, 0, 2, 1, 1], "origin": [1, 0, 0, 0, 1, 1], "fidelity": [0, 0, 1, 2, 3, 2]}
+    said = {"realism": [3, 4, 0, 2, 1, 1], "origin": [1, 0, 0, 0, 0, 1], "fidelity": [0, 0, 1, 2, 3, 2]}
     anna = hand(known, "anna", lambda scale, k, again: said[scale][k] - (again and scale == "realism"))
     ben = hand(
         known, "ben", lambda scale, k, again: said[scale][k] if scale == "origin" else min(4, said[scale][k] + 1)
@@ -121,8 +121,8 @@ def test_numbers_by_hand():
     pair = next(c for c in found["comparisons"] if (c["scale"], c["arm"], c["against"]) == ("realism", "real", "rough"))
     assert pair["difference"] == 2.25 and pair["p"] == pytest.approx(0.5, abs=0.03)  # 2 of the 4 ways to deal two cases
     right = {line["rater"]: line for line in found["detection"]}["anna"]
-    assert right["right"] == (1 / 2 + 2 / 4) / 2
-    assert (right["real_called_real"], right["synthetic_called_real"]) == (0.5, 0.5)
+    assert right["right"] == (1 / 2 + 3 / 4) / 2
+    assert (right["real_called_real"], right["synthetic_called_real"]) == (0.5, 0.25)
     within = next(c for c in found["agreement"] if c["raters"] == ["anna"] and c["scale"] == "realism")
     assert within["same"] == 0 and within["kappa"] == pytest.approx(1 - 1 / (0.25 + 0.25 + 1))
     rows = np.array([[3, 4, 0, 2, 1, 1], [4, 4, 1, 3, 2, 2]])
