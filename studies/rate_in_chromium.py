@@ -23,6 +23,25 @@ from typing import Any
 Answers = Mapping[str, Mapping[str, int]]
 
 
+#: Whether the picture on the page is that of the image which is asked about.
+DRAWN = "document.querySelector('canvas').dataset.drawn === document.querySelector('#where').dataset.code"
+
+
+def until(page: Any, true: str) -> None:
+    """
+    Wait until a JavaScript expression is true. Playwright's own wait has the page evaluate text, which the page's
+    content policy forbids.
+
+    Raises:
+        AssertionError: it is not within ten seconds.
+    """
+    for _ in range(200):
+        if page.evaluate(true):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never came true: {true}")
+
+
 def read_answers(path: Path) -> tuple[str, dict[str, dict[str, int]]]:
     """The rater's name and code → scale → answer of a file of ratings."""
     content = json.loads(path.read_bytes())
@@ -65,9 +84,7 @@ def rate_all(page: Any, answers: Answers, look: Callable[[Any, str], None] = lam
             page.keyboard.press("Enter")
         else:
             rate_image(page, answers)
-            page.wait_for_function(
-                "document.querySelector('canvas').dataset.drawn === document.querySelector('#where').dataset.code"
-            )
+            until(page, DRAWN)
             look(page, "rate")
             page.keyboard.press("ArrowRight")
     look(page, "end")

@@ -14,7 +14,7 @@ from mededit_monai.reader_study.analyse import analyse
 from mededit_monai.reader_study.make import make_study
 from mededit_monai.reader_study.ratings import check_ratings, read_ratings
 from mededit_monai.reader_study.rehearse import rehearse
-from studies.rate_in_chromium import begin, rate_all, rate_image, read_answers, save
+from studies.rate_in_chromium import DRAWN, begin, rate_all, rate_image, read_answers, save, until
 
 pytestmark = pytest.mark.browser
 
@@ -29,8 +29,6 @@ RANGE = """(() => {
 #: Whether everything that is no text has a name for who cannot see it.
 NAMED = """[...document.querySelectorAll('canvas, [role=radiogroup], input')].every(
     one => one.ariaLabel || one.getAttribute('aria-labelledby'))"""
-
-DRAWN = "document.querySelector('canvas').dataset.drawn === document.querySelector('#where').dataset.code"
 
 SIZES, SIZED = [(1280, 720), (768, 1024), (1024, 768)], ["desk", "tablet", "turned"]
 
@@ -151,7 +149,7 @@ def test_everything_is_in_sight(study, answers, open_page, size):
     assert fits(page)
     page.tap("#close")
     page.tap("#go")
-    page.wait_for_function("document.querySelectorAll('canvas[data-drawn]').length === 3")
+    until(page, "document.querySelectorAll('canvas[data-drawn]').length === 3")
     in_sight(page, size)
     while page.query_selector("#close") is None:
         page.tap(f"#answer-0-{answers['anna'][page.get_attribute('#where', 'data-code')]['fidelity']}")
@@ -177,7 +175,7 @@ def test_what_is_drawn_is_the_image_of_the_code(study, answers, open_page):
     press(page, "Enter")
     seen = set()
     for _ in range(4):
-        page.wait_for_function(DRAWN)
+        until(page, DRAWN)
         dark, bright = page.evaluate(RANGE)
         assert dark == 0 and bright > 200
         seen.add(page.evaluate("document.querySelector('canvas').toDataURL()"))
@@ -226,7 +224,7 @@ def test_volumes_are_scrolled(volumes, open_page):
     assert page.inner_text("#planes .main") == "coronal" and page.inner_text("#slice-number") == "3 / 6"
     page.hover("#panels")
     page.mouse.wheel(0, 100)
-    page.wait_for_function("document.querySelector('#slice-number').textContent === '4 / 6'")
+    until(page, "document.querySelector('#slice-number').textContent === '4 / 6'")
     assert fits(page)
 
 
