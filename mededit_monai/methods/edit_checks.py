@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.methods.record import CHOSEN
@@ -47,13 +47,18 @@ def check_together(options: EditOptions) -> None:
         )
 
 
-def check_resolved(options: EditOptions) -> None:
+def check_resolved(options: EditOptions, disease: Any) -> None:
     """
     Refuse options that do not go together once everything that follows is filled in.
+
+    Args:
+        disease: its record.
 
     Raises:
         InputError: names one, and the way out.
     """
+    if options.draw_regions and not disease.labels:
+        raise InputError(f"--draw_regions: applies to tumours, not to {disease.name}; leave it out.")
     if options.draw_regions and options.condition != "mask":
         raise InputError(
             f"--draw_regions: applies to --condition mask, not to {options.condition}; leave it out or change that."

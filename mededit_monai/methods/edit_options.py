@@ -377,7 +377,7 @@ class EditOptions:
             follows.pop("dilation", None)
         chosen = {name: value for name, value in follows.items() if getattr(self, name) is None}
         found = dataclasses.replace(given, **chosen)
-        check_resolved(found)
+        check_resolved(found, disease)
         return found
 
     def editor_settings(self) -> dict[str, Any]:

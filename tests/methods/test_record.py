@@ -193,15 +193,20 @@ def test_whether_a_tumour_s_regions_are_drawn(disease, given, drawn):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "said", "disease"),
     [
-        ({"condition": "regions", "draw_regions": True}, "--draw_regions: applies to --condition mask, not to regions"),
-        ({"method": "sdedit", "draw_regions": True}, "--draw_regions: got True, which sdedit cannot do"),
+        (
+            {"condition": "regions", "draw_regions": True},
+            "--draw_regions: applies to --condition mask, not to regions",
+            "tumor",
+        ),
+        ({"method": "sdedit", "draw_regions": True}, "--draw_regions: got True, which sdedit cannot do", "tumor"),
+        ({"draw_regions": True}, "--draw_regions: applies to tumours, not to stroke; leave it out", "stroke"),
     ],
 )
-def test_regions_that_cannot_be_drawn(given, said):
+def test_regions_that_cannot_be_drawn(given, said, disease):
     with pytest.raises(InputError, match=said):
-        EditOptions.of(given).resolved(DISEASES["tumor"])
+        EditOptions.of(given).resolved(DISEASES[disease])
 
 
 def test_what_follows_from_condition_region_and_disease():
