@@ -70,7 +70,7 @@ WIRES = [
     Wire("weights", "mine.pt", lambda b: b("evaluate#settings")["weights_sha256"], "the hash of mine.pt"),
     Wire("region", "auto", editor("auto_region"), True),
     Wire("dilation", 9, editor("dilation")),
-    Wire("draw_regions", True, editor("draw_regions"), beside={"method": "morph", "effects": 0}),
+    Wire("draw_regions", True, editor("draw_regions"), beside={"method": "morph", "effects": 0, "disease": "tumor"}),
     Wire("sampler", "dpm2m", lambda b: b("evaluate#editor").sampler_type.__name__, "DPM2M"),
     Wire("eta", 0.25, lambda b: b("evaluate#editor").new_sampler(list).eta, beside={"sampler": "ddim"}),
     Wire("spacing", "t", lambda b: b("evaluate#editor").levels.timesteps, (0, 500, 999), {"steps": 3}),

@@ -128,7 +128,7 @@ WIRES = [
     Wire("region", "auto", at("inferer", "auto_region"), True, COMPOSED),
     Wire("dilation", 9, transform("ToModelSpaced", "dilation"), beside=COMPOSED),
     Wire("dilation", 9, at("inferer", "dilation"), beside=COMPOSED),
-    Wire("draw_regions", True, at("inferer", "draw_regions")),
+    Wire("draw_regions", False, at("inferer", "draw_regions"), beside={"disease": "tumor"}),
     Wire("spatial_dims", 2, lambda b: b("settings").spatial_dims),
     Wire("spatial_dims", 2, at("effects_network_def", "spatial_dims")),
     Wire("spatial_dims", 2, at("editing_network", "spatial_dims")),

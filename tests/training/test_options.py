@@ -9,6 +9,7 @@ import math
 import pytest
 import yaml
 from conftest import REPOSITORY
+from monai.bundle import ConfigParser
 from training.small_cases import TOY, small_cases
 
 from mededit_monai.core.errors import InputError
@@ -73,9 +74,9 @@ def test_the_block_of_train_yaml_is_what_is_declared():
 )
 def test_files_laid_over_say_what_is_declared(overlay, family):
     path = REPOSITORY / overlay if "/" in overlay else CONFIGS / overlay
-    written = yaml.safe_load(path.read_text())
+    written = ConfigParser({**yaml.safe_load(path.read_text()), "spatial_dims": 2})
     own = TrainingOptions.of({"family": family}).own
-    assert {name: written[name] for name in own} == own and written["family"] == family
+    assert {name: written.get_parsed_content(name) for name in own} == own and written["family"] == family
 
 
 def test_what_a_network_has_of_its_own():
