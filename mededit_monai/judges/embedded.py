@@ -24,6 +24,7 @@ from mededit_monai.core.errors import InputError, require_choice
 from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import DISEASES
 from mededit_monai.judges.structures import as_masks, structures, without_tissue
+from mededit_monai.networks.convolutions import quick_volumes
 from mededit_monai.networks.weights import load_weights, weights_sha256
 
 #: Where the shipped weights are.
@@ -66,6 +67,7 @@ class JudgeNetwork(torch.nn.Module):
         """What the sides of an image must be multiples of."""
         return 16 if self.spatial_dims == 2 else FOLD
 
+    @quick_volumes
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Nx1xHxW[xD] in [0, 1], sides multiples of ``multiple`` → logits NxKxHxW[xD]."""
         seen = torch.cat([images, side_of(images)], dim=1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 import torch
@@ -22,9 +23,9 @@ from mededit_monai.sampling.sampler import SAMPLERS, Estimate, Sampler
 #: Most slices in one call of the network: all slices of a large lesion at once would need memory for all of them.
 NETWORK_BATCH = 32
 
-#: Largest side of a volume that a network sees at once; larger ones are seen in windows of this side, which overlap by
-#: a quarter and are blended with Gaussian weights.
-WINDOW, OVERLAP = 96, 0.25
+#: Largest side of a volume that a network sees at once; larger ones are seen in equal windows of at most this side, a
+#: multiple of the third number, which overlap by a quarter and are blended with Gaussian weights.
+WINDOW, OVERLAP, WINDOW_MULTIPLE = 96, 0.25, 16
 
 Network = Callable[..., torch.Tensor]
 
@@ -81,13 +82,22 @@ class NetworkCalls:
     def _asked(self, x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         if not self.windows or max(x.shape[2:]) <= WINDOW:
             return self.network(x, timesteps=timesteps)
-        sides = [min(side, WINDOW) for side in x.shape[2:]]
+        sides = [window_side(side) for side in x.shape[2:]]
 
         def ask(windows: torch.Tensor) -> torch.Tensor:
             return self.network(windows, timesteps=timesteps[:1].expand(len(windows)))
 
         found: torch.Tensor = sliding_window_inference(x, sides, 1, ask, overlap=OVERLAP, mode="gaussian")
         return found
+
+
+def window_side(length: int) -> int:
+    """The side of the windows along an axis: as few of them as ``WINDOW`` allows, and those as small as they can be."""
+    if length <= WINDOW:
+        return length
+    more = ceil((length / WINDOW - 1) / (1 - OVERLAP))
+    side = length / (1 + more * (1 - OVERLAP))
+    return min(WINDOW, ceil(side / WINDOW_MULTIPLE) * WINDOW_MULTIPLE)
 
 
 class Editor(Inferer):

@@ -23,6 +23,7 @@ from scipy import ndimage
 from torch import nn
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.networks.convolutions import quick_volumes
 from mededit_monai.networks.mask_conditioned_unet import check_sizes
 from mededit_monai.space.fields import smoothstep, taper
 from mededit_monai.space.flow import flow
@@ -145,6 +146,7 @@ class EffectsNetwork(nn.Module):
         )
         self.register_buffer("kernel", gaussian_kernel(smooth_mm / (2 * pixel_mm)), persistent=False)
 
+    @quick_volumes
     def forward(
         self, x: torch.Tensor, timesteps: torch.Tensor | None = None, context: torch.Tensor | None = None
     ) -> torch.Tensor:

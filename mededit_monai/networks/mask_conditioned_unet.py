@@ -14,6 +14,7 @@ from monai.networks.utils import pixelshuffle, pixelunshuffle
 from torch import nn
 
 from mededit_monai.core.errors import InputError, require_whole
+from mededit_monai.networks.convolutions import quick_volumes
 
 #: Levels that a U-Net may have, and channels of one: far beyond what fits into any memory.
 MOST_LEVELS, MOST_CHANNELS = 10, 2**16
@@ -97,6 +98,7 @@ class MaskConditionedUNet(nn.Module):
         """Each cell of ``side`` positions a side in channels."""
         return x if side == 1 else pixelunshuffle(x, spatial_dims=x.ndim - 2, scale_factor=side)
 
+    @quick_volumes
     def forward(
         self, x: torch.Tensor, timesteps: torch.Tensor | None = None, context: torch.Tensor | None = None
     ) -> torch.Tensor:

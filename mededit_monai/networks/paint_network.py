@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from mededit_monai.core.errors import require_whole
+from mededit_monai.networks.convolutions import neighbour_mean, quick_volumes
 from mededit_monai.networks.mask_conditioned_unet import MOST_CHANNELS, MaskConditionedUNet, pointwise
 
 #: Feature maps that the U-Net hands to the layers at each voxel.
@@ -53,6 +54,7 @@ class PaintNetwork(MaskConditionedUNet):
                 nn.init.zeros_(parameter)
             self.fine = nn.Sequential(pointwise(self.spatial_dims, seen, fine_channels), nn.SiLU(), last)
 
+    @quick_volumes
     def forward(
         self, x: torch.Tensor, timesteps: torch.Tensor | None = None, context: torch.Tensor | None = None
     ) -> torch.Tensor:
@@ -65,8 +67,7 @@ class PaintNetwork(MaskConditionedUNet):
         """
         said = super().forward(x, timesteps, context)
         if self.fine is not None:
-            pool = nn.functional.avg_pool2d if self.spatial_dims == 2 else nn.functional.avg_pool3d
-            seen = torch.cat([said, x, pool(x, 3, stride=1, padding=1, count_include_pad=False)], dim=1)
+            seen = torch.cat([said, x, neighbour_mean(x)], dim=1)
             said = said[:, : 2 * self.out_channels].float() + self.fine(seen).float()
         share, level = said.float().chunk(2, dim=1)
         return torch.sigmoid(share) * (level - x[:, -1:].float()) / self.scale

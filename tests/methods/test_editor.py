@@ -4,11 +4,22 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import pytest
 import torch
 from gaussian import scheduler
 
-from mededit_monai.methods.editor import NETWORK_BATCH, Edit, Editor, NetworkCalls
+from mededit_monai.methods.editor import (
+    NETWORK_BATCH,
+    OVERLAP,
+    WINDOW,
+    WINDOW_MULTIPLE,
+    Edit,
+    Editor,
+    NetworkCalls,
+    window_side,
+)
 from mededit_monai.sampling.ddim import DDIM
 from mededit_monai.sampling.levels import noise_levels
 from mededit_monai.sampling.noise import CaseNoise
@@ -96,3 +107,15 @@ def test_a_sampler_is_found_by_its_name(monkeypatch):
     plain, twice = (Plain(scheduler(), steps=4, sampler=name) for name in ("ddim", "twice"))
     edits = [editor(network=Sizes(), seeds=[5], **case(1)) for editor in (plain, twice)]
     assert torch.equal(edits[0].image, edits[1].image) and [edit.evaluations for edit in edits] == [4, 8]
+
+
+@pytest.mark.parametrize("length", [16, 96, 97, 112, 128, 144, 160, 176, 192, 256, 400])
+def test_windows_are_few_and_no_larger_than_needed(length):
+    side, most = window_side(length), min(length, WINDOW)
+
+    def count(side: int) -> int:
+        return ceil((length - side) / (side * (1 - OVERLAP))) + 1
+
+    assert side <= most and count(side) == count(most)
+    smaller = side - WINDOW_MULTIPLE
+    assert length <= WINDOW or side % WINDOW_MULTIPLE == 0 and count(smaller) > count(side)

@@ -1,0 +1,77 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Single volumes on a CPU: the same numbers by quicker convolutions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from mededit_monai.networks.convolutions import OneDnnConvolutions, neighbour_mean, quick_volumes
+
+
+class Layers(nn.Module):
+    """Convolutions of each kind that the networks have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        kinds = ({"padding": 1}, {"padding": 2, "dilation": 2}, {"padding": 1, "stride": 2}, {"padding": "same"})
+        self.layers = nn.ModuleList(nn.Conv3d(4, 4, 3, **kind) for kind in kinds)
+        self.layers.append(nn.Conv3d(4, 4, 1))
+
+    def plain(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    @quick_volumes
+    def forward(self, x: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
+        return scale * self.plain(x)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """How often oneDNN was asked for by name."""
+    calls, real = [], torch.mkldnn_convolution
+    monkeypatch.setattr(torch, "mkldnn_convolution", lambda *args: calls.append(args[0].shape) or real(*args))
+    return calls
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
+def test_one_volume_has_the_same_values_and_gradients(asked):
+    network, x = Layers(), torch.randn(1, 4, 8, 10, 6, generator=torch.Generator().manual_seed(0))
+    found, wanted = network(x, scale=2.0), 2 * network.plain(x)
+    assert len(asked) == 4  # a padding in words is left to torch
+    assert torch.allclose(found, wanted, atol=1e-5)
+    parameters = list(network.parameters())
+    for one, other in zip(*(torch.autograd.grad(y.square().sum(), parameters) for y in (found, wanted))):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch", [torch.zeros(2, 4, 8, 8, 8), torch.zeros(1, 4, 8, 8, 8, dtype=torch.float64)])
+def test_others_are_left_to_torch(batch, asked):
+    Layers().to(batch.dtype)(batch)
+    assert not asked
+
+
+def test_autocast_keeps_its_type(asked):
+    with torch.autocast("cpu", torch.bfloat16):
+        assert Layers()(torch.zeros(1, 4, 8, 8, 8)).dtype == torch.bfloat16
+    assert not asked
+
+
+def test_slices_and_other_functions_pass_through():
+    x = torch.randn(1, 2, 5, 5, generator=torch.Generator().manual_seed(0))
+    layer = nn.Conv2d(2, 3, 3)
+    with OneDnnConvolutions():
+        found = layer(x)
+    assert torch.equal(found, layer(x))
+
+
+@pytest.mark.parametrize(("shape", "pool"), [((2, 3, 5, 1), nn.AvgPool2d), ((1, 2, 6, 4, 3), nn.AvgPool3d)])
+def test_the_mean_of_neighbours(shape, pool):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    before = x.clone()
+    assert torch.allclose(neighbour_mean(x), pool(3, stride=1, padding=1, count_include_pad=False)(x), atol=1e-6)
+    assert torch.equal(x, before)
