@@ -34,11 +34,11 @@ class BrainImage:
         """Smoothed and sampled about ``mm`` apart; axes with larger voxels stay."""
         spacing = np.linalg.norm(self.affine[:3, :3], axis=0)
         step = np.maximum(mm / spacing, 1)
-        smooth = ndimage.gaussian_filter(self.data, np.where(step > 1, step / 2, 0))
-        count = np.maximum((np.array(smooth.shape) - 1) // step + 1, 1).astype(int)
-        axes = [np.arange(n) * s for n, s in zip(count, step)]
-        grid = np.stack(np.meshgrid(*axes, indexing="ij"))
-        data = ndimage.map_coordinates(smooth, grid, np.float32, 1, "nearest")
+        data = self.data
+        for axis in np.argsort(-step):  # axis by axis, so that the later ones have less to do
+            if step[axis] > 1:
+                data = ndimage.gaussian_filter1d(data, step[axis] / 2, axis)
+                data = _sampled(data, float(step[axis]), int(axis))
         return BrainImage(data, self.affine @ np.diag([*step, 1]))
 
     def at(self, world: np.ndarray, mode: str = "grid-constant") -> np.ndarray:
@@ -57,6 +57,16 @@ class BrainImage:
         """World mm of all voxels, 3xN."""
         found: np.ndarray = self.affine[:3, :3] @ np.indices(self.data.shape).reshape(3, -1) + self.affine[:3, 3:]
         return found
+
+
+def _sampled(data: np.ndarray, step: float, axis: int) -> np.ndarray:
+    """Every ``step``-th value along an axis, linear between two."""
+    at = np.arange(int((data.shape[axis] - 1) // step) + 1) * step
+    first = at.astype(int)
+    share = (at - first).astype(data.dtype).reshape([-1 if a == axis else 1 for a in range(data.ndim)])
+    low, high = data.take(first, axis), data.take(np.minimum(first + 1, data.shape[axis] - 1), axis)
+    found: np.ndarray = low + share * (high - low)
+    return found
 
 
 def to_itk(image: BrainImage) -> Any:
