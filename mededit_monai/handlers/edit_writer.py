@@ -222,7 +222,7 @@ class EditWriter:
                 volumes.append(volume)
                 warnings = list(dict.fromkeys([*warnings, *found]))
             if self.course:
-                note = f"{self.samples}th and last step of a course"
+                note = f"last of {self.samples} steps of a course"
                 save_model_preview(
                     unfinished, edited, edited.edits[-1], edited.regions[-1], note, edited.moved and edited.moved[-1]
                 )

@@ -39,6 +39,9 @@ BATCH = {2: 32, 3: 1}
 #: Side of the cells that a network for volumes folds into channels; without, a step takes eight times as long.
 FOLD = 2
 
+#: Volumes are seen in the brain's box and this much around it, at least this large a side; the logit of the rest.
+MARGIN, SMALLEST, NOTHING = 4, 16 * FOLD, -20.0
+
 
 class JudgeNetwork(torch.nn.Module):
     """
@@ -48,7 +51,8 @@ class JudgeNetwork(torch.nn.Module):
     are learned apart only slowly, from the brain's outline. Group normalisation: instance normalisation would erase the
     levels that features for a FID consist of, and batch normalisation depends on the training set's appearance.
 
-    For volumes, cells of ``FOLD`` voxels a side are folded into channels before the network, and unfolded behind it.
+    For volumes, cells of ``FOLD`` voxels a side are folded into channels before the network, and unfolded behind it. It
+    is shown the brain's box alone: a third of the grid, and the answer does not depend on how much is around.
 
     Args:
         structures: logits out.
@@ -70,11 +74,33 @@ class JudgeNetwork(torch.nn.Module):
     @quick_volumes
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Nx1xHxW[xD] in [0, 1], sides multiples of ``multiple`` → logits NxKxHxW[xD]."""
-        seen = torch.cat([images, side_of(images)], dim=1)
         if self.spatial_dims == 2:
-            return self.unet(seen)
-        folded = pixelunshuffle(seen, spatial_dims=3, scale_factor=FOLD)
-        return pixelshuffle(self.unet(folded), 3, FOLD)
+            return self.unet(torch.cat([images, side_of(images)], dim=1))
+        box = brain_box((images > 0).any(dim=0)[0].cpu().numpy())
+        cut = images[(..., *box)]
+        folded = pixelunshuffle(torch.cat([cut, side_of(cut)], dim=1), spatial_dims=3, scale_factor=FOLD)
+        found = pixelshuffle(self.unet(folded), 3, FOLD)
+        logits = found.new_full((*found.shape[:2], *images.shape[2:]), NOTHING)
+        logits[(..., *box)] = found
+        return logits
+
+
+def brain_box(brain: np.ndarray, margin: int = MARGIN) -> tuple[slice, ...]:
+    """
+    The box around a brain that a network for volumes is shown, a slice an axis, its ends even.
+
+    Args:
+        brain: bool HxWxD, sides even and at least ``SMALLEST``; empty: all of it. margin: voxels around.
+    """
+    box = []
+    for axis, length in enumerate(brain.shape):
+        along = np.flatnonzero(brain.any(axis=tuple(other for other in range(3) if other != axis)))
+        low, high = (int(along[0]) - margin, int(along[-1]) + 1 + margin) if along.size else (0, length)
+        short = max(0, SMALLEST - (high - low))
+        low, high = low - short // 2, high + short - short // 2
+        low = max(0, min(low, length - SMALLEST)) // FOLD * FOLD
+        box.append(slice(low, min(length, -(-max(high, low + SMALLEST) // FOLD) * FOLD)))
+    return tuple(box)
 
 
 def side_of(images: torch.Tensor) -> torch.Tensor:

@@ -37,6 +37,7 @@ from mededit_monai.io.provenance import versions
 from mededit_monai.judges.embedded import BATCH, CHANNELS, Judge, judge_files, judge_name, judge_network, load_judge
 from mededit_monai.judges.held_out import HELD_OUT_FILES, measure_held_out, write_held_out
 from mededit_monai.judges.samples import (
+    MULTIPLE,
     LoadSample,
     Single,
     augmentation,
@@ -48,6 +49,7 @@ from mededit_monai.judges.samples import (
 from mededit_monai.judges.structures import structures, unpack, without_tissue
 from mededit_monai.networks.weights import read_weights, weights_sha256
 from mededit_monai.training.folder import TRAINING_FILES, training_folder
+from mededit_monai.training.moved_cases import padded_batches
 from mededit_monai.training.options import TrainingOptions, learning_rate_factor, require_ema_decay, require_rate
 
 #: What differs between judges of other structures: one row of each tensor a structure.
@@ -180,6 +182,7 @@ def _trainer(
     val_set = training_cases(
         samples["validation"], load, Single(), options.seed, **kept, progress=progress  # type: ignore[arg-type]
     )
+    collate = None if dims == 2 else padded_batches(MULTIPLE)  # brains' boxes differ
     network = judge_network(disease, spatial_dims=dims)
     if init_weights is not None:
         start_from(network, disease, init_weights)
@@ -198,7 +201,7 @@ def _trainer(
 
     validator = SupervisedEvaluator(
         device=place,
-        val_data_loader=DataLoader(val_set, batch_size=BATCH[dims]),
+        val_data_loader=DataLoader(val_set, batch_size=BATCH[dims], collate_fn=collate),
         inferer=inferer,
         network=average.network,
         prepare_batch=prepare,
@@ -222,7 +225,7 @@ def _trainer(
     return SupervisedTrainer(
         device=place,
         max_epochs=options.max_epochs,
-        train_data_loader=DataLoader(train_set, batch_sampler=sampler),
+        train_data_loader=DataLoader(train_set, batch_sampler=sampler, collate_fn=collate),
         network=network,
         optimizer=optimizer,
         loss_function=loss,

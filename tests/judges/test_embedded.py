@@ -18,7 +18,7 @@ from judges.toy_cohort import case, write_cohort
 from mededit_monai.cli import main
 from mededit_monai.core.errors import InputError
 from mededit_monai.judges import embedded
-from mededit_monai.judges.embedded import Judge, judge_files, judge_network, load_judge, side_of
+from mededit_monai.judges.embedded import Judge, brain_box, judge_files, judge_network, load_judge, side_of
 from mededit_monai.judges.features import embedded_extractor
 from mededit_monai.judges.held_out import _pooled, measure_held_out
 from mededit_monai.judges.judge_files import find_images, judge_images, read_image
@@ -353,6 +353,29 @@ def test_a_judge_of_volumes_finds_masks_of_their_shape():
     for wrong in (volume[None, ..., :-1], volume[None, :30], volume[0]):
         with pytest.raises(InputError, match=wanted):
             judge.segment(wrong)
+
+
+def test_what_a_judge_of_volumes_finds_does_not_depend_on_what_is_around_the_brain():
+    judge = Judge("stroke", judge_network("stroke", spatial_dims=3), "toy")
+    brain = np.random.default_rng(0).uniform(0.1, 1, size=(44, 36, 34)).astype(np.float32)
+    alone = np.pad(brain, 4)
+    wide = np.pad(brain, ((30, 4), (4, 20), (10, 6)))
+    found, same = judge.probabilities(alone)[0], judge.probabilities(wide)[0]
+    assert np.allclose(same[:, 26:, :-16, 6:-2], found, atol=1e-5)
+    assert same[:, :20].max() < 1e-6 < same[:, 40].max()
+    assert judge.segment(np.zeros((40, 40, 40), np.float32))["pathology"].shape == (1, 40, 40, 40)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "margin", "wanted"),
+    [(40, 80, 4, (36, 84)), (41, 80, 4, (36, 84)), (1, 90, 4, (0, 94)), (2, 100, 4, (0, 100)), (50, 52, 4, (34, 68))],
+)
+def test_the_box_of_a_brain(start, end, margin, wanted):
+    brain = np.zeros((100, 40, 40), bool)
+    brain[start:end, 10:30, 5:] = True
+    first, *_, last = brain_box(brain, margin)
+    assert (first.start, first.stop) == wanted and (last.start, last.stop) == (0, 40)
+    assert brain_box(np.zeros((34, 40, 40), bool))[0] == slice(0, 34)
 
 
 def test_a_cohort_of_volumes_trains_a_judge_of_volumes(tmp_path):
