@@ -41,7 +41,7 @@ from mededit_monai.training.vectors import RandAffineVectorsd
 MULTIPLE = 16
 
 #: Voxels around the brain that a sample of a volume keeps, so that augmentation can move it.
-ROOM = 10
+ROOM = 6
 
 
 def cohort_disease(cohort: str | Path, disease: str | None = None) -> str:

@@ -16,7 +16,7 @@ from monai.data import get_track_meta, set_track_meta
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import LrScheduleHandler, MeanDice, ValidationHandler, from_engine
 from monai.inferers import SimpleInferer
-from monai.losses import DiceFocalLoss
+from monai.losses import DiceLoss
 from torch.utils.data import DataLoader
 
 from mededit_monai import __version__
@@ -34,10 +34,18 @@ from mededit_monai.handlers.guards import EpochSetter, FiniteLoss, GradientClipp
 from mededit_monai.handlers.training_log import TrainingLog
 from mededit_monai.io.atomic import write_bytes, write_json
 from mededit_monai.io.provenance import versions
-from mededit_monai.judges.embedded import BATCH, CHANNELS, Judge, judge_files, judge_name, judge_network, load_judge
+from mededit_monai.judges.embedded import (
+    BATCH,
+    CHANNELS,
+    FOLD,
+    Judge,
+    judge_files,
+    judge_name,
+    judge_network,
+    load_judge,
+)
 from mededit_monai.judges.held_out import HELD_OUT_FILES, measure_held_out, write_held_out
 from mededit_monai.judges.samples import (
-    MULTIPLE,
     LoadSample,
     Single,
     augmentation,
@@ -182,7 +190,7 @@ def _trainer(
     val_set = training_cases(
         samples["validation"], load, Single(), options.seed, **kept, progress=progress  # type: ignore[arg-type]
     )
-    collate = None if dims == 2 else padded_batches(MULTIPLE)  # brains' boxes differ
+    collate = None if dims == 2 else padded_batches(2 * FOLD)  # brains' boxes differ
     network = judge_network(disease, spatial_dims=dims)
     if init_weights is not None:
         start_from(network, disease, init_weights)
@@ -192,7 +200,7 @@ def _trainer(
     factor = learning_rate_factor("cosine", options.warmup_iterations, steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     average = ExponentialMovingAverage(network, options.ema_decay, warmup_iterations=max(1, steps // 4))
-    loss = judge_loss()
+    loss = JudgeLoss()
     inferer = autocast_on_cpu(SimpleInferer(), None if dims == 2 else "bf16", place)
 
     def prepare(batch, device=None, non_blocking=False, **_):
@@ -274,13 +282,22 @@ def start_from(network: torch.nn.Module, disease: str, path: str | Path) -> list
     return kept
 
 
-def judge_loss() -> torch.nn.Module:
+class JudgeLoss(torch.nn.Module):
     """
-    Dice of each image plus binary cross-entropy (a focal loss with γ = 0), each structure for itself.
+    Dice of each image plus twice the binary cross-entropy, each structure for itself.
 
-    Dice over the batch would be about large lesions only: a small one is 1 % of their pixels.
+    Dice over the batch would be about large lesions only: a small one is 1 % of their pixels. MONAI's ``DiceFocalLoss``
+    with γ = 0 is the same, in three times the time; of volumes it took as long as the network.
     """
-    return DiceFocalLoss(sigmoid=True, gamma=0.0, lambda_focal=2.0)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dice, self.cross_entropy = DiceLoss(sigmoid=True), torch.nn.BCEWithLogitsLoss()
+
+    def forward(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        """Of NxKxHxW[xD], ``label`` 0 or 1; a number."""
+        total: torch.Tensor = self.dice(logits, label) + 2 * self.cross_entropy(logits, label)
+        return total
 
 
 def _binarised(output: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:

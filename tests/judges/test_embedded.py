@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from judges.toy_cohort import case, write_cohort
+from monai.losses import DiceFocalLoss
 
 from mededit_monai.cli import main
 from mededit_monai.core.errors import InputError
@@ -24,7 +25,7 @@ from mededit_monai.judges.held_out import _pooled, measure_held_out
 from mededit_monai.judges.judge_files import find_images, judge_images, read_image
 from mededit_monai.judges.samples import cohort_samples
 from mededit_monai.judges.structures import structures, without_tissue
-from mededit_monai.judges.train_judge import JudgeOptions, judge_loss, start_from, train_judge
+from mededit_monai.judges.train_judge import JudgeLoss, JudgeOptions, start_from, train_judge
 from mededit_monai.metrics.realism import fid
 from mededit_monai.networks.weights import save_weights, weights_sha256
 
@@ -51,7 +52,7 @@ def test_side_by_hand():
 def test_it_learns_left_from_right():
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    network, loss = judge_network("stroke"), judge_loss()
+    network, loss = judge_network("stroke"), JudgeLoss()
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.005)
     for _ in range(130):
         planes = [case(32, rng) for _ in range(4)]
@@ -184,11 +185,13 @@ def test_a_judge_from_before_tissue_still_looks(tmp_path):
 def test_loss_of_a_right_answer_is_small():
     truth = (torch.rand(2, 3, 16, 16) > 0.5).float()
     logits = (truth * 2 - 1) * 12
-    assert judge_loss()(logits, truth) < 1e-3 < judge_loss()(-logits, truth)
-    # γ = 0: the focal part is binary cross-entropy, here ln 2 everywhere; times its weight of 2
+    assert JudgeLoss()(logits, truth) < 1e-3 < JudgeLoss()(-logits, truth)
+    # binary cross-entropy is ln 2 everywhere; times its weight of 2
     flat = torch.zeros_like(truth)
-    dice = judge_loss().dice(flat, truth)
-    assert judge_loss()(flat, truth) == pytest.approx(float(dice) + 2 * np.log(2), abs=1e-5)
+    dice = JudgeLoss().dice(flat, truth)
+    assert JudgeLoss()(flat, truth) == pytest.approx(float(dice) + 2 * np.log(2), abs=1e-5)
+    focal = DiceFocalLoss(sigmoid=True, gamma=0.0, lambda_focal=2.0)
+    assert float(JudgeLoss()(logits / 9, truth)) == pytest.approx(float(focal(logits / 9, truth)), rel=1e-5)
 
 
 def test_size_of_the_weights(tmp_path):
