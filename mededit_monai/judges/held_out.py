@@ -39,7 +39,8 @@ def measure_held_out(judge: Judge, samples: Sequence[Mapping[str, Any]], cohort:
         ``rows``: one a structure and kind of image, each with value, low, high, n_groups (anatomies), n_cases; cases in
         which the structure is absent have no Dice. ``pooled``: Dice of all cases' pixels together, in which small
         structures count as much as they are large. ``area_bias``: mean (found - true) / mean true area.
-        ``false_alarms``: on lesion-free images, the share with any lesion pixel found and the mean number of them.
+        ``false_alarms``: on lesion-free images, the share with any lesion pixel found, the mean number of them, and how
+        many at most are found in 95 % of the images.
         ``ceiling``: structure → its Dice on images with lesion.
     """
     names = structures(judge.disease)
@@ -134,6 +135,7 @@ def _false_alarms(disease: str, table: dict[str, list], areas: dict[str, list]) 
         "images": len(free),
         "share_with_any": float(np.mean([p > 0 for p in pixels])) if free else float("nan"),
         "mean_pixels": float(np.mean(pixels)) if free else float("nan"),
+        "most_pixels": float(np.percentile(pixels, 95)) if free else float("nan"),
     }
 
 

@@ -323,6 +323,6 @@ def _finish(testing: list[dict], output: Path, disease: str, dims: int, settings
     write_json(place, facts)
     found = measure_held_out(load_judge(disease, output, dims), testing, settings["cohort"])
     write_held_out(found, output)
-    facts["ceiling"] = found["ceiling"]
+    facts |= {"ceiling": found["ceiling"], "false_alarms": found["false_alarms"]}
     write_json(place, facts)
     return load_judge(disease, output, dims)
