@@ -235,7 +235,8 @@ def binary_mask(volume: Volume, accepted: tuple[tuple[int, ...], ...] = BINARY) 
         InputError: if the values are not one of the accepted sets, or all are zero.
     """
     whole = whole_values(volume)
-    values = np.unique(whole)
+    inside = whole != 0  # sorted without the many zeros
+    values = np.unique(np.append(whole[inside], whole[~inside][:1]))
     if not any(set(values.tolist()) <= set(allowed) for allowed in accepted):
         known = {value for allowed in accepted for value in allowed}
         first = sorted(values.tolist(), key=lambda v: v in known)  # what is wrong comes first
