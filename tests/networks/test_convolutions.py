@@ -61,6 +61,11 @@ def test_autocast_keeps_its_type(asked):
     assert not asked
 
 
+def test_what_is_recorded_runs_anywhere(asked):
+    torch.jit.trace(Layers(), torch.zeros(1, 4, 8, 8, 8))
+    assert not asked
+
+
 def test_slices_and_other_functions_pass_through():
     x = torch.randn(1, 2, 5, 5, generator=torch.Generator().manual_seed(0))
     layer = nn.Conv2d(2, 3, 3)
