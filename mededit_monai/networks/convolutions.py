@@ -72,7 +72,8 @@ def _pointwise(weight: torch.Tensor, stride: tuple[int, ...], padding: tuple[int
 
 def _slow(x: torch.Tensor) -> bool:
     """Whether torch would compute convolutions of this input itself."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # for other machines, perhaps
+        return False
     on_cpu = x.ndim == 5 and len(x) == 1 and x.device.type == "cpu" and x.dtype == torch.float32
     able = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled  # type: ignore[attr-defined]
-    recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()  # for other machines, perhaps
-    return on_cpu and able and not recorded and not torch.is_autocast_enabled("cpu")
+    return on_cpu and able and not torch.is_autocast_enabled("cpu")
