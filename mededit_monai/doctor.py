@@ -21,7 +21,7 @@ import numpy as np
 from mededit_monai.core.errors import find_input_error
 from mededit_monai.core.loudness import loudness
 from mededit_monai.core.paths import bundle_homes, default_cache
-from mededit_monai.io.hashing import sha256
+from mededit_monai.io.checksums import UNDECLARED, weights_states
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
 
@@ -37,9 +37,6 @@ PACKAGES = (
     "pytorch-ignite",
     "nilearn",
 )
-
-#: In a folder of weights: their SHA-256 as ``sha256sum`` writes and checks them; see ``studies/write_checksums.py``.
-CHECKSUMS = "SHA256SUMS"
 
 #: Less free memory, and less free disk, than this many bytes is warned of: a volume takes about 2 GB.
 MEMORY, DISK = 2 << 30, 1 << 30
@@ -177,38 +174,6 @@ def _weights() -> Found:
         ", ".join(f"{name} {len(files)} files" if files else f"{name} none" for name, files in states.items()),
         facts,
     )
-
-
-ABSENT, CHANGED, UNDECLARED = "absent", "differs from its checksum", "has no checksum"
-
-
-def weights_states(folder: Path) -> dict[str, str]:
-    """
-    Compare a folder's weight files with the checksums that are declared beside them.
-
-    Returns:
-        by name: ``ok``, ``absent``, ``differs from its checksum`` or ``has no checksum``.
-    """
-    declared = declared_checksums(folder)
-    names = sorted({*declared, *(place.name for place in folder.glob("*.pt"))})
-    found = {}
-    for name in names:
-        if not (folder / name).is_file():
-            found[name] = ABSENT
-        elif name not in declared:
-            found[name] = UNDECLARED
-        else:
-            found[name] = OK if sha256(folder / name) == declared[name] else CHANGED
-    return found
-
-
-def declared_checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 by file name, as a folder's ``SHA256SUMS`` has them; nothing where there is none."""
-    place = folder / CHECKSUMS
-    if not place.is_file():
-        return {}
-    pairs = [line.split(maxsplit=1) for line in place.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return {name.lstrip("*"): digest for digest, name in pairs}
 
 
 def _edit() -> Found:

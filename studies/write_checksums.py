@@ -11,8 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mededit_monai.doctor import CHECKSUMS
-from mededit_monai.io.hashing import sha256
+from mededit_monai.io.checksums import CHECKSUMS, checksums
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -21,11 +20,6 @@ def weight_folders() -> list[Path]:
     """Folders with weights that are shipped."""
     folders = [*sorted((REPOSITORY / "bundles").glob("*/models")), REPOSITORY / "mededit_monai" / "judges" / "weights"]
     return [folder for folder in folders if any(folder.glob("*.pt"))]
-
-
-def checksums(folder: Path) -> str:
-    """A line a weight file, as ``sha256sum`` writes them."""
-    return "".join(f"{sha256(place)}  {place.name}\n" for place in sorted(folder.glob("*.pt")))
 
 
 def main() -> None:

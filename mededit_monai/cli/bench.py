@@ -25,7 +25,8 @@ def bench_command(
     cohort: Annotated[str, typer.Option(help="Folder of mededit simulate: the truth must be known.")],
     output_dir: Annotated[str, typer.Option("--output_dir", "-o", help="Run again with it to go on.")],
     bundle: Annotated[
-        str | None, typer.Option(help="stroke, tumor or a bundle's folder; default: the cohort's disease.")
+        str | None,
+        typer.Option(help="stroke, tumor, a bundle's folder, or hf:ORG/NAME; default: the cohort's disease."),
     ] = None,
     preset: Annotated[
         str, typer.Option(help="quick (up to 100 evaluations an edit, 12 cases) or full (all rows).")

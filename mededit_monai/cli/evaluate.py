@@ -27,7 +27,8 @@ def evaluate_command(
     table: Annotated[list[str], typer.Option(help="5.1 … 5.8, all, or a YAML file; may be repeated.")],
     output_dir: Annotated[str, typer.Option("--output_dir", "-o", help="Run again with it to go on.")],
     bundle: Annotated[
-        str | None, typer.Option(help="stroke, tumor or a bundle's folder; default: the cohort's disease.")
+        str | None,
+        typer.Option(help="stroke, tumor, a bundle's folder, or hf:ORG/NAME; default: the cohort's disease."),
     ] = None,
     pairing: Annotated[
         str, typer.Option(help="thesis (scan and mask at random), paired (truth known) or both; volumes: paired.")

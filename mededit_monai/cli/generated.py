@@ -22,7 +22,7 @@ SETTINGS = {"token_normalize_func": lambda name: name.replace("-", "_"), "help_o
 #: Options whose default typer states itself: those of verbs, which no bundle can set.
 STATED = ("bundle", "output_dir")
 
-BUNDLE = Option(name="bundle", help="stroke, tumor or a bundle's folder.", default="stroke")
+BUNDLE = Option(name="bundle", help="stroke, tumor, a bundle's folder, or hf:ORG/NAME.", default="stroke")
 #: Help of ``--echo``.
 ECHO = options_of(EditOptions)["echo"].help
 

@@ -29,7 +29,8 @@ def info_command(
         ),
     ] = None,
     bundle: Annotated[
-        str, typer.Option(help="stroke, tumor or a bundle's folder; of a FILE: whose edits it would go to.")
+        str,
+        typer.Option(help="stroke, tumor, a bundle's folder, or hf:ORG/NAME; of a FILE: whose edits it would go to."),
     ] = "stroke",
     echo: Annotated[int | None, typer.Option(help=ECHO)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,

@@ -17,6 +17,7 @@ from mededit_monai.cli import (
     downstream,
     edit,
     evaluate,
+    export,
     info,
     judge,
     lesion,
@@ -44,7 +45,7 @@ def make_app() -> typer.Typer:
     )
     app.callback()(_root)
     verbs = (edit, view, train, synthesize, prepare, lesion, info, simulate, dataset, judge, evaluate, bench)
-    for verb in (*verbs, downstream, study, doctor):
+    for verb in (*verbs, downstream, study, export, doctor):
         verb.register(app)
     add_loudness(app, but=("info", "doctor"))
     return app

@@ -25,7 +25,9 @@ CONFIG = Option(
 def register(app: typer.Typer) -> None:
     """Add the verb to the program."""
     declared = [one for one in options_of(SynthesisOptions).values() if one.verb]
-    bundle = replace(BUNDLE, default="semantic_synthesis", help="semantic_synthesis or a bundle's folder.")
+    bundle = replace(
+        BUNDLE, default="semantic_synthesis", help="semantic_synthesis, a bundle's folder, or hf:ORG/NAME."
+    )
     add_verb(
         app,
         "synthesize",

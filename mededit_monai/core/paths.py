@@ -8,15 +8,22 @@ import os
 from pathlib import Path
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.core.lazy import Later
+
+#: Who gets what ``hf:ORG/NAME`` names: a bundle on Hugging Face.
+_fetched_bundle = Later("mededit_monai.sharing.hub:fetched_bundle")
 
 
 def bundle_root(bundle: str | Path) -> Path:
     """
-    Folder of a bundle by name (``stroke``) or path, from a clone and from an installed wheel alike.
+    Folder of a bundle by name (``stroke``) or path, from a clone and from an installed wheel alike; or of one on Hugging
+    Face (``hf:ORG/NAME``, ``hf:ORG/NAME@REVISION``), which is fetched.
 
     Raises:
         InputError: if there is none; names the known ones.
     """
+    if str(bundle).startswith("hf:"):
+        return _fetched_bundle(str(bundle))  # type: ignore[no-any-return]
     homes = bundle_homes()
     for candidate in [*(home / str(bundle) for home in homes), user_path(bundle)]:
         if (candidate / "configs" / "inference.yaml").is_file():

@@ -15,8 +15,9 @@ import pytest
 from promises.verbs import mededit  # noqa: F401
 
 from mededit_monai import doctor
-from mededit_monai.doctor import examine, weights_states
-from studies.write_checksums import checksums, weight_folders
+from mededit_monai.doctor import examine
+from mededit_monai.io.checksums import checksums, weights_states
+from studies.write_checksums import weight_folders
 
 NAMES = ["versions", "torch", "memory", "disk", "folders", "weights", "edit"]
 
