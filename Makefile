@@ -13,7 +13,7 @@ INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
 
 .PHONY: demo test test-slow test-browser lint format clean pictures \
 	check-weights release-check bench-training metric-pictures simulation-report simulation-realism mutants mutants-all \
-	fuzz kill
+	fuzz kill zoo-check
 
 # torch first and pinned: an unpinned one pulls gigabytes of CUDA libraries.
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -113,3 +113,7 @@ fuzz: $(VENV)/installed
 # Kill the program at random moments and compare what its restarts end with; COUNT= times.
 kill: $(VENV)/installed
 	$(BIN)/python -m studies.kill --count $(or $(COUNT),200) -o out/kill
+
+# What the MONAI Model Zoo checks, on every bundle as mededit export writes it.
+zoo-check: $(VENV)/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m studies.zoo_check

@@ -149,10 +149,8 @@ def _write_zoo(source: Bundle, folder: Path, hub_id: str | None, files_url: str 
     home = folder / "models" / source.name
     large = [name for name in _files(source.root) if (source.root / name).stat().st_size > LARGEST]
     if large and files_url is None:
-        raise InputError(
-            f"--files_url: {large[0]} is larger than the {LARGEST // 10**6} MB that the zoo takes; put it on the web and "
-            f"give the address of its folder."
-        )
+        way = "put it on the web and give the address of its folder"
+        raise InputError(f"--files_url: {large[0]} is larger than the {LARGEST // 10**6} MB that the zoo takes; {way}.")
     _copy(source, home, without=large)
     if large:
         base = str(files_url).rstrip("/")

@@ -146,6 +146,7 @@ FILLING = {
     "bench": ("bench", "--cohort", "{root}/cohort", "--row", "morph", "--no_speed", "-o", "{out}"),
     "downstream": ("downstream", "--cohort", "{root}/cohort", "--rows", "real", "--iterations", "1", "-o", "{out}"),
     "study": ("study", "make", "--images", "{root}/images.csv", "-o", "{out}"),
+    "export": ("export", "--to", "zoo", "-o", "{out}"),
     "pairs": ("dataset", "pairs", "--datalist", "{root}/cohort/datalist.json", "-o", "{out}/triplets.json"),
 }
 
@@ -160,6 +161,7 @@ TAKEN = {
     "bench": "bench.json",
     "downstream": "results.json",
     "study": "rating.html",
+    "export": "models",
     "pairs": "triplets.json",
 }
 
@@ -178,7 +180,8 @@ def test_a_users_file_under_a_name_that_a_verb_writes(project, mededit, verb):  
 
 
 @pytest.mark.parametrize(
-    "verb", ["simulate", "dataset", "train", "judge predict", "evaluate", "bench", "downstream", "study", "pairs"]
+    "verb",
+    ["simulate", "dataset", "train", "judge predict", "evaluate", "bench", "downstream", "study", "export", "pairs"],
 )
 def test_a_file_where_the_output_folder_should_be(project, mededit, verb):  # noqa: F811
     if "{root}/cohort" in " ".join(FILLING[verb]):

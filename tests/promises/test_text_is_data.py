@@ -29,6 +29,7 @@ NEEDS = {
     "edit": {"scan": "head/scan.nii.gz", "pathology": "head/pathology.nii.gz", "output_dir": "out"},
     "prepare": {"scan": "head/scan.nii.gz", "output_dir": "out"},
     "lesion": {"scan": "head/scan.nii.gz", "output": "drawn.nii.gz"},
+    "export": {"bundle": "nowhere", "to": "zoo", "output_dir": "out"},
     "info": {},
     "view": {"folder": "out/scan"},
     "simulate": {"cases": "3", "output_dir": "out"},

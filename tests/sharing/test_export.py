@@ -122,10 +122,18 @@ def test_the_model_card(bundle, tmp_path):
 
 
 def test_a_page_alone():
-    text = (
-        "# A\n[model\n  card](../../../docs/x.md#y), [data](data_license.txt), [web](https://a.b), "
-        "[up](../../stroke/docs/README.md)\n`bundles/tumor/models/a.pt`\n## MONAI Bundle Commands\n\nFrom the repository root, with the "
-        "package installed.\n\n```\nrun --config_file bundles/tumor/configs/train.yaml --bundle_root bundles/tumor\n```\n"
+    text = "\n".join(
+        (
+            "# A",
+            "[model",
+            "  card](../../../docs/x.md#y), [data](data_license.txt), [web](https://a.b), "
+            "[up](../../stroke/docs/README.md)",
+            "`bundles/tumor/models/a.pt`",
+            "## MONAI Bundle Commands",
+            "From the repository root, with the package installed.",
+            "run --config_file bundles/tumor/configs/train.yaml --bundle_root bundles/tumor",
+            "",
+        )
     )
     page = alone(text, "tumor", "1.2.3")
     assert "model\n  card (`docs/x.md` in the repository of mededit_monai), [data](data_license.txt)" in page

@@ -39,7 +39,7 @@ def mirror(shared, tmp_path, monkeypatch):
     hub.fetched_bundle.cache_clear()
     with hub_mirror({"ORG/tumor": shared}) as address:
         monkeypatch.setenv("HF_ENDPOINT", address)
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+        monkeypatch.setattr("huggingface_hub.hf_api.api.endpoint", address)  # of list_repo_refs, which MONAI calls
         yield address
     hub.fetched_bundle.cache_clear()
 

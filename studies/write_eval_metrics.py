@@ -1,0 +1,72 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Write the default editor's scores, as the release tables have them, into the bundles' metadata.
+
+    python -m studies.write_eval_metrics [--check]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import re
+import sys
+from pathlib import Path
+
+from mededit_monai.evaluation.columns import COLUMNS
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+#: Bundles with weights, each with a table docs/results/release_NAME_3d.csv whose row NAME_mask_morph is the default editor.
+BUNDLES = ("stroke", "tumor")
+
+#: Columns of the tables that say most in few numbers.
+KEYS = ("contrast", "zone_error", "outside_error", "lesion_auc", "carried_r", "carried_slope", "end_point")
+
+
+def eval_metrics(bundle: str) -> dict[str, object]:
+    """What was measured on, and the score of each column to three digits; a column that was not measured is left out."""
+    place = REPOSITORY / "docs" / "results" / f"release_{bundle}_3d.csv"
+    with open(place, encoding="utf-8", newline="") as stream:
+        (row,) = (one for one in csv.DictReader(stream) if one["row"] == f"{bundle}_mask_morph")
+    scores = {
+        COLUMNS[key].label.replace("∖", " without "): float(f"{float(row[key]):.3g}") for key in KEYS if row.get(key)
+    }
+    cohort = (
+        f"{row['contrast_cases']} held-out simulated volumes of {row['contrast_groups']} brains, default editor, mask"
+    )
+    return {"measured on": cohort} | scores
+
+
+def with_scores(text: str, metrics: dict[str, object]) -> str:
+    """The metadata with its ``eval_metrics`` replaced, or put before ``intended_use``; all else stays as it is."""
+    lines = json.dumps(metrics, indent=4).replace("\n", "\n    ")
+    bare = re.sub(r' {4}"eval_metrics": \{.*?\n {4}\},\n', "", text, flags=re.DOTALL)
+    head, found, tail = bare.partition('    "intended_use"')
+    if not found:
+        raise SystemExit("the metadata has no intended_use; put it back.")
+    return f'{head}    "eval_metrics": {lines},\n{found}{tail}'
+
+
+def main() -> None:
+    """Write the files, or with ``--check`` only say which are stale."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a file is stale")
+    only_check = parser.parse_args().check
+    stale = 0
+    for bundle in BUNDLES:
+        place = REPOSITORY / "bundles" / bundle / "configs" / "metadata.json"
+        old = place.read_text(encoding="utf-8")
+        new = with_scores(old, eval_metrics(bundle))
+        if new != old:
+            stale += 1
+            print(f"{place.relative_to(REPOSITORY)}: {'stale' if only_check else 'written'}")
+            if not only_check:
+                place.write_text(new, encoding="utf-8")
+    sys.exit(int(only_check and stale > 0))
+
+
+if __name__ == "__main__":
+    main()
