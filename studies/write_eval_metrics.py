@@ -19,7 +19,7 @@ from mededit_monai.evaluation.columns import COLUMNS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-#: Bundles with weights, each with a table docs/results/release_NAME_3d.csv whose row NAME_mask_morph is the default editor.
+#: Bundles with weights; each has docs/results/release_NAME_3d.csv, whose row NAME_mask_morph is the default editor.
 BUNDLES = ("stroke", "tumor")
 
 #: Columns of the tables that say most in few numbers.
@@ -27,7 +27,7 @@ KEYS = ("contrast", "zone_error", "outside_error", "lesion_auc", "carried_r", "c
 
 
 def eval_metrics(bundle: str) -> dict[str, object]:
-    """What was measured on, and the score of each column to three digits; a column that was not measured is left out."""
+    """What was measured on, and each score to three digits; a column that was not measured is left out."""
     place = REPOSITORY / "docs" / "results" / f"release_{bundle}_3d.csv"
     with open(place, encoding="utf-8", newline="") as stream:
         (row,) = (one for one in csv.DictReader(stream) if one["row"] == f"{bundle}_mask_morph")
