@@ -39,7 +39,6 @@ def mirror(shared, tmp_path, monkeypatch):
     hub.fetched_bundle.cache_clear()
     with hub_mirror({"ORG/tumor": shared}) as address:
         monkeypatch.setenv("HF_ENDPOINT", address)
-        monkeypatch.setattr("huggingface_hub.hf_api.api.endpoint", address)  # of list_repo_refs, which MONAI calls
         yield address
     hub.fetched_bundle.cache_clear()
 
@@ -113,7 +112,12 @@ def test_without_the_hubs_library(mirror, monkeypatch):
         bundle_root("hf:ORG/tumor")
 
 
-def test_monai_downloads_it_too(mirror, shared, tmp_path):
+def test_monai_downloads_it_too(mirror, shared, tmp_path, monkeypatch):
+    """It gives the hub's library no address, which has read its own from the environment by now."""
+    monkeypatch.setattr("huggingface_hub.hf_api.api.endpoint", mirror)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", mirror)
+    template = mirror + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
     download(name=NAME, source="huggingface_hub", repo="ORG/tumor", bundle_dir=str(tmp_path / "got"), progress=False)
     found = {name: data for name, data in tree(tmp_path / "got" / NAME).items() if not name.startswith(".cache")}
     assert found == tree(shared)
