@@ -16,8 +16,8 @@ _fetched_bundle = Later("mededit_monai.sharing.hub:fetched_bundle")
 
 def bundle_root(bundle: str | Path) -> Path:
     """
-    Folder of a bundle by name (``stroke``) or path, from a clone and from an installed wheel alike; or of one on Hugging
-    Face (``hf:ORG/NAME``, ``hf:ORG/NAME@REVISION``), which is fetched.
+    Folder of a bundle by name (``stroke``) or path, from a clone and from an installed wheel alike; or of one on
+    Hugging Face (``hf:ORG/NAME``, ``hf:ORG/NAME@REVISION``), which is fetched.
 
     Raises:
         InputError: if there is none; names the known ones.
