@@ -34,6 +34,7 @@ from mededit_monai.io.nifti import read_volume
 from mededit_monai.judges.embedded import FOLD, brain_box
 from mededit_monai.judges.structures import mirrored, pack, structures
 from mededit_monai.training.appearance import RandAppearance
+from mededit_monai.training.paint_batch import part_around
 from mededit_monai.training.pairs import Jointlyd
 from mededit_monai.training.vectors import RandAffineVectorsd
 
@@ -42,6 +43,9 @@ MULTIPLE = 16
 
 #: Voxels around the brain that a sample of a volume keeps, so that augmentation can move it.
 ROOM = 6
+
+#: Side of the parts of volumes that are learned from, in two of the directions.
+PART = 48
 
 
 def cohort_disease(cohort: str | Path, disease: str | None = None) -> str:
@@ -196,6 +200,30 @@ class ToBrain(Transform):
         return {**data, "image": data["image"].clamp(0, 1) * brain}
 
 
+class RandPart(RandomizableTransform):
+    """
+    A part of a volume, ``PART`` voxels from front to back and from below to above, in most of which a lesion is.
+
+    From left to right it is whole: what is left of the brain's middle is told by that. A step takes a fifth of the time
+    of one on whole brains, and it is steps that a judge learns by.
+
+    Args:
+        disease: whose lesion; around: share of the parts that are cut around it.
+    """
+
+    def __init__(self, disease: str, around: float = 0.7) -> None:
+        super().__init__(prob=around)
+        self.bit, self.lesion = len(structures(disease)), (1 << len(DISEASES[disease].structures)) - 1
+
+    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        self.randomize(None)
+        label = data["label"][0].round().to(torch.int32)
+        lesion = (label & self.lesion) > 0
+        wanted = lesion if self._do_transform and bool(lesion.any()) else ((label >> self.bit) & 1) > 0
+        _, *box = part_around(wanted, np.random.default_rng(self.R.randint(2**31)), PART)
+        return {**data, **{key: data[key][(..., *box)] for key in ("image", "label")}}
+
+
 class Single(Transform):
     """Single precision for image and label, as augmentation wants it."""
 
@@ -208,7 +236,8 @@ def augmentation(disease: str, spatial_dims: int = 2) -> Compose:
     Wide changes of geometry and appearance, so that the judge does not depend on the simulator's looks.
 
     Of slices all MONAI's: mirror, affine, histogram, gamma, brightness, bias field, blur, sharpening, noise. Of
-    volumes, where those take longer than the network: mirror, affine, contrast curve, bias field, sharpness, noise.
+    volumes, where those take longer than the network: mirror, affine, contrast curve, bias field, sharpness, noise;
+    then a part is cut out.
     """
     image = {"keys": "image"}
     if spatial_dims == 3:
@@ -219,6 +248,7 @@ def augmentation(disease: str, spatial_dims: int = 2) -> Compose:
                 RandAffineVectorsd(["image"], ["label"], (), prob=0.8, rotate=0.2, scale=0.12, shift=6),
                 Jointlyd(keys=["image"], transform=RandAppearance()),
                 ToBrain(disease),
+                RandPart(disease),
             ]
         )
     return Compose(

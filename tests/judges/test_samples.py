@@ -13,8 +13,16 @@ from judges.toy_cohort import write_cohort
 from monai.data import get_track_meta, set_track_meta
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.judges.samples import LoadSample, RandMirrorSample, augmentation, cohort_disease, cohort_samples
-from mededit_monai.judges.structures import unpack
+from mededit_monai.judges.samples import (
+    PART,
+    LoadSample,
+    RandMirrorSample,
+    RandPart,
+    augmentation,
+    cohort_disease,
+    cohort_samples,
+)
+from mededit_monai.judges.structures import pack, unpack
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +85,22 @@ def test_mirror_moves_image_and_labels_together(tmp_path):
     before, after = (unpack(one["label"][None], 3)[0] for one in (item, found))
     assert torch.equal(after[0], torch.flip(before[0], dims=(0,)))  # lesion
     assert torch.equal(after[1], torch.flip(before[2], dims=(0,)))  # left ventricle: the right one before
+
+
+@pytest.mark.parametrize(("around", "shown"), [(1.0, "lesion"), (0.0, "brain"), (1.0, "nothing")])
+def test_a_part_is_whole_from_left_to_right_and_holds_the_lesion(around, shown):
+    lesion, brain = np.zeros((2, 20, 100, 100), bool)
+    brain[2:18, 10:90, 10:90] = True
+    lesion[4, 80, 12] = shown != "nothing"
+    label = torch.from_numpy(pack([lesion, *[np.zeros_like(brain)] * 5], brain))[None]
+    image = torch.rand(1, 20, 100, 100, generator=torch.Generator().manual_seed(0))
+    cut = RandPart("stroke", around).set_random_state(seed=2)
+    for _ in range(5):
+        found = cut({"case_id": "me", "image": image, "label": label})
+        assert found["image"].shape == found["label"].shape == (1, 20, PART, PART) and found["case_id"] == "me"
+        y, z = (image[0, 0] == found["image"][0, 0, 0, 0]).nonzero()[0].tolist()
+        assert torch.equal(found["label"], label[..., y : y + PART, z : z + PART])
+        assert found["label"].any() and (shown != "lesion" or (found["label"].to(torch.int32) & 1).any())
 
 
 def test_refused_cohorts(tmp_path):
