@@ -52,7 +52,7 @@ class JudgeNetwork(torch.nn.Module):
     levels that features for a FID consist of, and batch normalisation depends on the training set's appearance.
 
     For volumes, cells of ``FOLD`` voxels a side are folded into channels before the network, and unfolded behind it. It
-    is shown the brain's box alone: a third of the grid, and the answer does not depend on how much is around.
+    is shown the brain's box alone, so that the answer does not depend on how much is around.
 
     Args:
         structures: logits out.
