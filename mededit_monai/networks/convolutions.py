@@ -20,7 +20,7 @@ class OneDnnConvolutions(TorchFunctionMode):
 
     torch gives oneDNN a float32 convolution only if the batch has two volumes or they are large, and computes others
     itself, three times as slowly; oneDNN takes seven times as long as a product of matrices where there are few
-    channels and many voxels. The results agree to rounding; there are gradients.
+    channels and many voxels. The results agree to rounding.
     """
 
     def __torch_function__(
@@ -36,7 +36,10 @@ class OneDnnConvolutions(TorchFunctionMode):
 
 
 def quick_volumes(forward: Forward) -> Forward:
-    """A network's ``forward`` with :class:`OneDnnConvolutions`, where they are quicker."""
+    """
+    A network's ``forward`` with :class:`OneDnnConvolutions`, where they are quicker; not in a training, in which parts
+    of a network may be computed again outside of it (gradient checkpointing).
+    """
 
     @wraps(forward)
     def quick(self: torch.nn.Module, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
@@ -72,7 +75,9 @@ def _pointwise(weight: torch.Tensor, stride: tuple[int, ...], padding: tuple[int
 
 def _slow(x: torch.Tensor) -> bool:
     """Whether torch would compute convolutions of this input itself."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # for other machines, perhaps
+    if (
+        torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing()
+    ):  # the last for other machines
         return False
     on_cpu = x.ndim == 5 and len(x) == 1 and x.device.type == "cpu" and x.dtype == torch.float32
     able = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled  # type: ignore[attr-defined]

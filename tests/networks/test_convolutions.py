@@ -39,30 +39,36 @@ def asked(monkeypatch):
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
-def test_one_volume_has_the_same_values_and_gradients(asked):
+def test_one_volume_has_the_same_values(asked):
     network, x = Layers(), torch.randn(1, 4, 8, 10, 6, generator=torch.Generator().manual_seed(0))
-    found, wanted = network(x, scale=2.0), 2 * network.plain(x)
+    with torch.no_grad():
+        found, wanted = network(x, scale=2.0), 2 * network.plain(x)
     assert len(asked) == 5  # a padding in words is left to torch, a voxel's own convolution is a product
     assert torch.allclose(found, wanted, atol=1e-5)
-    parameters = list(network.parameters())
-    for one, other in zip(*(torch.autograd.grad(y.square().sum(), parameters) for y in (found, wanted))):
-        assert torch.allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_a_training_is_left_alone(asked):
+    """Gradient checkpointing computes parts of a network again, outside of its forward."""
+    Layers()(torch.zeros(1, 4, 8, 8, 8)).sum().backward()
+    assert not asked
 
 
 @pytest.mark.parametrize("batch", [torch.zeros(2, 4, 8, 8, 8), torch.zeros(1, 4, 8, 8, 8, dtype=torch.float64)])
 def test_others_are_left_to_torch(batch, asked):
-    Layers().to(batch.dtype)(batch)
+    with torch.no_grad():
+        Layers().to(batch.dtype)(batch)
     assert not asked
 
 
 def test_autocast_keeps_its_type(asked):
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         assert Layers()(torch.zeros(1, 4, 8, 8, 8)).dtype == torch.bfloat16
     assert not asked
 
 
 def test_what_is_recorded_runs_anywhere(asked):
-    traced = torch.jit.trace(Layers(), torch.zeros(1, 4, 8, 8, 8), check_trace=False)
+    with torch.no_grad():
+        traced = torch.jit.trace(Layers(), torch.zeros(1, 4, 8, 8, 8), check_trace=False)
     assert not asked and "mkldnn" not in str(traced.inlined_graph)
 
 
