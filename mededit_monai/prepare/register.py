@@ -116,14 +116,15 @@ def registered(scan: Volume, brain: np.ndarray) -> Registration:
 
 def aligned(template: BrainImage, found: BrainImage, name: object) -> Registration:
     """:func:`registered` of two brains in [0, 1], zero outside."""
-    pose = _searched(template.coarser(SEARCH_MM), found.coarser(SEARCH_MM))
+    levels = {mm: (template.coarser(mm), found.coarser(mm)) for mm in {SEARCH_MM, *RIGID_MM, *AFFINE_MM}}
+    pose = _searched(*levels[SEARCH_MM])
     for mm in RIGID_MM:
-        pose = _refined(template.coarser(mm), found.coarser(mm), pose)
+        pose = _refined(*levels[mm], pose)
     affine = pose
     for mm in AFFINE_MM:
-        affine = _refined(template.coarser(mm), found.coarser(mm), pose, affine)
-    at = template.coarser(AFFINE_MM[-1])
-    there = found.coarser(AFFINE_MM[-1]).on(at, affine)
+        affine = _refined(*levels[mm], pose, affine)
+    at, coarse = levels[AFFINE_MM[-1]]
+    there = coarse.on(at, affine)
     inside, its = at.data > 0.1, there > 0.1
     deep = ndimage.binary_erosion(inside)  # the edge, where both fade, would agree whatever is inside
     similarity = float(np.corrcoef(at.data[deep], there[deep])[0, 1]) if np.ptp(there[deep]) else 0.0
