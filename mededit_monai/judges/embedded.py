@@ -62,9 +62,9 @@ class JudgeNetwork(torch.nn.Module):
     def __init__(self, structures: int, spatial_dims: int = 2) -> None:
         super().__init__()
         self.spatial_dims = spatial_dims
-        norm, cells = ("group", {"num_groups": 8}), 1 if spatial_dims == 2 else FOLD**spatial_dims
-        size = {"features": CHANNELS, "norm": norm, "upsample": "deconv"}
-        self.unet = BasicUNet(spatial_dims, 2 * cells, structures * cells, **size)
+        self.cells = 1 if spatial_dims == 2 else FOLD**spatial_dims
+        size = {"features": CHANNELS, "norm": ("group", {"num_groups": 8}), "upsample": "deconv"}
+        self.unet = BasicUNet(spatial_dims, 2 * self.cells, structures * self.cells, **size)
 
     @property
     def multiple(self) -> int:

@@ -39,6 +39,7 @@ from mededit_monai.judges.embedded import (
     CHANNELS,
     FOLD,
     Judge,
+    JudgeNetwork,
     judge_files,
     judge_name,
     judge_network,
@@ -250,11 +251,11 @@ def lesion_free_thinned(samples: Sequence[dict], keep: int = LESION_FREE) -> lis
     return [sample for sample in samples if sample["shown"] == "lesion"] + free[::keep]
 
 
-def start_from(network: torch.nn.Module, disease: str, path: str | Path) -> list[str]:
+def start_from(network: JudgeNetwork, disease: str, path: str | Path) -> list[str]:
     """
     Load the weights of a judge of any disease: all layers but the last, and of that the rows of structures with the
-    same name; the others keep their random weights. The number of rows says which judge it was; where several have as
-    many, it is taken for one of this disease.
+    same name (of volumes, a row for each voxel of a cell); the others keep their random weights. The number of rows
+    says which judge it was; where several have as many, it is taken for one of this disease.
 
     Returns:
         the structures that were taken over.
@@ -264,7 +265,8 @@ def start_from(network: torch.nn.Module, disease: str, path: str | Path) -> list
     """
     state, wanted = read_weights(path), network.state_dict()
     kinds = [names for known in (disease, *DISEASES) for names in (structures(known), without_tissue(known))]
-    rows = len(state[LAST_LAYER[1]]) if LAST_LAYER[1] in state else 0
+    each = network.cells
+    rows = len(state[LAST_LAYER[1]]) / each if LAST_LAYER[1] in state else 0
     source = next((names for names in kinds if len(names) == rows), ())
     body = [name for name in wanted if name not in LAST_LAYER]
     if not source or set(state) != set(wanted) or any(state[n].shape != wanted[n].shape for n in body):
@@ -274,7 +276,8 @@ def start_from(network: torch.nn.Module, disease: str, path: str | Path) -> list
     for key in LAST_LAYER:
         last = wanted[key].clone()
         for name in kept:
-            last[names.index(name)] = state[key][source.index(name)].to(last.dtype)
+            to, taken = (each * given.index(name) for given in (names, source))
+            last[to : to + each] = state[key][taken : taken + each].to(last.dtype)
         state[key] = last
     network.load_state_dict(state)
     fresh = [name for name in names if name not in kept]

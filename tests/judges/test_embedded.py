@@ -153,6 +153,20 @@ def test_start_from_another_judge(tmp_path, caplog):
         start_from(new, "tumor", tmp_path / "other.pt")
 
 
+def test_weights_of_volumes_start_another_disease(tmp_path):
+    """What both judges know is found as it was."""
+    old, new = judge_network("tumor", spatial_dims=3).eval(), judge_network("stroke", spatial_dims=3).eval()
+    save_weights(old, tmp_path / "old.pt")
+    kept = start_from(new, "stroke", tmp_path / "old.pt")
+    assert kept == ["ventricle_left", "ventricle_right", "fluid", "gray", "white"]
+    image = torch.rand(1, 1, 32, 34, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        given, found = (torch.sigmoid(network(image))[0] for network in (old, new))
+    assert torch.allclose(found[1:], given[3:], atol=5e-3) and not torch.allclose(found[0], given[0], atol=5e-3)
+    with pytest.raises(InputError, match="old.pt: is not of an embedded judge"):
+        start_from(judge_network("stroke"), "stroke", tmp_path / "old.pt")
+
+
 def test_training_from_weights(trained, tmp_path):
     """A step too small to matter keeps what was given; the same command goes on from its checkpoint."""
     root, judge = trained
