@@ -15,7 +15,7 @@ import torch
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import DISEASES
-from mededit_monai.judges.embedded import Judge, judge_files, load_judge
+from mededit_monai.judges.embedded import Judge, judge_files, load_judge, shipped_volume_judge
 from mededit_monai.judges.features import Extractor, embedded_extractor, radimagenet_extractor
 from mededit_monai.judges.nnunet import IDENTITY_FILE as NNUNET_FILE
 from mededit_monai.judges.nnunet import NNUNetFolder, NNUNetJudge
@@ -86,8 +86,7 @@ def evaluation_judge(
     """
     folder = None if folder is None else user_path(folder)
     if spatial_dims == 3:
-        shipped = all(place.is_file() for place in judge_files(disease, None, 3))
-        return None if folder is None and not shipped else _embedded(disease, folder, 3)
+        return shipped_volume_judge(disease) if folder is None else _embedded(disease, folder, 3)
     if folder is not None and (folder / NNUNET_FILE).is_file():
         place = folder / "results"
         trained = sorted(place.glob("*/*/fold_0/checkpoint_final.pth"))

@@ -26,6 +26,7 @@ from mededit_monai.diseases import DISEASES
 from mededit_monai.judges.structures import as_masks, structures, without_tissue
 from mededit_monai.networks.convolutions import quick_volumes
 from mededit_monai.networks.weights import load_weights, weights_sha256
+from mededit_monai.space.shapes import bounding_box
 
 #: Where the shipped weights are.
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
@@ -76,7 +77,7 @@ class JudgeNetwork(torch.nn.Module):
         """Nx1xHxW[xD] in [0, 1], sides multiples of ``multiple`` → logits NxKxHxW[xD]."""
         if self.spatial_dims == 2:
             return self.unet(torch.cat([images, side_of(images)], dim=1))
-        box = brain_box((images > 0).any(dim=0)[0].cpu().numpy())
+        box = judged_box((images > 0).any(dim=0)[0].cpu().numpy())
         cut = images[(..., *box)]
         folded = pixelunshuffle(torch.cat([cut, side_of(cut)], dim=1), spatial_dims=3, scale_factor=FOLD)
         found = pixelshuffle(self.unet(folded), 3, FOLD)
@@ -85,17 +86,18 @@ class JudgeNetwork(torch.nn.Module):
         return logits
 
 
-def brain_box(brain: np.ndarray, margin: int = MARGIN) -> tuple[slice, ...]:
+def judged_box(brain: np.ndarray, margin: int = MARGIN) -> tuple[slice, ...]:
     """
     The box around a brain that a network for volumes is shown, a slice an axis, its ends even.
 
     Args:
         brain: bool HxWxD, sides even and at least ``SMALLEST``; empty: all of it. margin: voxels around.
     """
+    if not brain.any():
+        return tuple(slice(0, length) for length in brain.shape)
     box = []
-    for axis, length in enumerate(brain.shape):
-        along = np.flatnonzero(brain.any(axis=tuple(other for other in range(3) if other != axis)))
-        low, high = (int(along[0]) - margin, int(along[-1]) + 1 + margin) if along.size else (0, length)
+    for length, (first, last) in zip(brain.shape, bounding_box(brain)):
+        low, high = int(first) - margin, int(last) + 1 + margin
         short = max(0, SMALLEST - (high - low))
         low, high = low - short // 2, high + short - short // 2
         low = max(0, min(low, length - SMALLEST)) // FOLD * FOLD
@@ -261,6 +263,11 @@ def load_judge(disease: str, folder: str | Path | None = None, spatial_dims: int
             f"copy both files from one training."
         )
     return Judge(disease, network, judge_name(disease, digest, spatial_dims), facts.get("ceiling", {}), facts)
+
+
+def shipped_volume_judge(disease: str) -> Judge | None:
+    """The judge of volumes that comes with the package; None if there is none."""
+    return load_judge(disease, None, 3) if all(place.is_file() for place in judge_files(disease, None, 3)) else None
 
 
 def judge_name(disease: str, digest: str, spatial_dims: int = 2) -> str:

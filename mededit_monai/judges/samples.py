@@ -31,7 +31,7 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import DISEASES
 from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.nifti import read_volume
-from mededit_monai.judges.embedded import FOLD, brain_box
+from mededit_monai.judges.embedded import FOLD, judged_box
 from mededit_monai.judges.structures import mirrored, pack, structures
 from mededit_monai.training.appearance import RandAppearance
 from mededit_monai.training.paint_batch import part_around
@@ -127,8 +127,8 @@ class LoadSample(Transform):
     """
     Read a sample's files: ``image`` (1xHxW[xD], scan x brain, in [0, 1]) and ``label`` (1xHxW[xD], packed bits).
 
-    float32; of volumes the brain's box (:func:`~mededit_monai.judges.embedded.brain_box`) in float16 and int16, which a
-    cohort of them is kept in.
+    float32; of volumes the brain's box (:func:`~mededit_monai.judges.embedded.judged_box`) in float16 and int16, which
+    a cohort of them is kept in.
     """
 
     def __init__(self, disease: str, spatial_dims: int = 2) -> None:
@@ -143,7 +143,7 @@ class LoadSample(Transform):
         packed = pack([*parts, ventricles == 1, ventricles == 2, *(tissue == k for k in (1, 2, 3))], brain)
         flat = self.spatial_dims == 2
         if not flat:
-            box = brain_box(brain > 0, ROOM)
+            box = judged_box(brain > 0, ROOM)
             image, brain, packed = image[box], brain[box], packed[box]
         image = (image.clip(0, 1) * (brain > 0)).astype("float32" if flat else "float16")
         return {

@@ -11,11 +11,15 @@ from typing import Any
 from monai.transforms import Transform
 
 from mededit_monai.diseases import DISEASES
-from mededit_monai.judges.embedded import Judge, judge_files, load_judge
+from mededit_monai.judges.embedded import shipped_volume_judge
 from mededit_monai.space.intensity import to_unit_range
 
 #: A scan is warned of if the judge sees this many times what it sees in 95 % of held-out scans without lesion at most.
 BEYOND = 2.0
+
+
+#: Loaded once a process, whatever the number of cases.
+shipped_judge = lru_cache(maxsize=2)(shipped_volume_judge)
 
 
 class LookForLesiond(Transform):
@@ -47,9 +51,3 @@ class LookForLesiond(Transform):
                 f"to {usual:.1f} ml in scans without; if the person is ill already, the edit adds to that.",
             ]
         return case
-
-
-@lru_cache(maxsize=2)
-def shipped_judge(disease: str) -> Judge | None:
-    """The shipped judge of volumes; None if there is none."""
-    return load_judge(disease, None, 3) if all(place.is_file() for place in judge_files(disease, None, 3)) else None

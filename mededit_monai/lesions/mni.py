@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from mededit_monai.io.nifti import Volume
 from mededit_monai.prepare.register import template_image
-from mededit_monai.space.shapes import around
+from mededit_monai.space.shapes import around, box_affine
 
 if TYPE_CHECKING:
     from mededit_monai.prepare.preparation import Preparation
@@ -71,9 +71,8 @@ def likeness(scan: Volume, brain: np.ndarray) -> float:
     template = _at(*template_image(), points)
     top = float(np.percentile(scan.data[brain], 99))
     reach = int(np.ceil(2 * STEP_MM / min(scan.spacing)))  # as far as it is smoothed
-    box, corner = around(brain, reach), np.eye(4)
-    corner[:3, 3] = [side.start for side in box]
-    values = _at(np.where(brain[box], np.clip(scan.data[box], 0, top), 0), scan.affine @ corner, points)
+    box = around(brain, reach)
+    values = _at(np.where(brain[box], np.clip(scan.data[box], 0, top), 0), box_affine(scan.affine, box), points)
     inside = (template > 0.05 * template.max()) & (values > 0.05 * max(top, 1e-6))
     if inside.mean() < 0.1 or not np.ptp(values[inside]):
         return 0.0

@@ -22,7 +22,7 @@ from scipy.spatial.transform import Rotation
 from mededit_monai.core.errors import InputError
 from mededit_monai.io.nifti import Volume
 from mededit_monai.prepare.itk_image import LPS, BrainImage, to_itk
-from mededit_monai.space.shapes import around
+from mededit_monai.space.shapes import around, box_affine
 
 #: Points of the search lie so far apart in mm, and the images' at the steps of the rigid and of the affine transform.
 SEARCH_MM, RIGID_MM, AFFINE_MM = 14.0, (6.0, 4.0), (6.0, 4.0)
@@ -159,9 +159,8 @@ def brain_image(data: np.ndarray, brain: np.ndarray, affine: np.ndarray) -> Brai
     """The brain of an image in a box of its own, 1 where it is brightest."""
     top = max(float(np.percentile(data[brain], 98)), 1e-6)
     box = around(brain, 2)
-    corner = np.eye(4)
-    corner[:3, 3] = [side.start for side in box]
-    return BrainImage((np.clip(data[box] / top, 0, 1) * brain[box]).astype(np.float32), affine @ corner)
+    inside = (np.clip(data[box] / top, 0, 1) * brain[box]).astype(np.float32)
+    return BrainImage(inside, box_affine(affine, box))
 
 
 def _searched(template: BrainImage, found: BrainImage) -> np.ndarray:

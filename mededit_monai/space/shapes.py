@@ -126,6 +126,14 @@ def around(mask: np.ndarray, margin: int) -> tuple[slice, ...]:
     return tuple(slice(max(0, a - margin), b + 1 + margin) for a, b in bounding_box(mask))
 
 
+def box_affine(affine: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:
+    """Voxel → world of what a box cuts out of a grid, 4x4, from the grid's own."""
+    corner = np.eye(4)
+    corner[:3, 3] = [side.start for side in box]
+    found: np.ndarray = affine @ corner
+    return found
+
+
 def soften(mask: np.ndarray, sigma: float) -> np.ndarray:
     """A mask with soft edges, exactly 0 farther out than 2.5 sigma."""
     return np.clip(blur(mask, sigma, truncate=2.5), 0, 1)
