@@ -70,7 +70,7 @@ def _test(tests: list[str], output: str) -> int:
     place = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(place, stream)
-    code = int(pytest.main(["-q", "-x", "-p", "no:xdist", "--tb=no", *tests]))
+    code = int(pytest.main(["-q", "-x", "-m", "not browser", "-p", "no:xdist", "--tb=no", *tests]))
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     tested = getattr(sys.modules.get("mededit_monai"), "__file__", None)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import functools
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +82,21 @@ def write_head(
         nib.save(image, paths[name])
         images[name] = nib.load(paths[name])
     return Head(paths["scan"], paths["brain"], paths["pathology"], images["scan"])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """
+    Of a family of tests, ``@pytest.mark.one_in(n)``, every n-th is in the default suite, the others in the slow one.
+    """
+    seen: Counter[str] = Counter()
+    for item in items:
+        if (mark := item.get_closest_marker("one_in")) is None:
+            continue
+        family = item.nodeid.split("[")[0]
+        if seen[family] % mark.args[0]:
+            item.add_marker(pytest.mark.slow)
+        seen[family] += 1
 
 
 @pytest.fixture(scope="session", autouse=True)

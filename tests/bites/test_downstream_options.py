@@ -84,6 +84,7 @@ def run(seen: Seen, capsys: pytest.CaptureFixture, options: Mapping[str, str | N
     capsys.readouterr()
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("option", WIRES)
 def test_an_option_arrives(option, seen, capsys):
     value, shown, beside = WIRES[option]

@@ -218,6 +218,7 @@ def bench(tmp_path_factory) -> Iterator[Bench]:
         yield Bench(FILES, {"progress": False, "channels_last": False, "device": "cpu", "effects": 0.0})
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("wire", WIRES, ids=name_of)
 def test_an_option_arrives(wire, bench):
     wire.check(bench)

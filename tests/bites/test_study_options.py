@@ -66,6 +66,7 @@ def heard(part: str, words: list[str], monkeypatch) -> dict:
     return found
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("part", "option"), WIRES)
 def test_an_option_arrives(part, option, monkeypatch):
     value, argument, wanted = WIRES[part, option]

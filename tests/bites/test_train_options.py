@@ -204,6 +204,7 @@ def bench(tmp_path_factory) -> Iterator[Bench]:
         yield Bench(FILES, {**TOY, "max_epochs": 2, "cache": "none", "device": "cpu"})
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("wire", WIRES, ids=name_of)
 def test_an_option_arrives(wire, bench):
     wire.check(bench)
@@ -217,6 +218,7 @@ def test_every_option_is_in_the_table():
 RECORDED = sorted(name for name, one in options_of(TrainingOptions).items() if one.recorded)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("option", RECORDED)
 def test_what_decides_the_weights_is_written_down(option, bench):
     """A resumed training compares these; one that did not follow its option would go on with another setting."""

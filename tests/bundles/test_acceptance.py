@@ -92,6 +92,7 @@ def test_metadata_names_the_channels_of_the_default_editor(bundle):
         assert name in text, (name, text)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name, outputs", [("", 1), ("effects_", 7)])
 def test_traced_export(bundle, name, outputs, tmp_path):
     """What MONAI's command makes of the default editor's weights is the two networks that an edit asks."""
@@ -126,6 +127,7 @@ def test_the_networks_of_the_bundle(bundle, condition):
     assert not place.is_file() or load_weights(thesis, place) is thesis
 
 
+@pytest.mark.one_in(2)
 def test_no_property_is_missing(bundle, tmp_path):
     head = write_head(tmp_path / "head")
     sizes = {"cohort_size": 4, "validation_size": 2, "batch_size": 2, "progress": False}

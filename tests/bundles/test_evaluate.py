@@ -60,6 +60,7 @@ def evaluated_here(disease: str, folder: Path, options: dict) -> None:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("disease", "condition", "evaluated"),
     [

@@ -61,6 +61,7 @@ def test_no_strength_and_no_paint_give_the_scan_s_own_bytes(dims, files, tmp_pat
     assert (facts["options"]["method"], facts["options"]["spatial_dims"]) == ("morph", dims)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("dims", [2, 3])
 def test_what_moves_and_what_is_painted(dims, files, tmp_path):
     """One evaluation of the effects network more; everything that may differ lies in the edit region."""
@@ -87,6 +88,7 @@ def test_other_methods_move_tissue_when_asked(files, tmp_path):
     assert (moved != stored(files)).sum() > 2 * (plain != stored(files)).sum()
 
 
+@pytest.mark.slow
 def test_a_course_is_written_step_by_step(files, tmp_path):
     """From the scan's own bytes, where nothing is painted, to the single edit; the same noise at every step."""
     edited(files, tmp_path / "course", course=11, steps=1)

@@ -53,6 +53,7 @@ def toy_weights(path: Path, in_channels: int) -> str:
     return str(path)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     "bundle, family, condition",
     [("stroke", "palette", "mask"), ("tumor", "palette_original", "box")],

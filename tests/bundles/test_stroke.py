@@ -86,6 +86,7 @@ def test_edit_function_and_seeds(tmp_path):
     assert outputs[0] == outputs[1] != outputs[2]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     "options, nfe",
     [
@@ -164,6 +165,7 @@ def cohort(tmp_path: Path, count: int = 3) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_datalist_resumes_and_shards(tmp_path):
     datalist, out = cohort(tmp_path), tmp_path / "out"
     exact = {**QUICK, "exact": True, "datalist": str(datalist)}

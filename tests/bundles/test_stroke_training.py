@@ -60,6 +60,7 @@ def edit_file(path: Path, change) -> None:
     nib.save(nib.Nifti1Image(change(image.get_fdata().astype(np.float32)), image.affine), path)
 
 
+@pytest.mark.slow
 def test_what_a_training_leaves(tmp_path):
     out = train(output_dir=tmp_path / "out", **(TOY | {"max_epochs": 2, "preview_interval": 2}))
     last, best = toy_network(), toy_network()
@@ -95,6 +96,7 @@ def test_training_command(tmp_path):
     assert len(lines) == 2 and "val_loss" in lines[0] and "h left" in lines[0]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "options",
     [
@@ -244,6 +246,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
     assert (out / "checkpoint.pt").read_bytes() == damaged != kept
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk(tmp_path, monkeypatch):
     out, given = tmp_path / "out", small(tmp_path)
@@ -259,6 +262,7 @@ def test_a_full_disk(tmp_path, monkeypatch):
     train(output_dir=out, **(given | {"max_epochs": 2}))  # room again: it goes on
 
 
+@pytest.mark.slow
 def test_fewer_epochs_than_done(tmp_path, caplog):
     out, given = tmp_path / "out", small(tmp_path)
     train(output_dir=out, **(given | {"max_epochs": 2}))

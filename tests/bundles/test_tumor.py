@@ -39,6 +39,7 @@ def with_regions(head: Head) -> Head:
     return head
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     ("bundle", "condition"),
     [

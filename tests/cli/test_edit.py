@@ -64,6 +64,7 @@ def test_what_is_given_reaches_the_function(words, given, monkeypatch, mededit):
     assert asked == {"output_dir": "out/edits", "bundle": "stroke", **flags} | given
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -73,6 +73,7 @@ def test_what_it_refuses(volumes, tmp_path):
     assert (own / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_the_volumes_edit_in_the_slice(volumes, tmp_path):
     """What an evaluation of the volumes makes, where most of the lesion is, in the slice's own intensities."""
     toy = make_toy(tmp_path)

@@ -138,6 +138,7 @@ def test_brats_slice_90(tmp_path):
     assert array(tmp_path / "out", case, "image").max() == 1 and case["ceiling"] == 500
 
 
+@pytest.mark.slow
 def test_a_volume_on_the_grid_of_simulated_volumes(atlas, tmp_path):
     record = made(atlas, tmp_path, spatial_dims=3)
     (case,) = record["cases"]

@@ -132,6 +132,7 @@ def test_the_report_is_one_page(prepared):
 # --- the same bytes --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_workers_and_interruptions_change_nothing(tree, prepared, tmp_path, monkeypatch):
     wanted = files_of(prepared)
     prepare(tree, tmp_path / "two", workers=2)
@@ -267,6 +268,7 @@ def test_the_thesis_slice_has_to_exist(tmp_path):
         prepare(tmp_path / "in", tmp_path / "out", slice_index=None)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     "options, said",
     [
@@ -302,6 +304,7 @@ def test_a_folder_needs_a_disease_and_thesis_needs_a_download(tree, tmp_path):
 # --- own data --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_simulated_bids_is_read_and_stays_marked_synthetic(tmp_path):
     from mededit_monai.simulation.plan import Recipe
     from mededit_monai.simulation.simulate import simulate_cohort

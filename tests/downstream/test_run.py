@@ -80,6 +80,7 @@ def test_what_people_read(done):
     assert (done / "dice.png").stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_it_goes_on(done, places, monkeypatch):
     """What is there is not done again, unless it is damaged or something else was asked for."""
     calls = []
@@ -105,6 +106,7 @@ def test_it_goes_on(done, places, monkeypatch):
     assert len(calls) == 12
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped(places, tmp_path, monkeypatch):
     real, left = module.train_and_measure, [4]
 

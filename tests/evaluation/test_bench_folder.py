@@ -73,6 +73,7 @@ def test_own_files_are_replaced_by_one_run_at_a_time(toy, tmp_path):
     assert there == set(written_files(tmp_path / "out"))
 
 
+@pytest.mark.slow
 def test_names_that_spell_something_are_names(toy, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / NASTY

@@ -50,7 +50,7 @@ ROWS = {
 CASES = {2: 4, 3: 3}
 
 
-@pytest.fixture(scope="module", params=[2, 3])
+@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)])
 def found(request, tmp_path_factory) -> tuple[Toy, Path, int]:
     """An evaluation of all rows on the pairs; tests look at it and leave it as it is."""
     folder, dims = tmp_path_factory.mktemp("moved"), request.param
@@ -146,6 +146,7 @@ def test_rows_that_displace_nothing_have_no_such_figures(found):
         assert row["lesion_auc"] is not None  # which takes no displacement
 
 
+@pytest.mark.slow
 def test_other_weights_of_the_effects_network_make_the_edits_again(found, tmp_path, capsys):
     toy, _, dims = found
     if dims == 3:
@@ -170,6 +171,7 @@ def test_other_weights_of_the_effects_network_make_the_edits_again(found, tmp_pa
     assert row.reason == "not measured (weights effects.pt missing)"
 
 
+@pytest.mark.one_in(2)
 def test_the_report_shows_carried_ventricles_and_slices_of_volumes(found):
     _, output, dims = found
     page = write_report(output).read_text()

@@ -31,6 +31,7 @@ def value(found: Scorer, key: str) -> float | None:
     return None if figure is None else figure["value"]
 
 
+@pytest.mark.slow
 def test_agreement_of_carried_labels_beside_the_judges():
     """The estimate is half of the truth: slope ½, calibration 2. The judge's own figures are others, and stay apart."""
     true = RNG.uniform(10, 300, 50)

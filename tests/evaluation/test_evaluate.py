@@ -80,6 +80,7 @@ def test_what_is_kept_is_what_is_measured(toy, whole):
         assert float(line["lesion_area"]) == pytest.approx(inside.sum() * (233 / 128) ** 2)
 
 
+@pytest.mark.slow
 def test_realism_in_the_bundles_own_workflow(toy, tmp_path):
     options = {"seed": 0, "judge": str(toy.judge), "device": "cpu", "progress": False, "realism": True}
     job = Job(tmp_path, toy.bundle, (str(toy.overlay),), options)
@@ -205,6 +206,7 @@ def test_other_weights_make_a_row_again_and_say_so(toy, whole, tmp_path, capsys)
     assert figures["zone_error"] is None and figures["dice"]["n_cases"] == 2  # no pairs were asked for
 
 
+@pytest.mark.slow
 def test_shards_together_are_the_whole(toy, whole, tmp_path):
     options = toy.options(tmp_path / "out", pairing="thesis")
     for shard in ("1/2", "2/2"):
@@ -216,6 +218,7 @@ def test_shards_together_are_the_whole(toy, whole, tmp_path):
         assert np.abs(read_edit(place).edit - read_edit(same).edit).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_a_second_table_joins_the_first(toy, whole, tmp_path):
     output = tmp_path / "out"
     shutil.copytree(whole, output)

@@ -76,6 +76,7 @@ def test_a_users_own_file_survives_and_the_evaluation_is_refused(toy, tmp_path, 
     assert not list((tmp_path / "out").rglob("*.unfinished*"))
 
 
+@pytest.mark.slow
 def test_own_files_are_replaced_and_strange_ones_stay(toy, tmp_path):
     out, table = tmp_path / "out", one_row(tmp_path)
     options = toy.options(out, tables=(table,), pairing="paired", report=True)
@@ -165,6 +166,7 @@ def test_a_table_that_would_lead_elsewhere_or_is_none(tmp_path, changes, words):
         read_table(Path(one_row(tmp_path, **changes)))
 
 
+@pytest.mark.slow
 def test_names_that_spell_something_are_names(toy, tmp_path, monkeypatch):
     folder = tmp_path / NASTY
     shutil.copytree(toy.cohort.parent, folder)
@@ -234,6 +236,7 @@ def test_settings_that_are_damaged_are_written_again(tmp_path):
     assert json.loads((tmp_path / "edits" / "settings.json").read_bytes())["settings"] == settings
 
 
+@pytest.mark.slow
 def test_an_evaluation_before_that_is_damaged_is_named(toy, tmp_path):
     options = toy.options(tmp_path / "out", tables=(one_row(tmp_path),), pairing="paired")
     evaluate(options)

@@ -190,6 +190,7 @@ def test_an_edit_that_is_not_finite_is_refused(tmp_path, value):
 # --- rows of a batch -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_volumes_reach_their_case_and_sample(tmp_path):
     """Two volumes of 2 samples each are rows 0, 1 and 2, 3."""
     cases = [loaded(tmp_path, name, slice_index="volume") for name in ("a", "b")]

@@ -111,6 +111,7 @@ HEADS += [{"axcodes": "LIA", "rotation": 15.0}, {"axcodes": "PSR", "rotation": -
 HEADS += [{"axcodes": "LPS", "spacing": (1.0, 1.0, 5.0), "shape": (150, 180, 26), "rotation": 8.0}]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: " ".join(map(str, head.values())))
 def test_itk_displaces_the_scan_as_we_do(tmp_path, head):
     """However the voxels are stored: linear interpolation on both sides is the same image."""
@@ -173,6 +174,7 @@ def test_the_two_files_undo_each_other(tmp_path, spatial_dims):
 # --- the scan -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("kind", [{"dtype": np.int16}, {"dtype": np.uint8, "slope": 3.6, "axcodes": "PSR"}], ids=str)
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_bytes_stay_where_nothing_moves(tmp_path, kind, spatial_dims):

@@ -88,6 +88,7 @@ def ras(path: Path) -> np.ndarray:
     return nib.as_closest_canonical(nib.load(path)).get_fdata()
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("grid", GRIDS)
 def test_the_lesion_gets_its_level_and_all_else_its_bytes(tmp_path, plain, grid):
     case, out = plain if grid == "1 mm" else edited(tmp_path, grid)
@@ -113,6 +114,7 @@ def test_paint_is_as_noisy_as_the_scan(plain):
     assert scan > 0 and paint == pytest.approx(scan, rel=0.15)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("axcodes", ["LPS", "PIR"])
 def test_orientation_changes_nothing(tmp_path, plain, axcodes):
     _, first = plain
@@ -120,6 +122,7 @@ def test_orientation_changes_nothing(tmp_path, plain, axcodes):
     assert np.abs(ras(first / "edited.nii.gz") - ras(other / "edited.nii.gz")).max() < 1e-3 * 1000
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("axcodes", ["RAS", "PIR"])
 def test_regions_that_were_drawn_are_written_on_the_scan_s_grid(tmp_path, axcodes):
     """All of the lesion has a label, as many voxels of each as were drawn: voxels are the points painted on."""
@@ -134,6 +137,7 @@ def test_regions_that_were_drawn_are_written_on_the_scan_s_grid(tmp_path, axcode
     assert [np.sum(found == k) for k in (1, 2, 3)] == [np.sum(drawn == k) for k in (1, 2, 3)]
 
 
+@pytest.mark.slow
 def test_samples_have_their_own_noise(tmp_path):
     case, out = edited(tmp_path, samples=2)
     one, two = (ras(out / f"sample_{k}" / "edited.nii.gz") for k in range(2))

@@ -49,6 +49,7 @@ def test_side_by_hand():
     assert not side_of(torch.zeros(2, 1, 4, 4)).any()
 
 
+@pytest.mark.slow
 def test_it_learns_left_from_right():
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
@@ -153,6 +154,7 @@ def test_start_from_another_judge(tmp_path, caplog):
         start_from(new, "tumor", tmp_path / "other.pt")
 
 
+@pytest.mark.slow
 def test_training_from_weights(trained, tmp_path):
     """A step too small to matter keeps what was given; the same command goes on from its checkpoint."""
     root, judge = trained

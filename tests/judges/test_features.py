@@ -33,6 +33,7 @@ def test_channels_and_means_by_hand():
     assert found[0, :, 0, 0].tolist() == pytest.approx([0.5 - 0.406, 0.5 - 0.456, 0.5 - 0.485])
 
 
+@pytest.mark.slow
 def test_both_names_of_a_file_give_the_same_features(tmp_path):
     state = weights()
     assert set(renamed(as_numbered(state))) == {name for name in state if not name.startswith("fc")}

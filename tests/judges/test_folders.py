@@ -100,6 +100,7 @@ def test_training_replaces_its_own_files_alone(cohort, tmp_path, name):
     assert {p.name: p.read_text() for p in (tmp_path / "out").iterdir()} == {name: "years of work"}
 
 
+@pytest.mark.slow
 def test_names_that_spell_something_are_names(cohort, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / NASTY

@@ -37,6 +37,7 @@ def listed(*names: str, lesion: str = WORDS) -> list[dict]:
     return [{"case_id": name, "scan": "head/scan.nii.gz", "lesion": lesion} for name in names]
 
 
+@pytest.mark.slow
 def test_a_cases_lesion_is_its_own_in_any_order_and_shard(head):
     one = {case["case_id"]: LoadCased()(case) for case in cases(datalist=listed("a", "b"))}
     other = {case["case_id"]: LoadCased()(case) for case in cases(datalist=listed("c", "a"), shard="2/2")}
@@ -108,6 +109,7 @@ def test_a_list_keeps_going_past_words_that_are_not_understood(head):
     assert "not understood" in found[0]["failed"] and "failed" not in found[1]
 
 
+@pytest.mark.slow
 def test_the_mask_that_was_used_lies_beside_the_edit(head, mededit):  # noqa: F811
     few = ("--scan", head.scan, "--method", "sdedit", "--steps", "2", "--slice_index", "10")
     assert mededit("edit", *few, "--lesion", WORDS, "-o", "words").code == 0

@@ -49,6 +49,7 @@ def test_mask_picture_and_facts(ball, tmp_path, mededit):  # noqa: F811
     assert "3.02 ml, medium, left, around -30 -20 20 mm" in said and "lesion.png" in said
 
 
+@pytest.mark.slow
 def test_a_territory_by_options_and_by_words(ball, tmp_path, mededit):  # noqa: F811
     out = tmp_path / "out" / "lesion.nii.gz"
     words = ("--scan", ball, "--territory", "MCA", "--side", "left", "--stratum", "large", "-o", out)

@@ -40,6 +40,7 @@ def world(found: Placed, scan: Volume) -> np.ndarray:
     return np.argwhere(found.mask) @ scan.affine[:3, :3].T + scan.affine[:3, 3]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("axcodes", ["LPS", "LAS", "RAS"])
 def test_left_is_the_patients_left_however_it_is_stored(tmp_path, axcodes):
     """In the file itself, read by nibabel alone."""
@@ -53,6 +54,7 @@ def test_left_is_the_patients_left_however_it_is_stored(tmp_path, axcodes):
         assert found.facts["side"] == words.split()[1] == found.facts["drawn"]["side"]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("stratum", ["small", "medium", "large"])
 def test_a_drawn_lesion_is_what_was_asked_for(tmp_path, stratum):
     found, scan = made(write_ball(tmp_path), f"MCA right {stratum}", seed=3)

@@ -107,6 +107,7 @@ def distance(found: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     "steps, spacing, resample",
     [
@@ -123,6 +124,7 @@ def test_edit_equals_propagation(steps, spacing, resample):
     assert distance(found_cov, cov) < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resample, rows", [(1, 4000), pytest.param(4, 1000, marks=pytest.mark.slow)])
 def test_edit_equals_propagation_at_the_thesis_levels(resample, rows):
     mean, cov = propagated_edit(ar1(), PRIOR, EDIT, uniform(1000), resample)

@@ -75,6 +75,7 @@ def strip(cases: int) -> dict[str, torch.Tensor]:
     return {"inputs": profile.expand(cases, 1, 128, 128).contiguous(), "brain": brain, "pathology": lesion}
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("kind", ["ddim", "ddpm", "dpm2m"])
 @pytest.mark.parametrize("steps", [4, 10])
 def test_mean_and_covariance_are_those_of_the_recursion(kind, steps):
@@ -329,6 +330,7 @@ def fine_views(count: int = 2) -> tuple[list[FineView], dict[str, torch.Tensor]]
     return views, {key: torch.stack([row[key] for row in rows]) for key in rows[0]}
 
 
+@pytest.mark.slow
 def test_views_are_painted_on_their_own_grid():
     views, case = fine_views()
     edit = build(steps=2)(network=Flat(0.4), seeds=[1, 2], fine=views, **case)
@@ -342,6 +344,7 @@ def test_views_are_painted_on_their_own_grid():
     assert not (edit.image != case["inputs"])[~edit.region].any() and edit.evaluations == 2
 
 
+@pytest.mark.slow
 def test_a_view_gets_the_same_paint_in_any_company():
     views, case = fine_views()
     network = small_network(3)

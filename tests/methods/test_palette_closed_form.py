@@ -45,6 +45,7 @@ def test_the_hole_equals_propagation(method, sampler, steps):
     assert distance(np.cov(result[:, EDIT].T), cov) < 0.05
 
 
+@pytest.mark.slow
 def test_the_thesis_levels_are_the_exact_conditional():
     result = edits("palette_original", rows=1500, steps=1000, spacing="t").double().numpy()
     assert (np.abs(result[:, EDIT].mean(0) - MEAN) < 5 * np.sqrt(np.diag(COVARIANCE) / 1500)).all()

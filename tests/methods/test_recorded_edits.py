@@ -23,6 +23,7 @@ SLOW = {("tumor", method) for method in ("naive_repaint", "sdedit", "palette", "
 PAIRS = sorted({(bundle, method) for bundle, method, _, _ in runs()})
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     "bundle, method", [pytest.param(*one, marks=pytest.mark.slow if one in SLOW else ()) for one in PAIRS]
 )

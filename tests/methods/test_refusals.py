@@ -74,6 +74,7 @@ def test_every_option_that_a_method_may_not_take_is_tried():
     assert {option for _, option in IDLE} == set(NEUTRAL)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(("method", "option"), UNTAKEN)
 def test_what_a_method_does_not_take_is_refused_by_every_door(method, option, mededit, tmp_path):  # noqa: F811
     value = VALUES[option]
@@ -90,6 +91,7 @@ def test_what_a_method_does_not_take_is_refused_by_every_door(method, option, me
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(("method", "option"), IDLE)
 def test_what_does_nothing_may_be_given_to_every_method(method, option, mededit, tmp_path):  # noqa: F811
     value = NEUTRAL[option]

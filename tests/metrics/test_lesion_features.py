@@ -86,6 +86,7 @@ def test_regions_and_lesions_too_small_to_look_into():
 GROUPS = [f"brain_{k % 20}" for k in range(2000)]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("classifier", ["linear", "quadratic", "trees"])
 @pytest.mark.parametrize("distance", [0.0, 0.5, 1.0, 2.0])
 def test_area_under_the_curve_of_shifted_gaussians(classifier, distance):

@@ -65,6 +65,7 @@ def _pair(dims: int, growth: float):
     return _brain(points), _brain(source), labels, spacing, log_jacobian(forward(points) - points, spacing)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("dims, growth", [(2, 0.3), (2, -0.25), (3, 0.3)])
 def test_a_known_expansion_is_found(dims, growth):
     prior, edit, labels, spacing, true = _pair(dims, growth)
@@ -79,6 +80,7 @@ def test_a_known_expansion_is_found(dims, growth):
     assert np.isfinite(found).all()
 
 
+@pytest.mark.slow
 def test_the_field_goes_from_prior_to_edit():
     """Everything 4 mm to the right: the edit at r + u shows the prior at r, so u_x = +4."""
     prior = _brain(_grid((60, 52), (2.0, 2.0)))
@@ -93,6 +95,7 @@ def test_no_change_is_no_deformation():
     assert np.abs(register(prior, prior, 2.0)).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_the_lesion_itself_pulls_nothing():
     prior = _brain(_grid((48, 48), (2.0, 2.0)))
     lesion = np.zeros(prior.shape, bool)

@@ -54,6 +54,7 @@ def test_clones_of_a_patient_are_no_evidence():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cases_each", [1, 4])
 def test_coverage(cases_each):
     """95 % intervals of a mean over 20 groups (random effect 1, cases 1): 0 lies inside in about 95 of 100."""

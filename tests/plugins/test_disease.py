@@ -76,6 +76,7 @@ def ran(tmp_path_factory) -> tuple[Path, str]:
     )
 
 
+@pytest.mark.slow
 def test_the_commands_end_as_they_should(ran):
     root, said = ran
     codes = [line.removeprefix("ended with ") for line in said.splitlines() if line.startswith("ended with ")]

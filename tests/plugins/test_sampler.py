@@ -100,6 +100,7 @@ def files(tmp_path, monkeypatch) -> tuple[str, ...]:
     return ("--scan", str(head.scan), "--pathology", str(head.pathology), "--slice_index", "10", "--device", "cpu")
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("method", "options", "evaluations"),
     [

@@ -86,6 +86,7 @@ def check_model(folder: Path, region: np.ndarray) -> None:
     assert np.corrcoef(shown[inner], edited.get_fdata()[inner])[0, 1] > 0.95
 
 
+@pytest.mark.slow
 def test_samples_without_chance_are_alike(words, mededit):  # noqa: F811
     assert mededit(*words, "--spatial_dims", 3, "--samples", 2, "-o", "out").code == 0
     folder = Path("out/scan")

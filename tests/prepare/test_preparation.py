@@ -55,6 +55,7 @@ def edited(head, out, **options) -> tuple[np.ndarray, np.ndarray, dict]:
 QUICK = {"spatial_dims": 2, "slice_index": "auto", "steps": 1, "progress": False}
 
 
+@pytest.mark.slow
 def test_upright_and_back(tmp_path, monkeypatch):
     """A head that lies 20° askew, set upright: where it changes it changes as much as one that is edited as it lies."""
     head = write_head(tmp_path / "head", **HEAD)
@@ -96,6 +97,7 @@ def test_the_bias_field_comes_back(tmp_path, monkeypatch):
     assert np.array_equal(back[~region], np.asarray(image.dataobj)[~region])
 
 
+@pytest.mark.slow
 def test_when_it_is_done(tmp_path, monkeypatch):
     """By default where a network had to find the brain; never for a mask of the user's, unless that is asked for."""
     head = write_head(tmp_path / "head", **HEAD)
@@ -118,6 +120,7 @@ def test_when_it_is_done(tmp_path, monkeypatch):
         edit(scan=slab.scan, pathology=slab.pathology, brain=slab.brain, prepare=True, **options)
 
 
+@pytest.mark.slow
 def test_slices_of_a_tilted_head(tmp_path, monkeypatch):
     head = write_head(tmp_path / "head", **HEAD)
     posed(monkeypatch, 20)

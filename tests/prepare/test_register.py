@@ -33,6 +33,7 @@ def error_mm(found: np.ndarray, true: np.ndarray) -> float:
     return float(np.linalg.norm(apart, axis=0).max())
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     "degrees, turned",
     [
@@ -68,6 +69,7 @@ def test_tilt_is_counted_from_the_scan_s_axes():
     assert upright.tilt_degrees == pytest.approx(20) and along.tilt_degrees == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_what_is_no_brain():
     image, _ = moved((0.0, 0.0, 0.0))
     noise = np.random.default_rng(0).random(image.data.shape).astype(np.float32)

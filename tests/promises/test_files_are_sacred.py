@@ -50,6 +50,7 @@ BESIDE = [(n, w, o) for n, w in (("datalist", BOTH), ("scan", ONE)) for o in (".
 BESIDE += [("datalist", BOTH, "sub-01/../"), ("scan", ONE, "sub-01/../")]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "words, out",
     [pytest.param(w, o, id=f"{o}-{n}", marks=pytest.mark.slow if (n, w, o) in ALIKE else ()) for n, w, o in BESIDE],
@@ -71,6 +72,7 @@ def test_a_scan_named_as_the_folder_beside_it(project, mededit, name):  # noqa: 
     assert tree(project) == before and done.refused("mededit did not write", "--output_dir")
 
 
+@pytest.mark.slow
 def test_two_subjects_with_the_same_file_names(project, mededit):  # noqa: F811
     for subject in ("sub-01", "sub-02"):
         words = ("--scan", f"{subject}/T1.nii.gz", "--pathology", f"{subject}/lesion.nii.gz")
@@ -81,6 +83,7 @@ def test_two_subjects_with_the_same_file_names(project, mededit):  # noqa: F811
     assert edited[0] == edited[1]  # the same scan, lesion and seed: what a result is called changes no voxel
 
 
+@pytest.mark.slow
 def test_what_a_second_edit_does_with_the_first(project, mededit):  # noqa: F811
     """Skipped when done, made again when a file is damaged or gone, refused when a person changed or added one."""
     out = Path("out/T1")
@@ -116,6 +119,7 @@ def test_a_drawn_lesion_over_a_users_file(project, mededit, place, more):  # noq
     assert tree(project) == before and done.refused(place)
 
 
+@pytest.mark.slow
 def test_a_drawn_lesion_over_an_older_one(project, mededit):  # noqa: F811
     draw = ("lesion", "--scan", "sub-01/T1.nii.gz", "-o", "drawn.nii.gz")
     assert mededit(*draw).code == 0
@@ -166,6 +170,7 @@ TAKEN = {
 }
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("verb", FILLING)
 def test_a_users_file_under_a_name_that_a_verb_writes(project, mededit, verb):  # noqa: F811
     if "{root}/cohort" in " ".join(FILLING[verb]):
@@ -179,6 +184,7 @@ def test_a_users_file_under_a_name_that_a_verb_writes(project, mededit, verb):  
     assert tree(project) == before
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "verb",
     ["simulate", "dataset", "train", "judge predict", "evaluate", "bench", "downstream", "study", "export", "pairs"],

@@ -44,6 +44,7 @@ def in_format(place: Path, folder: Path, kind: str) -> Path:
     return path
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("kind", "written", "warned"),
     [

@@ -62,6 +62,7 @@ def numpy_texts(head) -> dict:
     return {key: np.str_(value) for key, value in texts(head).items()}
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("kind", [images, images_in_memory, texts, numpy_texts])
 def test_files_as_python_has_them(head, wanted, kind):
     (folder,) = edit(**kind(head), output_dir=Path("out"), **QUICK)
@@ -162,6 +163,7 @@ def spaces_and_umlauts(head) -> tuple:
     )
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "words",
     [

@@ -48,6 +48,7 @@ def statuses() -> dict[str, str]:
     return {name: row["status"] for name, row in table().items()}
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_tells_of_what_is_done_and_goes_on(listed, mededit, monkeypatch):  # noqa: F811
     with monkeypatch.context() as patch:
         at_the_second(patch, KeyboardInterrupt())
@@ -62,6 +63,7 @@ def test_an_interrupted_run_tells_of_what_is_done_and_goes_on(listed, mededit, m
     assert mededit(*RUN).code == 0 and tree(Path()) == before
 
 
+@pytest.mark.slow
 def test_a_fault_of_ours_in_one_case_does_not_stop_the_others(listed, mededit, monkeypatch):  # noqa: F811
     at_the_second(monkeypatch, KeyError("of ours"))
     done = mededit(*RUN, "--json")
@@ -73,6 +75,7 @@ def test_a_fault_of_ours_in_one_case_does_not_stop_the_others(listed, mededit, m
     assert statuses() == {"a": "done", "b": "failed", "c": "done"} and not Path("out/b").exists()
 
 
+@pytest.mark.slow
 def test_shards_share_a_table(listed, mededit):  # noqa: F811
     assert mededit(*RUN, "--shard", "1/2").code == 0 and statuses() == {"a": "done", "c": "done"}
     assert mededit(*RUN, "--shard", "2/2").code == 0

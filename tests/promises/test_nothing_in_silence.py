@@ -61,6 +61,7 @@ def upside_down(head):
     nib.save(nib.Nifti1Image(np.where(data > 0, 700 + data / 100, 0), image.affine), head.scan)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "spoil, options, word",
     [
@@ -85,6 +86,7 @@ def test_an_edit_without_a_warning_says_nothing(head, mededit):  # noqa: F811
     assert done.code == 0 and "warning" not in done.said and warnings() == []
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     "samples, words, share", [(1, "--steps 1", 1.0), (1, "--spatial_dims 2", 1.0), (2, "--slice_index auto", 0.25)]
 )
@@ -100,6 +102,7 @@ def test_voxels_that_changed_are_counted(head, mededit, samples, words, share): 
 # --- mad values ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400", "-1e9", "99999999999999999999999", "x", ""])
 @pytest.mark.parametrize(
     "option", ["guidance", "eta", "start", "resample_above", "steps", "samples", "dilation", "seed", "num_workers"]
@@ -173,6 +176,7 @@ LISTS = {"summary.csv", "summary.html", ".mededit.json"}
 RUN = ("edit", "--datalist", "cases.json", "-o", "out", "--slice_index", "10")
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     "batch, workers", [(1, 0), (3, 2), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((1, 2), (3, 0)))]
 )
@@ -202,6 +206,7 @@ def test_a_single_scan_has_no_others_to_go_on_with(head, mededit):  # noqa: F811
     assert not Path("out").exists()
 
 
+@pytest.mark.slow
 def test_cases_that_were_mended_leave_the_list(head, mededit):  # noqa: F811
     listed(head, "empty", "damaged")
     assert mededit(*RUN).code == 2

@@ -43,6 +43,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "moment", [pytest.param(m, marks=pytest.mark.slow if m in ("slice, region", "picture") else ()) for m in MOMENTS]
 )
@@ -77,6 +78,7 @@ def test_an_output_folder_that_cannot_be(head, mededit, out):  # noqa: F811
     assert tree(Path()) == before
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("option", ["scan", "pathology", "brain", "region", "weights", "datalist"])
 @pytest.mark.parametrize(
     "kind", ["absent", "folder", "empty", "cut", "checksum", "text", "loop of links", "dangling link", "device"]

@@ -167,6 +167,7 @@ def tried(place, cohort, study, mededit):  # noqa: F811
     return give
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("verb, option", ALL)
 def test_a_text_is_a_text(tried, verb, option):
     tried(verb, option, TEXTS if verb == "edit" and option in FILES else TEXTS[:1])
@@ -195,6 +196,7 @@ def test_options_do_not_decide_what_is_run(place, mededit, words):  # noqa: F811
     assert done.code == 2 and "Traceback" not in done.said and not list(place.rglob("pwned")), done.said
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", [CODE, "%T1", "a@b#c", "12345", *(pytest.param(n, marks=SLOW) for n in MORE)])
 def test_a_scan_of_any_name_is_edited(tmp_path, monkeypatch, mededit, name):  # noqa: F811
     monkeypatch.chdir(tmp_path)

@@ -60,6 +60,7 @@ def simulated(known: Study, skill: dict[str, float], seed: int = 0) -> list[Rati
     ]
 
 
+@pytest.mark.slow
 def test_means_and_agreement_of_raters_of_known_skill():
     """Many images, so that chance is small: means of s q + (1 - s) q̄, kappa of s₁ s₂ and s²."""
     known = study(150, repeats=450)
@@ -78,6 +79,7 @@ def test_means_and_agreement_of_raters_of_known_skill():
     assert right["anna"] == pytest.approx(0.95, abs=0.04) and right["ben"] == pytest.approx(0.8, abs=0.06)
 
 
+@pytest.mark.slow
 def test_raters_who_guess_find_nothing():
     """Of three questions one may look like a difference at 5 % by chance; at 1 % none does."""
     found = results_of(known := study(60), simulated(known, {"anna": 0.0, "ben": 0.0}, seed=1))
@@ -146,6 +148,7 @@ def test_the_whole_table_of_the_thesis(tmp_path):
         measured_columns(tmp_path, design_of(DESIGN | {"arms": {"gan": {}}, "stages": [DESIGN["stages"][0]]}, "design"))
 
 
+@pytest.mark.slow
 def test_files(made, tmp_path):
     sent = rehearsal.rehearse(made, tmp_path / "sent", skill=0.9)
     content = analyse(sent, made, tmp_path / "out")

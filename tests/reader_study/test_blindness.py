@@ -60,6 +60,7 @@ def make(tmp_path, images, seed):
     return tmp_path / f"study_{seed}"
 
 
+@pytest.mark.slow
 def test_at_chance(tmp_path, images):
     """Two studies of 48 items: 0.33 is chance, 0.48 three standard deviations above."""
     found = [accuracy(make(tmp_path, images, seed)) for seed in (0, 1)]

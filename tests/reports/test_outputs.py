@@ -47,6 +47,7 @@ def test_a_picture_is_replaced_if_it_is_ours_and_that_is_wanted(monkeypatch, cap
     assert "would be written over the input" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_page_that_is_not_ours_survives(tmp_path):
     write_evaluation(tmp_path)
     (tmp_path / "report.html").write_text("years of work")

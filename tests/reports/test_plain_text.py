@@ -28,6 +28,7 @@ def texts(monkeypatch) -> list[str]:
     return caught_texts(monkeypatch)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", NAMES)
 def test_pictures(texts, tmp_path, name):
     mask = PLANE > 0.9
@@ -46,6 +47,7 @@ def test_judged_images(texts, tmp_path, name):
     assert name in texts
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", NAMES)
 def test_plots_of_an_evaluation(texts, name):
     column = {"key": "dice", "label": name, "better": "higher"}

@@ -20,6 +20,7 @@ def millilitres(anatomy, tissue: int) -> float:
     return float(anatomy.channels[..., tissue].astype(np.float64).sum() / 255 / 1000)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("axcodes", ["RAS", "LIA", "PSR"])
 def test_label_map_in_any_orientation(tmp_path, axcodes):
     labels = label_array()

@@ -37,6 +37,7 @@ def garbage(path: Path) -> None:
     path.write_bytes(b"[1, 2]")
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("harm", [cut, flip, garbage, Path.unlink])
 @pytest.mark.parametrize("name", ["index.json", "bits.npy"])
 def test_a_damaged_library_is_made_again(tmp_path, name, harm):
@@ -79,6 +80,7 @@ def test_two_files_of_one_name(tmp_path, names):
         open_library(tmp_path / "m", tmp_path / "cache")
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("harm", [cut, flip, garbage, Path.unlink])
 def test_a_damaged_anatomy_is_prepared_again(tmp_path, monkeypatch, harm):
     monkeypatch.setenv("MEDEDIT_CACHE", str(tmp_path / "cache"))
@@ -114,6 +116,7 @@ def test_labels_that_are_none(tmp_path):
             load_anatomy(str(save(labels, tmp_path / f"bad{value}.nii.gz")))
 
 
+@pytest.mark.slow
 def test_a_damaged_case_of_the_embedded_cohort_is_made_again(tmp_path):
     datalist = write_embedded_cohort(tmp_path, "stroke", 1, 1, seed=3, progress=False)
     image = datalist.parent / "training_00000" / "image.nii"

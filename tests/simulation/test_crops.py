@@ -43,7 +43,7 @@ def drawn(recipe: Recipe, count: int) -> list[dict]:
     return [draw_crop(recipe, case, load_anatomy(case.anatomy), pool) for case in cases[:count]]
 
 
-@pytest.fixture(scope="module", params=["stroke", "tumor"])
+@pytest.fixture(scope="module", params=["stroke", pytest.param("tumor", marks=pytest.mark.slow)])
 def made(request, folders) -> list[dict]:
     """Two persons' crops; tumours are drawn, strokes from masks."""
     more = folders if request.param == "stroke" else {"anatomies": folders["anatomies"]}
@@ -83,6 +83,7 @@ def test_a_crop_is_the_same_alone_and_after_others(folders):
     assert all(np.array_equal(alone[key], after[key]) for key in ("image", "displaced", "brain", "pathology"))
 
 
+@pytest.mark.slow
 def test_tumours_have_their_regions_and_core_is_darker_than_rim(folders):
     recipe = Recipe("tumor", spatial_dims=3, crops=True, counts=(8, 4, 4), anatomies=folders["anatomies"])
     contrast = []
@@ -94,6 +95,7 @@ def test_tumours_have_their_regions_and_core_is_darker_than_rim(folders):
     assert contrast and min(contrast) > 0
 
 
+@pytest.mark.slow
 def test_on_disk_a_crop_has_its_own_voxels(folders, tmp_path):
     out = tmp_path / "c"
     command = ["simulate", "--crops", "--spatial_dims", "3", "--counts", "1", "1", "1", "--no_progress", "-o", str(out)]

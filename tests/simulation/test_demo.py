@@ -45,6 +45,7 @@ def start(monkeypatch, head, capsys):
     return run
 
 
+@pytest.mark.slow
 def test_twice_and_with_other_options(start, head: Head, tmp_path):
     out = tmp_path / "demo"
     for _ in range(2):

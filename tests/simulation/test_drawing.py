@@ -22,6 +22,7 @@ def drawn(path) -> tuple[np.ndarray, np.ndarray, float]:
     return mask, centre[:3], (3 * volume / (4 * np.pi)) ** (1 / 3)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("axcodes, rotation", [("RAS", 0), ("LIA", 0), ("PSR", 12)])
 def test_centre_is_in_world_coordinates(tmp_path, axcodes, rotation):
     head = write_head(tmp_path, axcodes, rotation=rotation)
@@ -118,6 +119,7 @@ def test_regions_of_a_tumour_lie_in_layers(head, tmp_path):
         assert (3 * volume / (4 * np.pi)) ** (1 / 3) == pytest.approx(radius, rel=0.35)
 
 
+@pytest.mark.slow
 def test_a_lesion_of_few_voxels_says_so(head, tmp_path, capsys):
     """Voxels of the small head are 2 x 2 x 4 mm."""
     for radius, count in ((1.0, 1), (2.2, 7)):

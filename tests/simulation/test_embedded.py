@@ -19,6 +19,7 @@ def content(datalist: Path, case: str) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted((datalist.parent / case).iterdir())}
 
 
+@pytest.mark.slow
 def test_same_bytes_whatever_the_size(tmp_path):
     small = write_embedded_cohort(tmp_path, "stroke", 1, 1, seed=3, progress=False)
     large = write_embedded_cohort(tmp_path, "stroke", 2, 2, seed=3, progress=False)

@@ -38,6 +38,7 @@ def whole(request, inputs, cohort, tmp_path_factory) -> tuple[str, dict]:
     return request.param, content(out)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("call, after", [("replace", 0), ("replace", 4), ("rename", 1), ("write", 5)])
 def test_a_full_disk_leaves_nothing_half_written(inputs, cohort, whole, tmp_path, monkeypatch, capsys, call, after):
     out, left, (verb, wanted) = tmp_path / "out", [after], whole
@@ -124,6 +125,7 @@ def test_two_runs_at_once(inputs, tmp_path, verb):
     run(verb, inputs, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_names_in_capitals(inputs, tmp_path):
     for name in ("anatomies", "head"):
         (tmp_path / name).mkdir()

@@ -22,6 +22,8 @@ from mededit_monai.simulation.appearance import t1_means
 from mededit_monai.simulation.modalities import TumorParts, shrunk_labels
 from mededit_monai.simulation.plan import Recipe
 
+pytestmark = pytest.mark.slow
+
 GIVEN = [word for name in MODALITIES for word in ("--modalities", name)]
 
 

@@ -182,6 +182,7 @@ def test_same_stream_same_bytes(anatomy):
     assert all(np.array_equal(one[k], two[k]) for k in one if k != "parameters")
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", ["stroke", "tumor"])
 def test_volumes_come_from_the_same_code(anatomy, name):
     disease = DISEASES[name]

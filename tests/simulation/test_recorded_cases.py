@@ -18,6 +18,7 @@ from mededit_monai.simulation.plan import Case, Recipe
 RECORDED = json.loads((REPOSITORY / "tests" / "data" / "recorded_cases.json").read_bytes())
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("disease", ["stroke", "tumor"])
 def test_the_same_cases(disease):
     for number in range(3):

@@ -67,6 +67,7 @@ def test_datalist_trains_as_it_is(cohort):
         assert facts["synthetic"] is True and facts["stratum"] == case["stratum"] in ("small", "medium", "large")
 
 
+@pytest.mark.slow
 def test_same_bytes_whatever_the_workers_and_after_an_interruption(folders, cohort, tmp_path, monkeypatch):
     recipe = Recipe("stroke", 6, **folders, seed=1)
     wanted = files_of(cohort.parent)
@@ -100,6 +101,7 @@ def test_a_foreign_folder_is_left_alone(tmp_path):
         simulate_cohort(Recipe(cases=3), tmp_path, 1, progress=False)
 
 
+@pytest.mark.slow
 def test_bids_and_nnunet(folders, tmp_path):
     simulate_cohort(Recipe("stroke", 3, **folders, layout="bids"), tmp_path / "bids", 1, progress=False)
     description = json.loads((tmp_path / "bids" / "dataset_description.json").read_text())

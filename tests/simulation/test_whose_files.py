@@ -30,6 +30,7 @@ def cohort(inputs, tmp_path_factory) -> Path:
 # --- somebody's files ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_foreign_file_in_the_way_survives(inputs, cohort, tmp_path, verb):
     for number, place in enumerate(place_of(verb, Path())):
@@ -127,6 +128,7 @@ def test_run_again_changes_nothing(inputs, cohort, tmp_path, verb):
     assert (again.made, again.found) == (0, first.made) if verb in FOLDERS else again == first
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("verb", FOLDERS)
 @pytest.mark.parametrize("damage", ["gone", "empty", "cut short", "header alone", "zeros"])
 def test_what_is_damaged_is_made_again(inputs, tmp_path, verb, damage):

@@ -48,6 +48,7 @@ def test_nothing_moves_outside_the_brain():
         assert moved.sum() == (21 if z in (3, 4, 6) else 0)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("mode", ["residual", "replace"])
 def test_texture_that_moved_is_kept_and_paint_replaces(tmp_path, mode):
     """Paint of ``replace`` is the model's level; tissue that only moved is the scan's, in either mode."""

@@ -170,6 +170,7 @@ def world_of(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 CASES = [*itertools.product(TURNS, VOXELS, (None, 48))]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("turn, voxel, depth", CASES)
 def test_a_ramp_in_world_coordinates_comes_back(turn, voxel, depth):
     """Model voxels that hold their own world coordinates give every native voxel its own, to a rounding error."""
@@ -183,6 +184,7 @@ def test_a_ramp_in_world_coordinates_comes_back(turn, voxel, depth):
         assert np.abs(native - world_of(affine, shape)[..., axis])[inside].max() < 1e-4
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("turn, voxel, depth", CASES)
 def test_a_ramp_goes_to_its_place(turn, voxel, depth):
     """
@@ -213,6 +215,7 @@ def test_points_go_both_ways(turn, voxel, depth):
     assert pixel[:2] == pytest.approx(140 / 64) and (depth is None or pixel[2] == pytest.approx(140 / 64))
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     "turn, depth",
     [

@@ -229,6 +229,7 @@ def test_texture_survives(order, low, high):
 # --- undoing --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 @pytest.mark.parametrize("spacing, shape", [((4.0, 4.0, 5.0), (40, 50, 26)), ((1.0, 1.3, 5.0), (150, 150, 26))])
 def test_the_inverse_undoes(tmp_path, spatial_dims, spacing, shape):
@@ -251,6 +252,7 @@ def test_the_inverse_undoes(tmp_path, spatial_dims, spacing, shape):
     assert left_over(inverse.steps) <= 0.011 < left_over(np.where(flow.moved, guess.steps, 0))
 
 
+@pytest.mark.slow
 def test_undone_images_are_the_image(tmp_path):
     """A ramp displaced and displaced back."""
     head = moved_head(tmp_path)

@@ -61,6 +61,7 @@ def stored(path) -> np.ndarray:
     return np.asarray(nib.load(path).dataobj.get_unscaled())
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("settings", WAYS, ids=str)
 def test_an_unedited_round_trip_changes_nothing(tmp_path, kind, settings):
@@ -74,6 +75,7 @@ def test_an_unedited_round_trip_changes_nothing(tmp_path, kind, settings):
     assert before == after
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("mode", ["residual", "replace"])
 @pytest.mark.parametrize("settings", [WAYS[0], WAYS[2]], ids=str)
@@ -95,6 +97,7 @@ def test_stored_values_are_kept_outside_the_region(tmp_path, kind, mode, setting
     assert drop == pytest.approx(0.4, abs=0.08)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("axcodes", ["LIA", "PSR", "ASL"])
 @pytest.mark.parametrize("rotation", [0.0, 15.0])
 @pytest.mark.parametrize("settings", [WAYS[0], WAYS[2]], ids=str)

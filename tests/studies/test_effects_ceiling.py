@@ -27,6 +27,7 @@ def cohort(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_first_draw_is_the_cohorts_own(cohort, tmp_path, capsys):
     assert main(["--cohort", str(cohort), "--draws", "4", "--cases", "4", "-o", str(tmp_path / "out")]) == 0
     content = json.loads((tmp_path / "out" / "ceiling.json").read_text())

@@ -20,10 +20,10 @@ from studies.fuzz_heads import FAULTS, spec_of
 MANY = int(os.environ.get("MEDEDIT_FUZZ", 10_000))
 
 
-def test_half_a_hundred(tmp_path):
-    seen = run_cases([spec_of(seed) for seed in range(50)], tmp_path, pictures=False)
+def test_a_hundred(tmp_path):
+    seen = run_cases([spec_of(seed) for seed in range(100)], tmp_path, pictures=False)
     assert seen.broken == []
-    assert seen.counts[EDITED] >= 25 and seen.counts.total() == 50
+    assert seen.counts[EDITED] >= 50 and seen.counts.total() == 100
     assert len({outcome for outcome in seen.counts if outcome.startswith("refused")}) >= 6
 
 

@@ -47,6 +47,7 @@ def test_matches_are_the_nearest_and_different():
     assert sorted(matched([sizes[1], sizes[1]], sizes)) == [1, 3]
 
 
+@pytest.mark.slow
 def test_what_differs_is_told_apart_and_what_does_not_is_not():
     rng = np.random.default_rng(0)
     same = [rng.standard_normal((60, 4)) for _ in range(2)]
@@ -54,6 +55,7 @@ def test_what_differs_is_told_apart_and_what_does_not_is_not():
     assert all(value > 0.95 for value in separability(same[0], same[1] + [3, 0, 0, 0]).values())
 
 
+@pytest.mark.slow
 def test_two_cohorts(tmp_path, monkeypatch):
     monkeypatch.setattr(lesion_shapes, "SMALLEST", 5)
     cohorts = [write_moved_cohort(tmp_path / name, 3, counts=(1, 1, 10)) for name in ("drawn", "real")]

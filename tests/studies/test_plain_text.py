@@ -16,6 +16,7 @@ def texts(monkeypatch) -> list[str]:
     return caught_texts(monkeypatch)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", NAMES)
 def test_pictures(texts, tmp_path, name):
     mask = PLANE > 0.9

@@ -33,6 +33,7 @@ def test_what_was_kept():
     )
 
 
+@pytest.mark.slow
 def test_methods_beside_one_another(tmp_path):
     head = write_head(tmp_path / "head", "LPS")
     (tmp_path / "scans").mkdir()

@@ -14,6 +14,7 @@ from mededit_monai.core.errors import InputError
 from studies.scan_sheet import edit_scans, save_sheet_of_previews
 
 
+@pytest.mark.slow
 def test_every_scan_of_a_folder(tmp_path):
     for name, axcodes in (("a", "RAS"), ("b", "LIA")):
         head = write_head(tmp_path / name, axcodes)

@@ -31,12 +31,14 @@ def verdict(monkeypatch, real_mean: float, simulated_mean: float) -> dict:
     return measure([Path("a.nii"), Path("b.nii")], ["c.nii", "d.nii"], 24, 24)
 
 
+@pytest.mark.slow
 def test_what_differs_is_seen(monkeypatch):
     found = verdict(monkeypatch, 0.5, 0.6)
     assert all(auc["pooled"] > 0.99 for auc in found["auc"].values())
     assert found["giveaways"]["quantile_50"] == pytest.approx(-1)  # real ones are darker
 
 
+@pytest.mark.slow
 def test_what_does_not_differ_is_not_seen(monkeypatch):
     found = verdict(monkeypatch, 0.5, 0.5)
     assert all(0.25 < auc["pooled"] < 0.75 for auc in found["auc"].values())

@@ -92,6 +92,7 @@ def test_montage_shows_pairs_side_by_side(tmp_path):
     assert means == pytest.approx([0, 255, 0, 255, 0, 255], abs=3)
 
 
+@pytest.mark.slow
 def test_report_from_end_to_end(tmp_path, monkeypatch, capsys):
     docs = tmp_path / "docs"
     monkeypatch.setattr(sys, "argv", ["x", "--cases", "6", "--workers", "1", "--docs", str(docs)])

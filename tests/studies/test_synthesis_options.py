@@ -46,6 +46,7 @@ def heard(monkeypatch):
     return asked
 
 
+@pytest.mark.slow
 def test_two_rows_one_after_the_other(tmp_path, heard):
     given = {"cohort": cohort(tmp_path), "output_dir": tmp_path / "out", "volumes": 2, **TOY}
     text = compare(rows=["published"], **given)

@@ -134,6 +134,7 @@ def test_agreement_by_hand():
     assert agreement(rows)["dice_where_large"]["value"] == 0.8
 
 
+@pytest.mark.slow
 def test_report_on_a_scan(tmp_path, monkeypatch):
     data = np.zeros((60, 70, 40), np.float32)
     grid = np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in data.shape), indexing="ij")

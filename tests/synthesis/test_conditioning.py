@@ -19,6 +19,7 @@ BUNDLE = REPOSITORY / "bundles" / "semantic_synthesis"
 TOY = {"side": 16, "depth": 16, "channels": [8, 8, 8], "norm_num_groups": 4, "num_head_channels": 8, "device": "cpu"}
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(("conditioning", "schedule"), [("spade", "linear"), ("cross_attention", "exponential")])
 def test_from_training_to_volumes(tmp_path, conditioning, schedule):
     given = {**TOY, "progress": False, "conditioning": conditioning, "noise_schedule": schedule}

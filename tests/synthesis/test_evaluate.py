@@ -72,6 +72,7 @@ def test_what_the_network_is_told():
         assert np.array_equal(told[1:].sum(axis=0) > 0, (labels > 0) & (labels < 4))
 
 
+@pytest.mark.slow
 def test_the_evaluation(tmp_path, capsys):
     (tmp_path / "heads").mkdir()
     write_heads(tmp_path / "heads", 32, (3, 2))

@@ -37,6 +37,7 @@ def trained(tmp_path_factory):
     return first, train(BUNDLE, [LATENT], **given, **SHORT, **TOY)
 
 
+@pytest.mark.slow
 def test_the_autoencoder_is_one_and_its_latents_are_measured(trained):
     first, _ = trained
     made = load_weights(VolumeAutoencoder(1, (8, 8), 2), first / "model.pt")

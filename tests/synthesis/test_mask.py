@@ -19,6 +19,7 @@ def loaded(path, brain=None, **options) -> dict:
     return LoadLabeld(**options)({"label": str(path), "brain": None if brain is None else str(brain)})
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("axcodes", ["RAS", "LPS", "PIR", "LIA"])
 def test_labels_and_grid_whatever_the_orientation(axcodes, tmp_path):
     """The same condition: brain first, then core, edema and rim, which lie within one another on the right."""

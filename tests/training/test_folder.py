@@ -40,6 +40,7 @@ def test_a_users_own_file_survives_and_the_training_is_refused(tmp_path, datalis
     assert files(tmp_path / "out") == {name: b"years of work"}
 
 
+@pytest.mark.slow
 def test_files_of_other_names_stay_and_own_files_are_gone_on_with(tmp_path, datalist):
     out = tmp_path / "out"
     out.mkdir()
@@ -59,6 +60,7 @@ def test_files_of_other_names_stay_and_own_files_are_gone_on_with(tmp_path, data
     assert (out / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_prepared_case_that_is_damaged_is_prepared_again(tmp_path, datalist):
     options = {"output_dir": tmp_path / "out", "datalist": datalist, **TOY, "cache": "disk"}
     train(**options)

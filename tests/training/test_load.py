@@ -95,6 +95,7 @@ def test_a_file_is_looked_at_again_when_it_has_changed(tmp_path):
         load({"image": str(path)})
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("cache", "workers"),
     [("none", 1), ("memory", 0), ("disk", 0)]

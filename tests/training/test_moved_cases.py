@@ -143,6 +143,7 @@ def history(folder) -> list[dict]:
         return list(csv.DictReader(stream))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "overlay, size, more",
     [

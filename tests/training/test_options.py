@@ -43,6 +43,7 @@ MAD = [
 ]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("name", "value"), MAD, ids=str)
 def test_mad_options_are_refused_in_one_sentence(tmp_path, name, value):
     datalist = str(small_cases(tmp_path / "data"))
