@@ -15,7 +15,14 @@ from judges.toy_cohort import write_cohort
 from mededit_monai.core.errors import InputError
 from mededit_monai.judges.embedded import Judge, judge_files, judge_network, judged_box, load_judge, side_of
 from mededit_monai.judges.structures import structures
-from mededit_monai.judges.train_judge import JudgeOptions, start_from, train_judge
+from mededit_monai.judges.train_judge import (
+    LESION_WEIGHT,
+    JudgeLoss,
+    JudgeOptions,
+    start_from,
+    structure_weights,
+    train_judge,
+)
 from mededit_monai.networks.weights import save_weights, weights_sha256
 
 
@@ -104,3 +111,18 @@ def test_weights_of_volumes_start_another_disease(tmp_path):
     assert torch.allclose(found[1:], given[3:], atol=5e-3) and not torch.allclose(found[0], given[0], atol=5e-3)
     with pytest.raises(InputError, match="old.pt: is not of an embedded judge"):
         start_from(judge_network("stroke"), "stroke", tmp_path / "old.pt")
+
+
+def test_parts_of_a_lesion_count_more_in_volumes():
+    assert structure_weights("tumor", 2) is None
+    weights = structure_weights("tumor", 3)
+    assert weights.mean() == pytest.approx(1) and torch.equal(weights[:3], weights[3:4].repeat(3) * LESION_WEIGHT)
+    truth = torch.zeros(1, len(weights), 8, 8, 8)
+    truth[0, :, :4] = 1
+    right = (truth * 2 - 1) * 12
+    losses = []
+    for wrong in range(len(weights)):  # one structure missed: a Dice of 0 and 12 nats in half of the voxels
+        missed = right.clone()
+        missed[0, wrong] = -12
+        losses.append(float(JudgeLoss(weights)(missed, truth)))
+    assert losses == pytest.approx([float(weight) / len(weights) * (1 + 2 * 12 / 2) for weight in weights], rel=1e-3)
