@@ -16,14 +16,15 @@ from mededit_monai.space.conditions import condition_channels, fused_channels
 #: How often each condition is drawn, relative to the others that the data have.
 CONDITION_SHARES = {"mask": 3, "box": 1, "regions": 2}
 
-#: Mean and standard deviation of λ among the levels that are drawn.
-LAMBDA_MEAN, LAMBDA_SD = -0.5, 2.0
+#: Mean, by the spatial dimensions, and standard deviation of λ among the levels that are drawn. A mean over n pixels has
+#: n times their ratio of signal to noise, so λ of what is alike in a lesion is lower by ½ ln n in a lesion n slices deep.
+LAMBDA_MEAN, LAMBDA_SD = {2: -0.5, 3: -2.0}, 2.0
 
 
 class DrawnLevels:
     """
-    Noise levels where a network learns most: λ = ½ ln(ᾱ/(1-ᾱ)) is normal, λ ~ N(-0.5, 2²), and a share of the cases
-    is at t = T-1, where every sampler starts.
+    Noise levels where a network learns most: λ = ½ ln(ᾱ/(1-ᾱ)) is normal, λ ~ N(-0.5, 2²) for slices and N(-2, 2²) for
+    volumes, and a share of the cases is at t = T-1, where every sampler starts.
 
     The law is that of Karras et al. (NeurIPS 2022, Elucidating the design space of diffusion-based generative models),
     table 1, but noisier and wider: what a large lesion is like on the whole is settled where a pixel is little more
@@ -32,17 +33,19 @@ class DrawnLevels:
     Args:
         scheduler: source of ᾱ.
         top_share: share of the cases at t = T-1.
+        spatial_dims: 2 for slices, 3 for volumes.
     """
 
-    def __init__(self, scheduler: Scheduler, top_share: float = 0.1) -> None:
+    def __init__(self, scheduler: Scheduler, top_share: float = 0.1, spatial_dims: int = 2) -> None:
         alpha_bar = scheduler.alphas_cumprod.double().cpu().numpy()
+        self.mean = LAMBDA_MEAN[spatial_dims]
         self._lambda, self.top_share = 0.5 * np.log(alpha_bar / (1 - alpha_bar)), top_share
 
     def level(self, share: float) -> int:
         """The timestep below which a ``share`` in [0, 1) of all draws is: the quantile function of the levels."""
         if share >= 1 - self.top_share:
             return len(self._lambda) - 1
-        wanted = LAMBDA_MEAN - LAMBDA_SD * float(ndtri(share / (1 - self.top_share)))
+        wanted = self.mean - LAMBDA_SD * float(ndtri(share / (1 - self.top_share)))
         return int(np.abs(self._lambda - wanted).argmin())
 
     def draw(self, seeds: Sequence[int], known: Sequence[str], even: str | None) -> tuple[torch.Tensor, list[str]]:

@@ -63,7 +63,8 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
         repeats: int = 2,
     ) -> None:
         super().__init__(scheduler, condition, even, min_snr_gamma, lesion_weight)
-        self.levels, self.repeats = DrawnLevels(scheduler, top_share), repeats
+        self.levels = {dims: DrawnLevels(scheduler, top_share, dims) for dims in (2, 3)}
+        self.repeats = repeats
 
     def __call__(
         self,
@@ -105,7 +106,8 @@ class PaintPrepareBatch(MaskConditionedPrepareBatch):
             regions = None if regions is None else regions.repeat_interleave(self.repeats, dim=0)
             rims = [rim for rim in rims for _ in range(self.repeats)]
         masks = condition_masks(pathology, regions)
-        timesteps, conditions = self.levels.draw(seeds, list(masks), self.condition if self.even else None)
+        levels = self.levels[image.ndim - 2]
+        timesteps, conditions = levels.draw(seeds, list(masks), self.condition if self.even else None)
         told = told_channels(masks, conditions)
         region = torch.cat([paint_region(told[[k]], brain[[k]], rim) for k, rim in enumerate(rims)])
         image, displaced = to_model_range(image * brain), to_model_range(displaced)

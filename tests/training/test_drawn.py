@@ -14,11 +14,12 @@ ALPHA_BAR = SCHEDULER.alphas_cumprod.double().numpy()
 LAMBDA = 0.5 * np.log(ALPHA_BAR / (1 - ALPHA_BAR))
 
 
-def test_levels_are_normal_in_log_snr_with_a_share_at_the_top():
-    levels = DrawnLevels(SCHEDULER, top_share=0.25)
+@pytest.mark.parametrize("dims", [2, 3])
+def test_levels_are_normal_in_log_snr_with_a_share_at_the_top(dims):
+    levels = DrawnLevels(SCHEDULER, top_share=0.25, spatial_dims=dims)
     assert levels.level(0.0) == 0 and levels.level(0.75) == levels.level(0.999) == 999
     for quantile in (0.1, 0.5, 0.9):
-        wanted = stats.norm(LAMBDA_MEAN, LAMBDA_SD).isf(quantile)
+        wanted = stats.norm(LAMBDA_MEAN[dims], LAMBDA_SD).isf(quantile)
         assert LAMBDA[levels.level(0.75 * quantile)] == pytest.approx(wanted, abs=0.02)
 
 
@@ -27,7 +28,7 @@ def test_draws_follow_the_law():
     found = found.numpy()
     assert (found == 999).mean() == pytest.approx(0.1, abs=0.015)
     below = LAMBDA[found[found < 999]]
-    assert below.mean() == pytest.approx(LAMBDA_MEAN, abs=0.1) and below.std() == pytest.approx(LAMBDA_SD, abs=0.1)
+    assert below.mean() == pytest.approx(LAMBDA_MEAN[2], abs=0.1) and below.std() == pytest.approx(LAMBDA_SD, abs=0.1)
 
 
 def test_a_validation_spreads_its_levels_evenly_over_the_law():

@@ -69,7 +69,7 @@ def test_the_network_predicts_the_change_and_is_asked_in_the_region_alone():
     wrong = target["value"] + torch.where(region, 0.0, 100.0)
     assert float(DenoisingLoss()(wrong, target)) == 0
     shares = [(k + 0.5) / len(y0) for k in range(len(y0))]
-    assert facts["timesteps"].tolist() == [prepare.levels.level(share) for share in shares]
+    assert facts["timesteps"].tolist() == [prepare.levels[2].level(share) for share in shares]
     assert facts["timesteps"][-1] > 600
 
 
