@@ -16,8 +16,8 @@ from mededit_monai.space.conditions import condition_channels, fused_channels
 #: How often each condition is drawn, relative to the others that the data have.
 CONDITION_SHARES = {"mask": 3, "box": 1, "regions": 2}
 
-#: Mean, by the spatial dimensions, and standard deviation of λ among the levels that are drawn. A mean over n pixels has
-#: n times their ratio of signal to noise, so λ of what is alike in a lesion is lower by ½ ln n in a lesion n slices deep.
+#: Mean, by the spatial dimensions, and standard deviation of λ among the levels that are drawn. A mean over n pixels
+#: has n times their ratio of signal to noise: what is alike in a lesion n slices deep is settled at λ lower by ½ ln n.
 LAMBDA_MEAN, LAMBDA_SD = {2: -0.5, 3: -2.0}, 2.0
 
 
