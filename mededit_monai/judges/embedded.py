@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from monai.networks.nets import BasicUNet
 from monai.networks.utils import pixelshuffle, pixelunshuffle
+from scipy import ndimage
 
 from mededit_monai.core.errors import InputError, require_choice
 from mededit_monai.core.paths import user_path
@@ -169,11 +170,19 @@ class Judge:
 
     @torch.inference_mode()
     def probabilities(self, images: np.ndarray | torch.Tensor) -> np.ndarray:
-        """Probability of each structure, float32 NxKxHxW[xD] in [0, 1]; channels as in ``structures(disease)``."""
+        """
+        Probability of each structure, float32 NxKxHxW[xD] in [0, 1]; channels as in ``structures(disease)``.
+
+        Of volumes 0 outside the brain, where a dent in its surface may look like lost tissue.
+        """
         batch = checked_images(images, self.spatial_dims)
         self.network.eval()
         portion = BATCH[self.spatial_dims]
-        return np.concatenate([torch.sigmoid(self.network(part)).numpy() for part in batch.split(portion)])
+        found = np.concatenate([torch.sigmoid(self.network(part)).numpy() for part in batch.split(portion)])
+        if self.spatial_dims == 3:
+            for one, image in zip(found, batch.numpy()):
+                one *= ndimage.binary_fill_holes(image[0] > 0)
+        return found
 
     @torch.inference_mode()
     def features(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:

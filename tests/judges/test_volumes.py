@@ -113,6 +113,19 @@ def test_weights_of_volumes_start_another_disease(tmp_path):
         start_from(judge_network("stroke"), "stroke", tmp_path / "old.pt")
 
 
+def test_nothing_is_found_outside_of_the_brain():
+    judge = Judge("stroke", judge_network("stroke", spatial_dims=3), "toy")
+    torch.nn.init.constant_(judge.network.unet.final_conv.bias, 9.0)  # sees everything everywhere
+    torch.nn.init.zeros_(judge.network.unet.final_conv.weight)
+    volume = np.zeros((32, 32, 32), dtype=np.float32)
+    volume[4:20, 6:26, 8:30] = 0.5
+    volume[10, 10, 10] = 0.0  # black, but inside
+    found = judge.probabilities(volume)
+    brain = np.zeros(volume.shape, dtype=bool)
+    brain[4:20, 6:26, 8:30] = True
+    assert (found[0, 0][brain] > 0.99).all() and not found[0][:, ~brain].any()
+
+
 def test_parts_of_a_lesion_count_more_in_volumes():
     assert structure_weights("tumor", 2) is None
     weights = structure_weights("tumor", 3)
