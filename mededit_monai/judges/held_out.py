@@ -71,6 +71,7 @@ def measure_held_out(judge: Judge, samples: Sequence[Mapping[str, Any]], cohort:
     return {
         "judge": judge.name,
         "disease": judge.disease,
+        "spatial_dims": judge.spatial_dims,
         "anatomies_shared_between_splits": shared,
         "interval": "95 %, bootstrap over anatomies, then cases",
         "rows": rows,
@@ -154,6 +155,7 @@ def write_held_out(found: dict[str, Any], folder: Path) -> None:
 
 def _markdown(found: Mapping[str, Any]) -> str:
     shared = found["anatomies_shared_between_splits"]
+    unit, size = ("voxel", "volume") if found["spatial_dims"] == 3 else ("pixel", "area")
     lines = [
         f"# {found['judge']} on held-out cases",
         "",
@@ -162,8 +164,8 @@ def _markdown(found: Mapping[str, Any]) -> str:
         "",
         f"Interval: {found['interval']}.",
         "",
-        "| structure | image | lesion size | Dice, mean of cases | interval | pooled over pixels | interval | "
-        "anatomies | cases | area bias |",
+        f"| structure | image | lesion size | Dice, mean of cases | interval | pooled over {unit}s | interval | "
+        f"anatomies | cases | {size} bias |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in found["rows"]:
@@ -180,8 +182,8 @@ def _markdown(found: Mapping[str, Any]) -> str:
     alarms = found["false_alarms"]
     lines += [
         "",
-        f"Of {alarms['images']} lesion-free images, {alarms['share_with_any']:.0%} have any pixel of lesion found; "
-        f"{alarms['mean_pixels']:.1f} pixels on average.",
+        f"Of {alarms['images']} lesion-free images, {alarms['share_with_any']:.0%} have any {unit} of lesion found; "
+        f"{alarms['mean_pixels']:.1f} {unit}s on average, and up to {alarms['most_pixels']:.0f} in 95 % of them.",
     ]
     return "\n".join(lines) + "\n"
 
