@@ -198,7 +198,7 @@ def recovery(scans: str | Path, output_dir: str | Path = "out/recovery", **optio
 
     Args:
         scans: folder of scans without lesion, or a datalist.
-        output_dir: gets ``recovery.json``, ``recovery.csv``, ``recovery.md``, ``recovery.png``, ``edits`` and ``found``.
+        output_dir: gets ``recovery.json``, ``recovery.csv``, ``recovery.md``, ``recovery.png``; ``edits``, ``found``.
         options: any of ``mededit recovery``: ``lesions``, ``segmenter``, ``ventricle_labels``, ``bundle``, ``seed``, …
 
     Returns:

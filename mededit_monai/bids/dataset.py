@@ -40,17 +40,19 @@ README = f"""# Counterfactual brain MRI
 
 Made by mededit_monai {__version__}. {DISCLAIMER}
 
-Every image under `sub-*` that a sidecar calls `"Synthetic": true` was made by a model. Headers of the NIfTI files say so too.
+Every image under `sub-*` that a sidecar calls `"Synthetic": true` was made by a model; the headers of the NIfTI files
+say so too.
 
 - `desc-counterfactual_T1w`: the scan as if the person had the lesion; of several samples `desc-counterfactual0`, ...
 - `desc-synthetic_T1w` (`T2w`, `FLAIR`): a volume synthesized from the labels `desc-asked_dseg`
 - `label-lesion_mask`: the lesion; `desc-counterfactualeditregion_mask`: where the counterfactual may differ
 - `from-T1w_to-counterfactual_mode-image_xfm`: the displacement as ITK and ANTs read it, and its inverse
 - `desc-counterfactual..._dseg`: segmentations taken along with it
-- `*_provenance.json`: options, seed, versions, hashes of inputs and weights; `*_effects.json`: what moved; `figures`: pictures
+- `*_provenance.json`: options, seed, versions, hashes of inputs and weights; `*_effects.json`: what moved
+- `figures`: pictures
 
-`sourcedata/mededit` holds the same files in a folder a case, by which a run goes on where it stopped. They are second names of
-the files above, where the file system knows those; it can be left out when the dataset is passed on.
+`sourcedata/mededit` holds the same files in a folder a case, by which a run goes on where it stopped. They are second
+names of the files above, where the file system knows those; it can be left out when the dataset is passed on.
 """
 
 
@@ -65,7 +67,9 @@ class BidsDataset:
         self.path, self.overwrite = user_path(path), overwrite
         self.cases = self.path / CASES
 
-    def require_free(self, pending: Sequence[MutableMapping[str, Any]], done: Iterable[str], keep_going: bool = False) -> None:
+    def require_free(
+        self, pending: Sequence[MutableMapping[str, Any]], done: Iterable[str], keep_going: bool = False
+    ) -> None:
         """
         Before a run: refuse names of two cases, or in the place of what is not ours.
 

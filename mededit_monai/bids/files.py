@@ -298,4 +298,3 @@ class _Synthesis(_Case):
 def _own(word: str) -> bool:
     """Whether a part of a carried file's name tells it from others: not its subject, nor what it is of."""
     return word.partition("-")[0] not in ("sub", "ses", "acq", "rec", "run", "space") and word != "dseg"
-

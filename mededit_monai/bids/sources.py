@@ -17,7 +17,7 @@ class Sources:
     """
     Args:
         dataset: folder of the dataset that names others.
-        links: name of another dataset → where it is, relative to this one, as ``DatasetLinks`` has it; others are added.
+        links: name of another dataset → where it is, relative to this one, as in ``DatasetLinks``; others are added.
     """
 
     def __init__(self, dataset: Path, links: dict[str, str] | None = None) -> None:

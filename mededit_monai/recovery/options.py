@@ -51,9 +51,7 @@ class RecoveryOptions:
     lesion_labels: str | None = _who(
         None, "Labels of the lesion in {output}, as in 1,2,3; default: all that are no ventricle."
     )
-    ventricle_labels: str | None = _who(
-        None, "Labels of the ventricles in {output}, as in 4,43; default: it has none."
-    )
+    ventricle_labels: str | None = _who(None, "Labels of the ventricles in {output}, as in 4,43; default: it has none.")
 
     device: Any = _run(None, "cpu, cuda, cuda:1, …; by default a GPU if there is one.")
     progress: bool = _run(True, "Show a progress bar.")

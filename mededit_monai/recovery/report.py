@@ -65,8 +65,8 @@ def markdown(content: Mapping[str, Any]) -> str:
     lines += [*markdown_table(HEADS, rows(content)), ""]
     lines += [
         f"- {len(content['cases'])} counterfactuals of {content['scans']} scans of {content['patients']} patients.",
-        "- A lesion (a connected component of what was inserted) counts as found where any voxel of it is; size classes "
-        "by its volume.",
+        "- A lesion (a connected component of what was inserted) counts as found where any voxel of it is; size "
+        "classes go by its volume.",
         "- Bias is found minus inserted. Of ventricles: those found in the counterfactual, minus those found in the "
         "unedited scan as the edit moved them, both outside the lesion.",
         "- Intervals by a bootstrap over patients, then cases.",

@@ -23,8 +23,16 @@ from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.io.atomic import json_bytes
 from mededit_monai.io.formats.registry import image_sha256
 from mededit_monai.io.held import held_folder
-from mededit_monai.io.nifti import NativeCopy, Volume, binary_mask, read_array, read_volume, save_synthetic
-from mededit_monai.io.nifti import TUMOR_LABELS, BINARY
+from mededit_monai.io.nifti import (
+    BINARY,
+    TUMOR_LABELS,
+    NativeCopy,
+    Volume,
+    binary_mask,
+    read_array,
+    read_volume,
+    save_synthetic,
+)
 from mededit_monai.io.outputs import OutputFolder, make_folder
 from mededit_monai.io.provenance import DISCLAIMER, PROVENANCE_FILE, versions
 from mededit_monai.prepare.one_by_one import failed_case

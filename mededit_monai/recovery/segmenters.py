@@ -20,8 +20,8 @@ from mededit_monai.io.nifti import Volume, read_volume, require_same_grid, whole
 from mededit_monai.judges.embedded import load_judge, shipped_volume_judge
 from mededit_monai.prepare.known_brain import KnownBrain
 from mededit_monai.recovery.options import RecoveryOptions
-from mededit_monai.space.model_space import ModelSpace
 from mededit_monai.space.model_size import MODEL_DEPTH, MODEL_SIZE
+from mededit_monai.space.model_space import ModelSpace
 from mededit_monai.space.to_model import model_image
 
 #: Values of what is kept of a segmentation.

@@ -58,7 +58,9 @@ def test_a_segmenter_s_scores(scans, tmp_path, edited, recall, expected):
     assert all((out / name).is_file() for name in FILES)
     rows = list(csv.DictReader((out / "recovery.csv").open()))
     assert [row["case_id"] for row in rows] == ["p0_lesion0", "p0_lesion1", "p1_lesion0", "p1_lesion1"]
-    assert {row["patient"] for row in rows} == {"p0", "p1"} and float(rows[0]["dice"]) == pytest.approx(expected["dice"])
+    assert {row["patient"] for row in rows} == {"p0", "p1"} and float(rows[0]["dice"]) == pytest.approx(
+        expected["dice"]
+    )
     assert f"recall, all | {recall:.3f}" in (out / "recovery.md").read_text()
     assert (out / "recovery.png").read_bytes()[:4] == b"\x89PNG"
 
@@ -83,7 +85,9 @@ def test_one_case_that_fails_does_not_stop_the_others(scans, tmp_path):
     content = json.loads((scans.parent / "out" / "recovery.json").read_text())
     assert len(content["cases"]) == 3 and content["recall"]["all"]["value"] == 1
     (failed,) = content["failed"]
-    assert failed["case_id"] == "p0_lesion1" and "exit code 3" in failed["failed"] and "out of cheese" in failed["failed"]
+    assert (
+        failed["case_id"] == "p0_lesion1" and "exit code 3" in failed["failed"] and "out of cheese" in failed["failed"]
+    )
     assert "out of cheese" in (scans.parent / "out" / "recovery.md").read_text()
 
 
@@ -136,7 +140,15 @@ def test_what_goes_where(tmp_path):
 
 def test_the_command(scans, tmp_path, mededit):  # noqa: F811
     out = scans.parent / "out"
-    words = ("recovery", "--scans", scans, "--lesions", "MCA left small", "--segmenter", segmenter(tmp_path, labels(), NOTHING))
+    words = (
+        "recovery",
+        "--scans",
+        scans,
+        "--lesions",
+        "MCA left small",
+        "--segmenter",
+        segmenter(tmp_path, labels(), NOTHING),
+    )
     done = mededit(*words, "-o", out, "--json")
     assert done.code == 0 and json.loads(done.out)["recall"]["all"]["value"] == 1, done.said
     assert "recall, all: 1.000 of 2 lesions" in mededit(*words, "-o", out).out

@@ -64,5 +64,3 @@ def segmenter(folder: Path, edited: np.ndarray | None, unedited: np.ndarray, fai
         f'*) cp "{folder}/unedited.nii.gz" "$2";; esac\n'
     )
     return f'sh "{script}" {{image}} {{output}}'
-
-

@@ -27,7 +27,7 @@ def write_inputs(folder: Path, scan: str = "T1.nii.gz") -> dict[str, str]:
     lesion = np.zeros(SHAPE, np.uint8)
     lesion[2, 2, 1:3] = 1
     found = {"scan": folder / scan, "pathology": folder / "lesion.nii.gz", "brain": folder / "brain.nii.gz"}
-    for (name, path), data in zip(found.items(), (brain * np.int16(700), lesion, brain)):
+    for path, data in zip(found.values(), (brain * np.int16(700), lesion, brain)):
         path.parent.mkdir(parents=True, exist_ok=True)
         nib.save(nib.Nifti1Image(data, AFFINE), path)
     return {name: str(path) for name, path in found.items()}
