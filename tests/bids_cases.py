@@ -58,6 +58,19 @@ def write_case(dataset: BidsDataset, case_id: str, files: dict[str, str], sample
             write_provenance(case, request, facts)
 
 
+def write_synthesis(dataset: BidsDataset, case_id: str, label: Path) -> None:
+    """A synthesis of two modalities, from labels 0 to 4."""
+    asked = np.zeros(SHAPE, np.uint8)
+    asked[1:5, 1:4, 1:3], asked[2, 2, 1:3] = 4, (1, 3)
+    nib.save(nib.Nifti1Image(asked, AFFINE), label)
+    facts = {"case_id": case_id, "files": {"label": str(label)}, "modalities": ["t1ce", "flair"]}
+    with finished_folder(dataset.cases / case_id) as case:
+        for value, name in enumerate(facts["modalities"]):
+            save_synthetic(np.full(SHAPE, value, np.float32), AFFINE, case / f"{name}.nii.gz")
+        (case / "preview.png").write_bytes(b"a picture")
+        write_provenance(case, {"options": {}, "inputs": {}}, facts)
+
+
 def add(dataset: BidsDataset, *names: str, keep_going: bool = False) -> tuple[list[Path], list[dict]]:
     """As at the end of a run that made these cases: their folders in the dataset, and those that failed."""
     writer = SimpleNamespace(written=[dataset.cases / name for name in names], failed=[])

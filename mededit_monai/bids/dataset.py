@@ -148,8 +148,8 @@ class BidsDataset:
                 other = whole.get(name.folder.parts[0], case)
             if other != case:
                 raise InputError(
-                    f"--layout bids: cases '{other}' and '{case}' would both be {name.folder.parts[0]}, {folder} among "
-                    f"them; give one of them another --output_dir, or name their scans sub-…_ses-…_T1w."
+                    f"--layout bids: cases '{other}' and '{case}' would both be {name.folder.parts[0]}; edit one of "
+                    f"them with another --output_dir, or name the session of its scan (sub-…_ses-…_T1w)."
                 )
 
     def _require_place(self, name: BidsName, case: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from bids_cases import AFFINE, SHAPE, add, write_case, write_inputs
+from bids_cases import AFFINE, SHAPE, add, write_case, write_inputs, write_synthesis
 from promises.verbs import tree
 
 from mededit_monai.bids.dataset import BidsDataset
@@ -117,6 +117,24 @@ def test_labels_of_a_tumour_become_a_segmentation_too(tmp_path, raw):
     assert table == "index\tname\n1\tnecrotic core\n2\tedema\n3\tenhancing\n"
 
 
+def test_a_synthesis(tmp_path):
+    found = BidsDataset(tmp_path / "d")
+    write_synthesis(found, "head_1", tmp_path / "head_1.nii.gz")
+    assert add(found, "head_1") == ([found.path / "sub-head1"], [])
+    anat = found.path / "sub-head1" / "anat"
+    images = sorted(path.name for path in anat.glob("*.nii.gz"))
+    assert images == [
+        "sub-head1_ce-gadolinium_desc-synthetic_T1w.nii.gz",
+        "sub-head1_desc-asked_dseg.nii.gz",
+        "sub-head1_desc-synthetic_FLAIR.nii.gz",
+    ]
+    assert np.asarray(nib.load(anat / images[2]).dataobj)[0, 0, 0] == 1
+    assert np.asarray(nib.load(anat / images[1]).dataobj)[2, 2].tolist() == [0, 1, 3, 0]
+    assert (anat / "sub-head1_desc-asked_dseg.tsv").read_text().splitlines()[1] == "1\tcore"
+    said = json.loads((anat / "sub-head1_desc-synthetic_FLAIR.json").read_text())
+    assert said["Synthetic"] is True and said["SkullStripped"] is True and said["Sources"] == ["head_1.nii.gz"]
+
+
 def test_a_second_run_changes_nothing_and_a_lost_file_comes_back(dataset):
     before = tree(dataset.path)
     add(dataset, "a")
@@ -179,7 +197,8 @@ def test_the_validator_has_nothing_against_it(dataset, raw):
     if validator is None:
         pytest.skip("bids-validator-deno is not installed (96 MB: it brings its own Deno); pip install it to run this")
     write_case(dataset, "b", raw | {"scan": write_inputs(dataset.path.parent / "plain")["scan"]}, samples=2)
-    add(dataset, "a", "b")
+    write_synthesis(dataset, "c", dataset.path.parent / "c.nii.gz")
+    add(dataset, "a", "b", "c")
     words = [validator, str(dataset.path), "--format", "json", "--datasetTypes", "derivative"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     issues = json.loads(done.stdout)["issues"]["issues"]

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from recovery.toy import SHAPE, fake_edit, labels, segmenter, write_scans
 
-from mededit_monai.cli import make_app
+from mededit_monai.cli import loud, make_app
 from mededit_monai.core.options import options_of
 from mededit_monai.recovery import run as module
 from mededit_monai.recovery.options import RecoveryOptions
@@ -29,7 +30,7 @@ WIRES: dict[str, tuple[str, Callable[[dict[str, Any]], bool]]] = {
     "lesion_labels": ("1,3", lambda seen: seen["segmenter"].lesion == (1, 3)),
     "ventricle_labels": ("2", lambda seen: seen["segmenter"].ventricle == (2,)),
     "device": ("cpu", lambda seen: seen["device"] == "cpu"),
-    "progress": ("", lambda seen: "progress" in seen),
+    "progress": ("", lambda seen: seen["progress"]),
 }
 
 
@@ -52,19 +53,23 @@ def seen(tmp_path, monkeypatch) -> dict[str, Any]:
     segmenter_of = module.segmenter_of
     monkeypatch.setattr("mededit_monai.workflows.edit", edit)
     monkeypatch.setattr(module, "segmenter_of", chosen)
+    monkeypatch.setattr(loud, "sys", SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True)))  # a terminal
     return found
 
 
 @pytest.mark.parametrize("option", WIRES)
-def test_an_option_arrives(option, seen, capsys):
+def test_an_option_arrives(option, seen):
     value, shown = WIRES[option]
     line = {"scans": "scans", "segmenter": "sh segment.sh {image} {output}", "output_dir": "before"}
-    for given in (line, line | {"output_dir": "after"} | ({} if option == "progress" else {option: value})):
-        words = [word for name, text in given.items() for word in (f"--{name}", text)]
-        make_app()(["recovery", *words, "--progress"], standalone_mode=False)
-        if given is line and option != "progress":
-            assert not shown(seen), "shown without the option, too"
+    run(line, False)
+    assert not shown(seen), "shown without the option, too"
+    run(line | {"output_dir": "after"} | ({} if option == "progress" else {option: value}), option == "progress")
     assert shown(seen)
+
+
+def run(line: dict[str, str], progress: bool) -> None:
+    words = [word for name, text in line.items() for word in (f"--{name}", text)]
+    make_app()(["recovery", *words, "--progress" if progress else "--no_progress"], standalone_mode=False)
 
 
 def test_every_option_is_in_the_table():

@@ -102,7 +102,8 @@ def test_a_segmenter_that_always_fails_or_writes_nothing(scans, tmp_path):
     with pytest.raises(InputError, match="exit code 3 .*None of the 4 cases could be scored"):
         run(scans, segmenter(tmp_path, labels(), NOTHING, failing=""))
     with pytest.raises(InputError, match="must write to {output}"):
-        run(scans, segmenter(tmp_path / "scans", None, NOTHING, failing="scans/p"))
+        (tmp_path / "edited.nii.gz").unlink()
+        run(scans, segmenter(tmp_path, None, NOTHING))
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def fake_edit(datalist, output_dir, **options) -> list[Path]:
     return written
 
 
-def segmenter(folder: Path, edited: np.ndarray | None, unedited: np.ndarray, failing: str = "-") -> str:
+def segmenter(folder: Path, edited: np.ndarray | None, unedited: np.ndarray, failing: str = "@") -> str:
     """A command that copies the masks given; it fails on what has a word in its path, or writes nothing."""
     save_synthetic(unedited, AFFINE, folder / "unedited.nii.gz")
     if edited is not None:
