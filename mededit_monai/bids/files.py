@@ -134,7 +134,7 @@ class _Case:
             if (place / file).is_file():
                 yield Placed(f"figures/{self.name.file(end, desc=desc)}", linked(place / file))
 
-    def sidecar(self, description: str, *files: str, **more: Any) -> dict[str, Any]:
+    def sidecar(self, description: str, *files: str, synthetic: bool = True, **more: Any) -> dict[str, Any]:
         """
         What every sidecar says.
 
@@ -144,8 +144,8 @@ class _Case:
         made_of = [self.sources.uri(self.facts["files"][key]) for key in files if key in self.facts["files"]]
         reference = self.sources.uri(self.facts["files"].get("scan") or self.facts["files"]["label"])
         return {
-            "Description": f"{description} {DISCLAIMER}",
-            "Synthetic": True,
+            "Description": f"{description} {DISCLAIMER}" if synthetic else description,
+            "Synthetic": synthetic,
             "Sources": made_of,
             "SpatialReference": reference if reference.startswith("bids:") else "orig",
             **more,
@@ -193,8 +193,8 @@ class _Edit(_Case):
                     yield from self.image("T1w", self.folder / f"{file}.nii.gz", said, desc=f"{self.word}{desc}")
         brain = self.folder / "prepare" / "brain.nii.gz"
         if brain.is_file():
-            said = self.sidecar("Brain, found in the scan.", "scan", Type="Brain")
-            yield from self.image("mask", brain, said | {"Synthetic": False}, desc="brain")
+            said = self.sidecar("Brain, found in the scan.", "scan", synthetic=False, Type="Brain")
+            yield from self.image("mask", brain, said, desc="brain")
             yield Placed(
                 f"anat/{self.name.file('xfm.tfm', **{'from': 'T1w', 'to': 'template', 'mode': 'image'})}",
                 linked(brain.with_name("to_template.tfm")),
@@ -226,12 +226,12 @@ class _Edit(_Case):
 
     @cached_property
     def _stripped(self) -> dict[str, Any]:
-        """Whether the scan has no skull: the background of a brain mask is then black."""
+        """Whether the scan has no skull: it is black outside the brain then. What is carried is taken to be like it."""
         if self.facts["brain_source"] != "file":
             return {"SkullStripped": self.facts["brain_source"] == "background"}
-        scan, brain = (read_volume(self.facts["files"][key]) for key in ("scan", "brain"))
-        outside = scan.data[brain.data == 0] if scan.data.shape == brain.data.shape else scan.data
-        return {"SkullStripped": bool(np.count_nonzero(outside) <= 0.01 * np.count_nonzero(scan.data))}
+        edited = read_volume(min(self.folder.rglob(str(self.facts["edited"]))))  # of a scan with echoes, the one
+        outside = edited.data[read_volume(self.facts["files"]["brain"]).data == 0]
+        return {"SkullStripped": bool(np.count_nonzero(outside) <= 0.01 * np.count_nonzero(edited.data))}
 
     def _lesion(self) -> Iterator[Placed]:
         """The lesion that was asked for, as a mask, and as labels where it has any."""
@@ -272,7 +272,7 @@ class _Edit(_Case):
                 own += "x"
             taken.add(own + suffix)
             said = self.sidecar(f"{name}, moved as the lesion moves tissue.", given.get(name, "scan"))
-            said |= {"SkullStripped": False} if suffix in ("T1w", "T2w", "FLAIR", "PDw", "T2starw") else {}
+            said |= self._stripped if suffix not in ("dseg", "probseg", "mask") else {}
             said |= {"Type": "ROI"} if suffix == "mask" else {}
             yield from self.image(suffix, place / "carried" / name, said, desc=f"{desc}{own}")
 
