@@ -211,7 +211,7 @@ def recovery(scans: str | Path, output_dir: str | Path = "out/recovery", **optio
     from mededit_monai.recovery.options import RecoveryOptions
     from mededit_monai.recovery.run import recovery as run_recovery
 
-    paths = {name: path_word(name, value) for name, value in (("scans", scans), ("output_dir", output_dir))}
+    paths = {"scans": path_word("scans", scans, optional=True), "output_dir": path_word("output_dir", output_dir)}
     with raising_bad_input():
         return run_recovery(RecoveryOptions.of(paths | {k: plain_value(k, v) for k, v in options.items()}))
 

@@ -31,7 +31,7 @@ def recovery_command(given: dict[str, Any]) -> None:
     from mededit_monai.workflows import recovery
 
     as_json = given.pop("json")
-    written = recovery(given.pop("scans", None), **given)
+    written = recovery(**{"scans": None, **given})
     content = json.loads(written.read_bytes())
     if as_json:
         facts = {name: content[name] for name in ("recall", "figures", "unedited")}
