@@ -26,7 +26,7 @@ from mededit_monai.methods.edit_options import EditOptions
 from mededit_monai.synthesis.options import SynthesisOptions
 from mededit_monai.training.options import TrainingOptions
 
-__all__ = ["bundle_content", "downstream", "edit", "evaluate_synthesis", "overrides", "synthesize", "train"]
+__all__ = ["bundle_content", "downstream", "edit", "evaluate_synthesis", "overrides", "recovery", "synthesize", "train"]
 
 
 def bundle_content(
@@ -190,6 +190,30 @@ def downstream(
     paths = {name: path_word(name, value, optional=name == "synthetic") for name, value in places.items()}
     with raising_bad_input():
         return run_downstream(DownstreamOptions.of(paths | {k: plain_value(k, v) for k, v in options.items()}))
+
+
+def recovery(scans: str | Path, output_dir: str | Path = "out/recovery", **options: Any) -> Path:
+    """
+    Put lesions into scans and score what a segmenter finds of them; the same as ``mededit recovery``.
+
+    Args:
+        scans: folder of scans without lesion, or a datalist.
+        output_dir: gets ``recovery.json``, ``recovery.csv``, ``recovery.md``, ``recovery.png``; ``edits``, ``found``.
+        options: any of ``mededit recovery``: ``lesions``, ``segmenter``, ``ventricle_labels``, ``bundle``, ``seed``, …
+
+    Returns:
+        ``recovery.json``.
+
+    Raises:
+        InputError: bad input, in one sentence; SomeFailed: some cases failed, the others are scored.
+    """
+    from mededit_monai.evaluation.folder import path_word
+    from mededit_monai.recovery.options import RecoveryOptions
+    from mededit_monai.recovery.run import recovery as run_recovery
+
+    paths = {"scans": path_word("scans", scans, optional=True), "output_dir": path_word("output_dir", output_dir)}
+    with raising_bad_input():
+        return run_recovery(RecoveryOptions.of(paths | {k: plain_value(k, v) for k, v in options.items()}))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from pathlib import Path
 from mededit_monai.core.options import options_of, reference_table, yaml_block
 from mededit_monai.downstream.options import DownstreamOptions
 from mededit_monai.methods.edit_options import EditOptions
+from mededit_monai.recovery.options import RecoveryOptions
 from mededit_monai.synthesis.options import SynthesisOptions
 from mededit_monai.training.options import TrainingOptions
 
@@ -29,7 +30,7 @@ YAML = {
 REFERENCE = "docs/reference/options.md"
 
 #: Whose options are tables of the reference: those of the bundles, and of verbs that run none.
-TABLES = (*dict.fromkeys(YAML.values()), DownstreamOptions)
+TABLES = (*dict.fromkeys(YAML.values()), DownstreamOptions, RecoveryOptions)
 
 #: Words of the comments that enclose a block in YAML; the first goes on to an empty line.
 BEGIN, END = "# Options, from here", "# End of the options."

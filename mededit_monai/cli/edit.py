@@ -55,12 +55,15 @@ def edit_command(given: dict[str, Any]) -> None:
 
 
 def _line(folder: Path) -> str:
-    page = folder / "viewer.html"
-    return f"{folder}: look at {page if page.exists() else folder / 'preview.png'}, load {_edited(folder)}"
+    pages = [*folder.glob("viewer.html"), *folder.glob("figures/*_T1w.html"), *folder.glob("figures/*_T1w.png")]
+    return f"{folder}: look at {pages[0] if pages else folder / 'preview.png'}, load {_edited(folder)}"
 
 
 def _edited(folder: Path) -> Path:
-    """What to load: the edit, the mean of the samples, or the end of the course."""
+    """What to load: the edit, the mean of the samples, or the end of the course; in a BIDS dataset the first edit."""
+    laid_out = sorted(folder.glob("anat/*_desc-counterfactual*_T1w.nii*"))
+    if laid_out:
+        return laid_out[0]
     course = sorted(folder.glob("course_*/edited.*"), key=lambda place: int(place.parent.name.partition("_")[2]))
     single = sorted(folder.glob("edited.*"))
     return single[0] if single else course[-1] if course else folder / "mean.nii.gz"

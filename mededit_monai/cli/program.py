@@ -22,6 +22,7 @@ from mededit_monai.cli import (
     judge,
     lesion,
     prepare,
+    recovery,
     simulate,
     study,
     synthesize,
@@ -45,7 +46,7 @@ def make_app() -> typer.Typer:
     )
     app.callback()(_root)
     verbs = (edit, view, train, synthesize, prepare, lesion, info, simulate, dataset, judge, evaluate, bench)
-    for verb in (*verbs, downstream, study, export, doctor):
+    for verb in (*verbs, downstream, recovery, study, export, doctor):
         verb.register(app)
     add_loudness(app, but=("info", "doctor"))
     return app

@@ -44,4 +44,4 @@ def synthesize_command(given: dict[str, Any]) -> None:
 
     as_json, overlays = given.pop("json"), given.pop("config", ())
     written = synthesize(overlays=overlays, **given)
-    say_written(written, as_json, lambda folder: f"{folder}: look at {next(iter(sorted(folder.rglob('preview.png'))))}")
+    say_written(written, as_json, lambda folder: f"{folder}: look at {sorted(folder.rglob('*.png'))[0]}")

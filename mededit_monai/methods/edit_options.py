@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mededit_monai.bids.names import LAYOUT_HELP, LAYOUTS
 from mededit_monai.core.options import option, options_of, refuse_unknown
 from mededit_monai.methods.edit_checks import check_resolved, check_together, refuse_useless
 from mededit_monai.methods.record import CHOSEN, METHODS, Method, own_options
@@ -17,9 +18,7 @@ from mededit_monai.sampling.sampler import SAMPLERS
 from mededit_monai.space.conditions import CONDITIONS
 from mededit_monai.space.model_size import MODEL_SIZE
 
-MODES = ("corrected", "paper")
-RESTORE_MODES = ("residual", "replace")
-AMP_NAMES = ("fp16", "bf16")
+MODES, RESTORE_MODES, AMP_NAMES = ("corrected", "paper"), ("residual", "replace"), ("fp16", "bf16")
 
 WHAT, HOW, MOVES, SAMPLE = "What to edit", "How", "What moves", "Noise levels and sampling"
 WRITE, RUN = "What is written", "The run itself"
@@ -270,6 +269,7 @@ class EditOptions:
         most=65535,
         recorded=True,
     )
+    layout: str = option("folders", LAYOUT_HELP, group=WRITE, choices=LAYOUTS)
     strict: bool = option(False, "Refuse whatever would be done with a warning.", group=WRITE)
     keep_going: bool = option(
         True, "Go on with the other cases of a list if one fails; failed.json lists those that did.", group=WRITE

@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from monai.bundle import ConfigParser
 
+from mededit_monai.bids.dataset import bids_dataset
 from mededit_monai.core.devices import require_device
 from mededit_monai.core.errors import InputError, reporting_bad_input
 from mededit_monai.core.guard import check_run
 from mededit_monai.core.memory import give_large_blocks_back
 from mededit_monai.core.options import options_of
-from mededit_monai.core.paths import user_path
 from mededit_monai.core.running import run_engine
 from mededit_monai.diseases import DISEASES
 from mededit_monai.io.claims import claim
@@ -62,21 +62,23 @@ def run_edits(parser: ConfigParser) -> None:
         cases, writer = parser.get_parsed_content("cases"), parser.get_parsed_content("writer")
         names = [case["case_id"] for case in cases]
         writer.require_free(names)
-        out = user_path(parser.get_parsed_content("output_dir"))
-        if not cases:  # every case is done already
-            clear_up(out, (), cases.done)
-            writer.add_pages(cases.done)
-            writer.summarize(cases.done)
-            return
+        out, bids = writer.output_dir, bids_dataset(parser)
+        if bids is not None:
+            bids.require_free(cases, cases.done, writer.keep_going)
         give_large_blocks_back()
-        with claim(out, names):
+        with claim(out, names) if cases else nullcontext():  # nothing to claim: every case is done already
             clear_up(out, names, cases.done)
             try:
-                run_engine(parser, "evaluator")
+                if cases:
+                    run_engine(parser, "evaluator")
             except BaseException:
                 with suppress(InputError, OSError):  # what ended the run is what is to be said
                     writer.summarize(cases.done)
+                    if bids is not None:
+                        bids.add_results(writer, cases.done)
                 raise
             writer.add_pages(cases.done)
+            laid_out = bids and bids.add_results(writer, cases.done, writer.keep_going)
             writer.summarize(cases.done)
+            writer.written = writer.written if laid_out is None else laid_out
         writer.report_failures(len(cases.done))

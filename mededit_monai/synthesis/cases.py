@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from monai.engines.utils import PrepareBatch
 
+from mededit_monai.bids.names import cases_dir
 from mededit_monai.core.errors import InputError, say
 from mededit_monai.core.paths import user_path
+from mededit_monai.datasets.editing import EditingCases
 from mededit_monai.io.case_names import case_name, owner_of, stem
 from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.finished import require_own_folder
@@ -25,9 +27,9 @@ from mededit_monai.synthesis.options import SynthesisOptions
 FILES = ("label", "brain")
 
 
-def synthesis_cases(options: SynthesisOptions, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+def synthesis_cases(options: SynthesisOptions, request: Mapping[str, Any]) -> EditingCases:
     """
-    The masks to synthesize from, without those whose result is there, made by the same request.
+    The masks to synthesize from; those whose result is there, made by the same request, are named as done.
 
     Args:
         request: everything that decides the result, written to each case's provenance.
@@ -35,7 +37,7 @@ def synthesis_cases(options: SynthesisOptions, request: Mapping[str, Any]) -> li
     Raises:
         InputError: no mask or too much given, a file that does not exist, a result's folder that is not ours.
     """
-    out = user_path(options.output_dir)
+    out = user_path(cases_dir(options.output_dir, options.layout))
     datalist = options.datalist
     if options.dataset_dir is not None:
         if datalist is not None:
@@ -54,7 +56,9 @@ def synthesis_cases(options: SynthesisOptions, request: Mapping[str, Any]) -> li
     else:
         brain = None if options.brain is None else str(user_path(options.brain))
         cases = [{"case_id": None, "label": str(user_path(options.mask)), "brain": brain}]
-    return [case for case in cases if _is_pending(case, out, request, options.overwrite)]
+    pending = [case for case in cases if _is_pending(case, out, request, options.overwrite)]
+    left = {case["case_id"] for case in pending}
+    return EditingCases(pending, [case["case_id"] for case in cases if case["case_id"] not in left])
 
 
 def _is_pending(case: dict[str, Any], out: Path, request: Mapping[str, Any], overwrite: bool) -> bool:

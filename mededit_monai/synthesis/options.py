@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from mededit_monai.bids.names import LAYOUT_HELP, LAYOUTS
 from mededit_monai.core.options import option, options_of, refuse_unknown
 from mededit_monai.sampling.levels import NOISE_SCHEDULES, SPACINGS
 from mededit_monai.sampling.sampler import SAMPLERS
@@ -53,6 +54,7 @@ class SynthesisOptions:
         None, "Weight file of its autoencoder, if it diffuses latents.", file=True, recorded=False
     )
 
+    layout: str = _run("folders", LAYOUT_HELP, choices=LAYOUTS)
     overwrite: bool = _run(False, "Replace a result that was changed by hand.")
     device: Any = _run(None, "cpu, cuda, cuda:1, …; by default a GPU if there is one.", yaml="")
     amp: str | None = _run(

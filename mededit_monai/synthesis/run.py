@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from monai.bundle import ConfigParser
 
+from mededit_monai.bids.dataset import bids_dataset
 from mededit_monai.core.devices import require_device
 from mededit_monai.core.errors import InputError, reporting_bad_input
 from mededit_monai.core.guard import check_run
 from mededit_monai.core.options import options_of
-from mededit_monai.core.paths import user_path
 from mededit_monai.core.running import run_engine
 from mededit_monai.io.claims import claim
 from mededit_monai.io.finished import clear_up
@@ -103,10 +103,13 @@ def run_synthesis(parser: ConfigParser) -> None:
         InputError: bad input, or another run at the same cases.
     """
     with reporting_bad_input():
-        cases = parser.get_parsed_content("cases")
-        if not cases:  # every case is done already
-            return
-        out, names = user_path(parser.get_parsed_content("output_dir")), [case["case_id"] for case in cases]
-        with claim(out, names):
-            clear_up(out, names)
-            run_engine(parser, "evaluator")
+        cases, writer = parser.get_parsed_content("cases"), parser.get_parsed_content("writer")
+        names, bids = [case["case_id"] for case in cases], bids_dataset(parser)
+        if bids is not None:
+            bids.require_free(cases, cases.done)
+        if cases:
+            with claim(writer.output_dir, names):
+                clear_up(writer.output_dir, names)
+                run_engine(parser, "evaluator")
+        if bids is not None:
+            writer.written = bids.add_results(writer, cases.done)

@@ -170,6 +170,8 @@ WIRES = [
     Wire("batch_size", 3, at("dataloader", "batch_size")),
     Wire("num_workers", 2, at("dataloader", "num_workers")),
     Wire("progress", True, at("inferer", "progress")),
+    Wire("layout", "bids", at("writer", "output_dir"), Path("out/edits/sourcedata/mededit")),
+    Wire("layout", "bids", cases("output_dir"), Path("out/edits/sourcedata/mededit")),
     Wire("strict", True, one_by_one("strict")),
     Wire("strict", True, at("writer", "strict")),
     *(
@@ -197,7 +199,7 @@ WIRES = [
 #: Options that change no voxel, or that the request holds in another form.
 FREE = {"output_dir", "scan", "pathology", "brain", "datalist", "dataset_dir", "shard", "weights", "batch_size"}
 FREE |= {"lesion", "device", "num_workers", "progress", "strict", "keep_going", "overwrite", "carry", "effects_weights"}
-FREE |= {"html"}
+FREE |= {"html", "layout"}
 
 
 @pytest.fixture(scope="module")

@@ -144,6 +144,11 @@ def test_the_autoencoder_s_latents_are_measured(autoencoder):
     assert built.of("train#handlers", "TrainingCheckpoint").exported is scale.network
 
 
+def test_the_layout_arrives(synthesis):
+    assert synthesis.built(output_dir="out")("writer").output_dir == Path("out")
+    assert synthesis.built(output_dir="out", layout="bids")("writer").output_dir == Path("out/sourcedata/mededit")
+
+
 def test_every_option_of_the_network_s_own_is_in_the_tables():
     own = set(own_training_options(network_named("med_ddpm")))
     assert {wire.option for wire in TRAINING} == own and {wire.option for wire in SYNTHESIS} == own

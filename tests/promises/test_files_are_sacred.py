@@ -149,6 +149,7 @@ FILLING = {
     "evaluate": ("evaluate", "--cohort", "{root}/cohort", "--table", "5.1", "-o", "{out}"),
     "bench": ("bench", "--cohort", "{root}/cohort", "--row", "morph", "--no_speed", "-o", "{out}"),
     "downstream": ("downstream", "--cohort", "{root}/cohort", "--rows", "real", "--iterations", "1", "-o", "{out}"),
+    "recovery": ("recovery", "--scans", "{root}/sub-01", "-o", "{out}"),
     "study": ("study", "make", "--images", "{root}/images.csv", "-o", "{out}"),
     "export": ("export", "--to", "zoo", "-o", "{out}"),
     "pairs": ("dataset", "pairs", "--datalist", "{root}/cohort/datalist.json", "-o", "{out}/triplets.json"),
@@ -164,6 +165,7 @@ TAKEN = {
     "evaluate": "metrics.csv",
     "bench": "bench.json",
     "downstream": "results.json",
+    "recovery": "recovery.json",
     "study": "rating.html",
     "export": "models",
     "pairs": "triplets.json",
@@ -187,7 +189,7 @@ def test_a_users_file_under_a_name_that_a_verb_writes(project, mededit, verb):  
 @pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "verb",
-    ["simulate", "dataset", "train", "judge predict", "evaluate", "bench", "downstream", "study", "export", "pairs"],
+    [one for one in FILLING if one != "judge train"],
 )
 def test_a_file_where_the_output_folder_should_be(project, mededit, verb):  # noqa: F811
     if "{root}/cohort" in " ".join(FILLING[verb]):

@@ -80,3 +80,21 @@ def test_shards_share_a_table(listed, mededit):  # noqa: F811
     assert mededit(*RUN, "--shard", "1/2").code == 0 and statuses() == {"a": "done", "c": "done"}
     assert mededit(*RUN, "--shard", "2/2").code == 0
     assert statuses() == {"a": "done before", "b": "done", "c": "done before"}
+
+
+@pytest.mark.slow
+def test_a_list_as_a_bids_dataset(listed, mededit, monkeypatch):  # noqa: F811
+    """What was interrupted is laid out as far as it is done; what a person changed there stays."""
+    run = (*RUN, "--layout", "bids")
+    with monkeypatch.context() as patch:
+        at_the_second(patch, KeyboardInterrupt())
+        assert mededit(*run).code == 130
+    assert sorted(p.name for p in Path("out").glob("sub-*")) == ["sub-a"]
+    done = mededit(*run, "--json")
+    assert json.loads(done.out)["written"] == ["out/sub-b", "out/sub-c"], done.said
+    before = tree(Path())
+    assert mededit(*run).err.count("skipped") == 3 and tree(Path()) == before
+    Path("out/sub-b/anat/sub-b_desc-counterfactual_T1w.json").write_text("{}")
+    changed = mededit(*run, "--seed", "5")
+    assert changed.refused("1 of 3 cases failed") and "sub-b_desc-counterfactual_T1w.json: was changed" in changed.err
+    assert Path("out/sub-b/anat/sub-b_desc-counterfactual_T1w.json").read_text() == "{}"

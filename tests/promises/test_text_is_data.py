@@ -48,6 +48,7 @@ NEEDS = {
     "study rehearse": {"study": "study/made", "output_dir": "out"},
     "study check": {"ratings": "study/ratings.json", "study": "study/made"},
     "study analyse": {"ratings": "study/ratings.json", "study": "study/made", "output_dir": "out"},
+    "recovery": {"scans": "head", "output_dir": "out"},
     "downstream": {"cohort": "cohort", "output_dir": "out", "rows": "real", "folds": "2", "iterations": "1"},
 }
 

@@ -1,0 +1,3 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""Finished cases as a BIDS derivative dataset."""
