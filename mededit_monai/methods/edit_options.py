@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mededit_monai.cluster.where import cluster_option
 from mededit_monai.core.options import option, options_of, refuse_unknown
 from mededit_monai.methods.edit_checks import check_resolved, check_together, refuse_useless
 from mededit_monai.methods.record import CHOSEN, METHODS, Method, own_options
@@ -17,9 +18,7 @@ from mededit_monai.sampling.sampler import SAMPLERS
 from mededit_monai.space.conditions import CONDITIONS
 from mededit_monai.space.model_size import MODEL_SIZE
 
-MODES = ("corrected", "paper")
-RESTORE_MODES = ("residual", "replace")
-AMP_NAMES = ("fp16", "bf16")
+MODES, RESTORE_MODES, AMP_NAMES = ("corrected", "paper"), ("residual", "replace"), ("fp16", "bf16")
 
 WHAT, HOW, MOVES, SAMPLE = "What to edit", "How", "What moves", "Noise levels and sampling"
 WRITE, RUN = "What is written", "The run itself"
@@ -289,6 +288,7 @@ class EditOptions:
     )
     batch_size: int = option(1, "Cases edited at a time.", group=RUN, least=1, most=4096)
     num_workers: int = option(0, "Extra processes that load cases.", group=RUN, least=0, most=256)
+    cluster: str | None = cluster_option(RUN)
     device: Any = option(None, "cpu, cuda, cuda:1, …; by default a GPU if there is one.", group=RUN, yaml="")
     amp: str | None = option(
         None,
