@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -152,11 +152,11 @@ def run_cases(
 
     bar = tqdm(total=before + len(cases), initial=before, unit="case", disable=None if shown else True)
     try:
-        with cluster(word, out) as workers, bar:
-            with closing(workers.results(work_on, jobs_of(parser, INFERENCE, cases, size), lost)) as results:
-                for number, done in results:
-                    found[number] = done
-                    bar.update(done.cases)
+        with cluster(word, out) as workers, bar, ExitStack() as stack:
+            jobs = jobs_of(parser, INFERENCE, cases, size)
+            for number, done in stack.enter_context(closing(workers.results(work_on, jobs, lost))):
+                found[number] = done
+                bar.update(done.cases)
     finally:
         writer = parser.get_parsed_content("writer")
         for done in (found[number] for number in sorted(found)):

@@ -219,7 +219,9 @@ def _queued(where: Where, stack: ExitStack) -> Any:
     try:
         started = getattr(dask_jobqueue, SYSTEMS[str(where.system)])(**where.settings)
     except (TypeError, ValueError, KeyError) as error:
-        raise InputError(f"--cluster: dask-jobqueue refuses the file ({' '.join(str(error).split())[:300]}).") from error
+        raise InputError(
+            f"--cluster: dask-jobqueue refuses the file ({' '.join(str(error).split())[:300]})."
+        ) from error
     stack.callback(started.close)
     started.adapt(minimum_jobs=where.jobs, maximum_jobs=where.jobs)  # a job that ended is asked for again
     say(f"{where.jobs} jobs are asked of {where.system}; the cases begin when the first of them does.")

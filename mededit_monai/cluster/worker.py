@@ -1,6 +1,6 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""What runs on a worker: a job as the parent would run it, one at a time, heard by the parent alone; light to import."""
+"""What runs on a worker: a job as the parent would run it, heard by the parent alone; light to import."""
 
 from __future__ import annotations
 
@@ -77,4 +77,3 @@ def _require_same(setting: Setting, threads: int) -> None:
         raise InputError(f"{here} has no folder {setting.folder}; start in one that all workers see.") from error
     if setting.output is not None and not (Path(setting.output) / RUNS).is_dir():
         raise InputError(f"{here} does not see {setting.output}; choose an --output_dir that all workers share.")
-

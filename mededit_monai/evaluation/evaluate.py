@@ -22,7 +22,16 @@ from mededit_monai.evaluation.processes import Processes
 from mededit_monai.evaluation.realism import RealismJudge
 from mededit_monai.evaluation.results import Evaluation, result_names, write_results
 from mededit_monai.evaluation.rows import AREA
-from mededit_monai.evaluation.run_row import NAMES, case_line, make_triplets, measured, row_workflow, run_row, say, set_scores
+from mededit_monai.evaluation.run_row import (
+    NAMES,
+    case_line,
+    make_triplets,
+    measured,
+    row_workflow,
+    run_row,
+    say,
+    set_scores,
+)
 from mededit_monai.evaluation.scores import Scorer
 from mededit_monai.io.claims import ALL
 from mededit_monai.io.held import held_folder

@@ -125,9 +125,7 @@ def remove_listed(folder: str | Path) -> None:
         folder.rmdir()
 
 
-def clear_up(
-    folder: str | Path, names: Collection[str], done: Collection[str] = (), anywhere: bool = False
-) -> None:
+def clear_up(folder: str | Path, names: Collection[str], done: Collection[str] = (), anywhere: bool = False) -> None:
     """
     Remove what runs that were killed had begun of these results, and put back what they had moved out of the way.
 
