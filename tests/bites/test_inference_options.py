@@ -169,6 +169,7 @@ WIRES = [
     Wire("exact", True, at("inferer", "exact")),
     Wire("batch_size", 3, at("dataloader", "batch_size")),
     Wire("num_workers", 2, at("dataloader", "num_workers")),
+    Wire("cluster", "local:2", lambda b: b("settings").cluster, beside={"datalist": "cases.json"}),
     Wire("progress", True, at("inferer", "progress")),
     Wire("strict", True, one_by_one("strict")),
     Wire("strict", True, at("writer", "strict")),
@@ -197,7 +198,7 @@ WIRES = [
 #: Options that change no voxel, or that the request holds in another form.
 FREE = {"output_dir", "scan", "pathology", "brain", "datalist", "dataset_dir", "shard", "weights", "batch_size"}
 FREE |= {"lesion", "device", "num_workers", "progress", "strict", "keep_going", "overwrite", "carry", "effects_weights"}
-FREE |= {"html"}
+FREE |= {"html", "cluster"}
 
 
 @pytest.fixture(scope="module")
