@@ -47,10 +47,11 @@ def test_a_word_that_is_none(word):
 
 
 @pytest.mark.parametrize(
-    "word, why", [("local:0", "got 0, wanted a whole number of at least 1"), ("local:5000", "at most 4096")]
+    "word, why",
+    [("local:0", "got 0, wanted a whole number of at least 1"), ("local:5000", "got 5000, wanted at most 4096")],
 )
 def test_so_many_workers_are_none(word, why):
-    with pytest.raises(InputError, match=f"--cluster: got.*{why}"):
+    with pytest.raises(InputError, match=f"--cluster: {why}"):
         require_cluster(word)
 
 
