@@ -15,8 +15,10 @@ import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 from mededit_monai.cluster.where import SYSTEMS, Where
@@ -26,6 +28,9 @@ from mededit_monai.core.loudness import hush, loudness_now
 
 #: Seconds in which a scheduler that somebody started must answer, and have a worker.
 PATIENCE = 30
+
+#: Seconds between two looks at whether all workers are there.
+LOOK = 10
 
 #: How the names of jobs begin.
 OURS = "mededit-"
@@ -188,7 +193,29 @@ def _local(workers: int, stack: ExitStack) -> Any:
         env={name: value for name, value in os.environ.items() if name.startswith(("MEDEDIT_", "OMP_"))},
     )
     stack.callback(started.close)
+    stack.enter_context(_kept(partial(started.scale, workers)))
     return stack.enter_context(Client(started))
+
+
+@contextmanager
+def _kept(scale: Callable[[], Any]) -> Iterator[None]:
+    """
+    Ask for the workers again and again, which does nothing as long as all are there. One that dies while it starts is
+    given up by Dask; without workers a run would wait for ever.
+    """
+    over = Event()
+
+    def keep() -> None:
+        while not over.wait(LOOK):
+            scale()
+
+    keeper = Thread(target=keep, daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        over.set()
+        keeper.join()
 
 
 def _imported() -> list[str]:
@@ -223,6 +250,7 @@ def _queued(where: Where, stack: ExitStack) -> Any:
             f"--cluster: dask-jobqueue refuses the file ({' '.join(str(error).split())[:300]})."
         ) from error
     stack.callback(started.close)
-    started.adapt(minimum_jobs=where.jobs, maximum_jobs=where.jobs)  # a job that ended is asked for again
+    started.scale(jobs=where.jobs)
+    stack.enter_context(_kept(partial(started.scale, jobs=where.jobs)))
     say(f"{where.jobs} jobs are asked of {where.system}; the cases begin when the first of them does.")
     return stack.enter_context(Client(started))
