@@ -33,6 +33,7 @@ from mededit_monai.evaluation.run_row import (
     set_scores,
 )
 from mededit_monai.evaluation.scores import Scorer
+from mededit_monai.io.atomic import swept
 from mededit_monai.io.claims import ALL
 from mededit_monai.io.held import held_folder
 from mededit_monai.judges.features import Extractor
@@ -117,6 +118,8 @@ def _edit_on_cluster(plan: Plan, word: str) -> None:
         if not total:
             return
         say(f"{total} edits of {len(plan.edited)} rows are made by workers ({word})")
+        if shard is None:  # else others may be at work in the same folders
+            stack.enter_context(swept([job.edits(row, pairing) for row, pairing in plan.edited]))
         workers = stack.enter_context(cluster(word, plan.options.output))
         bar = stack.enter_context(tqdm(total=total, desc="editing", unit="case", disable=not plan.options.progress))
         for _, done in stack.enter_context(closing(workers.results(work_on, batches))):
