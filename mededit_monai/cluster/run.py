@@ -35,8 +35,9 @@ LOOK = 10
 #: How the names of jobs begin.
 OURS = "mededit-"
 
-#: Jobs that a worker has at hand, so that it need not wait; the others stay here, which a million of them can.
-AHEAD = 4
+#: Jobs that the scheduler has at hand, at least and for each worker: nobody waits, also where workers come later. The
+#: others stay here, which a million of them can.
+AT_HAND, A_WORKER = 1000, 4
 
 
 class Cluster:
@@ -55,7 +56,7 @@ class Cluster:
         self.workers = workers
         self._client = client
         self._setting = Setting(os.getcwd(), None if output is None else str(output), loudness_now())
-        self._said: set[str] = set()
+        self._said: set[int] = set()
         client.subscribe_topic("all", self._notice)
 
     def leave(self) -> None:
@@ -91,7 +92,7 @@ class Cluster:
                 running[future] = number
                 done.add(future)
 
-        begin(AHEAD * max(self.workers, 1) + AHEAD)
+        begin(max(AT_HAND, A_WORKER * self.workers))
         try:
             for future in done:
                 number = running.pop(future)
@@ -114,8 +115,8 @@ class Cluster:
             return lost(number)
         except FutureCancelledError as error:
             raise InputError("--cluster: the scheduler has gone; run the command again, which goes on.") from error
-        lines = [line for line in heard.splitlines() if line not in self._said]
-        self._said.update(lines)
+        lines = [line for line in heard.splitlines() if hash(line) not in self._said]
+        self._said.update(map(hash, lines))
         say_lines(lines)
         return result
 

@@ -147,4 +147,4 @@ def test_a_million_jobs_are_not_handed_over_at_once(two):
 
     with closing(two.results(jobs.squared, endless())) as found:
         next(found)
-        assert len(given) <= run.AHEAD * 3 + 1
+        assert len(given) <= run.AT_HAND + 1
