@@ -67,6 +67,8 @@ def jobs_of(parser: ConfigParser, part: Part, cases: Sequence[Any], size: int) -
         size: of a batch.
     """
     config = dict(parser.get()) | {"progress": False, "num_workers": 0}
+    config |= {"cluster": None} if "cluster" in config else {}
+    config |= {"datalist": "given"} if isinstance(config.get("datalist"), list) else {}  # a job brings its own cases
     settled = pickle.dumps(config)
     for start in range(0, len(cases), size):
         yield settled, part, list(cases[start : start + size])
