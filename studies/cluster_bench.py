@@ -149,7 +149,6 @@ def _cases(out: Path, count: int, steps: int) -> Any:
 
 def measured(out: Path, count: int, steps: int) -> Cost:
     """Measure, print, and say what an edit costs."""
-    from mededit_monai.cluster.run import cluster
     from mededit_monai.core.running import running
 
     parser = _cases(out, count, steps)
@@ -167,15 +166,22 @@ def measured(out: Path, count: int, steps: int) -> Cost:
             )
     efficiency = taken[1] / (2 * taken[2])
     print(f"efficiency of two workers: {efficiency:.0%} (wanted at least {WANTED:.0%})")
-    overheads = {}
-    with cluster("local:2") as found:
-        _drain(found.results(sum, [([1],)] * 100))  # both are there
+    return Cost(taken[1] / count, edits_in(out / "edits")[1], overhead(), min(efficiency, 1.0))
+
+
+def overhead(cases: int = TINY) -> float:
+    """Measure and print what tiny cases cost, one by one and together; seconds a case that is a job of its own."""
+    from mededit_monai.cluster.run import cluster
+
+    found: dict[int, float] = {}
+    with cluster("local:2") as two:
+        _drain(two.results(sum, [([1],)] * 100))  # both are there
         for together in (1, TOGETHER):
             began = time.perf_counter()
-            _drain(found.results(sum, (([1] * together,) for _ in range(TINY // together))))
-            overheads[together] = (time.perf_counter() - began) / TINY
-            print(f"{TINY:,} tiny cases, {together} a job: {1000 * overheads[together]:.3f} ms a case")
-    return Cost(taken[1] / count, edits_in(out / "edits")[1], overheads[1], min(efficiency, 1.0))
+            _drain(two.results(sum, (([1] * together,) for _ in range(cases // together))))
+            found[together] = (time.perf_counter() - began) / cases
+            print(f"{cases:,} tiny cases, {together} a job: {1000 * found[together]:.3f} ms a case")
+    return found[1]
 
 
 def main() -> int:
