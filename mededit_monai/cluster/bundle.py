@@ -98,21 +98,24 @@ def work_on(config: bytes, part: Part, cases: list[Any]) -> Done:
 def _built(config: bytes) -> ConfigParser:
     """The parser of a run; what is made of its items stays until another run comes."""
     give_large_blocks_back()
-    parser = ConfigParser(pickle.loads(config))
-    parser.parse()
-    return parser
+    return ConfigParser(pickle.loads(config))
 
 
 def _put(parser: ConfigParser, part: Part, cases: list[Any]) -> None:
-    """Put cases, as they are, in the place of an item, and forget what is made of them."""
-    resolver = parser.ref_resolver
-    stale = tuple(resolver.normalize_id(name) for name in (part.engine, *part.anew))
-    for name in list(resolver.resolved_content):
-        if name in stale or name.startswith(tuple(f"{one}{ID_SEP_KEY}" for one in stale)):
-            resolver.remove_resolved_content(name)
-    resolver.resolved_content[resolver.normalize_id(part.cases)] = cases
+    """
+    Put cases, as they are, in the place of an item, and forget what is made of them.
+
+    The config is parsed again, since an item that was made holds what it was made of in place of its references.
+    """
+    known = parser.ref_resolver.resolved_content
+    stale = tuple(parser.ref_resolver.normalize_id(name) for name in (part.engine, *part.anew))
+    below = tuple(f"{name}{ID_SEP_KEY}" for name in stale)
+    kept = {name: made for name, made in known.items() if name not in stale and not name.startswith(below)}
+    kept[parser.ref_resolver.normalize_id(part.cases)] = cases
     if part.sample:
-        resolver.resolved_content.setdefault(resolver.normalize_id(part.sample), cases)
+        kept.setdefault(parser.ref_resolver.normalize_id(part.sample), cases)
+    parser.parse(reset=True)
+    parser.ref_resolver.resolved_content.update(kept)
 
 
 def _choose_gpu() -> None:
