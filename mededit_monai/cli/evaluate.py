@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from mededit_monai.cli.generated import SETTINGS
+from mededit_monai.cluster.where import HELP
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +40,7 @@ def evaluate_command(
     limit: Annotated[int | None, typer.Option(help="At most so many triplets a pairing.")] = None,
     steps: Annotated[int | None, typer.Option(help="Noise levels in place of the preset's.")] = None,
     shard: Annotated[str | None, typer.Option(help="i/n: edit every n-th case from the i-th and stop.")] = None,
+    cluster: Annotated[str | None, typer.Option(help=HELP)] = None,
     judge: Annotated[
         str | None, typer.Option(help="Folder of mededit judge train; default: the shipped judge.")
     ] = None,
@@ -72,6 +74,7 @@ def evaluate_command(
         limit=limit,
         steps=steps,
         shard=shard,
+        cluster=cluster,
         judge=judge,
         features=features,
         configs=tuple(config or ()),

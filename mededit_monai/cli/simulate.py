@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from mededit_monai.cli.generated import SETTINGS
+from mededit_monai.cluster.where import HELP
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +38,7 @@ def simulate_command(
         typer.Option(help="Folder of lesion masks in MNI space (tumor: labels too); default: drawn lesions."),
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes; 0 takes every core.")] = 1,
+    cluster: Annotated[str | None, typer.Option(help=HELP)] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     slice_: Annotated[str, typer.Option("--slice", help="mid (the thesis's slice) or all.")] = "all",
     spatial_dims: Annotated[int, typer.Option("--spatial_dims", help="2 or 3.")] = 2,
@@ -72,7 +74,7 @@ def simulate_command(
         disease, cases, anatomies, lesions, seed, slice_, spatial_dims, layout, counts, global_atrophy, *kind
     )
     count = worker_count(workers)
-    written = simulate_cohort(recipe, output_dir, count, progress)
+    written = simulate_cohort(recipe, output_dir, count, progress, cluster)
     if as_json:
         facts = {"datalist": str(written.datalist), "made": written.made, "found": written.found, **written.splits}
         print(json.dumps(facts | {"seconds": round(written.seconds, 2), "synthetic": True}))

@@ -208,11 +208,16 @@ def say(sentence: str, error: bool = False) -> None:
     Args:
         error: whether it is said in a quiet run too.
     """
-    if is_quiet() and not error:
-        return
+    if error or not is_quiet():
+        say_lines([f"mededit: {' '.join(sentence.split())}"])
+
+
+def say_lines(lines: Sequence[str]) -> None:
+    """Lines on stderr as they are, above any progress bar, such as those that another process said."""
     bars = sys.modules["tqdm"].tqdm.external_write_mode(file=sys.stderr) if "tqdm" in sys.modules else nullcontext()
     with bars:
-        print(f"mededit: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
+        for line in lines:
+            print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager

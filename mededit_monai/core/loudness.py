@@ -51,6 +51,11 @@ def is_quiet() -> bool:
     return _now[0] == "quiet"
 
 
+def loudness_now() -> str:
+    """The word of :func:`loudness` that holds, for processes that are to be as loud."""
+    return _now[0]
+
+
 def hush(name: str, level: int) -> None:
     """Keep a logger whose lines bury what a reader wants to a level, unless all is to be heard."""
     logging.getLogger(name).setLevel(logging.NOTSET if _now[0] == "verbose" else level)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -57,6 +58,10 @@ def run_engine(parser: ConfigParser, name: str) -> None:
     with reporting_bad_input():
         engine = parser.get_parsed_content(name)
         # Ignite announces every exception it passes on; the sentence, or the traceback, comes once and at the end.
-        engine.logger.addFilter(lambda record: "terminating due to exception" not in record.getMessage())
+        engine.logger.addFilter(_is_news)
         if len(engine.data_loader) > 0:  # every case may be done already
             engine.run()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return "terminating due to exception" not in record.getMessage()

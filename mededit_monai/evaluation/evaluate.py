@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.evaluation import real_images
@@ -20,8 +22,18 @@ from mededit_monai.evaluation.processes import Processes
 from mededit_monai.evaluation.realism import RealismJudge
 from mededit_monai.evaluation.results import Evaluation, result_names, write_results
 from mededit_monai.evaluation.rows import AREA
-from mededit_monai.evaluation.run_row import NAMES, case_line, make_triplets, measured, run_row, say, set_scores
+from mededit_monai.evaluation.run_row import (
+    NAMES,
+    case_line,
+    make_triplets,
+    measured,
+    row_workflow,
+    run_row,
+    say,
+    set_scores,
+)
 from mededit_monai.evaluation.scores import Scorer
+from mededit_monai.io.atomic import swept
 from mededit_monai.io.claims import ALL
 from mededit_monai.io.held import held_folder
 from mededit_monai.judges.features import Extractor
@@ -52,6 +64,8 @@ def evaluate(options: EvaluationOptions) -> list[Path] | None:
             raise InputError(
                 f"--shard: got '{options.shard}' under torchrun, which deals the cases itself; leave it out."
             )
+        if processes.count > 1 and options.cluster is not None:
+            raise InputError(f"--cluster: got '{options.cluster}' under torchrun; give one or the other.")
         counts = {}
         if processes.rank == 0:  # the others work in its name
             claimed = [ALL if options.shard is None else f"shard {options.shard}"]
@@ -59,7 +73,9 @@ def evaluate(options: EvaluationOptions) -> list[Path] | None:
             counts = make_triplets(plan.job, options.cohort, plan.edited, plan.pairings, plan.cases)
         processes.wait()
         shard = options.shard or processes.shard
-        if shard is not None:
+        if options.cluster is not None:
+            _edit_on_cluster(plan, options.cluster)
+        elif shard is not None:
             _edit_share(plan, shard, processes.device)
         processes.wait()
         processes.leave()  # metrics would wait for processes that measure nothing
@@ -81,6 +97,33 @@ def _edit_share(plan: Plan, shard: str, device: str | None) -> None:
     for number, (row, pairing) in enumerate(plan.edited, start=1):
         say(f"[{number}/{len(plan.edited)}] {row.key}, {pairing}, share {shard}")
         run_row(job, row, pairing, shard)
+
+
+def _edit_on_cluster(plan: Plan, word: str) -> None:
+    """Have the edits that are missing, of all rows or of a share of their cases, made by workers."""
+    from mededit_monai.cluster.bundle import EVALUATION, jobs_of, work_on
+    from mededit_monai.cluster.run import cluster
+
+    job, shard, batches = plan.job, plan.options.shard, []
+    with ExitStack() as stack:
+        for row, pairing in plan.edited:
+            stack.enter_context(
+                held_folder(job.edits(row, pairing), claimed=[ALL if shard is None else f"shard {shard}"])
+            )
+            with row_workflow(job, row, pairing, shard) as workflow:
+                get = workflow.parser.get_parsed_content
+                pending = get("evaluate#pending")
+                batches += jobs_of(workflow.parser, EVALUATION, pending, get("eval_batch_size"))
+        total = sum(len(cases) for _, _, cases in batches)
+        if not total:
+            return
+        say(f"{total} edits of {len(plan.edited)} rows are made by workers ({word})")
+        if shard is None:  # else others may be at work in the same folders
+            stack.enter_context(swept([job.edits(row, pairing) for row, pairing in plan.edited]))
+        workers = stack.enter_context(cluster(word, plan.options.output))
+        bar = stack.enter_context(tqdm(total=total, desc="editing", unit="case", disable=not plan.options.progress))
+        for _, done in stack.enter_context(closing(workers.results(work_on, batches))):
+            bar.update(done.cases)
 
 
 def _score(plan: Plan, counts: Mapping[str, Mapping[str, Any]], known: Mapping[str, Extractor]) -> list[Path]:

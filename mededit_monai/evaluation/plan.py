@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
+from mededit_monai.cluster.where import require_cluster
 from mededit_monai.core.devices import require_device
 from mededit_monai.core.errors import InputError, require_choice
 from mededit_monai.core.paths import bundle_root
@@ -103,6 +104,7 @@ class EvaluationOptions(RunOptions):
         preset: ``quick`` or ``full``; limit: at most so many triplets a pairing; steps: noise levels in place of the
             preset's.
         shard: ``i/n``: edit a share of the cases and stop.
+        cluster: where workers edit (:class:`~mededit_monai.cluster.where.Where`); None: here.
         features: weights of RadImageNet's ResNet50 for a second set of realism columns.
         report: whether ``report.html`` is written; html: and pages in which its best, median and worst cases are
             looked at.
@@ -114,6 +116,7 @@ class EvaluationOptions(RunOptions):
     limit: int | None = None
     steps: int | None = None
     shard: str | None = None
+    cluster: str | None = None
     features: str | None = None
     report: bool = True
     html: bool = False
@@ -134,6 +137,7 @@ class EvaluationOptions(RunOptions):
             raise InputError("--html: was given together with --no_report, which leads to its pages; give one of them.")
         super().check()
         share_of([], self.shard)
+        require_cluster(self.cluster)
 
 
 @dataclass(frozen=True)

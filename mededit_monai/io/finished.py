@@ -125,7 +125,7 @@ def remove_listed(folder: str | Path) -> None:
         folder.rmdir()
 
 
-def clear_up(folder: str | Path, names: Collection[str], done: Collection[str] = ()) -> None:
+def clear_up(folder: str | Path, names: Collection[str], done: Collection[str] = (), anywhere: bool = False) -> None:
     """
     Remove what runs that were killed had begun of these results, and put back what they had moved out of the way.
 
@@ -134,6 +134,8 @@ def clear_up(folder: str | Path, names: Collection[str], done: Collection[str] =
     Args:
         names: of results that are to be made, which the caller claims.
         done: of those that are there, whose older selves a killed run had no time to remove.
+        anywhere: whether what was begun on other hosts goes too, of which nobody here knows whether it is at work: for
+            who had workers there, and waits for none of them any more.
     """
     folder = Path(folder)
     wanted, found = {*names, *done}, []
@@ -144,7 +146,8 @@ def clear_up(folder: str | Path, names: Collection[str], done: Collection[str] =
             continue
         final = folder / match["name"]
         if match["process"]:
-            if match["host"] == _host() and not _is_running(int(match["process"], 16)):
+            here = match["host"] == _host()
+            if not _is_running(int(match["process"], 16)) if here else anywhere:
                 shutil.rmtree(place, ignore_errors=True)  # made by us, under a name of its own
         elif written_files(place) is None:
             with suppress(OSError):

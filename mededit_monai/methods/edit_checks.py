@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from mededit_monai.cluster.where import require_cluster
 from mededit_monai.core.errors import InputError
 from mededit_monai.methods.record import CHOSEN
 
@@ -22,6 +23,7 @@ def check_together(options: EditOptions) -> None:
         InputError: names one, and the way out.
     """
     method = options.record
+    require_cluster(options.cluster)
     if options.start == 0:
         raise InputError(f"--start: got {options.start!r}, wanted a fraction of T above 0 and at most 1.")
     for name in sorted(CHOSEN):
@@ -95,6 +97,8 @@ def refuse_useless(options: EditOptions, given: Collection[str]) -> None:
         "carry": (moves, nothing),
         "lesion_label": (moves and carried, "applies to --carry"),
         "keep_going": (options.many, "applies to --datalist"),
+        "cluster": (options.many, "applies to --datalist"),
+        "num_workers": (options.cluster is None, "applies to runs without --cluster"),
     }
     for name, (used, reason) in uses.items():
         if name in given and not used:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mededit_monai.bids.names import LAYOUT_HELP, LAYOUTS
+from mededit_monai.cluster.where import cluster_option
 from mededit_monai.core.options import option, options_of, refuse_unknown
 from mededit_monai.methods.edit_checks import check_resolved, check_together, refuse_useless
 from mededit_monai.methods.record import CHOSEN, METHODS, Method, own_options
@@ -272,7 +273,7 @@ class EditOptions:
     layout: str = option("folders", LAYOUT_HELP, group=WRITE, choices=LAYOUTS)
     strict: bool = option(False, "Refuse whatever would be done with a warning.", group=WRITE)
     keep_going: bool = option(
-        True, "Go on with the other cases of a list if one fails; failed.json lists those that did.", group=WRITE
+        True, "Go on with a list's other cases if one fails; failed.json lists them.", group=WRITE
     )
     overwrite: bool = option(False, "Replace the result of another scan, or one that was changed by hand.", group=WRITE)
     html: bool = option(
@@ -289,6 +290,7 @@ class EditOptions:
     )
     batch_size: int = option(1, "Cases edited at a time.", group=RUN, least=1, most=4096)
     num_workers: int = option(0, "Extra processes that load cases.", group=RUN, least=0, most=256)
+    cluster: str | None = cluster_option(RUN)
     device: Any = option(None, "cpu, cuda, cuda:1, …; by default a GPU if there is one.", group=RUN, yaml="")
     amp: str | None = option(
         None,

@@ -12,6 +12,7 @@ from mededit_monai.bids.dataset import bids_dataset
 from mededit_monai.core.devices import require_device
 from mededit_monai.core.errors import InputError, reporting_bad_input
 from mededit_monai.core.guard import check_run
+from mededit_monai.core.lazy import Later
 from mededit_monai.core.memory import give_large_blocks_back
 from mededit_monai.core.options import options_of
 from mededit_monai.core.running import run_engine
@@ -20,6 +21,8 @@ from mededit_monai.io.claims import claim
 from mededit_monai.io.finished import clear_up
 from mededit_monai.methods.edit_options import EditOptions
 from mededit_monai.methods.record import own_options
+
+_run_on_cluster = Later("mededit_monai.cluster.bundle:run_cases")
 
 
 def check_edit_run(parser: ConfigParser) -> None:
@@ -69,8 +72,12 @@ def run_edits(parser: ConfigParser) -> None:
         with claim(out, names) if cases else nullcontext():  # nothing to claim: every case is done already
             clear_up(out, names, cases.done)
             try:
-                if cases:
+                settings: EditOptions = parser.get_parsed_content("settings")
+                if cases and settings.cluster is None:
                     run_engine(parser, "evaluator")
+                elif cases:
+                    how = settings.batch_size, settings.progress, settings.keeps_going
+                    _run_on_cluster(parser, cases, settings.cluster, *how)
             except BaseException:
                 with suppress(InputError, OSError):  # what ended the run is what is to be said
                     writer.summarize(cases.done)

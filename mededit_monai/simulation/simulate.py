@@ -13,14 +13,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from mededit_monai import __version__
+from mededit_monai.cluster.where import require_cluster
 from mededit_monai.core.errors import InputError, require_whole, say
+from mededit_monai.core.loudness import loudness
 from mededit_monai.core.paths import default_cache, user_path
 from mededit_monai.io.atomic import json_bytes, swept, write_json
 from mededit_monai.io.case_names import stem
@@ -60,7 +62,9 @@ class Written:
     seconds: float
 
 
-def simulate_cohort(recipe: Recipe, output: str | Path, workers: int = 1, progress: bool = True) -> Written:
+def simulate_cohort(
+    recipe: Recipe, output: str | Path, workers: int = 1, progress: bool = True, cluster: str | None = None
+) -> Written:
     """
     Simulate a cohort, or the part of it that an earlier run did not finish.
 
@@ -69,6 +73,7 @@ def simulate_cohort(recipe: Recipe, output: str | Path, workers: int = 1, progre
             paths) and ``cohort.json`` (recipe, splits, version).
         workers: processes.
         progress: bar on stderr.
+        cluster: where workers are (:class:`~mededit_monai.cluster.where.Where`), in place of ``workers`` processes.
 
     Raises:
         InputError: an option or input that cannot be used, or a folder that holds another cohort or anything that is
@@ -76,6 +81,9 @@ def simulate_cohort(recipe: Recipe, output: str | Path, workers: int = 1, progre
     """
     recipe.check()
     require_whole("workers", workers, 1, most=MOST_WORKERS)
+    require_cluster(cluster)
+    if cluster is not None and workers != 1:
+        raise InputError(f"--cluster: got '{cluster}' with --workers {workers}; give one or the other.")
     recipe = replace(recipe, **{name: str(folder) for name, folder in recipe.folders().items()})
     root = user_path(output)
     folder = OutputFolder(root)
@@ -96,7 +104,11 @@ def simulate_cohort(recipe: Recipe, output: str | Path, workers: int = 1, progre
         bar = tqdm(
             total=len(cases), initial=len(cases) - len(todo), desc=f"simulating {recipe.disease}", disable=not progress
         )
-        with bar, _swept(root, recipe, todo), closing(_run(root, recipe, todo, library, members, workers)) as steps:
+        if cluster is None:
+            making = _run(root, recipe, todo, library, members, workers)
+        else:
+            making = _run_on_cluster(root, recipe, todo, cluster)
+        with bar, _swept(root, recipe, todo), closing(making) as steps:
             for done in steps:
                 bar.update(done)
         seconds = time.perf_counter() - start
@@ -247,11 +259,7 @@ def _run(
     workers: int,
 ) -> Iterator[int]:
     """Make the cases in chunks of one anatomy; yields how many were finished."""
-    by_anatomy: dict[tuple[str, str], list[Case]] = {}
-    for case in todo:
-        by_anatomy.setdefault((case.anatomy, case.split), []).append(case)
-    size = int(np.clip(len(todo) / (2 * workers), *CHUNK)) if recipe.spatial_dims == 2 else VIEWS if recipe.crops else 1
-    chunks = [group[k : k + size] for group in by_anatomy.values() for k in range(0, len(group), size)]
+    chunks = _chunks(recipe, todo, workers)
     jobs = [(root, recipe, chunk, LesionPool(library, members[chunk[0].split])) for chunk in chunks]
     if workers == 1:
         with one_thread():
@@ -259,6 +267,37 @@ def _run(
                 yield _make(*job)
         return
     yield from results(_make, jobs, workers, ordered=False, prepare=_prepare_worker)
+
+
+def _chunks(recipe: Recipe, todo: list[Case], workers: int) -> list[list[Case]]:
+    """Cases that a worker makes one after the other: of one anatomy and split."""
+    by_anatomy: dict[tuple[str, str], list[Case]] = {}
+    for case in todo:
+        by_anatomy.setdefault((case.anatomy, case.split), []).append(case)
+    size = int(np.clip(len(todo) / (2 * workers), *CHUNK)) if recipe.spatial_dims == 2 else VIEWS if recipe.crops else 1
+    return [group[k : k + size] for group in by_anatomy.values() for k in range(0, len(group), size)]
+
+
+def _run_on_cluster(root: Path, recipe: Recipe, todo: list[Case], word: str) -> Iterator[int]:
+    """As :func:`_run`; workers open the library themselves, once, instead of being sent it with every chunk."""
+    from mededit_monai.cluster.run import cluster as opened
+
+    with opened(word, root) as workers:
+        jobs = ((root, recipe, chunk) for chunk in _chunks(recipe, todo, workers.workers))
+        with closing(workers.results(_make_there, jobs)) as results:
+            for _, made in results:
+                yield made
+
+
+def _make_there(root: Path, recipe: Recipe, chunk: list[Case]) -> int:
+    return _make(root, recipe, chunk, _pool_there(recipe, chunk[0].split))
+
+
+@lru_cache(maxsize=len(SPLITS))
+def _pool_there(recipe: Recipe, split: str) -> LesionPool:
+    _prepare_worker()
+    with loudness("quiet"):  # the parent has said what there is to say of it
+        return lesion_pool(recipe, split)
 
 
 def _prepare_worker() -> None:

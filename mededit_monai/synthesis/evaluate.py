@@ -144,6 +144,8 @@ def run_synthesis_evaluation(parser: ConfigParser) -> None:
         datalist = options.datalist or (options.dataset_dir and str(user_path(options.dataset_dir) / "datalist.json"))
         if not datalist:
             raise InputError("--dataset_dir: is missing; give a cohort of 'mededit simulate --modalities'.")
+        if options.cluster is not None:
+            raise InputError(f"--cluster: got '{options.cluster}', but an evaluation works by itself; leave it out.")
         # Before anything is synthesized, so that a file that cannot be used is said at once.
         planes, volumes = get("planes_extractor"), get("volumes_extractor")
         cases = evaluation_heads(datalist, get("split"), modalities, get("limit"))

@@ -10,6 +10,8 @@ from functools import partial
 from typing import Any
 
 from mededit_monai.bids.names import LAYOUT_HELP, LAYOUTS
+from mededit_monai.cluster.where import cluster_option, require_cluster
+from mededit_monai.core.errors import InputError
 from mededit_monai.core.options import option, options_of, refuse_unknown
 from mededit_monai.sampling.levels import NOISE_SCHEDULES, SPACINGS
 from mededit_monai.sampling.sampler import SAMPLERS
@@ -56,6 +58,7 @@ class SynthesisOptions:
 
     layout: str = _run("folders", LAYOUT_HELP, choices=LAYOUTS)
     overwrite: bool = _run(False, "Replace a result that was changed by hand.")
+    cluster: str | None = cluster_option("The run itself")
     device: Any = _run(None, "cpu, cuda, cuda:1, …; by default a GPU if there is one.", yaml="")
     amp: str | None = _run(
         None,
@@ -77,6 +80,9 @@ class SynthesisOptions:
         refuse_unknown(tuple(values), tuple(known), "a synthesis")
         for name, value in values.items():
             known[name].check(value)
+        require_cluster(values.get("cluster"))
+        if values.get("cluster") is not None and values.get("mask") is not None:
+            raise InputError(f"--cluster: got '{values['cluster']}' with a single mask; it goes with --datalist.")
         return cls(**values)
 
     def recorded(self) -> dict[str, Any]:

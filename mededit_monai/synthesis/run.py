@@ -10,6 +10,7 @@ from mededit_monai.bids.dataset import bids_dataset
 from mededit_monai.core.devices import require_device
 from mededit_monai.core.errors import InputError, reporting_bad_input
 from mededit_monai.core.guard import check_run
+from mededit_monai.core.lazy import Later
 from mededit_monai.core.options import options_of
 from mededit_monai.core.running import run_engine
 from mededit_monai.io.claims import claim
@@ -23,6 +24,8 @@ from mededit_monai.synthesis.options import SynthesisOptions
 from mededit_monai.synthesis.trained import AUTOENCODER, SHARED, require_as_trained
 from mededit_monai.training.options import TrainingOptions
 from mededit_monai.training.train_run import training_settings
+
+_run_on_cluster = Later("mededit_monai.cluster.bundle:run_cases")
 
 
 def check_synthesis_run(parser: ConfigParser) -> None:
@@ -110,6 +113,10 @@ def run_synthesis(parser: ConfigParser) -> None:
         if cases:
             with claim(writer.output_dir, names):
                 clear_up(writer.output_dir, names)
-                run_engine(parser, "evaluator")
+                settings: SynthesisOptions = parser.get_parsed_content("settings")
+                if settings.cluster is None:
+                    run_engine(parser, "evaluator")
+                else:
+                    _run_on_cluster(parser, cases, settings.cluster, shown=settings.progress)
         if bids is not None:
             writer.written = bids.add_results(writer, cases.done)

@@ -169,6 +169,7 @@ WIRES = [
     Wire("exact", True, at("inferer", "exact")),
     Wire("batch_size", 3, at("dataloader", "batch_size")),
     Wire("num_workers", 2, at("dataloader", "num_workers")),
+    Wire("cluster", "local:2", lambda b: b("settings").cluster, beside={"datalist": "cases.json"}),
     Wire("progress", True, at("inferer", "progress")),
     Wire("layout", "bids", at("writer", "output_dir"), Path("out/edits/sourcedata/mededit")),
     Wire("layout", "bids", cases("output_dir"), Path("out/edits/sourcedata/mededit")),
@@ -199,7 +200,7 @@ WIRES = [
 #: Options that change no voxel, or that the request holds in another form.
 FREE = {"output_dir", "scan", "pathology", "brain", "datalist", "dataset_dir", "shard", "weights", "batch_size"}
 FREE |= {"lesion", "device", "num_workers", "progress", "strict", "keep_going", "overwrite", "carry", "effects_weights"}
-FREE |= {"html", "layout"}
+FREE |= {"html", "layout", "cluster"}
 
 
 @pytest.fixture(scope="module")

@@ -219,6 +219,18 @@ def test_shards_together_are_the_whole(toy, whole, tmp_path):
 
 
 @pytest.mark.slow
+def test_workers_make_the_same_edits(toy, whole, tmp_path):
+    pytest.importorskip("distributed")
+    options = toy.options(tmp_path / "out", pairing="thesis", cluster="local:2")
+    assert [path.name for path in evaluate(options)] == ["table_5_1.json"]
+    made = list((tmp_path / "out" / "edits").rglob("*.npz"))
+    assert made and not list((tmp_path / "out").rglob(".*.unfinished*"))
+    for place in made:
+        same = whole / place.relative_to(tmp_path / "out")
+        assert np.array_equal(read_edit(place).edit, read_edit(same).edit)
+
+
+@pytest.mark.slow
 def test_a_second_table_joins_the_first(toy, whole, tmp_path):
     output = tmp_path / "out"
     shutil.copytree(whole, output)

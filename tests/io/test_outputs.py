@@ -134,6 +134,10 @@ def test_an_earlier_process_of_our_own_number_is_over(tmp_path):
         (tmp_path / name).mkdir()
     clear_up(tmp_path, ("case",))
     assert [path.name for path in tmp_path.iterdir()] == [f".case.{others}"]  # another host's may be at work
+    clear_up(tmp_path, ("other",), anywhere=True)
+    assert [path.name for path in tmp_path.iterdir()] == [f".case.{others}"]
+    clear_up(tmp_path, ("case",), anywhere=True)  # by who had workers there
+    assert not list(tmp_path.iterdir())
 
 
 def users_folder(place: Path) -> None:

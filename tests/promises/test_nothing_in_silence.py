@@ -135,6 +135,7 @@ def test_a_device_that_is_not_there(head, mededit, words):  # noqa: F811
         (("--method", "mededit", "--resample", "1", "--resample_above", "0.2"), "--resample_above: got 0.2, but it"),
         (("--device", "cpu", "--amp", "fp16"), "--amp: got 'fp16', but it applies to a GPU; a CPU takes bf16"),
         (("--shard", "1/2"), "--shard: got '1/2' with a single scan"),
+        (("--cluster", "local:2"), "--cluster: got 'local:2', but it applies to --datalist"),
     ],
 )
 def test_an_option_is_used_or_refused(head, mededit, words, why):  # noqa: F811
