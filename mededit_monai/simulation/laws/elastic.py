@@ -37,23 +37,24 @@ def elastic_velocity(disease: Disease, canvas: Canvas, regions: np.ndarray, rng:
     strain = -disease.ventricle_change * float(rng.uniform(*(SHRINK if disease.ventricle_change > 0 else SWELL)))
     source = source_of(disease, regions)
     drawn = {"lesion_side": SIDES[side_of(canvas, regions > 0)], "eigenstrain": strain}
-    return yielding(canvas, strain * source, source), drawn
+    return yielding(canvas, strain * source, source, canvas.brain), drawn
 
 
-def yielding(canvas: Canvas, strain: np.ndarray, solid: np.ndarray) -> np.ndarray:
+def yielding(canvas: Canvas, strain: np.ndarray, solid: np.ndarray, free: np.ndarray) -> np.ndarray:
     """
     Velocity of a brain of which parts swell or shrink.
 
     Args:
         strain: linear eigenstrain, S.
         solid: what is no soft fluid, whatever the canvas says, S in [0, 1]: a lesion that holds sulci shrinks as one.
+        free: what may move, bool S: the brain, or a part of it.
 
     Returns:
         nxS in grid steps, pull-back, 0 outside the brain.
     """
     every = max(1, round(ELEMENT_MM[strain.ndim] / canvas.spacing))
     fluid = np.clip(canvas.ventricles.sum(axis=0) + canvas.fluid, 0, 1) * (1 - solid)
-    soft, strain, inside = (_blocks(plane, every) for plane in (fluid, strain, canvas.brain))
+    soft, strain, inside = (_blocks(plane, every) for plane in (fluid, strain, free))
     young, poisson = (low * soft + high * (1 - soft) for high, low in zip(TISSUE, FLUID))
     moved = elastic_displacement(strain, young, poisson, inside > 0.5)
     return within_brain(-_on_points(moved, every, fluid.shape), canvas)  # where from, not where to

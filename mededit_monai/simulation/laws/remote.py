@@ -32,7 +32,8 @@ def remote_velocity(disease: Disease, canvas: Canvas, regions: np.ndarray, rng: 
     """
     White matter of the lesion's side shrinks (swells, where the disease's ventricles close), alike near the lesion and
     far from it, more with larger lesions; a stroke that cuts the corticospinal tract makes all of it thinner (Wallerian
-    degeneration: Kuhn et al., Radiology 1989). How fluid spaces follow is the elastic body's own (see ``elastic``).
+    degeneration: Kuhn et al., Radiology 1989). Fluid spaces follow as in an elastic body (see ``elastic``); the falx
+    and the other hemisphere hold still.
     """
     lesion, sign = regions > 0, disease.ventricle_change
     radius, side = equivalent_radius(lesion, canvas.spacing), side_of(canvas, lesion)
@@ -45,7 +46,8 @@ def remote_velocity(disease: Disease, canvas: Canvas, regions: np.ndarray, rng: 
     if cut:
         strain = strain - cut * tract * smoothstep((TRACT_MM - away) / 4 + 0.5) * (canvas.parenchyma > 0.5)
     drawn = {"lesion_side": SIDES[side], "lesion_radius_mm": radius, "white_strain": -sign * white}
-    return yielding(canvas, strain, lesion), drawn | {"tract_cut": cut, "tract_strain": -cut * tract}
+    own_brain = canvas.brain & ((canvas.mni[0] > 0) == bool(side))
+    return yielding(canvas, strain, lesion, own_brain), drawn | {"tract_cut": cut, "tract_strain": -cut * tract}
 
 
 def tract_distance(mni: np.ndarray, right: bool) -> np.ndarray:
