@@ -60,6 +60,11 @@ def simulate_command(
         typer.Option(help="t1, t1ce, t2 or flair, may be repeated: heads with a tumour and their labels, no pairs."),
     ] = None,
     side: Annotated[int, typer.Option(help="Points a side of these heads: 32, 64, 96 or 128.")] = 128,
+    law: Annotated[
+        str,
+        typer.Option(help="How lesions move tissue: own (as trained on), elastic, inverse_square, remote or none."),
+    ] = "own",
+    look: Annotated[str, typer.Option(help="How lesions are painted: own (as trained on) or second.")] = "own",
     progress: Annotated[bool, typer.Option("--progress/--no_progress", help="Progress bar.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -69,7 +74,7 @@ def simulate_command(
     from mededit_monai.simulation.simulate import simulate_cohort
 
     cases = cases if counts is None else sum(counts)
-    kind = (crops, tuple(modalities) if modalities else None, side)
+    kind = (crops, tuple(modalities) if modalities else None, side, law, look)
     recipe = Recipe(
         disease, cases, anatomies, lesions, seed, slice_, spatial_dims, layout, counts, global_atrophy, *kind
     )

@@ -14,7 +14,14 @@ from sklearn.metrics.pairwise import polynomial_kernel
 from mededit_monai.evaluation.columns import COLUMNS, Column
 from mededit_monai.evaluation.scores import Scorer, values_of
 from mededit_monai.evaluation.tables import Table
-from mededit_monai.metrics.statistics import NonInferiority, bootstrap_draws, compare_paired, paired_bound
+from mededit_monai.metrics.statistics import (
+    NonInferiority,
+    bootstrap_draws,
+    compare_paired,
+    holm,
+    paired_bound,
+    signed_rank_floor,
+)
 
 #: Rows that all others are compared with, where a table has them.
 BASES = ("mededit", "morph")
@@ -25,10 +32,12 @@ def comparisons(table: Table, columns: Sequence[Column], scorer: Scorer) -> list
     The rows of :data:`BASES` against every other row of a table.
 
     Columns of case means: mean of first minus second over the cases that both have, two-level bootstrap, signed-rank
-    test on the anatomies' means. FID and combined: difference over the same resamples of edits and real slices; no p.
+    test on the anatomies' means, adjusted by Holm's method over all tests of the table. FID and combined: difference
+    over the same resamples of edits and real slices; no p.
 
     Returns:
-        ``row against column difference low high p n_cases n_groups`` each.
+        ``row against column difference low high p p_holm p_floor n_cases n_groups`` each; p_floor: what no p of so many
+        anatomies can be below.
     """
     keys, measured = {row.name: table.row_key(row) for row in table.rows}, {row for row, _ in scorer.lines}
     found = []
@@ -40,6 +49,9 @@ def comparisons(table: Table, columns: Sequence[Column], scorer: Scorer) -> list
                 result = _compare(base, other, column, scorer, table.condition)
                 if result is not None:
                     found.append({"row": base, "against": other, "column": column.key, **result})
+    tested = [item for item in found if item["p"] is not None]
+    for item, adjusted in zip(tested, holm([item["p"] for item in tested])):
+        item |= {"p_holm": adjusted, "p_floor": signed_rank_floor(item["n_groups"])}
     return found
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mededit_monai.evaluation.rows import AREA, Row
@@ -15,15 +15,20 @@ if TYPE_CHECKING:
     from mededit_monai.evaluation.results import Evaluation
 
 
-def table_notes(found: Evaluation, table: Table) -> list[str]:
-    """Sentences on data, size, judge, statistics, rows that are missing, and the published figures."""
+def table_notes(found: Evaluation, table: Table, compared: Sequence[Mapping[str, Any]] = ()) -> list[str]:
+    """
+    Sentences on data, size, judge, statistics, rows that are missing, and the published figures.
+
+    Args:
+        compared: the table's comparisons.
+    """
     notes = [_data(found)]
     notes += [_triplets(pairing, counts) for pairing, counts in found.counts.items()]
     notes.append(_preset(found, table))
     notes += [_judge(found.judge)] if found.judge else []
     notes += _realism(found) if found.flat else [VOLUMES if not found.judge else JUDGED_VOLUMES]
     notes.append("95 % intervals: bootstrap over anatomies, then over the cases of each.")
-    notes.append("p: two-sided signed-rank test on the mean differences of the anatomies.")
+    notes += _tests(compared)
     notes += _controls(found, table)
     for entry in table.rows:
         row = found.rows[table.row_key(entry)]
@@ -45,6 +50,19 @@ VOLUMES = (
 
 #: The same where a judge of volumes does.
 JUDGED_VOLUMES = "Cases are volumes; there is no FID of them. Ventricles are in ml where carried, in mm³ by the judge."
+
+
+def _tests(compared: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What p values are, how they are adjusted, and how small they can be at all."""
+    tested = [item for item in compared if item["p"] is not None]
+    if not tested:
+        return []
+    fewest = min(tested, key=lambda item: item["n_groups"])
+    return [
+        f"p: two-sided signed-rank test on the mean differences of the anatomies; with n of them no p can be below "
+        f"2/2ⁿ (here n = {fewest['n_groups']}, {fewest['p_floor']:.2g}). After the arrow: adjusted by Holm's method "
+        f"for the {len(tested)} tests of this table."
+    ]
 
 
 def _realism(found: Evaluation) -> list[str]:

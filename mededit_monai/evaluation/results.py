@@ -135,6 +135,7 @@ def table_content(found: Evaluation, table: Table) -> dict[str, Any]:
     """A table's JSON."""
     columns = table_columns(table.columns, found.extractors, found.pairings)
     rows = [_table_row(found, table, entry, columns) for entry in table.rows]
+    compared = comparisons(table, columns, found.scorer)
     return {
         "table": table.table,
         "title": table.title,
@@ -147,8 +148,8 @@ def table_content(found: Evaluation, table: Table) -> dict[str, Any]:
             {"key": c.key, "label": c.label, "better": c.better, "pairing": c.pairing, "note": c.note} for c in columns
         ],
         "rows": rows,
-        "comparisons": comparisons(table, columns, found.scorer),
-        "notes": table_notes(found, table),
+        "comparisons": compared,
+        "notes": table_notes(found, table, compared),
         "extractors": {ending.removeprefix("_") or "embedded": name for ending, name in found.extractors.items()},
         "command": found.command([table.table]),
     }

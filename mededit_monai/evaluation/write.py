@@ -142,7 +142,7 @@ def _comparisons(content: Mapping[str, Any]) -> list[str]:
 def _difference(item: Mapping[str, Any] | None) -> str:
     if item is None:
         return "–"
-    test = "" if item["p"] is None else f", p {item['p']:.2g}"
+    test = "" if item["p"] is None else f", p {item['p']:.2g} → {item['p_holm']:.2g}"
     sign = "+" if item["difference"] > 0 else ""
     return f"{sign}{number(item['difference'])} ({number(item['low'])} … {number(item['high'])}{test})"
 

@@ -10,6 +10,7 @@ from mededit_monai.metrics.adherence import (
     lesion_detection,
     region_presence,
 )
+from mededit_monai.metrics.axioms import MinimalityMetric, ReversibilityMetric, needless_change, undone_error
 from mededit_monai.metrics.carried import carried_change, carried_sizes
 from mededit_monai.metrics.case_metric import CaseMetric
 from mededit_monai.metrics.displacement import (
@@ -101,9 +102,11 @@ __all__ = [
     "LogJacobianMetric",
     "MidlineMetric",
     "MidlineTruthMetric",
+    "MinimalityMetric",
     "PreservationMetric",
     "RealismScore",
     "RegionPresenceMetric",
+    "ReversibilityMetric",
     "SeamMetric",
     "SliceStepMetric",
     "SulcalFluidMetric",
@@ -141,6 +144,7 @@ __all__ = [
     "midline_shift_from_field",
     "midline_shift_from_ventricles",
     "moved_texture",
+    "needless_change",
     "paired_bound",
     "partial_correlation",
     "psnr_outside",
@@ -159,6 +163,7 @@ __all__ = [
     "texture_ratio",
     "tissue_change",
     "two_sample_auc",
+    "undone_error",
     "ventricle_change",
     "ventricle_growth",
     "ventricle_sizes",

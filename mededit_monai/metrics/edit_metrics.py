@@ -57,15 +57,20 @@ class _SpacedMetric(CaseMetric):
 
 
 class AdherenceMetric(CaseMetric):
-    """Dice, IoU and detection by component of the judge's lesion (``pred_pathology``) against p."""
+    """
+    Dice, IoU and detection by component of the judge's lesion (``pred_pathology``) against p; and effectiveness: voxels
+    of the judge's lesion, of p, and the former's departure from the latter as a share of it.
+    """
 
-    columns = ("dice", "iou", "lesion_recall", "lesion_precision", "lesion_f1")
+    columns = ("dice", "iou", "lesion_recall", "lesion_precision", "lesion_f1", "found", "asked", "departure")
     needs = ("pathology", "pred_pathology")
 
     def measure(self, edit: np.ndarray, case: Case) -> Sequence[float]:
         masks = case["pred_pathology"], case["pathology"]
         found = lesion_detection(*masks)
-        return dice(*masks), iou(*masks), found.recall, found.precision, found.f1
+        sizes = [float((mask > 0).sum()) for mask in masks]
+        overlap = (dice(*masks), iou(*masks), found.recall, found.precision, found.f1)
+        return *overlap, *sizes, abs(sizes[0] - sizes[1]) / sizes[1] if sizes[1] else NOTHING
 
 
 class BoxAdherenceMetric(CaseMetric):

@@ -188,6 +188,21 @@ def paired_bound(
     )
 
 
+def holm(ps: Sequence[float]) -> list[float]:
+    """p values adjusted for their number (Holm 1979), in the same order."""
+    order = np.argsort(ps, kind="stable")
+    adjusted, highest = np.empty(len(ps)), 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(ps) - rank) * ps[place]))
+        adjusted[place] = highest
+    return [float(p) for p in adjusted]
+
+
+def signed_rank_floor(groups: int) -> float:
+    """Smallest p that a two-sided signed-rank test of so many groups can give, 2/2ⁿ: all differences of one sign."""
+    return min(1.0, 2.0 ** (1 - groups))
+
+
 def _differences(first, second, groups) -> tuple[np.ndarray, list[Hashable]]:
     first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if first.shape != second.shape or first.ndim != 1:

@@ -17,7 +17,7 @@ from mededit_monai.io.atomic import json_bytes
 from mededit_monai.io.held import held_folder
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.io.provenance import versions
-from mededit_monai.metrics.statistics import bootstrap, compare_paired
+from mededit_monai.metrics.statistics import bootstrap, compare_paired, holm
 from mededit_monai.reader_study.design import Scale, Stage
 from mededit_monai.reader_study.make import NOTE
 from mededit_monai.reader_study.measured import measured_columns
@@ -27,7 +27,6 @@ from mededit_monai.reader_study.statistics import (
     LEVEL,
     POWER,
     difference_found,
-    holm,
     images_needed,
     permutation_p,
     spread_with,

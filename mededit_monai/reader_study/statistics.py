@@ -61,16 +61,6 @@ def permutation_p(
     return (1 + as_extreme) / (1 + draws)
 
 
-def holm(ps: Sequence[float]) -> list[float]:
-    """p values adjusted for their number (Holm 1979), in the same order."""
-    order = np.argsort(ps, kind="stable")
-    adjusted, highest = np.empty(len(ps)), 0.0
-    for rank, place in enumerate(order):
-        highest = max(highest, min(1.0, (len(ps) - rank) * ps[place]))
-        adjusted[place] = highest
-    return [float(p) for p in adjusted]
-
-
 def weighted_kappa(pairs: np.ndarray) -> float:
     """
     Cohen's kappa with quadratic weights: 1 − E(x − y)² / E(x − y′)², y′ independent of x (Cohen 1968).

@@ -235,6 +235,7 @@ def _comparison_line(column: Mapping[str, Any], line: Sequence[Mapping[str, Any]
                 "interval": span(low, high, places) if known else "",
                 "apart": is_number(low) and is_number(high) and (low > 0 or high < 0),
                 "p": p_value(found["p"]) if is_number(found.get("p")) else "",
+                "p_holm": p_value(found["p_holm"]) if is_number(found.get("p_holm")) else "",
                 "n": _n(found) if _n(found) != n else None,
             }
         )

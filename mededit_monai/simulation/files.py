@@ -112,7 +112,8 @@ def write_case(root: Path, recipe: Recipe, case: Case, pair: dict, pixel_mm: flo
         else:
             write_bytes(path, _content(data, affine, key in IMAGES, ending_is_plain(name)))
     if not again:
-        write_text(root / parameters, json.dumps(pair["parameters"], indent=1, default=float) + "\n")
+        told = pair["parameters"] | recipe.second_truth
+        write_text(root / parameters, json.dumps(told, indent=1, default=float) + "\n")
 
 
 def is_written(root: Path, recipe: Recipe, case: Case) -> bool:

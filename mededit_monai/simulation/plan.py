@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,10 @@ from mededit_monai.diseases import DISEASES, Disease
 from mededit_monai.diseases.modalities import SIDE, check_heads
 from mededit_monai.io.case_names import stem
 from mededit_monai.simulation.anatomies import TEMPLATE, list_anatomies
+from mededit_monai.simulation.laws import LAWS
+from mededit_monai.simulation.laws import OWN as OWN_LAW
+from mededit_monai.simulation.looks import LOOKS
+from mededit_monai.simulation.looks import OWN as OWN_LOOK
 
 SPLITS = ("training", "validation", "testing")
 
@@ -47,6 +52,8 @@ class Recipe:
         crops: instead of whole volumes, boxes around the lesions on grids of 1 to 1.9 mm (see ``crops.py``).
         modalities: instead of pairs, heads with a tumour on these modalities, and their labels (see
             ``modalities.py``); side: points a side of these.
+        law: how lesions move tissue, look: how they are painted; the disease's ``own``, by which editors are trained,
+            or others, to measure these by (see ``laws`` and ``looks``).
     """
 
     disease: str = "stroke"
@@ -62,6 +69,8 @@ class Recipe:
     crops: bool = False
     modalities: tuple[str, ...] | None = None
     side: int = SIDE
+    law: str = OWN_LAW
+    look: str = OWN_LOOK
 
     def check(self) -> None:
         """Raises InputError for a value that is not offered."""
@@ -69,6 +78,8 @@ class Recipe:
         require_choice("slice", self.slice, ("mid", "all"))
         require_choice("spatial_dims", self.spatial_dims, (2, 3))
         require_choice("layout", self.layout, ("datalist", "bids", "nnunet"))
+        require_choice("law", self.law, LAWS.names())
+        require_choice("look", self.look, LOOKS.names())
         require_whole("cases", self.cases, 1, most=MOST_CASES)
         require_whole("seed", self.seed, 0)
         require_number("global_atrophy", self.global_atrophy, 0, 1)
@@ -92,11 +103,24 @@ class Recipe:
                 f"{' --crops' if self.crops else ''}, but heads of several modalities are volumes with a tumour; give "
                 f"--disease tumor --spatial_dims 3 --layout datalist, without --crops."
             )
+        if self.look != OWN_LOOK:
+            raise InputError(
+                f"--look: got '{self.look}', but --modalities have a painter of their own; leave one of them out."
+            )
 
     @property
     def record(self) -> Disease:
-        """The disease."""
-        return DISEASES[self.disease]
+        """The disease, its lesions moving tissue by the recipe's law and painted with its look."""
+        disease = DISEASES[self.disease]
+        if not self.second_truth:
+            return disease
+        moved, painted = partial(LAWS[self.law], disease), partial(LOOKS[self.look], disease)
+        return replace(disease, lesion_velocity=moved, paint_lesion=painted)
+
+    @property
+    def second_truth(self) -> dict[str, str]:
+        """Law and look where they are not the disease's own."""
+        return {k: v for k, v, own in (("law", self.law, OWN_LAW), ("look", self.look, OWN_LOOK)) if v != own}
 
     def atrophy_share(self, split: str) -> float:
         """Share of a split's cases that have remote atrophy."""
@@ -116,7 +140,7 @@ class Recipe:
             options.pop("crops")  # cohorts of before there were any say nothing of them
         if self.modalities is None:
             options = {key: value for key, value in options.items() if key not in ("modalities", "side")}
-        return options
+        return {key: value for key, value in options.items() if key not in ("law", "look")} | self.second_truth
 
 
 @dataclass(frozen=True)

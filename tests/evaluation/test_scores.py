@@ -144,6 +144,7 @@ def test_comparisons_are_paired_and_signed(judge):
     better, combined = found
     assert better["difference"] == pytest.approx(0.1) == better["low"] == pytest.approx(better["high"])
     assert better["p"] == pytest.approx(2 / 2**5) and (better["n_cases"], better["n_groups"]) == (10, 5)
+    assert better["p_holm"] == better["p"] == better["p_floor"] and "p_holm" not in combined  # of a single test
     values = [
         scorer.figure(f"stroke_mask_{name}", COLUMNS["combined"], "mask")["value"] for name in ("mededit", "other")
     ]
@@ -152,6 +153,18 @@ def test_comparisons_are_paired_and_signed(judge):
         and combined["high"] < 0
         and combined["p"] is None
     )
+
+
+def test_every_test_of_a_table_counts_in_the_adjustment():
+    groups, noise = [str(k) for k in range(8)], np.random.default_rng(0).standard_normal((2, 8))
+    lines = {("stroke_mask_mededit", "thesis"): _cases("adherence_dice", np.linspace(1, 2, 8), groups)}
+    lines["stroke_mask_other", "thesis"] = _cases("adherence_dice", np.zeros(8), groups)
+    lines["stroke_mask_missing", "thesis"] = _cases("adherence_dice", np.linspace(1, 2, 8) + noise[0], groups)
+    found = comparisons(_table(), [COLUMNS["dice"]], Scorer(lines, lambda row, pairing, ending: None))
+    first, second = found
+    assert first["p"] == pytest.approx(2 / 2**8) == first["p_floor"]
+    assert first["p_holm"] == pytest.approx(2 * first["p"])  # the smaller of two
+    assert second["p_holm"] == second["p"] > 0.05
 
 
 def test_strata_stay_in_proportion_and_more_cases_keep_the_fewer():

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from mededit_monai.metrics import bootstrap, compare_paired, paired_bound
-from mededit_monai.metrics.statistics import bootstrap_draws
+from mededit_monai.metrics.statistics import bootstrap_draws, holm, signed_rank_floor
 
 
 def test_draws_take_whole_groups_and_then_cases():
@@ -88,6 +88,17 @@ def test_wilcoxon_counts_patients():
     first = np.repeat([1.0, 2.0, 3.0, 4.0, 5.0], 10)
     found = compare_paired(first, 0 * first, np.repeat(list("abcde"), 10).tolist())
     assert found.wilcoxon_p == pytest.approx(2 / 32) and (found.n_groups, found.n_cases) == (5, 50)
+
+
+def test_holm():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("groups", [1, 2, 5, 8])
+def test_no_p_is_below_the_floor(groups):
+    all_better = compare_paired(np.arange(1.0, groups + 1), np.zeros(groups))
+    assert all_better.wilcoxon_p == pytest.approx(signed_rank_floor(groups))
 
 
 def test_a_method_against_itself():

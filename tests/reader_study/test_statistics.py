@@ -10,7 +10,6 @@ from sklearn.metrics import cohen_kappa_score
 
 from mededit_monai.reader_study.statistics import (
     difference_found,
-    holm,
     images_needed,
     permutation_p,
     power_of,
@@ -44,11 +43,6 @@ def test_permutation_of_three_arms_and_under_the_null():
     assert permutation_p(np.repeat([1.0, 2, 3], 6), np.repeat(["a", "b", "c"], 6), ["x"] * 18) < 0.001
     with pytest.raises(ValueError, match="at least two"):
         permutation_p(np.ones(3), ["a"] * 3, ["x"] * 3)
-
-
-def test_holm():
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, 0.9]) == [1.0, 1.0]
 
 
 def test_kappa():

@@ -134,7 +134,7 @@ def test_comparisons_with_nothing_known():
         {"row": "a", "against": "b", "column": "dice", "difference": 0.1, "low": None, "high": None}
     ]
     cell = table_view(content)["comparisons"][0]["lines"][0]["cells"][0]
-    assert cell == {"difference": "0.100", "interval": "", "apart": False, "p": "", "n": None}
+    assert cell == {"difference": "0.100", "interval": "", "apart": False, "p": "", "p_holm": "", "n": None}
 
 
 def test_header_says_what_was_asked(page):
