@@ -13,7 +13,7 @@ INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
 
 .PHONY: demo test test-slow test-browser lint format clean pictures \
 	check-weights release-check bench-training metric-pictures simulation-report simulation-realism mutants mutants-all \
-	fuzz kill zoo-check
+	fuzz kill zoo-check release-assets
 
 # torch first and pinned: an unpinned one pulls gigabytes of CUDA libraries.
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -70,6 +70,10 @@ check-weights: $(VENV)/installed
 		$(BIN)/python -m studies.weight_check --bundle $$1 --condition $$2 --method $$3 \
 			--output_dir out/weight_check/$$1_$$2_$$3 || status=1; \
 	done; exit $$status
+
+# The weights that are not in git, checked, into dist/weights, for a release; FILES_URL= the address that they will be under.
+release-assets: $(VENV)/installed
+	$(BIN)/python -m studies.release_assets $(if $(FILES_URL),--url "$(FILES_URL)") -o dist/weights
 
 # Are the weights fit to be shipped? COHORT= (mededit simulate) is needed; SCANS= a folder of real T1 scans, CANDIDATE= other
 # weights of the painter, CEILING= what studies.effects_ceiling wrote on the same cohort.

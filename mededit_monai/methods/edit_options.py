@@ -17,9 +17,7 @@ from mededit_monai.sampling.sampler import SAMPLERS
 from mededit_monai.space.conditions import CONDITIONS
 from mededit_monai.space.model_size import MODEL_SIZE
 
-MODES = ("corrected", "paper")
-RESTORE_MODES = ("residual", "replace")
-AMP_NAMES = ("fp16", "bf16")
+MODES, RESTORE_MODES, AMP_NAMES = ("corrected", "paper"), ("residual", "replace"), ("fp16", "bf16")
 
 WHAT, HOW, MOVES, SAMPLE = "What to edit", "How", "What moves", "Noise levels and sampling"
 WRITE, RUN = "What is written", "The run itself"
@@ -94,6 +92,7 @@ class EditOptions:
         recorded=True,
     )
     weights: str | None = option(None, "Weight file to use instead of the bundle's.", group=HOW, file=True)
+    weights_dir: str | None = option(None, "Folder of released weights, or $MEDEDIT_WEIGHTS.", group=HOW, file=True)
     region: str | None = option(
         None,
         "Where the scan may change: dilate (around the lesion), auto (where the network finds it), brain, pathology "
