@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import write_head
 from promises.verbs import mededit  # noqa: F401
-from released_bundle import write_released
+from released_bundle import shipped, write_released
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.io.weight_files import find_weights, large_files_list, released_files
@@ -100,14 +100,12 @@ def test_a_list_is_read_as_it_was_written(tmp_path):
 
 def test_an_edit_says_it_and_takes_the_folder(tmp_path, mededit, repository, monkeypatch):  # noqa: F811
     """The real command, with a bundle whose box weights are elsewhere."""
-    monkeypatch.delenv("MEDEDIT_WEIGHTS", raising=False)
     root, source = tmp_path / "mine", repository / "bundles" / "stroke"
     shutil.copytree(source, root, ignore=shutil.ignore_patterns("*.pt"))
     entry = released_files(source)["model_box.pt"]
     (tmp_path / "release").mkdir()
-    weights = find_weights(source, "model_box.pt")
-    if not weights.is_file():
-        pytest.skip(f"{weights.name} is not in the repository; MEDEDIT_WEIGHTS names a folder of a release.")
+    weights = shipped("stroke", "model_box.pt")
+    monkeypatch.delenv("MEDEDIT_WEIGHTS", raising=False)
     (tmp_path / "release" / entry.asset).symlink_to(weights)
     head = write_head(tmp_path / "head")
     words = ["edit", "--bundle", root, "--scan", head.scan, "--pathology", head.pathology, "--brain", head.brain]
