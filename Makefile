@@ -13,7 +13,7 @@ INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
 
 .PHONY: demo test test-slow test-browser lint format clean pictures \
 	check-weights release-check bench-training metric-pictures simulation-report simulation-realism mutants mutants-all \
-	fuzz kill zoo-check release-assets
+	fuzz kill zoo-check release-assets docs
 
 # torch first and pinned: an unpinned one pulls gigabytes of CUDA libraries.
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -48,13 +48,18 @@ pictures: $(VENV)/installed
 	cp out/pictures/before_after.png docs/images/before_after.png
 
 lint: $(VENV)/installed-dev
-	$(BIN)/python -m black --check -q mededit_monai studies tests
-	$(BIN)/python -m isort --check -q mededit_monai studies tests
-	$(BIN)/python -m ruff check -q mededit_monai studies tests
+	$(BIN)/python -m black --check -q mededit_monai studies tests integrations
+	$(BIN)/python -m isort --check -q mededit_monai studies tests integrations
+	$(BIN)/python -m ruff check -q mededit_monai studies tests integrations
 
 format: $(VENV)/installed-dev
-	$(BIN)/python -m isort -q mededit_monai studies tests
-	$(BIN)/python -m black -q mededit_monai studies tests
+	$(BIN)/python -m isort -q mededit_monai studies tests integrations
+	$(BIN)/python -m black -q mededit_monai studies tests integrations
+
+# The pages of docs/ as a site, in out/site; a warning ends it.
+docs: $(VENV)/installed
+	$(PIP_INSTALL) -e ".[docs]"
+	$(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) build dist out *.egg-info .pytest_cache .ruff_cache
