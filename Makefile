@@ -13,7 +13,7 @@ INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
 
 .PHONY: demo test test-slow test-browser lint format clean pictures \
 	check-weights release-check bench-training metric-pictures simulation-report simulation-realism mutants mutants-all \
-	fuzz kill zoo-check release-assets docs
+	fuzz kill zoo-check release-assets docs dist-check
 
 # torch first and pinned: an unpinned one pulls gigabytes of CUDA libraries.
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -60,6 +60,13 @@ format: $(VENV)/installed-dev
 docs: $(VENV)/installed
 	$(PIP_INSTALL) -e ".[docs]"
 	$(BIN)/python -m mkdocs build --strict
+
+# Wheel and sdist into dist/: do they have what an index wants, and what belongs in them?
+dist-check: $(VENV)/installed-dev
+	rm -f dist/*.whl dist/*.tar.gz
+	$(BIN)/python -m build -o dist
+	$(BIN)/python -m twine check --strict dist/*.whl dist/*.tar.gz
+	$(BIN)/python -m check_wheel_contents dist/*.whl
 
 clean:
 	rm -rf $(VENV) build dist out *.egg-info .pytest_cache .ruff_cache
