@@ -13,7 +13,7 @@ INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
 
 .PHONY: demo test test-slow test-browser lint format clean pictures \
 	check-weights release-check bench-training metric-pictures simulation-report simulation-realism mutants mutants-all \
-	fuzz kill zoo-check
+	fuzz kill zoo-check release-assets docs dist-check
 
 # torch first and pinned: an unpinned one pulls gigabytes of CUDA libraries.
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -48,13 +48,25 @@ pictures: $(VENV)/installed
 	cp out/pictures/before_after.png docs/images/before_after.png
 
 lint: $(VENV)/installed-dev
-	$(BIN)/python -m black --check -q mededit_monai studies tests
-	$(BIN)/python -m isort --check -q mededit_monai studies tests
-	$(BIN)/python -m ruff check -q mededit_monai studies tests
+	$(BIN)/python -m black --check -q mededit_monai studies tests integrations
+	$(BIN)/python -m isort --check -q mededit_monai studies tests integrations
+	$(BIN)/python -m ruff check -q mededit_monai studies tests integrations
 
 format: $(VENV)/installed-dev
-	$(BIN)/python -m isort -q mededit_monai studies tests
-	$(BIN)/python -m black -q mededit_monai studies tests
+	$(BIN)/python -m isort -q mededit_monai studies tests integrations
+	$(BIN)/python -m black -q mededit_monai studies tests integrations
+
+# The pages of docs/ as a site, in out/site; a warning ends it.
+docs: $(VENV)/installed
+	$(PIP_INSTALL) -e ".[docs]"
+	$(BIN)/python -m mkdocs build --strict
+
+# Wheel and sdist into dist/: do they have what an index wants, and what belongs in them?
+dist-check: $(VENV)/installed-dev
+	rm -f dist/*.whl dist/*.tar.gz
+	$(BIN)/python -m build -o dist
+	$(BIN)/python -m twine check --strict dist/*.whl dist/*.tar.gz
+	$(BIN)/python -m check_wheel_contents dist/*.whl
 
 clean:
 	rm -rf $(VENV) build dist out *.egg-info .pytest_cache .ruff_cache
@@ -70,6 +82,10 @@ check-weights: $(VENV)/installed
 		$(BIN)/python -m studies.weight_check --bundle $$1 --condition $$2 --method $$3 \
 			--output_dir out/weight_check/$$1_$$2_$$3 || status=1; \
 	done; exit $$status
+
+# The weights that are not in git, checked, into dist/weights, for a release; FILES_URL= the address that they will be under.
+release-assets: $(VENV)/installed
+	$(BIN)/python -m studies.release_assets $(if $(FILES_URL),--url "$(FILES_URL)") -o dist/weights
 
 # Are the weights fit to be shipped? COHORT= (mededit simulate) is needed; SCANS= a folder of real T1 scans, CANDIDATE= other
 # weights of the painter, CEILING= what studies.effects_ceiling wrote on the same cohort.

@@ -9,7 +9,7 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,7 +21,7 @@ import numpy as np
 from mededit_monai.core.errors import find_input_error
 from mededit_monai.core.loudness import loudness
 from mededit_monai.core.paths import bundle_homes, default_cache
-from mededit_monai.io.checksums import UNDECLARED, weights_states
+from mededit_monai.io.checksums import APART, UNDECLARED, weights_states
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
 
@@ -161,7 +161,12 @@ def _weights() -> Found:
     bundles = {name: folder for name, folder in bundles.items() if (folder.parent / "configs").is_dir()}
     states = {name: weights_states(folder) for name, folder in bundles.items()}
     states["judges"] = weights_states(package / "judges" / "weights")
-    wrong = [f"{name}/{file} {state}" for name, files in states.items() for file, state in files.items() if state != OK]
+    wrong = [
+        f"{name}/{file} {state}"
+        for name, files in states.items()
+        for file, state in files.items()
+        if state not in (OK, APART)
+    ]
     facts = {"weights": states}
     if not bundles:
         return FAILED, "no bundle found; install the package again", facts
@@ -169,11 +174,14 @@ def _weights() -> Found:
         undeclared = all(one.endswith(UNDECLARED) for one in wrong)
         way = "they are not those of this version" if undeclared else "install the package again"
         return (WARNING if undeclared else FAILED), f"{', '.join(wrong)}; {way}", facts
-    return (
-        OK,
-        ", ".join(f"{name} {len(files)} files" if files else f"{name} none" for name, files in states.items()),
-        facts,
-    )
+    return OK, ", ".join(f"{name} {_counted(files)}" for name, files in states.items()), facts
+
+
+def _counted(states: Mapping[str, str]) -> str:
+    """How many weight files there are, and how many a release holds."""
+    apart = sum(state == APART for state in states.values())
+    here = f"{len(states) - apart} files" if len(states) > apart else "none"
+    return f"{here} ({apart} more in a release)" if apart else here
 
 
 def _edit() -> Found:

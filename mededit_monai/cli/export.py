@@ -41,6 +41,8 @@ def export_command(
     facts = export_bundle(bundle, to, output_dir, hub_id, files_url)
     if facts["undeclared"]:
         say(f"{', '.join(facts['undeclared'])}: no checksum was declared; the exported list has those of the files.")
+    if facts["apart"]:
+        say(f"{', '.join(facts['apart'])}: not in the bundle, as they are released apart; the export lacks them too.")
     if as_json:
         print(json.dumps(facts))
         return

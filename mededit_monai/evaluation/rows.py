@@ -15,6 +15,7 @@ from mededit_monai.diseases import DISEASES
 from mededit_monai.evaluation.controls import asks_network, control_dims
 from mededit_monai.evaluation.tables import Table
 from mededit_monai.io.hashing import sha256
+from mededit_monai.io.weight_files import find_weights
 from mededit_monai.methods.record import METHODS, Method, network_named
 
 #: The control that edits nothing: the ventricles' change by a regression on the lesion's area.
@@ -122,7 +123,7 @@ def evaluation_row(
         return Row(key, label, condition, settings, None, f"not measured (method {method} does not edit volumes)")
     spatial_dims = control_dims(control, spatial_dims)
     name = record.weights_file(condition, spatial_dims)
-    weights = None if name is None else user_path(settings.get("weights") or root / "models" / name)
+    weights = None if name is None else _file_of(settings, "weights", root, name)
     effects = _effects_weights(record, condition, settings, root, spatial_dims)
     missing = [file.name for file in (weights, effects) if file is not None and not file.is_file()]
     reason = f"not measured (weights {' and '.join(missing)} missing)" if missing else None
@@ -140,4 +141,9 @@ def _effects_weights(
     if not effects:
         return None
     name = network_named("effects").weights_file(condition, spatial_dims)
-    return user_path(settings.get("effects_weights") or root / "models" / name)
+    return _file_of(settings, "effects_weights", root, name)
+
+
+def _file_of(settings: Mapping[str, Any], key: str, root: Path, name: str) -> Path:
+    """The weight file that a row's settings name, else the bundle's."""
+    return user_path(settings.get(key) or find_weights(root, name))

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from mededit_monai.io.hashing import sha256
+from mededit_monai.io.weight_files import released_files
 
 #: In a folder of weights: their SHA-256, one a line; see ``studies/write_checksums.py``.
 CHECKSUMS = "SHA256SUMS"
@@ -16,20 +18,25 @@ WEIGHTS = (".pt", ".safetensors")
 
 OK, ABSENT, CHANGED, UNDECLARED = "ok", "absent", "differs from its checksum", "has no checksum"
 
+#: Absent, and no fault: it is released apart from its bundle.
+APART = "released apart"
+
 
 def weights_states(folder: Path) -> dict[str, str]:
     """
-    Compare a folder's weight files with the checksums that are declared beside them.
+    Compare a folder's weight files with the checksums that are declared beside them, and for those that are released
+    apart in the bundle's ``large_files.yml``.
 
     Returns:
-        by name: ``ok``, ``absent``, ``differs from its checksum`` or ``has no checksum``.
+        by name: ``ok``, ``absent``, ``released apart``, ``differs from its checksum`` or ``has no checksum``.
     """
-    declared = declared_checksums(folder)
+    apart = {name: one.digest for name, one in released_files(folder.parent).items()}
+    declared = apart | declared_checksums(folder)
     names = sorted({*declared, *(place.name for place in folder.glob("*.pt"))})
     found = {}
     for name in names:
         if not (folder / name).is_file():
-            found[name] = ABSENT
+            found[name] = APART if name in apart else ABSENT
         elif name not in declared:
             found[name] = UNDECLARED
         else:
@@ -46,7 +53,7 @@ def declared_checksums(folder: Path) -> dict[str, str]:
     return {name.lstrip("*"): digest for digest, name in pairs}
 
 
-def checksums(folder: Path) -> str:
-    """What a folder's ``SHA256SUMS`` should say: a line a weight file, by name."""
-    places = sorted(place for place in folder.iterdir() if place.suffix in WEIGHTS)
+def checksums(folder: Path, without: Collection[str] = ()) -> str:
+    """What a folder's ``SHA256SUMS`` should say: a line a weight file, by name; without those declared elsewhere."""
+    places = sorted(place for place in folder.iterdir() if place.suffix in WEIGHTS and place.name not in without)
     return "".join(f"{sha256(place)}  {place.name}\n" for place in places)

@@ -12,6 +12,7 @@ import torch
 from monai.networks.schedulers import Scheduler
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.io.weight_files import find_weights, how_to_get
 from mededit_monai.methods.edit_options import EditOptions
 from mededit_monai.methods.editor import Editor
 from mededit_monai.methods.effects import EffectsEditor
@@ -148,14 +149,14 @@ def weights_of(options: EditOptions, root: str | Path) -> Path | None:
         root: the bundle's folder.
 
     Raises:
-        InputError: weights given to a method that has no network.
+        InputError: weights given to a method that has no network; what :func:`find_weights` refuses.
     """
     name = options.record.weights_file(options.condition, options.spatial_dims)
     if options.weights is not None:
         if name is None:
             raise InputError(f"--weights: {options.method} asks no network; leave the option out.")
         return Path(options.weights)
-    return None if name is None else Path(root) / "models" / name
+    return None if name is None else find_weights(root, name, options.weights_dir)
 
 
 def effects_weights_of(options: EditOptions, root: str | Path) -> Path | None:
@@ -172,12 +173,11 @@ def effects_weights_of(options: EditOptions, root: str | Path) -> Path | None:
         return None
     if options.effects_weights is not None:
         return Path(options.effects_weights)
-    place = Path(root) / "models" / network_named("effects").weights_file(options.condition, options.spatial_dims)
+    name = network_named("effects").weights_file(options.condition, options.spatial_dims)
+    place = find_weights(root, name, options.weights_dir)
     if not place.is_file():
-        raise InputError(
-            f"{place}: not found, but --effects {options.effects:g} needs an effects network; give its weights with "
-            f"--effects_weights, or --effects 0."
-        )
+        way = how_to_get(place) or "give its weights with --effects_weights, or --effects 0"
+        raise InputError(f"{place}: not found, but --effects {options.effects:g} needs an effects network; {way}.")
     return place
 
 

@@ -94,6 +94,10 @@ def refuse_useless(options: EditOptions, given: Collection[str]) -> None:
         "global_atrophy": (moves, nothing),
         "course": (moves, nothing),
         "effects_weights": (moves, nothing),
+        "weights_dir": (
+            options.weights is None or (moves and options.effects_weights is None),
+            "applies to weights that are not given by name",
+        ),
         "carry": (moves, nothing),
         "lesion_label": (moves and carried, "applies to --carry"),
         "keep_going": (options.many, "applies to --datalist"),

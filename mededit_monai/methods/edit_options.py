@@ -94,6 +94,7 @@ class EditOptions:
         recorded=True,
     )
     weights: str | None = option(None, "Weight file to use instead of the bundle's.", group=HOW, file=True)
+    weights_dir: str | None = option(None, "Folder of released weights, or $MEDEDIT_WEIGHTS.", group=HOW, file=True)
     region: str | None = option(
         None,
         "Where the scan may change: dilate (around the lesion), auto (where the network finds it), brain, pathology "

@@ -16,6 +16,7 @@ from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
 from mededit_monai.io.atomic import replacing
 from mededit_monai.io.hashing import sha256
+from mededit_monai.io.weight_files import how_to_get
 
 
 def save_atomically(content: object, path: str | Path) -> None:
@@ -155,4 +156,5 @@ def _require(path: Path) -> None:
     if path.is_dir():
         raise InputError(f"{path}: is a folder, wanted a weight file; give the file in it, such as model.pt.")
     if not path.is_file():
-        raise InputError(f"{path}: weights not found; train the bundle or give another file with --weights.")
+        way = how_to_get(path) or "train the bundle or give another file with --weights"
+        raise InputError(f"{path}: weights not found; {way}.")

@@ -18,9 +18,10 @@ from mededit_monai import __version__
 from mededit_monai.core.errors import InputError, require_choice
 from mededit_monai.core.paths import bundle_root, user_path
 from mededit_monai.io.atomic import write_bytes, write_json, write_text
-from mededit_monai.io.checksums import CHECKSUMS, OK, UNDECLARED, checksums, weights_states
+from mededit_monai.io.checksums import APART, CHECKSUMS, OK, UNDECLARED, checksums, weights_states
 from mededit_monai.io.finished import finished_folder
 from mededit_monai.io.hashing import sha256
+from mededit_monai.io.weight_files import LARGE_FILES, large_files_list, released_files
 from mededit_monai.networks.weights import read_weights
 from mededit_monai.sharing.hub import EXTRA, require_hub_id
 from mededit_monai.sharing.pages import alone, how_to_get_it, hub_metadata, model_card
@@ -43,11 +44,13 @@ class Bundle:
     Args:
         root: its folder; metadata: what its ``configs/metadata.json`` says.
         undeclared: weights that no list of checksums names; the exported one does.
+        apart: weights that are not here, but released apart.
     """
 
     root: Path
     metadata: dict[str, Any]
     undeclared: tuple[str, ...]
+    apart: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -83,11 +86,11 @@ def export_bundle(
             model card and the weights as safetensors too.
         output_dir: a new folder.
         hub_id: ORG/NAME of the bundle on Hugging Face, for the pages.
-        files_url: web address that the names of files too large for the zoo are put behind.
+        files_url: web address that the names of files are put behind that are too large for the zoo, or released apart.
 
     Returns:
-        ``written``, ``name``, ``to``, ``files``, ``bytes``, ``large_files`` (left out) and ``undeclared`` (weights that
-        no checksum was declared for).
+        ``written``, ``name``, ``to``, ``files``, ``bytes``, ``large_files`` (left out), ``undeclared`` (weights that no
+        checksum was declared for) and ``apart`` (weights that are not here, but released apart).
 
     Raises:
         InputError: a folder that is there, or a bundle that is not whole.
@@ -112,6 +115,7 @@ def export_bundle(
         "bytes": sum(p.stat().st_size for p in written),
         "large_files": large,
         "undeclared": list(source.undeclared),
+        "apart": list(source.apart),
     }
 
 
@@ -136,13 +140,15 @@ def whole_bundle(root: Path) -> Bundle:
     states = weights_states(root / "models")
     if "model.pt" not in states:
         raise InputError(f"{root / 'models' / 'model.pt'}: not found; train the bundle and put its weights there.")
-    for name, state in states.items():
+    here = {name: state for name, state in states.items() if state != APART}
+    for name, state in here.items():
         if state not in (OK, UNDECLARED):
             way = "bring the file back, or the list up to date with sha256sum"
             raise InputError(f"{root / 'models' / name}: {state} in {CHECKSUMS}; {way}.")
         if name.endswith(".pt"):
             read_weights(root / "models" / name)
-    return Bundle(root, metadata, tuple(name for name, state in states.items() if state == UNDECLARED))
+    undeclared = tuple(name for name, state in here.items() if state == UNDECLARED)
+    return Bundle(root, metadata, undeclared, tuple(name for name in states if name not in here))
 
 
 def _write_zoo(source: Bundle, folder: Path, hub_id: str | None, files_url: str | None) -> list[str]:
@@ -152,13 +158,11 @@ def _write_zoo(source: Bundle, folder: Path, hub_id: str | None, files_url: str 
         way = "put it on the web and give the address of its folder"
         raise InputError(f"--files_url: {large[0]} is larger than the {LARGEST // 10**6} MB that the zoo takes; {way}.")
     _copy(source, home, without=large)
-    if large:
-        base = str(files_url).rstrip("/")
-        entries = [
-            {"path": name, "url": f"{base}/{Path(name).name}", "hash_val": sha256(source.root / name)} for name in large
-        ]
-        content = {"large_files": [entry | {"hash_type": "sha256"} for entry in entries]}
-        write_text(home / "large_files.yml", yaml.safe_dump(content, sort_keys=False))
+    if files_url is not None and (large or source.apart):
+        known = {name: one for name, one in released_files(source.root).items() if name in source.apart}
+        entries = [(name, Path(name).name, sha256(source.root / name)) for name in large]
+        entries += [(f"models/{name}", one.asset, one.digest) for name, one in known.items()]
+        write_text(home / LARGE_FILES, large_files_list(entries, files_url))
     template = Path(__file__).with_name("zoo_unit_test.py").read_text(encoding="utf-8")
     tests = folder / "ci" / "unit_tests"
     tests.mkdir(parents=True)
@@ -207,4 +211,4 @@ def _files(root: Path) -> list[str]:
         inner[:] = sorted(name for name in inner if not name.startswith((".", "__pycache__")))
         found += [Path(folder, name) for name in names if not name.startswith(".") and not name.endswith(".pyc")]
     relative = sorted(place.relative_to(root).as_posix() for place in found)
-    return [name for name in relative if name != "README.md" and not name.endswith(".safetensors")]
+    return [name for name in relative if name not in ("README.md", LARGE_FILES) and not name.endswith(".safetensors")]

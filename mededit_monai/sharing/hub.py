@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.loudness import is_quiet
-from mededit_monai.io.checksums import CHECKSUMS, OK, UNDECLARED, weights_states
+from mededit_monai.io.checksums import APART, CHECKSUMS, OK, UNDECLARED, weights_states
 
 #: How a bundle on Hugging Face is told from a name or a folder.
 HUB = "hf:"
@@ -100,6 +100,6 @@ def require_declared_weights(given: str, models: Path) -> None:
     for name, state in states.items():
         if state == UNDECLARED:
             raise InputError(f"--bundle: models/{name} of {given} is not in models/{CHECKSUMS}; ask who shared it.")
-        if state != OK:
+        if state not in (OK, APART):
             way = f"remove {models.parent} and fetch it again, or ask who shared it"
             raise InputError(f"--bundle: models/{name} of {given}: {state}; {way}.")

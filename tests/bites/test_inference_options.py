@@ -123,6 +123,7 @@ WIRES = [
     Wire("method", "mededit", at("editing_network", "in_channels"), 3),
     Wire("weights", "mine.pt", lambda b: str(loaded("path")(b))),
     Wire("weights", "mine.pt", lambda b: b("request")["weights_sha256"], "the hash of mine.pt"),
+    Wire("weights_dir", "mine", lambda b: str(loaded("path")(b)), "mine/paint_3d.pt"),
     Wire("region", "brain", cases("region"), beside=COMPOSED),
     Wire("region", "brain", transform("ToModelSpaced", "region"), beside=COMPOSED),
     Wire("region", "auto", at("inferer", "auto_region"), True, COMPOSED),
@@ -200,7 +201,7 @@ WIRES = [
 #: Options that change no voxel, or that the request holds in another form.
 FREE = {"output_dir", "scan", "pathology", "brain", "datalist", "dataset_dir", "shard", "weights", "batch_size"}
 FREE |= {"lesion", "device", "num_workers", "progress", "strict", "keep_going", "overwrite", "carry", "effects_weights"}
-FREE |= {"html", "layout", "cluster"}
+FREE |= {"html", "layout", "cluster", "weights_dir"}
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +213,11 @@ def bench(tmp_path_factory) -> Iterator[Bench]:
         listen(patch, "mededit_monai.methods.edit_run:require_device", lambda asked: None)  # amp wants a GPU
         listen(patch, "mededit_monai.datasets.editing:editing_cases", lambda asked: [{"case_id": "a", **asked}])
         listen(patch, "mededit_monai.methods.build:weights_sha256", lambda asked: f"the hash of {asked['path']}")
+
+        def found(asked):
+            return Path(asked["weights_dir"] or Path(asked["root"], "models"), asked["name"])
+
+        listen(patch, "mededit_monai.methods.build:find_weights", found)
 
         def load(asked):
             asked["network"].asked = asked

@@ -13,11 +13,12 @@ import tempfile
 
 import pytest
 from promises.verbs import mededit  # noqa: F401
+from released_bundle import write_released
 
 from mededit_monai import doctor
 from mededit_monai.doctor import examine
 from mededit_monai.io.checksums import checksums, weights_states
-from studies.write_checksums import weight_folders
+from studies.write_checksums import lists, weight_folders
 
 NAMES = ["versions", "torch", "memory", "disk", "folders", "weights", "edit"]
 
@@ -70,6 +71,17 @@ def test_weights_that_are_not_those_declared(tmp_path):
     }
 
 
+def test_weights_that_are_released_apart(tmp_path, monkeypatch):
+    models = write_released(tmp_path / "toy") / "models"
+    assert weights_states(models) == {"model.pt": "ok", "palette.pt": "ok"}
+    (models / "palette.pt").unlink()
+    assert weights_states(models) == {"model.pt": "ok", "palette.pt": "released apart"}
+    monkeypatch.setattr(doctor, "bundle_homes", lambda: [tmp_path])
+    monkeypatch.setattr(doctor, "QUESTIONS", {"weights": doctor.QUESTIONS["weights"]})
+    (found,) = examine()
+    assert found.state == "ok" and found.said.startswith("toy 1 files (1 more in a release)")
+
+
 @pytest.mark.parametrize("damage, state", [("changed", "failed"), ("new", "warning"), (None, "ok")])
 def test_what_wrong_weights_come_to(tmp_path, monkeypatch, damage, state):
     models = tmp_path / "toy" / "models"
@@ -88,7 +100,7 @@ def test_what_wrong_weights_come_to(tmp_path, monkeypatch, damage, state):
 @pytest.mark.parametrize("folder", weight_folders(), ids=lambda folder: "/".join(folder.parts[-2:]))
 def test_the_lists_of_checksums_are_current(folder):
     """Else: python -m studies.write_checksums."""
-    assert (folder / "SHA256SUMS").read_text() == checksums(folder)
+    assert {place: place.read_text() for place in lists(folder)} == lists(folder)
 
 
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="not on this machine")

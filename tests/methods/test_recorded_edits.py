@@ -9,6 +9,9 @@ import json
 import numpy as np
 import pytest
 from recorded import FILE, UNRECORDED, edited, name_of, runs
+from released_bundle import shipped
+
+from mededit_monai.methods.record import METHODS
 
 #: Run → evaluations, and means over 16x16 tiles of an edit made before editors, samplers and options had rooms.
 RECORDED = json.loads(FILE.read_bytes())
@@ -20,18 +23,20 @@ def test_all_recorded_runs_are_run():
 
 #: The tumour bundle's weights are those of another training, its methods the same code; two of them show that much.
 SLOW = {("tumor", method) for method in ("naive_repaint", "sdedit", "palette", "palette_original")}
-PAIRS = sorted({(bundle, method) for bundle, method, _, _ in runs()})
+KINDS = sorted({(bundle, method, condition) for bundle, method, condition, _ in runs()})
 
 
 @pytest.mark.one_in(3)
 @pytest.mark.parametrize(
-    "bundle, method", [pytest.param(*one, marks=pytest.mark.slow if one in SLOW else ()) for one in PAIRS]
+    "bundle, method, condition",
+    [pytest.param(*one, marks=pytest.mark.slow if one[:2] in SLOW else ()) for one in KINDS],
 )
-def test_the_same_edits(bundle, method):
+def test_the_same_edits(bundle, method, condition):
     if method in UNRECORDED:
         pytest.skip(UNRECORDED[method])
+    shipped(bundle, METHODS[method].weights_file(condition))
     for run in runs():
-        if run[:2] != (bundle, method):
+        if run[:3] != (bundle, method, condition):
             continue
         found, wanted = edited(*run), RECORDED[name_of(*run)]
         assert found["evaluations"] == wanted["evaluations"]

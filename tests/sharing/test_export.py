@@ -72,6 +72,22 @@ def test_files_too_large_for_the_zoo_are_listed_and_left_out(bundle, tmp_path, m
     assert entry == wanted | {"hash_val": digest["paint.pt"]}
 
 
+def test_weights_that_are_released_apart_are_no_fault(bundle, tmp_path, mededit):  # noqa: F811
+    shutil.copyfile(REPOSITORY / "bundles" / "tumor" / "large_files.yml", bundle / "large_files.yml")
+    apart = ["model_box.pt", "model_regions.pt", "palette.pt", "palette_original.pt"]
+    done = mededit("export", "--bundle", bundle, "--to", "zoo", "-o", tmp_path / "out", "--json")
+    assert json.loads(done.out)["apart"] == apart and f"{', '.join(apart)}: not in the bundle" in done.err
+    assert not list((tmp_path / "out").rglob("large_files.yml"))  # its addresses are open
+    export_bundle(bundle, "hf", tmp_path / "hf")
+    export_bundle(bundle, "zoo", tmp_path / "web", files_url="https://example.org/w")
+    home = tmp_path / "web" / "models" / NAME
+    entries = yaml.safe_load((home / "large_files.yml").read_text())["large_files"]
+    assert [entry["url"] for entry in entries] == [f"https://example.org/w/tumor_{name}" for name in apart]
+    assert {name: state for name, state in weights_states(home / "models").items() if state != "ok"} == dict.fromkeys(
+        apart, "released apart"
+    )
+
+
 def test_hugging_faces_folder_is_laid_out_as_monai_does(bundle, tmp_path, monkeypatch):
     export_bundle(bundle, "hf", tmp_path / "out", hub_id="ORG/tumor")
     ours = tree(tmp_path / "out" / NAME)

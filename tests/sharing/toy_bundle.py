@@ -19,7 +19,7 @@ def write_bundle(folder: Path) -> Path:
     """The folder ``tumor`` in ``folder``; its configs are links, its weights two small tensors a file."""
     root = folder / "tumor"
     source = REPOSITORY / "bundles" / "tumor"
-    shutil.copytree(source, root, ignore=shutil.ignore_patterns("models", "configs"))
+    shutil.copytree(source, root, ignore=shutil.ignore_patterns("models", "configs", "large_files.yml"))
     (root / "configs").mkdir()
     for place in sorted((source / "configs").iterdir()):
         (root / "configs" / place.name).symlink_to(place.resolve())

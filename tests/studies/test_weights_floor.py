@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from mededit_monai.core.paths import bundle_root
+from mededit_monai.io.weight_files import find_weights
 from mededit_monai.space.conditions import CONDITION_WEIGHTS
 from studies.weight_check import check_weights, missed_floors
 
@@ -14,7 +15,7 @@ SHIPPED = [
     (bundle, condition, "mededit")
     for bundle in ("stroke", "tumor")
     for condition, name in CONDITION_WEIGHTS.items()
-    if (bundle_root(bundle) / "models" / name).is_file()
+    if find_weights(bundle_root(bundle), name).is_file()
 ] + [("stroke", "mask", "morph"), ("tumor", "regions", "morph")]
 
 

@@ -1,0 +1,2 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
