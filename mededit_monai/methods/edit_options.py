@@ -78,9 +78,7 @@ class EditOptions:
     dataset_dir: str | None = option(
         None, "Folder with a datalist.json, instead of --datalist.", group=WHAT, file=True, verb=False
     )
-    shard: str | None = option(
-        None, "i/n: edit only every n-th case of the list, beginning with the i-th (from 1).", group=WHAT
-    )
+    shard: str | None = option(None, "i/n: edit only every n-th case of the list, from the i-th on.", group=WHAT)
     output_dir: str = option(
         "out/edits", "Folder for the results, in which every case gets its own.", group=WHAT, file=True, short="-o"
     )
@@ -173,9 +171,7 @@ class EditOptions:
         most=100,
         recorded=True,
     )
-    effects_weights: str | None = option(
-        None, "Weight file of the effects network to use instead of the bundle's.", group=MOVES, file=True
-    )
+    effects_weights: str | None = option(None, "Weight file of the effects network to use.", group=MOVES, file=True)
 
     sampler: str | None = option(
         None, "How to step from one noise level to the next.", group=SAMPLE, choices=SAMPLERS.names, recorded=True
