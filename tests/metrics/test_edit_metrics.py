@@ -75,7 +75,7 @@ def _expected(case: dict[str, np.ndarray]) -> dict[type, list[float]]:
     grown = float(outside["ventricles"].astype(int).sum() - outside["prior_ventricles"].astype(int).sum()) / 2 * voxel
     nan = float("nan")
     return {
-        m.AdherenceMetric: [2 / 3, 0.5, 1, 1, 1],  # 4 of 6 pixels overlap
+        m.AdherenceMetric: [2 / 3, 0.5, 1, 1, 1, 6 * count, 6 * count, 0],  # 4 of 6 pixels overlap
         m.BoxAdherenceMetric: [2 / 3, 0.5],
         m.RegionPresenceMetric: [0, 1, nan, 0, 1, nan, nan],
         m.LesionContrastMetric: [float((c["prior"] - c["edit"])[c["pathology"]].mean())],
