@@ -35,6 +35,7 @@ pytest.importorskip("distributed")
 
 QUICK = {"method": "mededit", "slice_index": "auto", "steps": 2, "resample": 1, "progress": False, "device": "cpu"}
 
+
 @pytest.fixture(scope="module", autouse=True)
 def as_workers_do() -> Iterator[None]:
     """One thread, as a worker has: the last bits of a convolution depend on their number."""
