@@ -12,7 +12,6 @@ from monai.transforms import Transform
 
 from mededit_monai.diseases import DISEASES
 from mededit_monai.judges.embedded import shipped_volume_judge
-from mededit_monai.space.intensity import to_unit_range
 
 #: A scan is warned of if the judge sees this many times what it sees in 95 % of held-out scans without lesion at most.
 BEYOND = 2.0
@@ -26,7 +25,7 @@ class LookForLesiond(Transform):
     """
     Warn of a scan in which the judge of volumes sees a lesion: an edit adds one to those that are there.
 
-    Input: a case of :class:`~mededit_monai.space.to_model.ToModelSpaced` that is a volume: ``image`` in [-1, 1] and
+    Input: a case of :class:`~mededit_monai.space.to_model.ToModelSpaced` that is a volume: ``image`` in [0, 1] and
     ``brain``, 1x1xHxWxD; its ``warnings`` may get one more. Without a judge of volumes for the disease nothing is done.
 
     Args:
@@ -41,7 +40,7 @@ class LookForLesiond(Transform):
         if judge is None:
             return case
         disease = DISEASES[self.disease]
-        seen = judge.segment((to_unit_range(case["image"]) * (case["brain"] > 0))[:, 0])["pathology"]
+        seen = judge.segment((case["image"] * (case["brain"] > 0))[:, 0])["pathology"]
         found = float(seen.sum()) * case["space"].pixel_mm ** 3 / 1000
         usual = judge.facts["false_alarms"]["most_pixels"] * disease.pixel_mm**3 / 1000
         if found > BEYOND * usual:

@@ -30,10 +30,10 @@ class Seeing:
 
 def case(bright: int) -> dict:
     """A volume with so many bright voxels in the brain; all outside are bright, and nobody should look at them."""
-    inside = torch.zeros(16 * 16 * 8)
+    inside = torch.full((16 * 16 * 8,), 0.7)  # in [0, 1]: what takes it for [-1, 1] sees 0.85
     inside[:bright] = 1
     image, brain = torch.ones(1, 1, 16, 16, 16), torch.zeros(1, 1, 16, 16, 16)
-    image[..., :8], brain[..., :8] = 2 * inside.view(16, 16, 8) - 1, 1
+    image[..., :8], brain[..., :8] = inside.view(16, 16, 8), 1
     return {
         "image": image,
         "brain": brain,
