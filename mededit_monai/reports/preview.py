@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from scipy import ndimage
 
 from mededit_monai.io.atomic import replacing
 from mededit_monai.io.provenance import DISCLAIMER
@@ -94,10 +95,18 @@ def save_preview(planes: Sequence[Plane], path: str | Path, title: str = "") -> 
         figure.savefig(unfinished, facecolor="black")
 
 
+def _is_background(prior: np.ndarray, edit: np.ndarray) -> np.ndarray:
+    """Where nothing is and nothing changes; noise in the air around a head is air, and zeros within it are head."""
+    seen = (prior > 0) | (edit > 0)
+    body = ndimage.binary_opening(ndimage.binary_fill_holes(seen))
+    head: np.ndarray = body | (seen & ndimage.binary_dilation(body)) | (prior != edit)
+    return ~head
+
+
 def _draw_row(axes: Axes, plane: Plane, bottom: float, most: float, named: bool) -> None:
     """The panels of a plane, whose lower edge is ``bottom`` inches high; ``most``: mm of the brightest displacement."""
     prior, edit = upright(plane.prior), upright(plane.edit)
-    difference = np.ma.masked_where((prior <= 0) & (edit <= 0), edit - prior)
+    difference = np.ma.masked_where(_is_background(prior, edit), edit - prior)
     panels = [
         ("prior scan", prior, "gray", 0, 1),
         ("lesion (red), region (blue)", prior, "gray", 0, 1),

@@ -106,6 +106,18 @@ def test_panels(figures, tmp_path):
     assert difference.mask[upright(prior[part]) == 0].all()  # the background is neither brighter nor darker
 
 
+def test_zeros_in_the_head_are_head_and_noise_in_the_air_is_air(figures, tmp_path):
+    prior, edit, lesion, region = head()
+    prior[40, 50] = edit[40, 50] = 0  # within the head
+    prior[72, 92] = edit[72, 92] = 0.01  # noise
+    edit[71, 30] = 0.3  # a change is shown wherever it is
+    save_preview([Plane(prior, edit, lesion, region)], tmp_path / "preview.png")
+    hidden = np.zeros((128, 128), bool)
+    hidden[LOW[0] : LOW[0] + SIZE[0], LOW[1] : LOW[1] + SIZE[1]] = np.flip(shown(figures[0])[3].mask, (0, 1)).T
+    assert not hidden[40, 50] and not hidden[71, 30] and not hidden[30:70, 30:90].any()
+    assert hidden[72, 92] and hidden[28, 50] and hidden[71, 31]
+
+
 def test_pixels_are_square(figures, tmp_path):
     save_preview([Plane(*head())], tmp_path / "preview.png")
     (axes,) = figures[0].axes
