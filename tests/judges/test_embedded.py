@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+import warnings
 from dataclasses import replace
 
 import nibabel as nib
@@ -36,7 +37,15 @@ OPTIONS = JudgeOptions(max_epochs=3, batch_size=6, warmup_iterations=2, ema_deca
 def trained(tmp_path_factory):
     root = tmp_path_factory.mktemp("judge")
     cohort = write_cohort(root / "cohort")
-    judge = train_judge(cohort, root / "out", OPTIONS, progress=False)
+    torch.set_warn_always(True)  # else some warnings come once a process, and another test may have had them
+    try:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", UserWarning)
+            judge = train_judge(cohort, root / "out", OPTIONS, progress=False)
+    finally:
+        torch.set_warn_always(False)
+    ours = [one for one in said if one.category is UserWarning and "mededit_monai" in one.filename]
+    assert not ours, [str(one.message) for one in ours]
     return root, judge
 
 
