@@ -15,6 +15,7 @@ from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.io.atomic import write_bytes
+from mededit_monai.io.formats.directions import is_usable
 from mededit_monai.io.formats.echo import one_volume
 from mededit_monai.io.formats.nifti import orientation_warnings, parse_nifti, require_millimetres
 from mededit_monai.io.formats.registry import FORMATS, NIFTI_ENDING, image_stem, read_stored, short
@@ -141,7 +142,7 @@ def _read(path: Path, echo: int | None, by_option: bool) -> Volume:
             f"numpy.nan_to_num."
         )
     affine = np.asarray(image.affine, dtype=np.float64)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+    if not is_usable(affine):
         raise InputError(
             f"{path}: has an unusable affine {affine.round(3).tolist()}; repair its header (of NIfTI, sform or qform)."
         )

@@ -11,11 +11,11 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from nibabel.affines import obliquity
-from nibabel.orientations import aff2axcodes
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.diseases import DISEASES
 from mededit_monai.io.finished import is_complete
+from mededit_monai.io.formats.directions import axis_names, is_usable
 from mededit_monai.io.formats.echo import one_volume
 from mededit_monai.io.formats.registry import FORMATS, is_there, read_stored
 from mededit_monai.io.nifti import (
@@ -129,14 +129,14 @@ def _header(path: Path, kind: str, image: nib.Nifti1Image) -> dict[str, Any]:
     title = f"NIfTI-{2 if isinstance(image, nib.Nifti2Image) else 1}" if kind == "nifti" else FORMATS[kind].title
     with open(files[0], "rb") as stream:
         packed = ", gzip" if stream.read(2) == GZIP else ""
-    usable = np.isfinite(image.affine).all() and abs(np.linalg.det(spatial)) > 1e-9
+    usable = is_usable(image.affine)
     sides = np.linalg.norm(spatial, axis=0) if usable else np.asarray(header.get_zooms()[:3])
     return {
         "format": f"{title}{packed}",
         "bytes": sum(place.stat().st_size for place in files),
         "shape": [int(side) for side in image.shape],
         "voxel_mm": [round(float(side), 6) for side in sides],
-        "orientation": "".join(axis or "?" for axis in aff2axcodes(image.affine)) if usable else None,
+        "orientation": axis_names(image.affine) if usable else None,
         "oblique_degrees": round(float(np.degrees(obliquity(image.affine)).max()), 3) if usable else None,
         "left_handed": bool(np.linalg.det(spatial) < 0) if usable else None,
         "data_type": str(image.get_data_dtype().newbyteorder("=")),

@@ -21,6 +21,7 @@ from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
 from mededit_monai.io.atomic import replacing, write_text
 from mededit_monai.io.case_names import stem
+from mededit_monai.io.formats.directions import axis_names, is_usable
 from mededit_monai.io.formats.registry import is_image
 from mededit_monai.io.nifti import BINARY, TUMOR_LABELS, binary_mask, label_mask, read_volume
 from mededit_monai.io.outputs import make_folder
@@ -223,7 +224,7 @@ def mask_voxels(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
         image = nib.Nifti1Image.from_bytes(read_whole(path))
         if image.get_data_dtype() == np.uint8 and len(image.shape) == 3 and float(image.dataobj.slope) == 1:
             data = np.asarray(image.dataobj)
-            if data.max() == 1 and np.isfinite(image.affine).all() and _is_clear(image.header):
+            if data.max() == 1 and is_usable(image.affine) and _is_clear(image.header):
                 return data.view(bool), np.asarray(image.affine), ()
     except Exception:  # noqa: BLE001, S110 - the careful reader below says what is wrong
         pass
@@ -236,7 +237,7 @@ def mask_voxels(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
 def _is_clear(header: nib.Nifti1Header) -> bool:
     """Whether a header leaves nothing open about directions and lengths."""
     forms = [header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]]
-    sides = {tuple(nib.aff2axcodes(form)) for form in forms if form is not None}
+    sides = {axis_names(form) for form in forms if form is not None}
     return len(sides) == 1 and header.get_xyzt_units()[0] in ("mm", "unknown")
 
 

@@ -125,9 +125,12 @@ def test_colour_image(head):
     refused(head, "plain numbers")
 
 
-def test_unusable_affine(head):
+@pytest.mark.parametrize(
+    "row", [(0, 0, 0, 0), (2, 0, 2.6e33, -80), (np.nan, 0, 0, 0), (2, 0, np.inf, 0), (1e30, 1e30, 1e30, 0)]
+)
+def test_unusable_affine(head, row):
     content = bytearray(gzip.decompress(head.scan.read_bytes()))
-    content[280:296] = bytes(16)  # first row of the sform
+    content[280:296] = np.array(row, "<f4").tobytes()  # first row of the sform
     head.scan.write_bytes(gzip.compress(bytes(content)))
     refused(head, "unusable affine")
 

@@ -16,6 +16,7 @@ import nibabel as nib
 import numpy as np
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.io.formats.directions import axis_names
 from mededit_monai.io.formats.nifti_pair import PAIR_ENDINGS, pair_files, pair_header
 from mededit_monai.io.formats.registry import CONVERT, FORMATS, Format, Stored, as_nifti, voxel_bytes
 from mededit_monai.io.whole import read_whole
@@ -51,7 +52,7 @@ def _read(path: Path, content: bytes) -> Stored:
     affine = np.asarray(image.affine, dtype=np.float64)
     known = not np.allclose(affine, image.header.get_base_affine())  # by SPM's origin or .mat
     nifti = as_nifti(path, voxels, shape, dtype, affine, known, (float(proxy.slope), float(proxy.inter)))
-    read = "".join(nib.aff2axcodes(affine))
+    read = axis_names(affine)
     source = f"SPM's {files[2].name}" if len(files) > 2 else "custom"
     return Stored(
         nifti,

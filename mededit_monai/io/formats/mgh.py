@@ -14,6 +14,7 @@ import nibabel as nib
 import numpy as np
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.io.formats.directions import axis_names
 from mededit_monai.io.formats.registry import CONVERT, FORMATS, Format, Stored, as_nifti, voxel_bytes
 
 #: Where the voxels begin, and where the header has the number of volumes (a big-endian int32).
@@ -49,7 +50,7 @@ def _read(path: Path, content: bytes) -> Stored:
     warnings: tuple[str, ...] = ()
     if not fields["goodRASFlag"]:
         header["Mdc"] = _CORONAL
-        read = "".join(nib.aff2axcodes(header.get_affine()))
+        read = axis_names(header.get_affine())
         warnings = (
             f"{path.name}: does not say which way its axes point (its RAS flag is 0); they were read as {read}, as "
             f"FreeSurfer does, so left and right are a guess. Compare with the scanner's image.",

@@ -14,6 +14,7 @@ import numpy as np
 from nibabel import imageglobals
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.io.formats.directions import axis_names, is_usable
 from mededit_monai.io.formats.foreign import foreign
 from mededit_monai.io.formats.registry import CONVERT, FORMATS, NIFTI_ENDING, Format, Stored, short
 
@@ -83,9 +84,13 @@ def orientation_warnings(path: Path, image: nib.Nifti1Image) -> tuple[str, ...]:
     try:
         qform = header.get_qform(coded=True)[0]
     except Exception:  # a broken quaternion; the sform is used then
-        if sform is None:
-            raise InputError(f"{path}: has an unusable qform and no sform; repair its header.") from None
-    read = "".join(nib.aff2axcodes(image.affine))
+        broken = True
+    else:
+        broken = qform is not None and not is_usable(qform)
+    if broken and sform is None:
+        raise InputError(f"{path}: has an unusable qform and no sform; repair its header.")
+    qform = None if broken else qform
+    read = axis_names(image.affine)
     if sform is None and qform is None:
         return (
             f"{path.name}: does not say which way its axes point (sform and qform codes are 0); they were read as "
@@ -93,7 +98,7 @@ def orientation_warnings(path: Path, image: nib.Nifti1Image) -> tuple[str, ...]:
         )
     if sform is None or qform is None:
         return ()
-    codes = ["".join(nib.aff2axcodes(affine)) for affine in (sform, qform)]
+    codes = [axis_names(affine) for affine in (sform, qform)]
     if np.sign(np.linalg.det(sform[:3, :3])) != np.sign(np.linalg.det(qform[:3, :3])):
         raise InputError(
             f"{path}: its sform says {codes[0]} and its qform {codes[1]}, which are mirror images, so left and right "
