@@ -75,24 +75,32 @@ def run(call: Callable[[], Any], folder: Path, said: Path, moment: Moment | None
     child = os.fork()
     if child == 0:
         _be_the_child(call, folder, said, told, moment)
+    try:
+        seconds, status = _watched(child, moment, said, limit)
+    except BaseException:  # whoever is interrupted leaves no fork at work
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        raise
+    if os.waitstatus_to_exitcode(status) == -signal.SIGKILL:
+        return Ended(None, seconds)
+    facts = json.loads(told.read_bytes()) if told.is_file() else {"operations": -1, "modules": ()}
+    return Ended(os.waitstatus_to_exitcode(status), seconds, facts["operations"], tuple(facts["modules"]))
+
+
+def _watched(child: int, moment: Moment | None, said: Path, limit: float) -> tuple[float, int]:
+    """Wait for the end of a fork, or bring it about in its moment: seconds that it computed, and its status."""
     seconds, ends = 0.0, time.monotonic() + limit
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
-            break
+            return seconds, status
         seconds = _computed(child)
         if moment is not None and moment.clock == SECONDS and seconds >= moment.at:
             os.kill(child, signal.SIGKILL)
             moment = None
         elif time.monotonic() > ends:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
             raise RuntimeError(f"a process did not end within {limit:.0f} s; see {said}")
         time.sleep(0.001)
-    if os.waitstatus_to_exitcode(status) == -signal.SIGKILL:
-        return Ended(None, seconds)
-    facts = json.loads(told.read_bytes()) if told.is_file() else {"operations": -1, "modules": ()}
-    return Ended(os.waitstatus_to_exitcode(status), seconds, facts["operations"], tuple(facts["modules"]))
 
 
 def _computed(process: int) -> float:
