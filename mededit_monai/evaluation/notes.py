@@ -28,8 +28,8 @@ def table_notes(found: Evaluation, table: Table, compared: Sequence[Mapping[str,
     notes += [_judge(found.judge)] if found.judge else []
     notes += _realism(found) if found.flat else [VOLUMES if not found.judge else JUDGED_VOLUMES]
     notes.append(
-        "95 % intervals: bootstrap over anatomies, then over the cases of each; of six anatomies they hold the truth in "
-        "84 to 90 % of samples (docs/results/interval_coverage.md)."
+        "95 % intervals: bootstrap over anatomies, then over the cases of each; of six anatomies they hold the truth "
+        "in 84 to 90 % of samples (docs/results/interval_coverage.md)."
     )
     notes += _tests(compared)
     notes += _controls(found, table)
