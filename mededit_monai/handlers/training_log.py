@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from ignite.engine import Engine, Events
 from tqdm import tqdm
 
@@ -90,7 +91,7 @@ class TrainingLog:
     def _iteration(self, engine: Engine) -> None:
         output = engine.state.output
         output = output[0] if isinstance(output, list) else output  # decollated: every case holds the batch's loss
-        self._losses.append(float(output["loss"].detach()))
+        self._losses.append(float(torch.as_tensor(output["loss"]).detach()))
         if self._bar is not None:
             self._bar.set_postfix(epoch=engine.state.epoch, loss=f"{self._losses[-1]:.4f}", refresh=False)
             self._bar.update()
