@@ -47,6 +47,9 @@ FILES = ("raw_scans.json", "raw_scans.md")
 #: Heads are turned by up to so many degrees about any axis, and shifted by up to so many mm along each.
 DEGREES, SHIFT_MM = 30.0, 8.0
 
+#: Displacements of less than this are not compared, in mm.
+MOVED_MM = 0.25
+
 #: Changes of less than this share of the brain's brightest are not counted: they are texture.
 LEAST = 0.1
 
@@ -59,12 +62,15 @@ class Edited:
     Args:
         folder: of its files.
         painted, moved: centres of the change by paint and of the displacement, world mm.
+        field: displacement, 3xXxYxZ, mm along the world's axes; affine: of its voxels.
         largest_mm: displacement; outside: voxels that changed outside the region; facts: its provenance.
     """
 
     folder: Path
     painted: np.ndarray
     moved: np.ndarray
+    field: np.ndarray
+    affine: np.ndarray
     largest_mm: float
     seconds: float
     outside: int
@@ -95,11 +101,28 @@ def edited(scan: Path, lesion: Path, out: Path, options: dict[str, Any]) -> Edit
         folder,
         centre(painted, affine),
         centre(np.linalg.norm(field, axis=0), affine),
+        field,
+        affine,
         json.loads((folder / "effects.json").read_bytes())["largest_displacement_mm"],
         seconds,
         int(np.count_nonzero((stored[0] != stored[1]) & ~region)),
         json.loads((folder / "provenance.json").read_bytes()),
     )
+
+
+def tissue_apart(first: Edited, again: Edited, motion: np.ndarray) -> np.ndarray:
+    """
+    How far apart two edits take the same tissue from, mm, at every voxel that the first one moves.
+
+    Args:
+        motion: of the head between them (4x4, RAS mm).
+    """
+    voxels = np.argwhere(np.linalg.norm(first.field, axis=0) > MOVED_MM)
+    there = np.linalg.inv(again.affine) @ motion @ first.affine @ np.c_[voxels, np.ones(len(voxels))].T
+    found = np.stack([ndimage.map_coordinates(one, there[:3], order=1, mode="nearest") for one in again.field])
+    back = motion[:3, :3].T @ found
+    apart: np.ndarray = np.linalg.norm(back - first.field[(slice(None), *voxels.T)], axis=0)
+    return apart
 
 
 def moved_by(path: Path, motion: np.ndarray, to: Path, order: int) -> None:
@@ -171,12 +194,14 @@ def study_scan(
             float(np.linalg.norm(back[:3, :3] @ new + back[:3, 3] - old))
             for new, old in ((again.painted, first.painted), (again.moved, first.moved))
         ]
+        between = tissue_apart(first, again, motion)
         result["motions"].append(
             {
                 "degrees": round(angle, 1),
                 "tilt_found": again.facts["preparation"]["tilt_degrees"],
                 "paint_mm": round(apart[0], 2),
                 "moved_tissue_mm": round(apart[1], 2),
+                "tissue_mm": [round(float(between.mean()), 2), round(float(np.percentile(between, 95)), 2)],
                 "largest_displacement_mm": [round(first.largest_mm, 2), round(again.largest_mm, 2)],
                 "changed_outside": again.outside,
             }
@@ -208,6 +233,7 @@ def report(rows: list[dict[str, Any]], command: str) -> str:
             f"{one['tilt_found']:.0f}",
             f"{one['paint_mm']:.2f}",
             f"{one['moved_tissue_mm']:.2f}",
+            "{:.2f}; {:.2f}".format(*one["tissue_mm"]),
             " / ".join(f"{mm:.2f}" for mm in one["largest_displacement_mm"]),
             str(one["changed_outside"]),
         ]
@@ -216,7 +242,8 @@ def report(rows: list[dict[str, Any]], command: str) -> str:
     ]
     titles = ["scan", "shows", "brain: Dice", "ml", "tilt, °", "correlation", "overlap", "s to prepare"]
     titles += ["s an edit", "voxels changed outside the region"]
-    of_motions = ["scan", "turned by, °", "tilt found, °", "paint apart, mm", "moved tissue apart, mm"]
+    of_motions = ["scan", "turned by, °", "tilt found, °", "paint apart, mm", "movement apart, mm"]
+    of_motions += ["tissue apart, mm: mean; 95 %"]
     of_motions += ["largest displacement, mm, before / after", "voxels changed outside the region"]
     lines = [
         "# Raw scans",
@@ -228,8 +255,9 @@ def report(rows: list[dict[str, Any]], command: str) -> str:
         "",
         "## The same heads after a rigid motion",
         "",
-        "Scan and lesion are moved by chance and edited again. The centres of what was painted and of what moved,",
-        "brought back, are compared with those of the first edit.",
+        "Scan and lesion are moved by chance and edited again. The centres of what was painted and of all movement,",
+        "brought back, are compared with those of the first edit; and wherever the first one moves tissue by more than",
+        f"{MOVED_MM} mm, the places from which the two take it.",
         "",
         *markdown_table(of_motions, moved),
         "",
