@@ -46,6 +46,7 @@ from mededit_monai.judges.embedded import (
     load_judge,
 )
 from mededit_monai.judges.held_out import HELD_OUT_FILES, measure_held_out, write_held_out
+from mededit_monai.judges.operating_point import best_threshold, set_threshold
 from mededit_monai.judges.samples import (
     LoadSample,
     Single,
@@ -56,7 +57,7 @@ from mededit_monai.judges.samples import (
     cohort_samples,
 )
 from mededit_monai.judges.structures import structures, unpack, without_tissue
-from mededit_monai.networks.weights import read_weights, weights_sha256
+from mededit_monai.networks.weights import load_weights, read_weights, save_weights, weights_sha256
 from mededit_monai.training.folder import TRAINING_FILES, training_folder
 from mededit_monai.training.moved_cases import padded_batches
 from mededit_monai.training.options import TrainingOptions, learning_rate_factor, require_ema_decay, require_rate
@@ -164,7 +165,7 @@ def train_judge(
                 trainer.run()
         finally:
             set_track_meta(tracked)
-        return _finish(samples["testing"], output, disease, dims, settings | {"max_epochs": options.max_epochs})
+        return _finish(samples, output, disease, dims, settings | {"max_epochs": options.max_epochs})
 
 
 def _cohort_facts(cohort: str | Path) -> dict[str, Any]:
@@ -333,10 +334,19 @@ def _binarised(output: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.
     return (output["pred"] > 0).float(), output["label"]
 
 
-def _finish(testing: list[dict], output: Path, disease: str, dims: int, settings: dict[str, Any]) -> Judge:
+def _finish(
+    samples: Mapping[str, list[dict]], output: Path, disease: str, dims: int, settings: dict[str, Any]
+) -> Judge:
     """Put weights and facts where :func:`load_judge` finds them, and measure."""
     weights, place = judge_files(disease, output, dims)
-    write_bytes(weights, (output / BEST_WEIGHTS).read_bytes())
+    if dims == 3:
+        network = judge_network(disease, spatial_dims=3)
+        load_weights(network, output / BEST_WEIGHTS)
+        settings["threshold"] = best_threshold(network, disease, samples["validation"])
+        set_threshold(network, disease, settings["threshold"])
+        save_weights(network, weights)
+    else:
+        write_bytes(weights, (output / BEST_WEIGHTS).read_bytes())
     digest = weights_sha256(weights)
     facts = {
         "name": judge_name(disease, digest, dims),
@@ -350,7 +360,7 @@ def _finish(testing: list[dict], output: Path, disease: str, dims: int, settings
         "note": "Trained on simulated brains. Research use only, not a medical device.",
     }
     write_json(place, facts)
-    found = measure_held_out(load_judge(disease, output, dims), testing, settings["cohort"])
+    found = measure_held_out(load_judge(disease, output, dims), samples["testing"], settings["cohort"])
     write_held_out(found, output)
     facts |= {"ceiling": found["ceiling"], "false_alarms": found["false_alarms"]}
     write_json(place, facts)

@@ -1,0 +1,53 @@
+# Copyright (c) the mededit_monai authors
+# SPDX-License-Identifier: Apache-2.0
+"""The probability from which on a judge of volumes sees a lesion."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from mededit_monai.judges import operating_point
+from mededit_monai.judges.embedded import judge_network
+from mededit_monai.judges.operating_point import best_threshold, set_threshold
+from mededit_monai.judges.structures import structures
+
+NAMES = structures("tumor")
+
+
+class Believing(torch.nn.Module):
+    """Takes the image for the probability of every structure."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.logit(images).expand(-1, len(NAMES), *[-1] * 3)
+
+
+def packed(parts: dict[str, np.ndarray]) -> torch.Tensor:
+    return torch.as_tensor(sum(parts[name].astype(np.float32) * 2 ** NAMES.index(name) for name in parts))[None]
+
+
+@pytest.mark.parametrize(("above", "wanted"), [(0.5, 0.5), (0.6, 0.6), (0.8, 0.8), (0.9, 0.9), (0.0, 0.5)])
+def test_the_best_dice_decides(monkeypatch, above, wanted):
+    likely = np.random.default_rng(0).permutation(np.repeat([0.2, 0.55, 0.65, 0.75, 0.85, 0.95], 36)).reshape(6, 6, 6)
+    truth = likely > above
+    cases = {
+        "ill": {"image": torch.as_tensor(likely[None], dtype=torch.float16), "label": packed({"core": truth})},
+        "well": {"image": torch.full((1, 6, 6, 6), 0.99), "label": packed({"core": ~truth})},  # must not be asked
+    }
+    monkeypatch.setattr(operating_point, "LoadSample", lambda disease, dims: lambda sample: cases[sample["name"]])
+    samples = [{"name": "ill", "shown": "lesion"}, {"name": "well", "shown": "lesion_free"}]
+    assert best_threshold(Believing(), "tumor", samples) == wanted
+    assert best_threshold(Believing(), "tumor", samples[1:]) == 0.5
+
+
+def test_only_parts_of_the_lesion_are_moved():
+    network, images = judge_network("tumor", spatial_dims=3).eval(), torch.rand(1, 1, 36, 32, 34)
+    with torch.no_grad():
+        before = network(images)
+        set_threshold(network, "tumor", 0.8)
+        less = before - network(images)
+    assert torch.allclose(less[:, :3], torch.full_like(less[:, :3], math.log(4)), atol=1e-5)
+    assert not less[:, 3:].any()
