@@ -14,6 +14,7 @@ from judges.toy_cohort import write_cohort
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.judges.embedded import Judge, judge_files, judge_network, judged_box, load_judge, side_of
+from mededit_monai.judges.operating_point import TRIED
 from mededit_monai.judges.structures import structures
 from mededit_monai.judges.train_judge import (
     LESION_WEIGHT,
@@ -24,6 +25,7 @@ from mededit_monai.judges.train_judge import (
     train_judge,
 )
 from mededit_monai.networks.weights import save_weights, weights_sha256
+from studies.judge_held_out import judge_held_out
 
 
 def test_sides_of_a_volume_are_told_from_its_own_middle():
@@ -88,6 +90,10 @@ def test_a_cohort_of_volumes_trains_a_judge_of_volumes(tmp_path):
     assert "| core | lesion | all |" in table and (tmp_path / "out" / "held_out.png").is_file()
     with pytest.raises(InputError, match="not found"):
         load_judge("tumor", tmp_path / "out")
+    assert judge.facts["training"]["threshold"] in TRIED
+    again = judge_held_out(cohort, tmp_path / "again", tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "held_out.json").read_text())["rows"] == again["rows"]
+    assert (tmp_path / "again" / "held_out.md").read_text() == table
 
 
 def test_judges_of_slices_and_volumes_lie_side_by_side(tmp_path):
