@@ -10,6 +10,7 @@ import re
 import pytest
 import yaml
 from conftest import REPOSITORY
+from packaging.requirements import Requirement
 
 from mededit_monai import __version__
 
@@ -49,3 +50,12 @@ def test_what_make_installs_is_pinned(settings):
     extras = settings["options.extras_require"]
     wanted = re.findall(r"^\s*([\w-]+)", "\n".join(extras[name] for name in ("docs", "dev", "hub")), re.MULTILINE)
     assert {name.lower().replace("_", "-") for name in wanted} <= known
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
+def test_a_python_finds_one_pin_of_a_package(python):
+    """Where a release has no wheel for every Python, two pins share them out."""
+    lines = (REPOSITORY / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    applying = [pin.name for pin in pins if pin.marker is None or pin.marker.evaluate({"python_version": python})]
+    assert len(applying) == len(set(applying)) > 200
