@@ -1,11 +1,11 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
 """
-From which probability on a judge of volumes takes a voxel for a part of the lesion.
+The probability above which a judge of volumes takes a voxel for a part of the lesion.
 
-It learns from parts of volumes, most of them around a lesion, and so holds lesions for more frequent than they are: at
-0.5 it sees them where there are none. The probability that gives validation cases the best Dice is put in the place of
-0.5 by the biases of the last layer.
+It learns from parts of volumes, most of them around a lesion, so it expects lesions more often than they occur, and at
+0.5 sees them where there are none. The biases of the last layer put the probability with the best Dice on validation
+cases in the place of 0.5.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from mededit_monai.diseases import DISEASES
-from mededit_monai.judges.embedded import JudgeNetwork
+from mededit_monai.judges.embedded import Judge, JudgeNetwork
 from mededit_monai.judges.samples import LoadSample
 from mededit_monai.judges.structures import structures, unpack
 from mededit_monai.metrics.adherence import dice
@@ -27,24 +27,22 @@ from mededit_monai.metrics.adherence import dice
 TRIED = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
-@torch.inference_mode()
-def best_threshold(network: JudgeNetwork, disease: str, samples: Sequence[Mapping[str, Any]]) -> float:
+def best_threshold(judge: Judge, samples: Sequence[Mapping[str, Any]]) -> float:
     """
     Which of ``TRIED`` gives the parts of a lesion the best Dice: mean over the parts, of each over the cases that have
     it; 0.5 without any.
 
     Args:
-        network: of volumes; samples: of the validation split.
+        judge: of volumes; samples: of the validation split.
     """
-    parts, names = len(DISEASES[disease].structures), structures(disease)
-    load = LoadSample(disease, 3)
+    parts, names = len(DISEASES[judge.disease].structures), structures(judge.disease)
+    load = LoadSample(judge.disease, 3)
     scores: list[list[list[float]]] = [[[] for _ in range(parts)] for _ in TRIED]
-    network.eval()
     for sample in samples:
         if sample["shown"] != "lesion":
             continue
         loaded = load(sample)
-        likely = torch.sigmoid(network(loaded["image"][None].float()))[0, :parts].numpy()
+        likely = judge.probabilities(loaded["image"][0])[0, :parts]
         truth = unpack(loaded["label"][None].float(), len(names))[0, :parts].numpy() > 0
         for part in range(parts):
             if truth[part].any():

@@ -342,7 +342,7 @@ def _finish(
     if dims == 3:
         network = judge_network(disease, spatial_dims=3)
         load_weights(network, output / BEST_WEIGHTS)
-        settings["threshold"] = best_threshold(network, disease, samples["validation"])
+        settings["threshold"] = best_threshold(Judge(disease, network, BEST_WEIGHTS), samples["validation"])
         set_threshold(network, disease, settings["threshold"])
         save_weights(network, weights)
     else:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mededit_monai.judges import operating_point
-from mededit_monai.judges.embedded import judge_network
+from mededit_monai.judges.embedded import Judge, judge_network
 from mededit_monai.judges.operating_point import best_threshold, set_threshold
 from mededit_monai.judges.structures import structures
 
@@ -20,6 +20,8 @@ NAMES = structures("tumor")
 
 class Believing(torch.nn.Module):
     """Takes the image for the probability of every structure."""
+
+    spatial_dims = 3
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return torch.logit(images).expand(-1, len(NAMES), *[-1] * 3)
@@ -31,16 +33,18 @@ def packed(parts: dict[str, np.ndarray]) -> torch.Tensor:
 
 @pytest.mark.parametrize(("above", "wanted"), [(0.5, 0.5), (0.6, 0.6), (0.8, 0.8), (0.9, 0.9), (0.0, 0.5)])
 def test_the_best_dice_decides(monkeypatch, above, wanted):
-    likely = np.random.default_rng(0).permutation(np.repeat([0.2, 0.55, 0.65, 0.75, 0.85, 0.95], 36)).reshape(6, 6, 6)
+    likely = (
+        np.random.default_rng(0).permutation(np.resize([0.2, 0.55, 0.65, 0.75, 0.85, 0.95], 32**3)).reshape(32, 32, 32)
+    )
     truth = likely > above
     cases = {
         "ill": {"image": torch.as_tensor(likely[None], dtype=torch.float16), "label": packed({"core": truth})},
-        "well": {"image": torch.full((1, 6, 6, 6), 0.99), "label": packed({"core": ~truth})},  # must not be asked
+        "well": {"image": torch.full((1, 32, 32, 32), 0.99), "label": packed({"core": ~truth})},  # must not be asked
     }
     monkeypatch.setattr(operating_point, "LoadSample", lambda disease, dims: lambda sample: cases[sample["name"]])
     samples = [{"name": "ill", "shown": "lesion"}, {"name": "well", "shown": "lesion_free"}]
-    assert best_threshold(Believing(), "tumor", samples) == wanted
-    assert best_threshold(Believing(), "tumor", samples[1:]) == 0.5
+    judge = Judge("tumor", Believing(), "toy")
+    assert best_threshold(judge, samples) == wanted and best_threshold(judge, samples[1:]) == 0.5
 
 
 def test_only_parts_of_the_lesion_are_moved():
