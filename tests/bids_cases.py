@@ -5,11 +5,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
+import pytest
 
 from mededit_monai.bids.dataset import BidsDataset
 from mededit_monai.io.displacement import write_displacement
@@ -75,3 +79,14 @@ def add(dataset: BidsDataset, *names: str, keep_going: bool = False) -> tuple[li
     """As at the end of a run that made these cases: their folders in the dataset, and those that failed."""
     writer = SimpleNamespace(written=[dataset.cases / name for name in names], failed=[])
     return dataset.add_results(writer, [], keep_going), writer.failed
+
+
+def validator_says(dataset: Path) -> list[dict]:
+    """Issues that the BIDS validator has with a derivative dataset; the test is skipped where it is not installed."""
+    places = (str(Path(sys.executable).parent), None)
+    validator = next((found for place in places if (found := shutil.which("bids-validator-deno", path=place))), None)
+    if validator is None:
+        pytest.skip("bids-validator-deno is not installed (96 MB: it brings its own Deno); pip install it to run this")
+    words = [validator, str(dataset), "--format", "json", "--datasetTypes", "derivative"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    return json.loads(done.stdout)["issues"]["issues"]

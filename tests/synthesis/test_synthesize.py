@@ -14,8 +14,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from bids_cases import validator_says
 from conftest import REPOSITORY
 from monai.bundle import ConfigWorkflow, verify_metadata, verify_net_in_out
+from promises.verbs import tree
 from synthesis.heads import MODALITIES, label_array, write_heads, write_label
 from typer.testing import CliRunner
 
@@ -88,6 +90,29 @@ def test_volumes_on_the_mask_s_own_grid(trained, tmp_path):
     (alone,) = synthesize(mask, tmp_path / "one", overlays=[overlay(kind)], seed=5, **options)
     assert np.array_equal(np.asarray(nib.load(alone / "t1.nii.gz").dataobj), one)
     assert synthesize(mask, tmp_path / "one", overlays=[overlay(kind)], seed=5, **options) == []
+
+
+def test_volumes_as_a_dataset(trained, tmp_path):
+    """``--layout bids``: every modality under its BIDS name, on the mask's grid; a second run changes nothing."""
+    kind, out = trained
+    modalities, grid, _ = KINDS[kind]
+    mask = write_label(tmp_path / "seg.nii.gz", label_array(), axcodes="PIR")
+    options = {**SMALL, **grid, "weights": out / "model.pt", "progress": False, "device": "cpu", "steps": 2}
+    dataset = tmp_path / "derivatives"
+    made = synthesize(mask, dataset, overlays=[overlay(kind)], samples=2, layout="bids", **options)
+    assert made == [dataset / "sub-seg"]
+    names = {"t1": "desc-synthetic{}_T1w", "t1ce": "ce-gadolinium_desc-synthetic{}_T1w"}
+    names |= {"t2": "desc-synthetic{}_T2w", "flair": "desc-synthetic{}_FLAIR"}
+    wanted = {f"sub-seg_{names[name].format(k)}.nii.gz" for name in modalities for k in range(2)}
+    images = {path.name for path in (dataset / "sub-seg" / "anat").glob("*.nii.gz")}
+    assert images == wanted | {"sub-seg_desc-asked_dseg.nii.gz"}
+    given, image = nib.load(mask), nib.load(dataset / "sub-seg" / "anat" / sorted(wanted)[0])
+    assert image.shape == given.shape and np.allclose(image.affine, given.affine)
+    assert b"synthetic" in image.header["descrip"].tobytes()
+    before = tree(dataset)
+    assert synthesize(mask, dataset, overlays=[overlay(kind)], samples=2, layout="bids", **options) == []
+    assert tree(dataset) == before
+    assert [one for one in validator_says(dataset) if one["severity"] == "error"] == []
 
 
 @pytest.mark.slow  # the same configs as those of the tests above, in processes of their own
