@@ -179,10 +179,15 @@ def septum(labels: np.ndarray) -> dict[tuple[int, ...], float]:
     In each row with both ventricles: half way between the last voxel of the left and the first of the right one.
     """
     labels = to_labels(labels, "the ventricles")
+    both, last, first = _facing(labels)
+    return {tuple(row): float(last[tuple(row)] + first[tuple(row)]) / 2 for row in np.argwhere(both).tolist()}
+
+
+def _facing(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """By row: whether it has both ventricles, the left one's last voxel and the right one's first."""
     left, right = labels == LEFT, labels == RIGHT
-    both = np.argwhere(left.any(axis=0) & right.any(axis=0))
-    last = labels.shape[0] - 1 - left[::-1].argmax(axis=0)
-    return {tuple(row): float(last[tuple(row)] + right.argmax(axis=0)[tuple(row)]) / 2 for row in both.tolist()}
+    both = left.any(axis=0) & right.any(axis=0)
+    return both, labels.shape[0] - 1 - left[::-1].argmax(axis=0), right.argmax(axis=0)
 
 
 def midline_shift_from_ventricles(
@@ -203,16 +208,12 @@ def midline_shift_from_ventricles(
     first, second = to_labels(before, "the prior's ventricles"), to_labels(after, "the edit's ventricles")
     same_shape(second, first, "the edit's ventricles")
     step = spacing_of(spacing, first.ndim)[0]
-    places = [septum(labels) for labels in (first, second)]
-    near = [
-        row for row in places[0] if row in places[1] and max(_gap(x, row) for x in (first, second)) * step <= max_gap_mm
-    ]
-    return _midline(np.array([places[1][row] - places[0][row] for row in near]) * step)
-
-
-def _gap(labels: np.ndarray, row: tuple[int, ...]) -> int:
-    line = labels[(slice(None), *row)]
-    return int(np.flatnonzero(line == RIGHT)[0] - np.flatnonzero(line == LEFT)[-1] - 1)
+    near, places = np.ones(first.shape[1:], bool), []
+    for labels in (first, second):
+        both, last_left, first_right = _facing(labels)
+        near &= both & ((first_right - last_left - 1) * step <= max_gap_mm)
+        places.append((last_left + first_right) / 2)
+    return _midline((places[1] - places[0])[near] * step)
 
 
 def _midline(shifts: np.ndarray) -> MidlineShift:
