@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 
 import torch
 from monai.bundle import ConfigParser
@@ -85,5 +86,7 @@ def run_training(parser: ConfigParser) -> None:
         tracked = TRACKING_FILES if "tracking_uri" in parser.get() else ()
         there = [place.relative_to(output).as_posix() for place in (output / PREVIEWS_FOLDER).glob(PREVIEWS)]
         OutputFolder(output, inputs.values()).require_free(there)
-        with training_folder(output, (*TRAINING_FILES, *tracked), inputs.values()):
+        with training_folder(output, (*TRAINING_FILES, *tracked), inputs.values()), warnings.catch_warnings():
+            # The schedule counts batches, of which the optimizer may gather several before its first step.
+            warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
             run_engine(parser, "train#trainer")

@@ -8,6 +8,7 @@ import csv
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import nibabel as nib
@@ -45,7 +46,12 @@ def trained(request, tmp_path_factory) -> tuple[str, Path]:
     _, grid, _ = KINDS[kind]
     datalist = write_heads(folder, grid["side"], depth=grid["depth"])
     sizes = {"epoch_cases": 2, "max_epochs": 2, "val_cases": 2, "progress": False, "device": "cpu"}
-    out = train(BUNDLE, [overlay(kind)], datalist=str(datalist), output_dir=folder / "out", **sizes, **SMALL, **grid)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        out = train(
+            BUNDLE, [overlay(kind)], datalist=str(datalist), output_dir=folder / "out", **sizes, **SMALL, **grid
+        )
+    assert [str(one.message) for one in told if "lr_scheduler" in str(one.message)] == []
     return kind, out
 
 
