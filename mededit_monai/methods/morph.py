@@ -87,9 +87,9 @@ PAINT = Network(
 )
 
 #: Strength of the paint, by the painter's dimensions and what it is told. Networks of this size draw cavities, cores
-#: and rims too faint: on validation cases contrast is nearer to the truth by these, and painted lesions are no easier
-#: to tell from true ones.
-STRENGTH = {2: {"mask": 1.1, "box": 1.1, "regions": 1.25}, 3: {"mask": 1.0, "box": 1.0, "regions": 1.2}}
+#: and rims too faint: on validation cases contrast is nearest to the truth by these, and painted lesions are hardly
+#: easier to tell from true ones.
+STRENGTH = {2: {"mask": 1.1, "box": 1.1, "regions": 1.25}, 3: {"mask": 1.2, "box": 1.2, "regions": 1.2}}
 
 
 def _defaults(disease: Any, condition: str, spatial_dims: int) -> Mapping[str, Any]:

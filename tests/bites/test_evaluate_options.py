@@ -181,9 +181,9 @@ def test_what_comes_from_the_training_arrives_too(bench):
     ("cohort", "control", "dims", "strength", "weights"),
     [
         (2, None, 2, 1.1, "paint.pt"),
-        (3, None, 3, 1.0, "paint_3d.pt"),
+        (3, None, 3, 1.2, "paint_3d.pt"),
         (3, "by_slice", 2, 1.1, "paint.pt"),
-        (2, "by_volume", 3, 1.0, "paint_3d.pt"),
+        (2, "by_volume", 3, 1.2, "paint_3d.pt"),
     ],
 )
 def test_cases_are_edited_as_what_they_are(bench, cohort, control, dims, strength, weights):

@@ -166,7 +166,7 @@ def test_a_slice_of_a_volume_that_is_edited_as_a_whole_is_refused(index):
         found.refuse_useless(given)
 
 
-@pytest.mark.parametrize(("dims", "strengths"), [(2, [1.1, 1.1, 1.25]), (3, [1.2, 1.0, 1.2])])
+@pytest.mark.parametrize(("dims", "strengths"), [(2, [1.1, 1.1, 1.25]), (3, [1.2, 1.2, 1.2])])
 def test_the_strength_of_the_paint_is_that_of_its_painter(dims, strengths):
     asked = [{"spatial_dims": dims, "condition": condition} for condition in ("mask", "box", "regions")]
     assert [EditOptions.of(one).resolved(DISEASES["tumor"]).guidance for one in asked] == strengths
