@@ -67,13 +67,16 @@ DISPLACED = (
 #: least, and of its end-point error, at most.
 NEAR_CEILING = {"carried_r": 0.97, "carried_slope": 0.85, "end_point": 1.5}
 
-#: Of volumes: the sign of the ventricles' change, slices that go together, and no worse than slice by slice.
+#: Of volumes: the sign of the ventricles' change, slices that go together, no worse than slice by slice, regions.
 VOLUMES = (
     Target("carried_sign", low=0.97),
     Target("slice_step", low=0.9, high=1.1),
     Target("zone_error", below=("no_edit", "by_slice")),
     Target("end_point", below=("by_slice",)),
     Target("carried_error", below=("by_slice",)),
+    # Of tumours: told of the regions, the core is there; told of the bare mask, core and rim are drawn.
+    Target("core_present", low=0.95),
+    Target("core_and_rim", low=0.8),
 )
 
 
