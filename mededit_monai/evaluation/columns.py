@@ -122,8 +122,9 @@ _NOTES = {
     "departure": "effectiveness: mean of |found − asked| / asked, by the judge's lesion.",
     "box_dice": "boxes fitted to the judge's lesion against the conditioning boxes.",
     "contrast": "the change inside p as a share of the true change; 1 equals the truth, 0 is no change.",
-    "core_present": "share of the edits that ask for a necrotic core in which the judge sees one.",
-    "core_and_rim": "share of the large tumours with both in which the judge sees core and enhancing rim.",
+    "core_present": "share of the edits that ask for a necrotic core in which the judge sees one: within the tumour, a "
+    "tenth of the size that was asked for.",
+    "core_and_rim": "share of the large tumours with both in which the judge sees core and enhancing rim so.",
     "outside": "largest absolute change outside M, which is the same for every row: dilate(p, 25) ∩ b for masks, "
     "dilate(boxes, 20) ∩ b for boxes.",
     "zone_error": "mean absolute error against the true counterfactual between the lesion and the edge of M, with the "

@@ -150,13 +150,19 @@ class RegionPresence:
     dice: float
 
 
-def region_presence(found: np.ndarray, wanted: np.ndarray, min_size: int = 1) -> dict[str, RegionPresence]:
+def region_presence(
+    found: np.ndarray, wanted: np.ndarray, min_size: int = 1, share: float = 0.1
+) -> dict[str, RegionPresence]:
     """
     Which regions of a tumour the judge finds: core (1), edema (2), rim (3).
+
+    A region is present if the judge sees enough of it within the tumour that was asked for; where in the tumour does
+    not matter. What it sees elsewhere says nothing of the edit: judges see specks in healthy tissue too.
 
     Args:
         found, wanted: label images, HxW[xD], 0 … 3.
         min_size: voxels from which a region counts as present.
+        share: of the wanted region's size, from which it does.
 
     Returns:
         region name → :class:`RegionPresence`.
@@ -169,10 +175,11 @@ def region_presence(found: np.ndarray, wanted: np.ndarray, min_size: int = 1) ->
         strange = sorted(set(np.unique(labels).tolist()) - {0, *TUMOR_REGIONS})
         if strange:
             raise ValueError(f"the {name} regions hold the labels {strange}; wanted 0, 1 (core), 2 (edema), 3 (rim).")
-    result = {}
+    result, tumour = {}, wanted_labels > 0
     for label, name in TUMOR_REGIONS.items():
         there, asked = found_labels == label, wanted_labels == label
-        size, count = int(asked.sum()), int(there.sum())
+        size, inside = int(asked.sum()), int((there & tumour).sum())
         overlap = dice(there, asked) if size else float("nan")
-        result[name] = RegionPresence(size, count, size >= min_size, count >= min_size, overlap)
+        present = inside >= max(min_size, share * size)
+        result[name] = RegionPresence(size, int(there.sum()), size >= min_size, present, overlap)
     return result

@@ -91,7 +91,7 @@ class RegionPresenceMetric(CaseMetric):
     the bare mask alone must draw them by itself.
 
     Args:
-        min_size: voxels from which a region counts as present.
+        min_size, share: voxels within the tumour, and share of the wanted region's, from which it counts as present.
         large: voxels of all regions above which a tumour is large.
     """
 
@@ -101,12 +101,12 @@ class RegionPresenceMetric(CaseMetric):
     )
     needs = ("regions", "pred_regions")
 
-    def __init__(self, min_size: int = 1, large: int = 0) -> None:
+    def __init__(self, min_size: int = 1, large: int = 0, share: float = 0.1) -> None:
         super().__init__()
-        self.min_size, self.large = min_size, large
+        self.min_size, self.large, self.share = min_size, large, share
 
     def measure(self, edit: np.ndarray, case: Case) -> Sequence[float]:
-        known = region_presence(case["pred_regions"], case["regions"], self.min_size)
+        known = region_presence(case["pred_regions"], case["regions"], self.min_size, self.share)
         found, ring = known.values(), (known["core"], known["rim"])
         large = sum(one.wanted_size for one in found) > self.large and all(one.wanted for one in ring)
         both = float(all(one.present for one in ring)) if large else NOTHING

@@ -136,6 +136,22 @@ def test_regions(dims):
     assert not region_presence(REGIONS, REGIONS, min_size=4)["rim"].present
 
 
+def test_a_region_is_present_within_the_tumour_only():
+    """Not by what the judge sees elsewhere, nor by a speck of it; wherever in the tumour it is."""
+    wanted = np.zeros((8, 10), int)
+    wanted[:5] = 2
+    wanted[:2] = 1  # a core of 20
+    specks, elsewhere = np.zeros_like(wanted), np.zeros_like(wanted)
+    specks[4, :1], elsewhere[6:, :8] = 1, 1
+    assert not region_presence(elsewhere, wanted)["core"].present
+    assert region_presence(elsewhere, wanted)["core"].found_size == 16
+    assert (
+        not region_presence(specks, wanted)["core"].present and region_presence(specks, wanted, share=0)["core"].present
+    )
+    specks[4, :2] = 1
+    assert region_presence(specks, wanted)["core"].present
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
