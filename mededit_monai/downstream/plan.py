@@ -29,13 +29,21 @@ RUN_VERSION = 1
 
 @dataclass(frozen=True)
 class Run:
-    """A training: ``row`` on all folds but ``fold``, begun with ``seed``; numbers of its cases in the plan's list."""
+    """
+    A training: ``row`` on all folds but ``fold``, begun with ``seed``; numbers of its cases in the plan's list.
+
+    Args:
+        testing: real cases that are held out.
+        synthetic: synthetic ones of patients that are all held out, where a row learns from real ones alone: what it
+            finds in them says whether they show what their masks say.
+    """
 
     row: Row
     fold: int
     seed: int
     training: tuple[int, ...]
     testing: tuple[int, ...]
+    synthetic: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -75,6 +83,7 @@ class Plan:
             "batch_size": o.batch_size,
             "training": self._digest(run.training),
             "testing": self._digest(run.testing),
+            "synthetic": self._digest(run.synthetic),
         }
 
     def _digest(self, numbers: Iterable[int]) -> str:
@@ -135,10 +144,13 @@ def folds_of(patients: Sequence[str], folds: int) -> dict[str, int]:
 
 def _lists(
     row: Row, fold: int, real: Sequence[Example], synthetic: Sequence[Example], folds: dict[str, int]
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Numbers of the cases that a row learns from and is measured on; they share no patient."""
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Numbers of the cases that a row learns from, and of those, real and synthetic, that it is measured on."""
     held_out = {name for name, number in folds.items() if number == fold}
     learned = [number for number, case in enumerate(real) if row.real and not case.patients & held_out]
+    shown = []
     if row.synthetic:
         learned += [len(real) + k for k, case in enumerate(synthetic) if not case.patients & held_out]
-    return tuple(learned), tuple(number for number, case in enumerate(real) if case.patients & held_out)
+    else:
+        shown = [len(real) + k for k, case in enumerate(synthetic) if case.patients <= held_out]
+    return tuple(learned), tuple(number for number, case in enumerate(real) if case.patients & held_out), tuple(shown)

@@ -19,7 +19,7 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.caching import cached_cases
 from mededit_monai.downstream.cases import LoadExample
 from mededit_monai.downstream.gain import RULE, row_figure
-from mededit_monai.downstream.options import REFERENCE, DownstreamOptions
+from mededit_monai.downstream.options import REFERENCE, DownstreamOptions, Row
 from mededit_monai.downstream.plan import Plan, Run, make_plan
 from mededit_monai.downstream.report import FILES, report_files
 from mededit_monai.downstream.train import train_and_measure
@@ -80,7 +80,8 @@ def _trained(plan: Plan, folder: OutputFolder) -> dict[str, Any]:
         for number, run in enumerate(todo, start=1):
             bar.set_description(f"[{number}/{len(todo)}] {run.row.label}, fold {run.fold}, seed {run.seed}")
             lists = (run.training, run.testing, run.row.augmentation, run.seed)
-            done = train_and_measure(cases, *lists, o.iterations or 0, o.batch_size or 0, device, bar.update)
+            size = (o.iterations or 0, o.batch_size or 0)
+            done = train_and_measure(cases, *lists, *size, device, bar.update, run.synthetic)
             found[run.name] = {"request": plan.request(run), **done}
             folder.write({run.name: json_bytes(found[run.name])})
     return found
@@ -90,11 +91,13 @@ def _finished(output: Path, run: Run, plan: Plan) -> dict[str, Any] | None:
     """What a run found before, if the same was asked; None: it is to be done."""
     try:
         found: dict[str, Any] = json.loads((output / run.name).read_bytes())
-        names = {c["case_id"] for c in found["cases"] if all(c[key] is None or 0 <= c[key] <= 1 for key in FIGURES)}
+        lines = [*found["cases"], *found["synthetic"]]
+        names = {c["case_id"] for c in lines if all(c[key] is None or 0 <= c[key] <= 1 for key in FIGURES)}
         same = found["request"] == json.loads(json.dumps(plan.request(run)))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if same and names == {plan.cases[number].case_id for number in run.testing} else None
+    wanted = {plan.cases[number].case_id for number in (*run.testing, *run.synthetic)}
+    return found if same and names == wanted else None
 
 
 def results_of(plan: Plan, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,6 +131,7 @@ def results_of(plan: Plan, found: Mapping[str, Any]) -> dict[str, Any]:
                 "published_dice": row.published,
                 "training_cases": [len(run.training) for run in runs if run.seed == 0],
                 **{key: row_figure(values[row.key][key], groups, base and base[key]) for key in FIGURES},
+                "found_in_synthetic": _found_in_synthetic(plan, row, found),
                 "runs": [_run_line(run, found[run.name]) for run in runs],
             }
         )
@@ -160,6 +164,19 @@ def results_of(plan: Plan, found: Mapping[str, Any]) -> dict[str, Any]:
         "rows": rows,
         "cases": cases,
     }
+
+
+def _found_in_synthetic(plan: Plan, row: Row, found: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Dice of the row's trainings in synthetic cases of patients that they have not seen; None: there are none."""
+    synthetic = plan.cases[plan.real :]
+    place = {case.case_id: k for k, case in enumerate(synthetic)}
+    values = np.full((plan.options.seeds or 0, len(synthetic)), np.nan)
+    for run in plan.runs:
+        for case in found[run.name]["synthetic"] if run.row == row else ():
+            values[run.seed, place[case["case_id"]]] = np.nan if case["dice"] is None else case["dice"]
+    if not np.isfinite(values).any():
+        return None
+    return row_figure(values, [" and ".join(sorted(case.patients)) for case in synthetic])
 
 
 def _run_line(run: Run, found: Mapping[str, Any]) -> dict[str, Any]:

@@ -54,6 +54,7 @@ def train_and_measure(
     batch_size: int = 4,
     device: str | torch.device = "cpu",
     tick: Callable[[int], Any] = lambda steps: None,
+    synthetic: Sequence[int] = (),
 ) -> dict[str, Any]:
     """
     Train for a number of steps and measure.
@@ -64,10 +65,11 @@ def train_and_measure(
         augmentation: ``flips`` (along each axis, every second time), ``mixup``, ``cutmix`` or None.
         seed: of weights, order and augmentation.
         tick: called after every step with 1.
+        synthetic: numbers of synthetic cases to be measured on too.
 
     Returns:
-        ``cases`` (a dictionary each: ``case_id``, ``dice``, ``iou``; None where there is no lesion), ``loss`` (mean of
-        the last tenth of the steps) and ``seconds``.
+        ``cases`` and ``synthetic`` (a dictionary each: ``case_id``, ``dice``, ``iou``; None where there is no lesion),
+        ``loss`` (mean of the last tenth of the steps) and ``seconds``.
 
     Raises:
         InputError: a loss that is not finite.
@@ -98,9 +100,9 @@ def train_and_measure(
         raise InputError(
             "the training of the segmentation network diverged (its loss is not finite); check the images."
         )
-    measured = _measured(network, cases, testing, device)
     return {
-        "cases": measured,
+        "cases": _measured(network, cases, testing, device),
+        "synthetic": _measured(network, cases, synthetic, device),
         "loss": float(np.mean(losses[-max(1, iterations // 10) :])),
         "seconds": round(time.perf_counter() - start, 2),
     }

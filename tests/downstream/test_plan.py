@@ -72,8 +72,23 @@ def test_a_request_knows_its_cases(places, tmp_path):
     other = write_edits(tmp_path / "edits", places[0], PAIRS | {"last": ("p5_1", "p5_1")})
     before, after = plan_of(places), plan_of((places[0], other))
     pairs = zip(before.runs, after.runs)
-    changed = [one.name for one, two in pairs if before.request(one) != after.request(two)]
-    assert changed and all("synthetic" in name for name in changed)
+    changed = {(one.row.key, one.fold) for one, two in pairs if before.request(one) != after.request(two)}
+    # Those that learn from the other case, and those that are measured on it.
+    held_out = before.folds["p5"]
+    learn = {(row, fold) for row in ("synthetic", "real_synthetic") for fold in range(3) if fold != held_out}
+    assert changed == learn | {(row, held_out) for row in ("real", "flips", "mixup", "cutmix")}
+
+
+def test_a_network_of_real_cases_is_shown_synthetic_ones_of_patients_it_has_not_seen(places):
+    plan = plan_of(places)
+    for run in plan.runs:
+        learned = {patient for number in run.training for patient in plan.cases[number].patients}
+        shown = {plan.cases[number].case_id for number in run.synthetic}
+        if run.row.synthetic:
+            assert not shown
+        else:
+            assert shown == {case.case_id for case in plan.cases[plan.real :] if not case.patients & learned}
+    assert any(run.synthetic for run in plan.runs)
 
 
 def test_folds_are_dealt():

@@ -69,6 +69,21 @@ def test_every_figure_follows_from_the_cases(done):
         assert float(line["iou"]) == pytest.approx(case["iou"], abs=1e-7) and line["fold"] == "1"
 
 
+def test_what_real_cases_teach_is_looked_for_in_synthetic_ones(done):
+    content = json.loads((done / "results.json").read_text())
+    found = {row["row"]: row["found_in_synthetic"] for row in content["rows"]}
+    assert found["real_synthetic"] is None
+    runs = [json.loads((done / "runs" / f"real_fold{f}_seed{s}.json").read_text()) for f in (0, 1) for s in range(3)]
+    values = [case["dice"] for run in runs for case in run["synthetic"]]
+    assert len(values) == 12 and found["real"]["n_cases"] == 4
+    assert found["real"]["value"] == pytest.approx(np.mean(values), abs=1e-12)
+    with open(done / "table.csv", encoding="utf-8") as stream:
+        lines = {line["row"]: line for line in csv.DictReader(stream)}
+    assert float(lines["mixup"]["dice_in_synthetic"]) == pytest.approx(found["mixup"]["value"], abs=1e-6)
+    assert lines["real_synthetic"]["dice_in_synthetic"] == "" and lines["real_synthetic"]["n_in_synthetic"] == "0"
+    assert "4 synthetic ones of patients that it has not seen" in (done / "table.md").read_text()
+
+
 def test_what_people_read(done):
     text, page = (done / "table.md").read_text(), (done / "report.html").read_text()
     for said in ("same 2 steps of 2 cases", "gain: the 95 % interval", "0.6675", "arXiv 2305.18453"):
