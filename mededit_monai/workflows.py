@@ -111,7 +111,7 @@ def synthesize(
         InputError: bad input, in one sentence.
     """
     given = {"mask": mask, "output_dir": output_dir, **options}
-    with _workflow(bundle, ["inference.yaml", *checked_overlays(overlays)], "inference", given) as workflow:
+    with _workflow(bundle, ["inference.yaml", *checked_overlays(overlays, bundle)], "inference", given) as workflow:
         written: list[Path] = workflow.parser.get_parsed_content("writer").written
         return written
 
@@ -138,7 +138,7 @@ def evaluate_synthesis(
         InputError: bad input, in one sentence.
     """
     given = {"dataset_dir": dataset_dir, "output_dir": output_dir, **options}
-    configs = ["inference.yaml", bundle_root(bundle) / "configs" / "evaluate.yaml", *checked_overlays(overlays)]
+    configs = ["inference.yaml", bundle_root(bundle) / "configs" / "evaluate.yaml", *checked_overlays(overlays, bundle)]
     with _workflow(bundle, configs, "inference", given, "evaluating") as workflow:
         return Path(workflow.parser.get_parsed_content("output_dir"))
 
@@ -158,7 +158,7 @@ def train(bundle: str | Path = "stroke", overlays: Sequence[str | Path] = (), **
     Raises:
         InputError: bad input, in one sentence.
     """
-    with _workflow(bundle, ["train.yaml", *checked_overlays(overlays)], "train", options) as workflow:
+    with _workflow(bundle, ["train.yaml", *checked_overlays(overlays, bundle)], "train", options) as workflow:
         return Path(workflow.parser.get_parsed_content("output_dir"))
 
 
@@ -237,9 +237,12 @@ def _workflow(
         workflow.finalize()
 
 
-def checked_overlays(paths: Sequence[str | Path]) -> list[str]:
+def checked_overlays(paths: Sequence[str | Path], bundle: str | Path | None = None) -> list[str]:
     """
     Config files to lay over a bundle's, as paths that MONAI's reader takes for one file each.
+
+    Args:
+        bundle: whose folder ``configs`` holds what is named without a folder and is not in the working directory.
 
     Raises:
         InputError: one that is not there, or is no YAML or JSON.
@@ -247,6 +250,8 @@ def checked_overlays(paths: Sequence[str | Path]) -> list[str]:
     found = []
     for given in paths:
         path = user_path(given)
+        if not path.is_file() and bundle is not None and Path(given).name == str(given):
+            path = bundle_root(bundle) / "configs" / given
         if not path.is_file():
             raise InputError(f"--config: {given} not found; give an existing YAML file.")
         if path.suffix.lower() not in (".yaml", ".yml", ".json"):

@@ -16,7 +16,8 @@ from mededit_monai.synthesis.options import SynthesisOptions
 #: Files laid over the bundle's config.
 CONFIG = Option(
     name="config",
-    help="YAML laid over the bundle's inference.yaml, for other modalities and sizes; may be repeated.",
+    help="YAML laid over the bundle's inference.yaml, for other modalities and sizes: a path, or the name of one of "
+    "the bundle's own, such as four_modalities.yaml; may be repeated.",
     file=True,
     several=True,
 )

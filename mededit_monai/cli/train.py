@@ -23,7 +23,10 @@ OF_THE_VERB = ("output_dir", "progress")
 def register(app: typer.Typer) -> None:
     """Add the verb to the program."""
     declared = {name: one for name, one in options_of(TrainingOptions).items() if one.verb}
-    Overlays = Annotated[list[str] | None, typer.Option("--config", help="Overlay of train.yaml; may be repeated.")]
+    Overlays = Annotated[
+        list[str] | None,
+        typer.Option("--config", help="Overlay of train.yaml, a path or one of the bundle's own; may be repeated."),
+    ]
     keyword = partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY)
     typed = [
         keyword("context", annotation=typer.Context),

@@ -53,7 +53,9 @@ def _line(row: Mapping[str, Any]) -> dict[str, Any]:
         names = ("difference", "low", "high", "sd_seeds", "verdict")
         line |= {f"{figure}_minus_real{'' if key == 'difference' else f'_{key}'}": other.get(key) for key in names}
     seen = row["found_in_synthetic"] or {}
-    line |= {f"dice_in_synthetic{end}": seen.get(key) for end, key in (("", "value"), ("_low", "low"), ("_high", "high"))}
+    line |= {
+        f"dice_in_synthetic{end}": seen.get(key) for end, key in (("", "value"), ("_low", "low"), ("_high", "high"))
+    }
     line |= {"n_in_synthetic": seen.get("n_cases", 0)}
     return line | {"n_cases": row["dice"]["n_cases"], "n_patients": row["dice"]["n_groups"]}
 
