@@ -123,11 +123,6 @@ class DownstreamOptions:
                 f"--synthetic: is missing, but --rows {needing[0]} learns from synthetic cases; give a folder that "
                 f"'mededit synthesize' or 'mededit edit' wrote, or leave the row out of --rows."
             )
-        if found.synthetic is not None and not needing:
-            raise InputError(
-                f"--synthetic: got {found.synthetic}, but none of --rows {', '.join(found.rows or ())} learns from "
-                f"synthetic cases; leave it out or add one."
-            )
         return found
 
     @property

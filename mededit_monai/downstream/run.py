@@ -144,7 +144,7 @@ def results_of(plan: Plan, found: Mapping[str, Any]) -> dict[str, Any]:
     ]
     return {
         "note": NOTE,
-        "synthetic": any(row.synthetic for row in o.chosen),
+        "synthetic": len(plan.cases) > plan.real,
         "command": _command(o),
         "cohort": plan.cohort.name,
         "cohort_is_simulated": plan.cohort.simulated,

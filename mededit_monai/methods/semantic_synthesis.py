@@ -34,6 +34,12 @@ NETWORK_OPTIONS = (
         choices=CONDITIONINGS,
     ),
     _network(
+        "input_skip",
+        "Whether the noisy volume also goes past the U-Net, times a factor of each noise level; not as published.",
+        bool,
+        True,
+    ),
+    _network(
         "autoencoder",
         "Weight file of an autoencoder, for diffusion in its latent space; default: of voxels.",
         file=True,

@@ -23,7 +23,7 @@ class Draws:
     Args:
         seed, split, index: of the case; nothing else decides it.
         attempt: of drawing it; raised where a draw gave no lesion inside the brain.
-        effects_draw: another number draws the lesion's effects anew and nothing else.
+        effects_draw, paint_draw: another number draws the lesion's effects, or its look, anew and nothing else.
     """
 
     seed: int
@@ -31,12 +31,13 @@ class Draws:
     index: int
     attempt: int = 0
     effects_draw: int = 0
+    paint_draw: int = 0
 
     def of(self, name: str, k: int = 0) -> np.random.Generator:
         """A stream from its start; ``k`` tells several of one part apart."""
         if name not in STREAMS:
             raise ValueError(f"no stream is called '{name}'; there are {', '.join(STREAMS)}.")
-        redrawn = self.effects_draw if name == "effects" else 0
+        redrawn = {"effects": self.effects_draw, "paint": self.paint_draw}.get(name, 0)
         key = f"{self.seed}/{self.split}/{self.index}/{self.attempt}/{name}/{k}/{redrawn}"
         digest = hashlib.sha256(key.encode()).digest()
         return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))

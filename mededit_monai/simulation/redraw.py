@@ -1,6 +1,6 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""The same case with its lesion's effects drawn again and again: what no estimate of the mean can be better than."""
+"""The same case with what is hidden in it drawn again and again: what no estimate of the mean can be better than."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from mededit_monai.simulation.draw_case import LesionPool, drawn_choice
 from mededit_monai.simulation.effects import draw_effects
 from mededit_monai.simulation.frame import placed_pull
-from mededit_monai.simulation.pair import draw_scene, jitter_of
+from mededit_monai.simulation.pair import draw_scene, jitter_of, simulate_pair
 from mededit_monai.simulation.plan import Case, Recipe
 from mededit_monai.simulation.prepared import PreparedAnatomy
 from mededit_monai.space.flow import warp
@@ -64,3 +64,30 @@ def redraw_effects(
         carried = warp(labels, field[: lesion.ndim] / pixel)
         after = tuple(float(side[outside].sum()) * size for side in carried)
         yield Redrawn(field, after, before, effects.drawn)
+
+
+def redraw_pairs(
+    recipe: Recipe, case: Case, anatomy: PreparedAnatomy, pool: LesionPool, draws: int = 16
+) -> Iterator[dict]:
+    """
+    A planned case again, with the same person, lesion and scanner, and other hidden draws of how far the lesion moves
+    tissue and of how it looks: truths that one scan with one lesion may have.
+
+    Args:
+        draws: how many; draw 0 is the case's own. One whose ventricles swallow the lesion is left out.
+
+    Yields:
+        pairs of :func:`~mededit_monai.simulation.pair.simulate_pair`. Their lesions differ where the ventricles took
+        another part of them.
+
+    Raises:
+        InputError: where :func:`draw_case` raises it.
+    """
+    chosen, own = drawn_choice(recipe, case, anatomy, pool)
+    height, make, streams, wide, atrophy = chosen.arguments(recipe, case)
+    yield own
+    for number in range(1, draws):
+        redrawn = replace(streams, effects_draw=number, paint_draw=number)
+        pair = simulate_pair(recipe.record, anatomy, height, make, redrawn, wide, atrophy)
+        if pair is not None:
+            yield pair

@@ -89,6 +89,8 @@ def test_a_network_of_real_cases_is_shown_synthetic_ones_of_patients_it_has_not_
         else:
             assert shown == {case.case_id for case in plan.cases[plan.real :] if not case.patients & learned}
     assert any(run.synthetic for run in plan.runs)
+    alone = plan_of(places, rows=("real",))  # they may be given to be looked at alone
+    assert {run.synthetic for run in alone.runs} == {run.synthetic for run in plan.runs if run.row.key == "real"}
 
 
 def test_folds_are_dealt():
@@ -109,7 +111,6 @@ def test_folds_are_dealt():
         ({"preset": "huge"}, "--preset: got 'huge', wanted one of quick, full"),
         ({"rows": ("real", "mixed")}, "--rows: got 'mixed', wanted one of real, synthetic"),
         ({"rows": ()}, "--rows: got none"),
-        ({"rows": ("real",)}, "none of --rows real learns from synthetic cases"),
         ({"synthetic": None}, "--synthetic: is missing, but --rows synthetic learns from synthetic cases"),
         ({"cohort": None}, "--cohort: is missing"),
         ({"fold": 3}, "--fold: a downstream experiment knows no such option; did you mean folds?"),

@@ -15,7 +15,7 @@ from mededit_monai.simulation.draws import STREAMS, Draws
 from mededit_monai.simulation.effects import draw_atrophy
 from mededit_monai.simulation.pair import simulate_pair
 from mededit_monai.simulation.plan import Case, Recipe
-from mededit_monai.simulation.redraw import redraw_effects
+from mededit_monai.simulation.redraw import redraw_effects, redraw_pairs
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,12 @@ def test_another_effects_draw_moves_no_other_stream():
     one, two = Draws(0, "a", 0), Draws(0, "a", 0, effects_draw=1)
     same = {name: one.of(name).random() == two.of(name).random() for name in STREAMS}
     assert [name for name, equal in same.items() if not equal] == ["effects"]
+
+
+def test_another_look_moves_no_other_stream():
+    one, two = Draws(0, "a", 0), Draws(0, "a", 0, paint_draw=1)
+    same = {name: one.of(name).random() == two.of(name).random() for name in STREAMS}
+    assert [name for name, equal in same.items() if not equal] == ["paint"]
 
 
 def test_effects_drawn_anew_leave_person_lesion_and_looks(anatomy):
@@ -87,3 +93,21 @@ def test_redrawn_effects_of_a_case(anatomy, dims):
         after = ((pair["ventricles"] == side) & outside).sum() * size
         assert own.ventricles_before[side - 1] == pytest.approx(before, abs=1e-3 * before)
         assert own.ventricles[side - 1] == pytest.approx(after, rel=0.06)
+
+
+def test_truths_of_one_scan_and_lesion(anatomy):
+    """All share the scan; their lesions look and move otherwise. The first is the case's own."""
+    recipe = Recipe("stroke", 4, seed=2)
+    case = Case("training", 1, anatomy.name)
+    own = draw_case(recipe, case, anatomy, LesionPool())
+    pairs = list(redraw_pairs(recipe, case, anatomy, LesionPool(), 4))
+    assert len(pairs) == 4
+    for key in ("image", "pathology", "displacement"):
+        assert np.array_equal(pairs[0][key], own[key])
+    inside = np.logical_and.reduce([pair["pathology"] for pair in pairs])
+    assert inside.any()
+    for pair in pairs[1:]:
+        assert np.array_equal(pair["prior"], own["prior"]) and np.array_equal(pair["prior_brain"], own["prior_brain"])
+        assert np.abs(pair["image"] - own["image"])[inside].max() > 0.02
+        assert pair["parameters"]["gain"] != own["parameters"]["gain"]
+        assert pair["parameters"]["scanner"] == own["parameters"]["scanner"]
