@@ -54,7 +54,7 @@ MEANING = {
     "mse": "mean squared error against the real volume of the mask; two real heads differ too",
     "ms_ssim": "MS-SSIM with it",
     "information": "mutual information between modalities, synthetic and real",
-    "vessel_share": "share of the brain that is bright as vessels on t1ce, synthetic and real",
+    "vessel_share": "share of the brain outside the tumour that is brighter on t1ce than on t1, synthetic and real",
     "vessel_longest": "extent of the longest vessel over the brain's, synthetic and real",
 }
 
@@ -90,10 +90,10 @@ def measure_head(made: np.ndarray, real: np.ndarray, labels: np.ndarray, modalit
         pair = f"{modalities[a]}_{modalities[b]}"
         found[f"information_{pair}"] = shared_information(made[a], made[b], labels > 0)
         found[f"information_{pair}_real"] = shared_information(real[a], real[b], labels > 0)
-    if "t1ce" in modalities:
-        at = list(modalities).index("t1ce")
-        for ending, volume in (("", made[at]), ("_real", real[at])):
-            seen = vessel_continuity(volume, labels)
+    if {"t1", "t1ce"} <= set(modalities):
+        plain, enhanced = (list(modalities).index(name) for name in ("t1", "t1ce"))
+        for ending, volume in (("", made), ("_real", real)):
+            seen = vessel_continuity(volume[enhanced], volume[plain], labels)
             found |= {f"vessel_share{ending}": seen["share"], f"vessel_longest{ending}": seen["longest"]}
     return found
 

@@ -23,16 +23,18 @@ AUTOENCODER = "autoencoder_sha256"
 
 def require_as_trained(weights: Path, given: Mapping[str, Any]) -> None:
     """
-    Refuse settings that differ from those in the ``training.json`` beside a weight file; without one, all will do.
+    Refuse settings that differ from those of the training, which the JSON file of the same name beside a weight file
+    holds, or ``training.json``; without them, all will do.
 
     Args:
         given: of the synthesis, by the name of their option; behind a section's name as in the training.
 
     Raises:
-        InputError: names the first one that differs, or a damaged ``training.json``.
+        InputError: names the first one that differs, or a damaged file.
     """
-    place = weights.parent / SETTINGS_FILE
-    if not place.is_file():
+    places = (weights.with_suffix(".json"), weights.parent / SETTINGS_FILE)
+    place = next((one for one in places if one.is_file()), None)
+    if place is None:
         return
     try:
         trained = json.loads(place.read_bytes())["settings"]

@@ -86,14 +86,15 @@ def test_information_that_modalities_share():
 def test_vessels_in_one_piece_and_in_many():
     labels = np.full((40, 40, 40), 4)
     labels[18:22, 18:22, 18:22] = 1
-    image = np.full(labels.shape, 0.5)
-    image[4:36, 5, 5] = 0.9
-    whole = vessel_continuity(image, labels)
+    plain, enhanced = np.full(labels.shape, 0.4), np.full(labels.shape, 0.8)  # scans are scaled apart
+    plain[10:30, 30, 30] = enhanced[10:30, 30, 30] = 0.95  # bright on both is no vessel
+    plain[4:36, 5, 5], enhanced[4:36, 5, 5] = 0.1, 0.9
+    whole = vessel_continuity(enhanced, plain, labels)
     assert whole["share"] == pytest.approx(32 / (labels == 4).sum())
     assert whole["longest"] == pytest.approx(np.sqrt(32**2 + 2) / np.sqrt(3 * 40**2))
-    image[12:14, 5, 5] = image[20:22, 5, 5] = 0.5
-    broken = vessel_continuity(image, labels)
+    enhanced[12:14, 5, 5] = enhanced[20:22, 5, 5] = 0.2
+    broken = vessel_continuity(enhanced, plain, labels)
     assert broken["longest"] == pytest.approx(np.sqrt(14**2 + 2) / np.sqrt(3 * 40**2)) and broken["share"] > 0
-    image[:] = 0.5
-    image[17:23, 17:23, 17:23] = 1  # the tumour's own brightness, and what is beside it
-    assert vessel_continuity(image, labels) == {"share": 0, "longest": 0}
+    plain[:], enhanced[:] = 0.4, 0.6
+    enhanced[17:23, 17:23, 17:23] = 1  # the tumour's own brightness, and what is beside it
+    assert vessel_continuity(enhanced, plain, labels) == {"share": 0, "longest": 0}

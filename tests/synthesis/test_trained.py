@@ -49,6 +49,15 @@ def test_what_agrees_or_is_not_known_will_do(tmp_path):
         require_as_trained(weights, {})
 
 
+def test_weights_that_lie_beside_others_have_settings_of_their_own(tmp_path):
+    weights = write_settings(tmp_path)
+    (tmp_path / "model.json").write_text(json.dumps({"settings": {**SETTINGS, "noise_schedule": "cosine"}}))
+    require_as_trained(weights, {"noise_schedule": "cosine"})
+    with pytest.raises(InputError, match="--noise_schedule: got 'linear', .*model.json"):
+        require_as_trained(weights, {"noise_schedule": "linear"})
+    require_as_trained(tmp_path / "other.pt", {"noise_schedule": "linear"})
+
+
 @pytest.mark.parametrize(
     ("settings", "options", "words"),
     [
