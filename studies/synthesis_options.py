@@ -74,7 +74,8 @@ class Row:
 
 
 ROWS = {
-    "published": Row("L1, cosine, three levels, concatenation, voxels, T1 alone"),
+    "preset": Row("L1, cosine, v, three levels, concatenation, voxels, T1 alone"),
+    "epsilon": Row("ε in place of v", {"prediction_type": "epsilon"}),
     "l2": Row("L2 in place of L1", training={"loss_kind": "mse"}),
     "huber": Row("Huber in place of L1", training={"loss_kind": "huber"}),
     "linear": Row("linear β", {"noise_schedule": "linear"}),
@@ -83,7 +84,9 @@ ROWS = {
     "spade": Row("SPADE in place of concatenation", {"conditioning": "spade"}),
     "cross_attention": Row("cross-attention in place of concatenation", {"conditioning": "cross_attention"}),
     "latent": Row("latents of an autoencoder in place of voxels", {"patch": 1}, latent=True),
-    "joint": Row("four modalities at once", {"modalities": list(MODALITIES)}),
+    "joint": Row(
+        "four modalities at once, x_t past the U-Net too", {"modalities": list(MODALITIES), "input_skip": True}
+    ),
 }
 
 
@@ -213,9 +216,9 @@ def compare(
 
 def table(found: Mapping[str, dict], output: Path, volumes: int, seed: int) -> str:
     """Write both files of the finished rows; the Markdown."""
-    first, differences = output / "rows" / "published", {}
-    if "published" in found:
-        others = [name for name in found if name != "published"]
+    first, differences = output / "rows" / "preset", {}
+    if "preset" in found:
+        others = [name for name in found if name != "preset"]
         differences = {name: against_first(output / "rows" / name, first, seed) for name in others}
     heads = ["row", "", "parameters", "s a training volume", "error, x 1000", "error - that of the first row, x 1000"]
     heads += ["MS-SSIM with the real head", "diversity", "MMD, x 1000", "3-D FID"]
@@ -234,7 +237,7 @@ def table(found: Mapping[str, dict], output: Path, volumes: int, seed: int) -> s
     title = f"# Options of semantic synthesis: small-scale comparison: {SIDE}³, {volumes} volumes, one seed"
     text = "\n".join([title, "", DISCLAIMER, "", *markdown_table(heads, lines), "", *_paragraphs(notes)])
     content = {"synthetic": True, "note": DISCLAIMER, "kind": title.partition(": ")[2], "rows": found}
-    content |= {"error_against_published": differences, "versions": versions()}
+    content |= {"error_against_preset": differences, "versions": versions()}
     OutputFolder(output).write(dict(zip(FILES, (json_bytes(content), text.encode()))))
     return text
 

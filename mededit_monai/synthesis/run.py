@@ -55,7 +55,7 @@ def synthesis_settings(parser: ConfigParser) -> SynthesisOptions:
         require_fitting_network(parser)
         shared = {AUTOENCODER: autoencoder_digest(found.autoencoder)}
         shared |= {name: parser.get_parsed_content(name) for name in SHARED if name in parser.get()}
-        shared["scheduler#prediction_type"] = str(parser.get_parsed_content("scheduler#prediction_type"))
+        shared["prediction_type"] = str(parser.get_parsed_content("scheduler#prediction_type"))
         require_as_trained(parser.get_parsed_content("weights_file"), shared)
         return found
 

@@ -49,24 +49,22 @@ def heard(monkeypatch):
 @pytest.mark.slow
 def test_two_rows_one_after_the_other(tmp_path, heard):
     given = {"cohort": cohort(tmp_path), "output_dir": tmp_path / "out", "volumes": 2, **TOY}
-    text = compare(rows=["published"], **given)
+    text = compare(rows=["preset"], **given)
     assert text.startswith("# Options of semantic synthesis: small-scale comparison: 32³, 2 volumes, one seed\n")
     assert [kind for kind, _ in heard] == ["train", "evaluate"] and "| l2 |" not in text
-    text = compare(rows=["published", "l2"], held_out=None, **given)
+    text = compare(rows=["preset", "l2"], held_out=None, **given)
     assert [kind for kind, _ in heard] == ["train", "evaluate"] * 2  # the first was kept
     first, second = (options for kind, options in heard if kind == "train")
     alike = set(first) - {"output_dir"}
     assert {name: first[name] for name in alike} == {name: second[name] for name in alike} and first["seed"] == 0
     assert set(second) - set(first) == {"loss_kind"} and first["epoch_cases"] * first["max_epochs"] == 2
     content = json.loads((tmp_path / "out" / "synthesis_options.json").read_text())
-    assert content["synthetic"] is True and list(content["rows"]) == ["published", "l2"]
+    assert content["synthetic"] is True and list(content["rows"]) == ["preset", "l2"]
     assert content["kind"] == "small-scale comparison: 32³, 2 volumes, one seed"
     row = content["rows"]["l2"]
     assert row["parameters"] > 1000 and row["summary"]["cases"] == 4 and row["summary"]["request"]["steps"] == 10
-    mean = (
-        row["summary"]["heads"]["mse_t1"]["value"] - content["rows"]["published"]["summary"]["heads"]["mse_t1"]["value"]
-    )
-    assert content["error_against_published"]["l2"]["value"] == pytest.approx(mean)
+    mean = row["summary"]["heads"]["mse_t1"]["value"] - content["rows"]["preset"]["summary"]["heads"]["mse_t1"]["value"]
+    assert content["error_against_preset"]["l2"]["value"] == pytest.approx(mean)
     line = next(line for line in text.splitlines() if line.startswith("| l2 |"))
     assert f"| {1000 * row['summary']['heads']['mse_t1']['value']:.3g} [" in line and "L2 in place of L1" in line
     assert (tmp_path / "out" / "synthesis_options.md").read_text() == text
@@ -91,7 +89,7 @@ def test_differences_are_paired(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in ROWS if name not in ("published", "l2")])
+@pytest.mark.parametrize("name", [name for name in ROWS if name not in ("preset", "l2")])
 def test_every_row_can_be_made(tmp_path, heard, name):
     compare(cohort(tmp_path), tmp_path / "out", 2, [name], **TOY)
     options = {**ROWS[name].network, **ROWS[name].training}
@@ -102,7 +100,7 @@ def test_every_row_can_be_made(tmp_path, heard, name):
 def test_refusals(tmp_path, capsys):
     given = {"cohort": cohort(tmp_path), "output_dir": tmp_path / "out"}
     for options, words in (
-        ({"rows": ["spad"]}, "--rows: got 'spad', wanted one of published, l2, .*did you mean 'spade'"),
+        ({"rows": ["spad"]}, "--rows: got 'spad', wanted one of preset, epsilon, l2, .*did you mean 'spade'"),
         ({"volumes": 3001}, "--volumes: got 3001, wanted a multiple of 10"),
         ({"volumes": 0}, "--volumes: got 0"),
         ({"held_out": 1}, "--held_out: got 1, wanted a whole number of at least 2"),
