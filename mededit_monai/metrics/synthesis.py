@@ -30,7 +30,7 @@ SCALES, WINDOW = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333), 7
 BINS = 32
 
 #: A vessel takes up at least so much contrast agent, in units of white matter's brightness, and has at least so many
-#: voxels. Brightness itself would not do: scans are cut off at their 99.5th percentile, which is hardly above white matter.
+#: voxels. Brightness itself would not do: scans are cut off at their 99.5th percentile, hardly above white matter.
 VESSEL_LEVEL, VESSEL_VOXELS = 0.3, 4
 
 
