@@ -63,9 +63,8 @@ def noise_scheduler(schedule: str, num_train_timesteps: int, prediction_type: st
 
 def linear_guesses(scheduler: Scheduler, deviation: float = DEVIATION) -> list[float]:
     """
-    The best linear guess of x_0 from x_t, as a factor of x_t for every level: √ᾱ σ² / (ᾱ σ² + 1 - ᾱ), for images of
-    mean 0 and standard deviation σ (Wiener's filter; c_skip of Karras et al. 2022, table 1, for noise that keeps the
-    variance).
+    The best linear guess of x_0 from x_t, as a factor of x_t for every level: √ᾱ σ² / (ᾱ σ² + 1 - ᾱ), for images of mean
+    0 and standard deviation σ (Wiener's filter; c_skip of Karras et al. 2022, table 1, for noise that keeps the variance).
 
     It is 1 without noise and 0 where nothing but noise is left.
 
