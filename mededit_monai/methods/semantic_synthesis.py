@@ -34,9 +34,8 @@ NETWORK_OPTIONS = (
         choices=CONDITIONINGS,
     ),
     _network(
-        "linear_guess",
-        "Whether the network is shown a linear guess of the clean volume in place of the noisy one, and corrects it; "
-        "wants --prediction_type sample. Not as published.",
+        "input_skip",
+        "Whether the noisy volume also goes past the U-Net, times a factor of each noise level; not as published.",
         bool,
         False,
     ),

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from monai.networks.blocks import Convolution
 from monai.networks.nets import DiffusionModelUNet
+from monai.networks.nets.diffusion_model_unet import get_timestep_embedding
 from monai.networks.utils import pixelshuffle, pixelunshuffle
 from torch import nn
 
@@ -18,6 +19,9 @@ from mededit_monai.networks.convolutions import quick_volumes
 
 #: Levels that a U-Net may have, and channels of one: far beyond what fits into any memory.
 MOST_LEVELS, MOST_CHANNELS = 10, 2**16
+
+#: Length of a timestep's code where x_t goes past the U-Net.
+TIME_CODE = 64
 
 
 class MaskConditionedUNet(nn.Module):
@@ -29,9 +33,9 @@ class MaskConditionedUNet(nn.Module):
     volumes a cell has many pixels; ``cell_channels`` are what is made of them, so that the first convolution is not the
     largest of all.
 
-    With ``guess`` the U-Net is shown a linear guess of the clean image, g_t x_t, in place of x_t, and corrects it: the
-    noise is small wherever it says nothing, and what is seen need not find its way through few channels. The network
-    then predicts the clean image (``sample``).
+    Where a cell has more values than the first level has channels, not all noise finds its way through. With
+    ``input_skip`` x_t goes past the U-Net too, times a factor of each channel that depends on t alone, and is added to
+    its answer.
 
     Args:
         spatial_dims: 2 for slices, 3 for volumes.
@@ -44,8 +48,7 @@ class MaskConditionedUNet(nn.Module):
         norm_num_groups: groups of each group normalisation; divides every entry of ``channels``.
         patch: side of the space-to-depth cell, 1 to switch it off.
         cell_channels: features of a cell that the U-Net is shown; 0: its pixels themselves.
-        guess: factor g_t of each timestep, see :func:`~mededit_monai.sampling.formulas.linear_guess`; x_t are the first
-            ``out_channels`` of the input. None: it is shown x_t.
+        input_skip: whether x_t, the first ``out_channels`` of the input, goes past the U-Net too.
 
     Raises:
         InputError: sizes that do not go together.
@@ -68,7 +71,7 @@ class MaskConditionedUNet(nn.Module):
         norm_num_groups: int = 16,
         patch: int = 2,
         cell_channels: int = 0,
-        guess: Sequence[float] | None = None,
+        input_skip: bool = False,
     ) -> None:
         super().__init__()
         check_sizes(channels, attention_levels, num_res_blocks, num_head_channels, norm_num_groups, patch)
@@ -91,8 +94,7 @@ class MaskConditionedUNet(nn.Module):
             norm_num_groups=norm_num_groups,
             use_flash_attention=True,
         )
-        factors = None if guess is None else torch.tensor(guess, dtype=torch.float32)
-        self.register_buffer("guess", factors, persistent=False)  # of the schedule, not of the weights
+        self.past = factor_of_time(out_channels) if input_skip else None
 
     def built(self, inputs: int, **sizes: Any) -> nn.Module:
         """The U-Net; inputs: channels of a folded input of this network."""
@@ -125,15 +127,20 @@ class MaskConditionedUNet(nn.Module):
             raise ValueError(f"{type(self).__name__} takes its condition as input channels; context must be None.")
         if timesteps is None:
             timesteps = torch.zeros(x.shape[0], dtype=torch.long, device=x.device)
-        if self.guess is None:
-            return self.unfolded(self.denoised(x, timesteps))
-        factors = self.guess[timesteps].to(x).view(-1, *[1] * (self.spatial_dims + 1))
-        guessed = factors * x[:, : self.out_channels]
-        return guessed + self.unfolded(self.denoised(torch.cat([guessed, x[:, self.out_channels :]], dim=1), timesteps))
+        output = self.denoised(x, timesteps)
+        output = output if self.patch == 1 else pixelshuffle(output, x.ndim - 2, self.patch)
+        if self.past is None:
+            return output
+        factors = self.past(get_timestep_embedding(timesteps, TIME_CODE).to(x))
+        return output + factors.view(*factors.shape, *[1] * self.spatial_dims) * x[:, : self.out_channels]
 
-    def unfolded(self, output: torch.Tensor) -> torch.Tensor:
-        """The U-Net's answer, each cell's channels in their positions."""
-        return output if self.patch == 1 else pixelshuffle(output, output.ndim - 2, self.patch)
+
+def factor_of_time(channels: int) -> nn.Module:
+    """NxC of the codes of N timesteps; 1 before it is trained, which is right for the noise at the noisiest level."""
+    last = nn.Linear(TIME_CODE, channels)
+    nn.init.zeros_(last.weight)
+    nn.init.ones_(last.bias)
+    return nn.Sequential(nn.Linear(TIME_CODE, TIME_CODE), nn.SiLU(), last)
 
 
 def pointwise(spatial_dims: int, inputs: int, outputs: int) -> nn.Module:

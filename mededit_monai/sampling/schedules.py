@@ -5,16 +5,13 @@
 from __future__ import annotations
 
 import torch
-from monai.networks.schedulers import DDPMScheduler, NoiseSchedules, Scheduler
+from monai.networks.schedulers import DDPMScheduler, NoiseSchedules
 
 from mededit_monai.core.errors import InputError, require_choice
 from mededit_monai.sampling.levels import NOISE_SCHEDULES
 
 #: First and last β of 1000 levels: those of Ho et al. 2020; of the exponential, the last with which it ends as noisy.
 BETAS = {"linear": (1e-4, 0.02), "exponential": (1e-4, 0.06)}
-
-#: Standard deviation of scans in [-1, 1], within the brain and without.
-DEVIATION = 0.5
 
 
 @NoiseSchedules.add_def("exponential_beta", "Betas that grow by the same factor at every level")
@@ -59,17 +56,3 @@ def noise_scheduler(schedule: str, num_train_timesteps: int, prediction_type: st
             f"{1000 * BETAS[schedule][1]:g} of them; raise --scheduler#num_train_timesteps."
         )
     return DDPMScheduler(schedule=f"{schedule}_beta", beta_start=first, beta_end=last, **settings)
-
-
-def linear_guesses(scheduler: Scheduler, deviation: float = DEVIATION) -> list[float]:
-    """
-    The best linear guess of x_0 from x_t, as a factor of x_t for every level: √ᾱ σ² / (ᾱ σ² + 1 - ᾱ), for images of mean
-    0 and standard deviation σ (Wiener's filter; c_skip of Karras et al. 2022, table 1, for noise that keeps the variance).
-
-    It is 1 without noise and 0 where nothing but noise is left.
-
-    Args:
-        deviation: σ, of images in [-1, 1].
-    """
-    alpha_bars = [float(one) for one in scheduler.alphas_cumprod]
-    return [a**0.5 * deviation**2 / (a * deviation**2 + 1 - a) for a in alpha_bars]

@@ -11,7 +11,7 @@ import torch
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.sampling.levels import NOISE_SCHEDULES
-from mededit_monai.sampling.schedules import BETAS, exponential_beta, linear_guesses, noise_scheduler
+from mededit_monai.sampling.schedules import BETAS, exponential_beta, noise_scheduler
 
 
 def geometric_sum(first: float, ratio: float, count: int) -> float:
@@ -65,17 +65,3 @@ def test_refusals():
     with pytest.raises(InputError, match="got 'exponential' with 60 noise levels, wanted more than 60"):
         noise_scheduler("exponential", 60, "epsilon")
     assert noise_scheduler("exponential", 61, "sample").prediction_type == "sample"
-
-
-@pytest.mark.parametrize("deviation", [0.5, 1.0])
-def test_a_linear_guess_is_the_regression_on_the_noisy_image(deviation):
-    """Of Gaussian images no other factor comes nearer; without noise it is 1, in nothing but noise 0."""
-    scheduler = noise_scheduler("cosine", 250, "sample")
-    factors = torch.tensor(linear_guesses(scheduler, deviation))
-    assert factors[0] == pytest.approx(1, abs=2e-3) and factors[-1] == pytest.approx(0, abs=2e-3)
-    assert (factors.diff() < 0).all()
-    generator = torch.Generator().manual_seed(0)
-    x0, noise = (torch.randn(200_000, generator=generator) * scale for scale in (deviation, 1))
-    for level in (20, 100, 200):
-        x_t = scheduler.add_noise(x0, noise, torch.tensor([level]))
-        assert float((x0 @ x_t) / (x_t @ x_t)) == pytest.approx(float(factors[level]), abs=0.006)
