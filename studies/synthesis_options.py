@@ -74,8 +74,9 @@ class Row:
 
 
 ROWS = {
-    "preset": Row("L1, cosine, v, three levels, concatenation, voxels, T1 alone"),
+    "preset": Row("L1, cosine, v, x_t past the U-Net, three levels, concatenation, voxels, T1 alone"),
     "epsilon": Row("ε in place of v", {"prediction_type": "epsilon"}),
+    "no_skip": Row("x_t through the U-Net alone", {"input_skip": False}),
     "l2": Row("L2 in place of L1", training={"loss_kind": "mse"}),
     "huber": Row("Huber in place of L1", training={"loss_kind": "huber"}),
     "linear": Row("linear β", {"noise_schedule": "linear"}),
@@ -84,9 +85,7 @@ ROWS = {
     "spade": Row("SPADE in place of concatenation", {"conditioning": "spade"}),
     "cross_attention": Row("cross-attention in place of concatenation", {"conditioning": "cross_attention"}),
     "latent": Row("latents of an autoencoder in place of voxels", {"patch": 1}, latent=True),
-    "joint": Row(
-        "four modalities at once, x_t past the U-Net too", {"modalities": list(MODALITIES), "input_skip": True}
-    ),
+    "joint": Row("four modalities at once", {"modalities": list(MODALITIES)}),
 }
 
 

@@ -37,7 +37,7 @@ NETWORK_OPTIONS = (
         "input_skip",
         "Whether the noisy volume also goes past the U-Net, times a factor of each noise level; not as published.",
         bool,
-        False,
+        True,
     ),
     _network(
         "autoencoder",
