@@ -74,9 +74,9 @@ class Row:
 
 
 ROWS = {
-    "preset": Row("L1, cosine, v, x_t past the U-Net, three levels, concatenation, voxels, T1 alone"),
-    "epsilon": Row("ε in place of v", {"prediction_type": "epsilon"}),
-    "no_skip": Row("x_t through the U-Net alone", {"input_skip": False}),
+    "preset": Row("L1, cosine, clean volume from a linear guess, three levels, concatenation, voxels, T1 alone"),
+    "epsilon": Row("noise predicted, as published", {"prediction_type": "epsilon", "linear_guess": False}),
+    "no_guess": Row("clean volume from x_t alone", {"linear_guess": False}),
     "l2": Row("L2 in place of L1", training={"loss_kind": "mse"}),
     "huber": Row("Huber in place of L1", training={"loss_kind": "huber"}),
     "linear": Row("linear β", {"noise_schedule": "linear"}),

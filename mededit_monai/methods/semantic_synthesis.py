@@ -34,10 +34,11 @@ NETWORK_OPTIONS = (
         choices=CONDITIONINGS,
     ),
     _network(
-        "input_skip",
-        "Whether the noisy volume also goes past the U-Net, times a factor of each noise level; not as published.",
+        "linear_guess",
+        "Whether the U-Net is shown a linear guess of the clean volume in place of the noisy one, and its answer put "
+        "right by the latter; wants --prediction_type sample. Not as published.",
         bool,
-        True,
+        False,
     ),
     _network(
         "autoencoder",

@@ -10,18 +10,18 @@ from typing import Any
 import torch
 from monai.networks.blocks import Convolution
 from monai.networks.nets import DiffusionModelUNet
-from monai.networks.nets.diffusion_model_unet import get_timestep_embedding
 from monai.networks.utils import pixelshuffle, pixelunshuffle
 from torch import nn
 
 from mededit_monai.core.errors import InputError, require_whole
 from mededit_monai.networks.convolutions import quick_volumes
+from mededit_monai.sampling.formulas import linear_guess
 
 #: Levels that a U-Net may have, and channels of one: far beyond what fits into any memory.
 MOST_LEVELS, MOST_CHANNELS = 10, 2**16
 
-#: Length of a timestep's code where x_t goes past the U-Net.
-TIME_CODE = 64
+#: Standard deviation of what is denoised, scans in [-1, 1] or latents, and of what a U-Net draws wrong of it as its part.
+DEVIATION, ERROR = {"scan": 0.5, "latent": 1.0}, 0.1
 
 
 class MaskConditionedUNet(nn.Module):
@@ -33,9 +33,9 @@ class MaskConditionedUNet(nn.Module):
     volumes a cell has many pixels; ``cell_channels`` are what is made of them, so that the first convolution is not the
     largest of all.
 
-    Where a cell has more values than the first level has channels, not all noise finds its way through. With
-    ``input_skip`` x_t goes past the U-Net too, times a factor of each channel that depends on t alone, and is added to
-    its answer.
+    With ``alpha_bars`` the network predicts the clean image (``sample``), and the U-Net need not learn what noise is where
+    nothing else can be seen: it is shown the linear guess of the clean image, g x_t, which vanishes as noise grows, and
+    its answer F is put right by what x_t says more exactly than it can draw: k x_t + (1 - √ᾱ k) F (Kalman's update).
 
     Args:
         spatial_dims: 2 for slices, 3 for volumes.
@@ -48,7 +48,9 @@ class MaskConditionedUNet(nn.Module):
         norm_num_groups: groups of each group normalisation; divides every entry of ``channels``.
         patch: side of the space-to-depth cell, 1 to switch it off.
         cell_channels: features of a cell that the U-Net is shown; 0: its pixels themselves.
-        input_skip: whether x_t, the first ``out_channels`` of the input, goes past the U-Net too.
+        alpha_bars: ᾱ of each timestep; x_t are the first ``out_channels`` of the input. None: the U-Net is shown x_t,
+            and its answer is the network's.
+        denoised_kind: ``scan`` or ``latent``, by whose standard deviation g and k go.
 
     Raises:
         InputError: sizes that do not go together.
@@ -71,7 +73,8 @@ class MaskConditionedUNet(nn.Module):
         norm_num_groups: int = 16,
         patch: int = 2,
         cell_channels: int = 0,
-        input_skip: bool = False,
+        alpha_bars: Sequence[float] | None = None,
+        denoised_kind: str = "scan",
     ) -> None:
         super().__init__()
         check_sizes(channels, attention_levels, num_res_blocks, num_head_channels, norm_num_groups, patch)
@@ -94,7 +97,8 @@ class MaskConditionedUNet(nn.Module):
             norm_num_groups=norm_num_groups,
             use_flash_attention=True,
         )
-        self.past = factor_of_time(out_channels) if input_skip else None
+        # The schedule's, not the weights'.
+        self.register_buffer("factors", factors_of(alpha_bars, DEVIATION[denoised_kind]), persistent=False)
 
     def built(self, inputs: int, **sizes: Any) -> nn.Module:
         """The U-Net; inputs: channels of a folded input of this network."""
@@ -127,20 +131,30 @@ class MaskConditionedUNet(nn.Module):
             raise ValueError(f"{type(self).__name__} takes its condition as input channels; context must be None.")
         if timesteps is None:
             timesteps = torch.zeros(x.shape[0], dtype=torch.long, device=x.device)
-        output = self.denoised(x, timesteps)
-        output = output if self.patch == 1 else pixelshuffle(output, x.ndim - 2, self.patch)
-        if self.past is None:
-            return output
-        factors = self.past(get_timestep_embedding(timesteps, TIME_CODE).to(x))
-        return output + factors.view(*factors.shape, *[1] * self.spatial_dims) * x[:, : self.out_channels]
+        if self.factors is None:
+            return self.unfolded(self.denoised(x, timesteps))
+        g, k, rest = (one[timesteps].to(x).view(-1, *[1] * (self.spatial_dims + 1)) for one in self.factors)
+        x_t, told = x[:, : self.out_channels], x[:, self.out_channels :]
+        return k * x_t + rest * self.unfolded(self.denoised(torch.cat([g * x_t, told], dim=1), timesteps))
+
+    def unfolded(self, output: torch.Tensor) -> torch.Tensor:
+        """The U-Net's answer, each cell's channels in their positions."""
+        return output if self.patch == 1 else pixelshuffle(output, output.ndim - 2, self.patch)
 
 
-def factor_of_time(channels: int) -> nn.Module:
-    """NxC of the codes of N timesteps; 1 before it is trained, which is right for the noise at the noisiest level."""
-    last = nn.Linear(TIME_CODE, channels)
-    nn.init.zeros_(last.weight)
-    nn.init.ones_(last.bias)
-    return nn.Sequential(nn.Linear(TIME_CODE, TIME_CODE), nn.SiLU(), last)
+def factors_of(alpha_bars: Sequence[float] | None, deviation: float) -> torch.Tensor | None:
+    """
+    g, k and 1 - √ᾱ k of every timestep, 3xT.
+
+    Args:
+        deviation: σ of clean images; the U-Net's error has a tenth of it.
+    """
+    if alpha_bars is None:
+        return None
+    shown = [linear_guess(one, deviation) for one in alpha_bars]
+    kept = [linear_guess(one, ERROR * deviation) for one in alpha_bars]
+    rest = [1 - one**0.5 * k for one, k in zip(alpha_bars, kept)]
+    return torch.tensor([shown, kept, rest], dtype=torch.float32)
 
 
 def pointwise(spatial_dims: int, inputs: int, outputs: int) -> nn.Module:

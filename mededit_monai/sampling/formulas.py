@@ -38,6 +38,16 @@ def clean_estimate(output: torch.Tensor, x_t: torch.Tensor, alpha_bar: float, pr
     raise ValueError(f"prediction_type {prediction_type!r} is none of 'epsilon', 'sample', 'v_prediction'.")
 
 
+def linear_guess(alpha_bar: float, deviation: float) -> float:
+    """
+    The best linear guess of x0 from x_t, as a factor of x_t: √ᾱ σ² / (ᾱ σ² + 1 - ᾱ), for images of mean 0 and standard
+    deviation σ (Wiener's filter; c_skip of Karras et al. 2022, table 1, for noise that keeps the variance). 1 without
+    noise, 0 where nothing but noise is left.
+    """
+    variance = deviation**2
+    return sqrt(alpha_bar) * variance / (alpha_bar * variance + 1 - alpha_bar)
+
+
 def forward_noise(x_s: torch.Tensor, ratio: float, noise: torch.Tensor) -> torch.Tensor:
     """q(x_t | x_s) = √a x_s + √(1-a) z; with s clean this is q(x_t | x0), with s the level below it undoes a step."""
     return sqrt(ratio) * x_s + sqrt(1 - ratio) * noise

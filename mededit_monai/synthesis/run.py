@@ -94,6 +94,12 @@ def require_fitting_network(parser: ConfigParser) -> None:
     check_sizes(channels, attention, 1, head, groups, patch)
     cell = patch * 2 ** (len(levels) - 1) if latent else patch
     require_levels_fit(get("side"), get("depth"), channels, cell, get("conditioning"))
+    kind = str(get("scheduler#prediction_type"))
+    if get("linear_guess") and kind != "sample":
+        raise InputError(
+            f"--linear_guess: is true, but --prediction_type is {kind}, and what is guessed is the clean volume; give "
+            f"--prediction_type sample or --linear_guess false."
+        )
     if latent:
         require_autoencoder(get("autoencoder"), {name: get(name) for name in OF_AUTOENCODER})
 

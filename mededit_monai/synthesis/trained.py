@@ -14,7 +14,7 @@ from mededit_monai.training.folder import SETTINGS_FILE
 
 #: Settings of a training that a synthesis must share.
 SHARED = ("modalities", "condition", "noise_schedule", "conditioning")
-SHARED += ("channels", "attention_levels", "num_head_channels", "norm_num_groups", "patch", "input_skip")
+SHARED += ("channels", "attention_levels", "num_head_channels", "norm_num_groups", "patch", "linear_guess")
 SHARED += ("autoencoder_channels", "latent_channels")
 
 #: SHA-256 of the autoencoder whose latents are diffused, in the settings of a training.

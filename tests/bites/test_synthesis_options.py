@@ -34,7 +34,7 @@ BOTH = [
     Wire("noise_schedule", "exponential", lambda b: round(float(b("scheduler").betas[-1]), 6), 0.24),
     Wire("conditioning", "spade", lambda b: type(b("network_def")).__name__, "SpadeUNet"),
     Wire("conditioning", "cross_attention", lambda b: type(b("network_def")).__name__, "CrossAttentionUNet"),
-    Wire("input_skip", False, lambda b: b("network_def").past is not None),
+    Wire("linear_guess", False, lambda b: b("network_def").factors is not None),
     Wire("autoencoder", "a.pt", lambda b: b("frozen") and b("frozen").weights),
     Wire("autoencoder", "a.pt", lambda b: b("network_def").out_channels, 4),
     Wire("latent_channels", 3, lambda b: b("network_def").out_channels, beside=LATENT),
@@ -55,7 +55,7 @@ TRAINING = [
     Wire("latent_channels", 3, lambda b: written(b, "latent_channels")),
     Wire("autoencoder_channels", [8, 8], lambda b: written(b, "autoencoder_channels")),
     Wire("conditioning", "spade", lambda b: written(b, "conditioning")),
-    Wire("input_skip", False, lambda b: written(b, "input_skip")),
+    Wire("linear_guess", False, lambda b: written(b, "linear_guess")),
     Wire("modalities", ["t2"], lambda b: written(b, "modalities")),
 ]
 SYNTHESIS = [

@@ -7,7 +7,6 @@ import torch
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.networks import MaskConditionedUNet
-from mededit_monai.networks.mask_conditioned_unet import factor_of_time
 
 
 def small(spatial_dims: int = 2, **settings) -> MaskConditionedUNet:
@@ -71,20 +70,21 @@ def test_every_input_channel_and_the_timestep_count(spatial_dims, size):
     assert (predict(network, x, torch.tensor([10])) - before).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("spatial_dims, size", [(2, (16, 24)), (3, (8, 16, 8))])
-def test_what_goes_past_the_unet(spatial_dims, size):
-    """x_t alone, times a factor of its channel and of t that is 1 before any training."""
-    sizes = {"in_channels": 5, "out_channels": 2}
-    network, plain = small(spatial_dims, input_skip=True, **sizes), small(spatial_dims, **sizes)
-    plain.load_state_dict({name: value for name, value in network.state_dict().items() if not name.startswith("past")})
-    x, t = torch.randn(2, 5, *size), torch.tensor([7, 200])
-    past = predict(network, x, t) - predict(plain, x, t)
-    factors = (past / x[:, :2]).flatten(2)
-    assert torch.allclose(factors, factors.median(dim=2, keepdim=True).values.expand_as(factors), atol=1e-2)
-    means = factors.median(dim=2).values
-    assert abs(means[0, 0] - means[1, 0]) > 1e-3 and abs(means[0, 0] - means[0, 1]) > 1e-3
-    network.past = factor_of_time(2)
-    assert torch.allclose(predict(network, x, t) - predict(plain, x, t), x[:, :2], atol=1e-5)
+@pytest.mark.parametrize("spatial_dims, size, patch", [(2, (16, 24), 1), (3, (8, 16, 8), 2)])
+@pytest.mark.parametrize(("kind", "deviation"), [("scan", 0.5), ("latent", 1.0)])
+def test_a_linear_guess_is_shown_and_the_answer_put_right(spatial_dims, size, patch, kind, deviation):
+    sizes, bars = {"in_channels": 5, "out_channels": 2, "patch": patch}, [1.0, 0.64, 0.0]
+    network, plain = small(spatial_dims, alpha_bars=bars, denoised_kind=kind, **sizes), small(spatial_dims, **sizes)
+    assert network.state_dict().keys() == plain.state_dict().keys()
+    plain.load_state_dict(network.state_dict())
+    x, t = torch.randn(3, 5, *size), torch.tensor([2, 1, 0])
+    found = predict(network, x, t)
+    assert torch.allclose(found[2], x[2, :2], atol=1e-6)  # without noise it is what is seen, whatever is drawn
+    signal, noise = 0.64 * deviation**2, 0.36
+    g, k = 0.8 * deviation**2 / (signal + noise), 0.8 * (deviation / 10) ** 2 / (signal / 100 + noise)
+    for row, (shown, kept, rest) in enumerate([(0, 0, 1), (g, k, 1 - 0.8 * k)]):
+        answer = predict(plain, torch.cat([shown * x[row, :2], x[row, 2:]])[None], t[row : row + 1])[0]
+        assert torch.allclose(found[row], kept * x[row, :2] + rest * answer, atol=1e-5)
 
 
 def test_without_timesteps_it_is_level_zero():

@@ -100,7 +100,7 @@ def test_every_row_can_be_made(tmp_path, heard, name):
 def test_refusals(tmp_path, capsys):
     given = {"cohort": cohort(tmp_path), "output_dir": tmp_path / "out"}
     for options, words in (
-        ({"rows": ["spad"]}, "--rows: got 'spad', wanted one of preset, epsilon, no_skip, l2, .*did you mean 'spade'"),
+        ({"rows": ["spad"]}, "--rows: got 'spad', wanted one of preset, epsilon, no_guess, l2, .*did you mean 'spade'"),
         ({"volumes": 3001}, "--volumes: got 3001, wanted a multiple of 10"),
         ({"volumes": 0}, "--volumes: got 0"),
         ({"held_out": 1}, "--held_out: got 1, wanted a whole number of at least 2"),

@@ -17,7 +17,7 @@ from mededit_monai.synthesis.trained import require_as_trained
 from mededit_monai.workflows import bundle_content, synthesize
 
 BUNDLE = REPOSITORY / "bundles" / "semantic_synthesis"
-SETTINGS = {"noise_schedule": "linear", "modalities": ["t2"], "prediction_type": "v_prediction", "learning_rate": 1.0}
+SETTINGS = {"noise_schedule": "linear", "modalities": ["t2"], "prediction_type": "sample", "learning_rate": 1.0}
 
 
 def write_settings(folder: Path, **settings) -> Path:
@@ -64,12 +64,13 @@ def test_weights_that_lie_beside_others_have_settings_of_their_own(tmp_path):
         ({"modalities": ["t1"]}, {}, "--noise_schedule: got 'cosine'"),
         ({}, {"noise_schedule": "linear"}, "--modalities: got"),
         (
-            {"modalities": ["t1"], "prediction_type": "sample"},
+            {"modalities": ["t1"], "prediction_type": "epsilon"},
             {"noise_schedule": "linear"},
             "--prediction_type: got",
         ),
         ({"modalities": ["t1"], "conditioning": "spade"}, {"noise_schedule": "linear"}, "--conditioning: got 'concat'"),
         ({"modalities": ["t1"], "norm_num_groups": 8}, {"noise_schedule": "linear"}, "--norm_num_groups: got 16"),
+        ({}, {"prediction_type": "epsilon"}, "--linear_guess: is true, but --prediction_type is epsilon"),
         ({}, {"noise_schedule": "square"}, "--noise_schedule: got 'square', wanted one of"),
         ({}, {"conditioning": "film"}, "--conditioning: got 'film', wanted one of concat, spade, cross_attention"),
     ],

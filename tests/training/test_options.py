@@ -85,7 +85,7 @@ def test_what_a_network_has_of_its_own():
     palette = {"palette": {"hole"}, "palette_original": {"hole"}}
     effects = {"blur", "noise", "near_weight", "strength_weight", "slope_weight", "ventricle_weight"}
     morph = {"effects": effects, "paint": {"blur", "noise", "top_share", "repeats"}}
-    volumes = {"modalities", "noise_schedule", "conditioning", "input_skip"}
+    volumes = {"modalities", "noise_schedule", "conditioning", "linear_guess"}
     volumes |= {"autoencoder", "autoencoder_channels", "latent_channels"}
     synthesis = {"med_ddpm": volumes, "autoencoder": {*volumes, "kl_weight"}}
     assert found == {"mededit": set(), **palette, **morph, **synthesis}
