@@ -44,8 +44,8 @@ class EditWriter:
             all other images are NIfTI), ``edited_slice.nii.gz`` (of a volume ``edited_model.nii.gz``),
             ``edit_region.nii.gz``, ``preview.png``, ``provenance.json``; with several samples ``<case>/sample_k/…`` and
             ``mean.nii.gz``, ``sd.nii.gz`` (the spread of the samples: how people differ, as far as the editor knows
-            it, not the editor's error). Of a course ``<case>/course_k/…``. Where the lesion moved tissue, ``displacement.nii.gz``,
-            ``inverse_displacement.nii.gz``, ``effects.json`` and ``carried/`` too
+            it, not the editor's error). Of a course ``<case>/course_k/…``. Where the lesion moved tissue,
+            ``displacement.nii.gz``, ``inverse_displacement.nii.gz``, ``effects.json`` and ``carried/`` too
             (:func:`~mededit_monai.handlers.effects_files.write_effects`). Of a lesion that was asked for in words
             ``pathology.nii.gz``, the mask that was used; of a tumour whose regions were drawn ``regions.nii.gz``.
         seed, samples, course: as given to ``EditPrepareBatch``.

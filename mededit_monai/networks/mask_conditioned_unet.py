@@ -20,7 +20,7 @@ from mededit_monai.sampling.formulas import linear_guess
 #: Levels that a U-Net may have, and channels of one: far beyond what fits into any memory.
 MOST_LEVELS, MOST_CHANNELS = 10, 2**16
 
-#: Standard deviation of what is denoised, scans in [-1, 1] or latents, and of what a U-Net draws wrong of it as its part.
+#: Standard deviation of what is denoised, scans in [-1, 1] or latents; and of a U-Net's error, as a part of it.
 DEVIATION, ERROR = {"scan": 0.5, "latent": 1.0}, 0.1
 
 
@@ -33,9 +33,9 @@ class MaskConditionedUNet(nn.Module):
     volumes a cell has many pixels; ``cell_channels`` are what is made of them, so that the first convolution is not the
     largest of all.
 
-    With ``alpha_bars`` the network predicts the clean image (``sample``), and the U-Net need not learn what noise is where
-    nothing else can be seen: it is shown the linear guess of the clean image, g x_t, which vanishes as noise grows, and
-    its answer F is put right by what x_t says more exactly than it can draw: k x_t + (1 - √ᾱ k) F (Kalman's update).
+    With ``alpha_bars`` the network predicts the clean image (``sample``), and the U-Net need not learn how far x_t can
+    be trusted: it is shown the linear guess of the clean image, g x_t, which vanishes as noise grows, and its answer F
+    is put right by what x_t says more exactly than it can draw: k x_t + (1 - √ᾱ k) F (Kalman's update).
 
     Args:
         spatial_dims: 2 for slices, 3 for volumes.
