@@ -53,10 +53,15 @@ class Seen:
         """All that was asked for: 0 training, 1 testing, 2 augmentation, 3 seed, 4 steps, 5 batch, 6 device."""
         return {call[place] for call in self.calls}
 
-    def train(self, cases, training, testing, augmentation, seed, iterations, batch_size, device, tick) -> dict:
+    def train(
+        self, cases, training, testing, augmentation, seed, iterations, batch_size, device, tick, synthetic
+    ) -> dict:
         self.calls.append((training, testing, augmentation, seed, iterations, batch_size, device))
-        found = [{"case_id": self.cases[k]["case_id"], "dice": 0.5, "iou": 0.3} for k in testing]
-        return {"cases": found, "loss": 0.1, "seconds": 1.0}
+        real, made = (
+            [{"case_id": self.cases[k]["case_id"], "dice": 0.5, "iou": 0.3} for k in numbers]
+            for numbers in (testing, synthetic)
+        )
+        return {"cases": real, "synthetic": made, "loss": 0.1, "seconds": 1.0}
 
     def cached(self, entries, transform, cache_dir, progress) -> list:
         self.cases, self.progress = entries, progress
@@ -90,8 +95,7 @@ def test_an_option_arrives(option, seen, capsys):
     value, shown, beside = WIRES[option]
     run(seen, capsys, LINE | beside, False)
     assert not shown(seen), "shown without the option, too"
-    own = {"rows": "real_synthetic"} if option == "synthetic" else {}
-    own |= {} if option == "progress" else {option: value}
+    own = {} if option == "progress" else {option: value}
     run(seen, capsys, LINE | {"output_dir": "out"} | beside | own, option == "progress")
     assert shown(seen)
 

@@ -50,5 +50,7 @@ def test_a_cohort(tmp_path, capsys):
     assert lesion["other_draws"]["value"] < lesion["one_edit"]["value"]
     assert 0.2 < lesion["ratio"]["value"] < 5
     assert "Research use only" in capsys.readouterr().out
-    assert main([*words[:-1], str(tmp_path / "again"), "--samples", "1"]) == 2
+    with pytest.raises(SystemExit) as caught:
+        main([*words[:-1], str(tmp_path / "again"), "--samples", "1"])
+    assert caught.value.code == 2 and "--samples: got 1" in capsys.readouterr().err
     assert not (tmp_path / "again").exists()
