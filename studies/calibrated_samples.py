@@ -28,9 +28,9 @@ from tqdm import tqdm
 from mededit_monai.core.errors import InputError, exit_on_bad_input, require_whole
 from mededit_monai.core.paths import user_path
 from mededit_monai.core.program import run_program
-from mededit_monai.datasets.evaluation import group_of, representative_order
+from mededit_monai.datasets.evaluation import group_of
+from mededit_monai.evaluation.write import interval
 from mededit_monai.io.atomic import write_json, write_text
-from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.io.provenance import DISCLAIMER, versions
 from mededit_monai.metrics.carried import carried_change
@@ -40,13 +40,13 @@ from mededit_monai.reports.plain_text import markdown_table
 from mededit_monai.sampling.noise import case_seed
 from mededit_monai.simulation.anatomies import load_anatomy
 from mededit_monai.simulation.draw_case import LesionPool
-from mededit_monai.simulation.plan import Case, Recipe, plan_cases
+from mededit_monai.simulation.plan import Case, Recipe
 from mededit_monai.simulation.redraw import redraw_pairs
 from mededit_monai.simulation.simulate import lesion_pool
 from mededit_monai.space.conditions import condition_channels
 from mededit_monai.space.intensity import to_model_range, to_unit_range
 from mededit_monai.workflows import bundle_content
-from studies.effects_ceiling import SPLIT, recipe_of
+from studies.effects_ceiling import SPLIT, recipe_of, test_cases
 
 #: What is written.
 FILES = ("calibrated_samples.json", "calibrated_samples.md")
@@ -176,13 +176,11 @@ def calibrated_samples(
     recipe = recipe_of(cohort, anatomies, lesions)
     if recipe.spatial_dims != 2:
         raise InputError(f"--cohort: {cohort} has volumes, wanted slices; simulate it with --spatial_dims 2.")
-    listed = {entry["case_id"]: entry for entry in read_datalist(cohort / "datalist.json", SPLIT)}
-    planned = {case.case_id: case for case in plan_cases(recipe)[0] if case.split == SPLIT}
-    names = representative_order(list(listed.values()), seed)[:cases]
+    chosen = test_cases(cohort, recipe, cases, seed)
     pool, editor, found = lesion_pool(recipe, SPLIT), Editor(bundle, condition), {}
-    for name in tqdm(names, disable=not progress):
-        found[name] = measure(recipe, planned[name], pool, editor, samples, draws)
-    groups = {name: group_of(listed[name]) for name in names}
+    for case, _ in tqdm(chosen, disable=not progress):
+        found[case.case_id] = measure(recipe, case, pool, editor, samples, draws)
+    groups = {case.case_id: group_of(entry) for case, entry in chosen}
     content = {
         "synthetic": True,
         "note": DISCLAIMER,
@@ -231,7 +229,7 @@ def markdown(content: Mapping[str, Any]) -> str:
     heads += ["of other truths", "of one edit"]
     keys = ("ratio", "spread", "skill", *PARTS[2:])
     rows = [
-        [what, str(one["cases"]), *(_interval(one[key]) for key in keys)]
+        [what, str(one["cases"]), *(interval(one[key]) for key in keys)]
         for name, what in FIGURES.items()
         if (one := content["figures"][name]) is not None
     ]
@@ -250,10 +248,6 @@ def markdown(content: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(text)
-
-
-def _interval(figure: Mapping[str, float]) -> str:
-    return f"{figure['value']:.3g} ({figure['low']:.3g} … {figure['high']:.3g})"
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -31,6 +31,7 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.core.program import run_program
 from mededit_monai.datasets.evaluation import group_of, representative_order
 from mededit_monai.evaluation.displaced import read_along_axes
+from mededit_monai.evaluation.write import interval
 from mededit_monai.io.atomic import write_json, write_text
 from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.nifti import read_array
@@ -98,6 +99,13 @@ def recipe_of(cohort: Path, anatomies: str | None, lesions: str | None) -> Recip
     return Recipe(**told)
 
 
+def test_cases(cohort: Path, recipe: Recipe, most: int, seed: int) -> list[tuple[Case, dict[str, Any]]]:
+    """The first so many test cases of a cohort, as planned and as listed, in the order of ``mededit evaluate``."""
+    listed = {entry["case_id"]: entry for entry in read_datalist(cohort / "datalist.json", SPLIT)}
+    planned = {case.case_id: case for case in plan_cases(recipe)[0] if case.split == SPLIT}
+    return [(planned[name], listed[name]) for name in representative_order(list(listed.values()), seed)[:most]]
+
+
 def case_draws(recipe: Recipe, case: Case, entry: Mapping[str, Any], pool: LesionPool, draws: int) -> CaseDraws:
     """
     Repeat the hidden draws of a case.
@@ -153,11 +161,8 @@ def effects_ceiling(
     cohort, own = user_path(cohort), OutputFolder(user_path(output))
     own.require_free(FILES)
     recipe = recipe_of(cohort, anatomies, lesions)
-    listed = {entry["case_id"]: entry for entry in read_datalist(cohort / "datalist.json", SPLIT)}
-    planned = {case.case_id: case for case in plan_cases(recipe)[0] if case.split == SPLIT}
-    names = representative_order(list(listed.values()), seed)[:cases]
     pool = lesion_pool(recipe, SPLIT)
-    jobs = [(recipe, planned[name], listed[name], pool, draws) for name in names]
+    jobs = [(recipe, case, entry, pool, draws) for case, entry in test_cases(cohort, recipe, cases, seed)]
     found = [one for one in tqdm(_drawn(jobs, workers), total=len(jobs), disable=not progress)]
     groups, unit = [one.group for one in found], "ml" if recipe.spatial_dims == 3 else "mm²"
     changes, sizes = np.array([one.changes for one in found]), np.array([one.size for one in found])
@@ -200,7 +205,7 @@ def markdown(content: Mapping[str, Any]) -> str:
     """The result for people."""
     known, unit = content["ventricles"], content["unit"]
     rows = [
-        [name, _interval(known["own"][key]), _interval(content["ventricles_of_mean_displacement"][key])]
+        [name, interval(known["own"][key]), interval(content["ventricles_of_mean_displacement"][key])]
         for name, key in (
             ("r", "r"),
             ("slope of the estimate on the truth", "slope"),
@@ -222,8 +227,8 @@ def markdown(content: Mapping[str, Any]) -> str:
         "",
         *markdown_table(["change of the ventricles", "mean of the changes", "change by the mean displacement"], rows),
         "",
-        f"End-point error of the mean displacement in moved tissue: {_interval(content['end_point_mm'])} mm; moved: "
-        f"{_interval(content['moved_mm'])} mm.",
+        f"End-point error of the mean displacement in moved tissue: {interval(content['end_point_mm'])} mm; moved: "
+        f"{interval(content['moved_mm'])} mm.",
         "",
         "With every draw as the truth in turn, averaged:",
         "",
@@ -231,12 +236,6 @@ def markdown(content: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(text)
-
-
-def _interval(figure: Mapping[str, Any] | None) -> str:
-    if figure is None:
-        return "–"
-    return f"{figure['value']:.3g} ({figure['low']:.3g} … {figure['high']:.3g})"
 
 
 def main(words: Sequence[str] | None = None) -> int:

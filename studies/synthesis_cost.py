@@ -27,6 +27,7 @@ from monai.bundle import ConfigParser
 
 from mededit_monai.core.devices import autocast_on_cpu
 from mededit_monai.core.paths import bundle_root
+from mededit_monai.core.program import run_program
 from mededit_monai.core.running import running
 from mededit_monai.reports.plain_text import markdown_table
 
@@ -150,4 +151,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(lambda: sys.exit(main()))
