@@ -17,6 +17,7 @@ from monai.networks.nets import UNet
 from monai.transforms import Compose, CutMixd, MixUpd, RandFlipd
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from mededit_monai.core.devices import autocast_on_cpu, takes_bf16
 from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.seeded import EpochBatches, SeededCases
 from mededit_monai.metrics.adherence import dice, iou
@@ -77,6 +78,7 @@ def train_and_measure(
     start = time.perf_counter()
     first = cases[0]["image"]
     network = segmentation_network(first.ndim - 1, len(first), seed).to(device)
+    predict = _predictor(network, first.ndim - 1, device)
     loss_of = DiceCELoss(softmax=True, include_background=False)
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE)
     factor = learning_rate_factor("cosine", int(WARMUP * iterations), iterations)
@@ -89,7 +91,7 @@ def train_and_measure(
     for batch in islice(_batches(learned, batch_size, seed), iterations):
         mixed = mix({key: batch[key].float() for key in KEYS})
         share = mixed["label"].to(device)
-        loss = loss_of(network(mixed["image"].to(device)), torch.cat([1 - share, share], dim=1))
+        loss = loss_of(predict(mixed["image"].to(device)), torch.cat([1 - share, share], dim=1))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -100,12 +102,18 @@ def train_and_measure(
         raise InputError(
             "the training of the segmentation network diverged (its loss is not finite); check the images."
         )
+    network.eval()
     return {
-        "cases": _measured(network, cases, testing, device),
-        "synthetic": _measured(network, cases, synthetic, device),
+        "cases": _measured(predict, cases, testing, device),
+        "synthetic": _measured(predict, cases, synthetic, device),
         "loss": float(np.mean(losses[-max(1, iterations // 10) :])),
         "seconds": round(time.perf_counter() - start, 2),
     }
+
+
+def _predictor(network: UNet, spatial_dims: int, device: str | torch.device) -> Callable[..., torch.Tensor]:
+    """The network, of volumes in bf16 on a CPU that takes it: half the time of single precision."""
+    return autocast_on_cpu(network, "bf16" if spatial_dims == 3 and takes_bf16() else None, device)
 
 
 def _batches(cases: SeededCases, batch_size: int, seed: int) -> Iterator[Mapping[str, torch.Tensor]]:
@@ -141,12 +149,11 @@ def _mixer(augmentation: str | None, batch_size: int, seed: int) -> Callable[[An
 
 @torch.no_grad()
 def _measured(
-    network: UNet, cases: Dataset, testing: Sequence[int], device: str | torch.device
+    predict: Callable[..., torch.Tensor], cases: Dataset, testing: Sequence[int], device: str | torch.device
 ) -> list[dict[str, Any]]:
-    network.eval()
     found = []
     for case in (cases[number] for number in testing):
-        predicted = network(case["image"][None].float().to(device))[0].argmax(dim=0).cpu().numpy() > 0
+        predicted = predict(case["image"][None].float().to(device))[0].argmax(dim=0).cpu().numpy() > 0
         wanted = case["label"][0].numpy() > 0
         scores = {"dice": dice(predicted, wanted), "iou": iou(predicted, wanted)} if wanted.any() else dict(NOTHING)
         found.append({"case_id": case["case_id"], **scores})

@@ -11,7 +11,8 @@ import pytest
 import torch
 from downstream.toy import square
 
-from mededit_monai.downstream.train import _mixer, segmentation_network, train_and_measure
+from mededit_monai.core.devices import takes_bf16
+from mededit_monai.downstream.train import _mixer, _predictor, segmentation_network, train_and_measure
 
 
 def items(count: int) -> list[dict]:
@@ -83,3 +84,12 @@ def test_seeds_of_the_mixing_differ():
     batch = {key: torch.rand(4, 1, 8, 8) for key in ("image", "label")}
     first, again, other = (_mixer("mixup", 4, seed)(dict(batch))["image"] for seed in (0, 0, 1))
     assert torch.equal(first, again) and not np.allclose(first, other)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_volumes_are_computed_in_bf16_where_the_processor_takes_it(dims):
+    network, image = segmentation_network(dims, 1, 0).eval(), torch.rand(2, 1, *(16,) * dims)
+    with torch.no_grad():
+        wanted, found = network(image), _predictor(network, dims, "cpu")(image)
+    assert found.dtype == torch.float32 and (found - wanted).abs().mean() < 0.02 * wanted.std()
+    assert torch.equal(found, wanted) == (dims == 2 or not takes_bf16())
