@@ -154,20 +154,29 @@ def shapes(one: Checked) -> None:
 
 
 def traced(one: Checked) -> None:
-    """MONAI's TorchScript of the default editor's two networks, by tracing."""
+    """MONAI's TorchScript by tracing: of the default editor's two networks, or of the one that synthesizes."""
     one.require_weights()
-    for name, family in (("", METHODS[DEFAULT].network), ("effects_", network_named("effects"))):
+    for name, (file, channels) in traced_networks(one).items():
         with tempfile.TemporaryDirectory() as folder:
             ckpt_export(
-                net_id=f"{name}network_def",
+                net_id=name,
                 filepath=str(Path(folder) / "model.ts"),
-                ckpt_file=str(one.root / "models" / family.weights_file("mask", 3)),
+                ckpt_file=str(one.root / "models" / file),
                 meta_file=str(one.root / "configs" / "metadata.json"),
                 config_file=str(one.root / "configs" / "inference.yaml"),
                 use_trace=True,
                 bundle_root=str(one.root),
-                input_shape=[1, family.in_channels("mask"), 32, 32, 32],
+                input_shape=[1, channels, 32, 32, 32],
             )
+
+
+def traced_networks(one: Checked) -> dict[str, tuple[str, int]]:
+    """Networks of ``inference.yaml`` that work as it stands → their weight file and channels of their input."""
+    families = {"network_def": METHODS[DEFAULT].network, "effects_network_def": network_named("effects")}
+    editor = {name: (one_of.weights_file("mask", 3), one_of.in_channels("mask")) for name, one_of in families.items()}
+    if all((one.root / "models" / file).is_file() for file, _ in editor.values()):
+        return editor
+    return {"network_def": ("model.pt", one.metadata["network_data_format"]["inputs"]["image"]["num_channels"])}
 
 
 def hub_entry(one: Checked) -> None:
