@@ -9,8 +9,9 @@ Does what the shipped weights learned hold under another law of effects and anot
 Simulates a held-out cohort for every ``--law`` and ``--look`` of ``mededit simulate``, edits and measures it as
 ``mededit evaluate`` does, without any training, and puts the default editor beside doing nothing, law by law. ``own``
 and ``own`` are what it was trained on: the other lines are to be read against theirs. With ``--bases`` the anatomies
-are real lesion-free T1 scans, which keep their own appearance (a scan, and its brain mask beside it). Of three
-anatomies or more those of the test split are used, by the same ``--seed`` as a training cohort's the same ones.
+are real lesion-free T1 scans, which keep their own appearance (a scan, and its brain mask beside it), all of them: no
+training saw any. Of three ``--anatomies`` or more those of the test split are used, by the same ``--seed`` as a
+training cohort's the same ones.
 
 Writes ``transfer.json``, ``transfer.md`` and, a folder each, ``LAW_LOOK/cohort``, ``LAW_LOOK/scores`` and
 ``LAW_LOOK/cases.png``. Run again it goes on.
@@ -63,10 +64,10 @@ SHOWN: tuple[tuple[str, str, tuple[str, str] | None], ...] = (
 
 
 def recipes(
-    disease: str, laws: Sequence[str], looks: Sequence[str], cases: int, spatial_dims: int, seed: int, **folders: Any
+    disease: str, laws: Sequence[str], looks: Sequence[str], cases: int, spatial_dims: int, seed: int, **more: Any
 ) -> dict[str, Recipe]:
     """
-    What is simulated, by the name of its folder; test cases alone.
+    What is simulated, by the name of its folder; test cases alone. more: of the recipes.
 
     Raises:
         InputError: a value that ``mededit simulate`` refuses.
@@ -74,9 +75,7 @@ def recipes(
     found = {}
     for law, look in product(dict.fromkeys(laws), dict.fromkeys(looks)):
         counts = (0, 0, cases)
-        recipe = Recipe(
-            disease, cases, seed=seed, spatial_dims=spatial_dims, counts=counts, law=law, look=look, **folders
-        )
+        recipe = Recipe(disease, cases, seed=seed, spatial_dims=spatial_dims, counts=counts, law=law, look=look, **more)
         recipe.check()
         found[f"{law}_{look}"] = recipe
     return found
@@ -95,13 +94,15 @@ def transfer(
     judge: str | None = None,
     workers: int = 1,
     progress: bool = False,
+    bases: str | None = None,
 ) -> dict[str, Any]:
     """
     Measure the shipped weights on every law and look; see the module.
 
     Args:
         laws, looks: names; none for all.
-        anatomies, lesions: folders as for ``mededit simulate``; anatomies may be scans.
+        anatomies, lesions: folders as for ``mededit simulate``.
+        bases: folder of lesion-free scans in place of ``anatomies``, each of which is used.
 
     Returns:
         what ``transfer.json`` holds.
@@ -110,8 +111,9 @@ def transfer(
         InputError: a name or folder that cannot be used.
     """
     output = user_path(output)
-    folders = {"anatomies": anatomies, "lesions": lesions}
-    planned = recipes(disease, laws or list(LAWS), looks or list(LOOKS), cases, spatial_dims, seed, **folders)
+    folders = {"anatomies": anatomies if bases is None else bases, "lesions": lesions}
+    options = {**folders, "testing_only": bases is not None}
+    planned = recipes(disease, laws or list(LAWS), looks or list(LOOKS), cases, spatial_dims, seed, **options)
     for given in filter(None, folders.values()):
         require_outside(output, user_path(given), "a folder that is read")
     table = tables_folder() / f"transfer_{disease}.yaml"
@@ -216,11 +218,12 @@ def main(words: Sequence[str] | None = None) -> int:
             given.cases,
             given.spatial_dims,
             given.seed,
-            given.anatomies or given.bases,
+            given.anatomies,
             given.lesions,
             given.judge,
             worker_count(given.workers),
             progress=sys.stderr.isatty(),
+            bases=given.bases,
         )
     print(markdown(content))
     return 0

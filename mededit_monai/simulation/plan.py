@@ -54,6 +54,7 @@ class Recipe:
             ``modalities.py``); side: points a side of these.
         law: how lesions move tissue, look: how they are painted; the disease's ``own``, by which editors are trained,
             or others, to measure these by (see ``laws`` and ``looks``).
+        testing_only: every anatomy is of the test split, because no training saw any; ``counts`` of the others are 0.
     """
 
     disease: str = "stroke"
@@ -71,6 +72,7 @@ class Recipe:
     side: int = SIDE
     law: str = OWN_LAW
     look: str = OWN_LOOK
+    testing_only: bool = False
 
     def check(self) -> None:
         """Raises InputError for a value that is not offered."""
@@ -89,6 +91,10 @@ class Recipe:
                 f"volumes and listed in a datalist; give --spatial_dims 3 --layout datalist."
             )
         self._check_modalities()
+        if self.testing_only and (self.counts is None or any(self.counts[:2])):
+            raise InputError(
+                f"--counts: got {self.counts}, but all anatomies are for testing; wanted 0, 0 and a number."
+            )
         for name, folder in (("anatomies", self.anatomies), ("lesions", self.lesions)):
             if folder is not None and (not isinstance(folder, (str, Path)) or not str(folder).strip()):
                 raise InputError(f"--{name}: got {folder!r}, wanted the path of a folder; give one or leave it out.")
@@ -140,6 +146,8 @@ class Recipe:
             options.pop("crops")  # cohorts of before there were any say nothing of them
         if self.modalities is None:
             options = {key: value for key, value in options.items() if key not in ("modalities", "side")}
+        if not self.testing_only:
+            options.pop("testing_only")
         return {key: value for key, value in options.items() if key not in ("law", "look")} | self.second_truth
 
 
@@ -166,7 +174,11 @@ def plan_cases(recipe: Recipe) -> tuple[list[Case], dict[str, list[str]]]:
         persons still differ).
     """
     anatomies = list_anatomies(recipe.anatomies)
-    members = split_names([stem(Path(a)) for a in anatomies], recipe.seed, share_few=True)
+    names = [stem(Path(a)) for a in anatomies]
+    if recipe.testing_only:
+        members = {"training": [], "validation": [], "testing": names}
+    else:
+        members = split_names(names, recipe.seed, share_few=True)
     by_stem = {stem(Path(a)): a for a in anatomies}
     of_split = {split: [by_stem[name] for name in names] for split, names in members.items()}
     if len(anatomies) >= 3:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from mededit_monai.core.errors import InputError
 from mededit_monai.evaluation.tables import read_table, tables_folder
 from mededit_monai.simulation.laws import LAWS
 from mededit_monai.simulation.looks import LOOKS
+from mededit_monai.simulation.plan import Recipe, plan_cases
 from studies import transfer as study
 
 
@@ -34,6 +36,26 @@ def test_a_cohort_for_every_law_and_look():
     assert list(found)[0] == "own_own" and len(found) == len(LAWS) * len(LOOKS)
     one = found["remote_second"]
     assert (one.law, one.look, one.counts, one.seed, one.lesions) == ("remote", "second", (0, 0, 7), 4, "masks")
+
+
+def test_every_base_is_used(tmp_path):
+    for name in "abcd":
+        (tmp_path / f"{name}.nii.gz").touch()
+    asked = (["own"], ["own"], 8, 2, 0)
+    of_anatomies, of_bases = (
+        study.recipes("stroke", *asked, anatomies=str(tmp_path), testing_only=only)["own_own"] for only in (False, True)
+    )
+    (_, members), (second, all_of_them) = plan_cases(of_anatomies), plan_cases(of_bases)
+    assert len(members["testing"]) == 1 and not all_of_them["training"] and not all_of_them["validation"]
+    assert [Path(case.anatomy).name for case in second] == [f"{name}.nii.gz" for name in "abcdabcd"]
+    assert of_bases.as_json() == of_anatomies.as_json() | {"testing_only": True}
+
+
+def test_bases_are_for_testing_alone():
+    with pytest.raises(InputError, match="--counts"):
+        Recipe(counts=(1, 0, 3), testing_only=True).check()
+    with pytest.raises(InputError, match="--counts"):
+        Recipe(testing_only=True).check()
 
 
 def test_refused_before_anything_is_written(tmp_path):
