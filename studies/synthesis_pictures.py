@@ -3,7 +3,7 @@
 """
 Synthesized heads beside the real ones of their masks, in three planes: the nearest, the middle and the farthest of all.
 
-    mededit synthesize --datalist out/heads/datalist.json -o out/synthesis
+    mededit synthesize --datalist out/heads/datalist.json --split testing -o out/synthesis
     python -m studies.synthesis_pictures --cohort out/heads --synthesis out/synthesis -o out/synthesis.png
 
 Of several modalities one head is shown, the middle one, each modality in its columns. Nearness is by mean squared error

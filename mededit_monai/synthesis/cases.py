@@ -49,8 +49,10 @@ def synthesis_cases(options: SynthesisOptions, request: Mapping[str, Any]) -> Ed
                 raise InputError(f"--{name}: was given together with a datalist, in which every case names its own.")
         cases = [
             {"case_id": case["case_id"], "label": case.get("label"), "brain": case.get("brain")}
-            for case in read_datalist(datalist)
+            for case in read_datalist(datalist, options.split)
         ]
+    elif options.split is not None:
+        raise InputError(f"--split: got '{options.split}' without a datalist, whose lists it names; give --datalist.")
     elif options.mask is None:
         raise InputError("--mask: is missing; give a NIfTI file with labels, or --datalist for many.")
     else:

@@ -36,6 +36,7 @@ class SynthesisOptions:
     brats2021: bool = _what(False, "Label 4 of the mask is the enhancing tumour, as in BraTS to 2021.", recorded=True)
     datalist: str | None = _what(None, "JSON list of many cases ('label', perhaps 'brain'), for --mask.", file=True)
     dataset_dir: str | None = _what(None, "Folder with a datalist.json, instead of --datalist.", file=True, verb=False)
+    split: str | None = _what(None, "List of the datalist, such as testing; default: all.")
     output_dir: str = _what(
         "out/synthesis", "Folder for the results, in which every case gets its own.", file=True, short="-o"
     )

@@ -52,7 +52,7 @@ def require_as_trained(weights: Path, given: Mapping[str, Any]) -> None:
             word = json.dumps(wanted) if isinstance(wanted, list) else wanted
             raise InputError(
                 f"--{name}: got {value!r}, but {weights} was trained with {wanted!r} ({place}); give --{name} {word}, "
-                f"or the --config of that training."
+                f"or the --config of that training, or --weights of another."
             )
 
 
