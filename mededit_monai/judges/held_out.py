@@ -22,13 +22,14 @@ from mededit_monai.metrics.adherence import dice
 from mededit_monai.metrics.statistics import bootstrap
 from mededit_monai.reports.plain_text import table_cell
 
-#: Images in the picture.
-SHOWN = 12
+#: Images in the picture; pixels that may be found in an image without lesion before it counts as a false alarm.
+SHOWN, FEW = 12, 5
 
 
 def measure_held_out(judge: Judge, samples: Sequence[Mapping[str, Any]], cohort: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Dice of each structure over cases, with and without lesion in the image; lesions also by size stratum.
+    Dice of each structure over cases, with and without lesion in the image; lesions also by size stratum and, where
+    their masks are of several folders, by folder.
 
     Args:
         judge: measured.
@@ -39,12 +40,12 @@ def measure_held_out(judge: Judge, samples: Sequence[Mapping[str, Any]], cohort:
         ``rows``: one a structure and kind of image, each with value, low, high, n_groups (anatomies), n_cases; cases in
         which the structure is absent have no Dice. ``pooled``: Dice of all cases' pixels together, in which small
         structures count as much as they are large. ``area_bias``: mean (found - true) / mean true area.
-        ``false_alarms``: on lesion-free images, the share with any lesion pixel found, the mean number of them, and how
-        many at most are found in 95 % of the images.
+        ``false_alarms``: on lesion-free images, the share with any lesion pixel found and with more than five, the mean
+        number of them, and how many at most are found in 95 % of the images.
         ``ceiling``: structure → its Dice on images with lesion.
     """
     names = structures(judge.disease)
-    table: dict[str, list] = {key: [] for key in ("anatomy", "stratum", "shown")}
+    table: dict[str, list] = {key: [] for key in ("anatomy", "stratum", "source", "shown")}
     scores: dict[str, list[float]] = {name: [] for name in names}
     areas: dict[str, list[tuple[int, int, int]]] = {name: [] for name in names}
     pictures: list[tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]] = []
@@ -97,14 +98,16 @@ def _shown(
 
 
 def _rows(disease: str, table: dict[str, list], scores: dict[str, list[float]], areas: dict[str, list]) -> list[dict]:
-    shown, strata = np.array(table["shown"]), np.array(table["stratum"])
+    shown, strata, sources = (np.array(table[key]) for key in ("shown", "stratum", "source"))
+    parts = {"all": shown == shown} | {stratum: strata == stratum for stratum in STRATA if stratum in strata}
+    folders = sorted(set(table["source"]))
+    parts |= {f"masks of {folder}": sources == folder for folder in folders} if len(folders) > 1 else {}
     rows = []
     for name in structures(disease):
         pathological = name in DISEASES[disease].structures
         for kind in ("lesion",) if pathological else ("lesion", "lesion_free"):
-            groups = ["all", *(s for s in STRATA if s in strata)] if pathological else ["all"]
-            for stratum in groups:
-                chosen = np.flatnonzero((shown == kind) & ((strata == stratum) | (stratum == "all")))
+            for stratum in parts if pathological else ["all"]:
+                chosen = np.flatnonzero((shown == kind) & parts[stratum])
                 values = np.array([scores[name][k] for k in chosen])
                 anatomies = [table["anatomy"][k] for k in chosen]
                 known = bool(values.size) and bool((~np.isnan(values)).any())
@@ -135,6 +138,7 @@ def _false_alarms(disease: str, table: dict[str, list], areas: dict[str, list]) 
     return {
         "images": len(free),
         "share_with_any": float(np.mean([p > 0 for p in pixels])) if free else float("nan"),
+        f"share_above_{FEW}": float(np.mean([p > FEW for p in pixels])) if free else float("nan"),
         "mean_pixels": float(np.mean(pixels)) if free else float("nan"),
         "most_pixels": float(np.percentile(pixels, 95)) if free else float("nan"),
     }
@@ -164,7 +168,7 @@ def _markdown(found: Mapping[str, Any]) -> str:
         "",
         f"Interval: {found['interval']}.",
         "",
-        f"| structure | image | lesion size | Dice, mean of cases | interval | pooled over {unit}s | interval | "
+        f"| structure | image | lesions | Dice, mean of cases | interval | pooled over {unit}s | interval | "
         f"anatomies | cases | {size} bias |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -182,7 +186,8 @@ def _markdown(found: Mapping[str, Any]) -> str:
     alarms = found["false_alarms"]
     lines += [
         "",
-        f"Of {alarms['images']} lesion-free images, {alarms['share_with_any']:.0%} have any {unit} of lesion found; "
+        f"Of {alarms['images']} lesion-free images, {alarms['share_with_any']:.0%} have any {unit} of lesion found, "
+        f"{alarms[f'share_above_{FEW}']:.0%} more than {FEW}; "
         f"{alarms['mean_pixels']:.1f} {unit}s on average, and up to {alarms['most_pixels']:.0f} in 95 % of them.",
     ]
     return "\n".join(lines) + "\n"

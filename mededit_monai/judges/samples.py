@@ -98,7 +98,8 @@ def cohort_samples(cohort: str | Path, split: str, disease: str) -> list[dict[st
     Samples of a split: every case twice, as ``image`` with its lesion and as ``prior`` without.
 
     Returns:
-        dictionaries with ``case_id anatomy stratum shown`` (lesion or lesion_free) and the files ``image brain
+        dictionaries with ``case_id anatomy stratum source shown`` (source: the folder of the lesion's mask, such as
+        ``lesymap``, or empty; lesion or lesion_free) and the files ``image brain
         pathology ventricles tissue`` (``pathology`` None without lesion; the labels if the disease has some).
 
     Raises:
@@ -115,6 +116,8 @@ def cohort_samples(cohort: str | Path, split: str, disease: str) -> list[dict[st
                     f"simulate them with 'mededit simulate' (again, if an earlier version wrote the cohort)."
                 )
         facts = {"anatomy": str(case.get("anatomy", case["case_id"])), "stratum": str(case.get("stratum"))}
+        folder, divided, _ = str(case.get("lesion_id", "")).partition("/")
+        facts["source"] = folder if divided else ""
         ill = {name: case[name] for name in ("image", "brain", "ventricles", "tissue")} | {"pathology": case[key]}
         well = {"image": case["prior"], "brain": case.get("prior_brain") or case["brain"], "pathology": None}
         well |= {"ventricles": case["prior_ventricles"], "tissue": case["prior_tissue"]}

@@ -137,6 +137,36 @@ def test_held_out_by_hand(trained, monkeypatch):
     assert found["ceiling"]["ventricle_left"]["value"] == 1 and found["anatomies_shared_between_splits"] is True
 
 
+def test_lesions_by_the_folder_of_their_masks(trained, monkeypatch):
+    """Found in images of one folder alone: its Dice is 1, the other's 0; of a single folder nothing is said."""
+    root, judge = trained
+    samples = [s for s in cohort_samples(root / "cohort", "testing", "stroke") if s["shown"] == "lesion"]
+    assert {s["source"] for s in samples} == {""}  # a cohort that names no masks
+    truths = [(nib.load(s["pathology"]).get_fdata()[..., 0] > 0) * (k % 2) for k, s in enumerate(samples)]
+    nothing = np.zeros((len(samples), *truths[0].shape), np.uint8)
+    masks = {"pathology": np.stack(truths) > 0, "ventricles": nothing, "tissue": nothing}
+    monkeypatch.setattr(judge, "segment", lambda images: masks)
+    named = [s | {"source": ("acute", "chronic")[k % 2]} for k, s in enumerate(samples)]
+    values = {
+        row["stratum"]: row["dice"]["value"]
+        for row in measure_held_out(judge, named, {})["rows"]
+        if row["structure"] == "lesion"
+    }
+    assert (values["masks of acute"], values["masks of chronic"]) == (0, 1) and 0 < values["all"] < 1
+    one_folder = measure_held_out(judge, [s | {"source": "acute"} for s in samples], {})
+    assert not any(row["stratum"].startswith("masks of") for row in one_folder["rows"])
+
+
+def test_a_mask_s_folder_is_told_by_its_name(tmp_path):
+    place = write_cohort(tmp_path / "cohort") / "datalist.json"
+    content = json.loads(place.read_text())
+    content["testing"][0]["lesion_id"] = "lesymap/Subject_012"
+    content["testing"][1]["lesion_id"] = "drawn_3"
+    place.write_text(json.dumps(content))
+    sources = [s["source"] for s in cohort_samples(tmp_path / "cohort", "testing", "stroke")]
+    assert sources == ["lesymap", "lesymap", *[""] * (len(sources) - 2)]
+
+
 def test_pooled_dice_counts_pixels():
     # a small lesion missed, a large one found: 2 · 90 / (0 + 10 + 100 + 90), while the mean of the cases is 0.47
     assert _pooled(np.array([[0.0, 10, 0], [100, 90, 90]])) == pytest.approx(0.9)
