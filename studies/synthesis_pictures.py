@@ -72,15 +72,17 @@ def panels(case: Mapping[str, Any], synthesis: Path, name: str) -> list[list[np.
     tumor = tumor_of(labels)
     place = lesion_planes(tumor if tumor.any() else labels > 0)
     made, real = (read_array(file) for file in pair_of(case, synthesis, name))
+    box = tuple(slice(int(places.min()), int(places.max()) + 1) for places in np.nonzero(labels))
     grey = [np.repeat(np.rint(255 * one.clip(0, 1)).astype(np.uint8)[..., None], 3, axis=-1) for one in (real, made)]
     return [
-        [np.stack([upright(volume[_at(place, axis)][..., k]) for k in range(3)], axis=-1) for axis in (2, 1, 0)]
+        [np.stack([upright(volume[_at(place, box, axis)][..., k]) for k in range(3)], axis=-1) for axis in (2, 1, 0)]
         for volume in (COLOURS[labels], *grey)
     ]
 
 
-def _at(place: tuple[int, int, int], axis: int) -> tuple[Any, ...]:
-    return tuple(place[axis] if k == axis else slice(None) for k in range(3))
+def _at(place: tuple[int, int, int], box: tuple[slice, ...], axis: int) -> tuple[Any, ...]:
+    """The plane across an axis, of the brain's box alone."""
+    return tuple(place[axis] if k == axis else box[k] for k in range(3))
 
 
 def save_picture(columns: Mapping[str, list[list[np.ndarray]]], path: Path) -> None:

@@ -18,8 +18,9 @@ from mededit_monai.io.weight_files import LARGE_FILES, large_files_list, release
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-#: A bundle's weights that are kept in git: the default editor's and the thesis's model. All others are released apart.
-IN_GIT = ("effects.pt", "effects_3d.pt", "model.pt", "paint.pt", "paint_3d.pt")
+#: A bundle's weights that are kept in git: the default editor's, the thesis's model and those of synthesis. All others
+#: are released apart.
+IN_GIT = ("effects.pt", "effects_3d.pt", "model.pt", "model_four_modalities.pt", "paint.pt", "paint_3d.pt")
 
 #: What stands for the web address of a release in a large_files.yml of the repository.
 ADDRESS = "${FILES_URL}"

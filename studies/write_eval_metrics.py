@@ -1,7 +1,7 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Write the default editor's scores, as the release tables have them, into the bundles' metadata.
+Write the scores of what the bundles do as they stand, as docs/results has them, into their metadata.
 
     python -m studies.write_eval_metrics [--check]
 """
@@ -19,25 +19,55 @@ from mededit_monai.evaluation.columns import COLUMNS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-#: Bundles with weights; each has docs/results/release_NAME_3d.csv, whose row NAME_mask_morph is the default editor.
-BUNDLES = ("stroke", "tumor")
+RESULTS = REPOSITORY / "docs" / "results"
+
+#: Bundles that edit; each has docs/results/release_NAME_3d.csv, whose row NAME_mask_morph is the default editor.
+EDITORS = ("stroke", "tumor")
+
+#: The bundle that synthesizes, and what `run evaluating` wrote of its T1.
+SYNTHESIS, EVALUATION, MODALITY = "semantic_synthesis", "synthesis_t1.json", "t1"
+
+BUNDLES = (*EDITORS, SYNTHESIS)
 
 #: Columns of the tables that say most in few numbers.
 KEYS = ("contrast", "zone_error", "outside_error", "lesion_auc", "carried_r", "carried_slope", "end_point")
 
 
 def eval_metrics(bundle: str) -> dict[str, object]:
-    """What was measured on, and each score to three digits; a column that was not measured is left out."""
-    place = REPOSITORY / "docs" / "results" / f"release_{bundle}_3d.csv"
+    """What was measured on, and each score to three digits; what was not measured is left out."""
+    return synthesis_metrics() if bundle == SYNTHESIS else editor_metrics(bundle)
+
+
+def editor_metrics(bundle: str) -> dict[str, object]:
+    """Of the default editor: columns of its release table."""
+    place = RESULTS / f"release_{bundle}_3d.csv"
     with open(place, encoding="utf-8", newline="") as stream:
         (row,) = (one for one in csv.DictReader(stream) if one["row"] == f"{bundle}_mask_morph")
-    scores = {
-        COLUMNS[key].label.replace("∖", " without "): float(f"{float(row[key]):.3g}") for key in KEYS if row.get(key)
-    }
+    scores = {COLUMNS[key].label.replace("∖", " without "): three(float(row[key])) for key in KEYS if row.get(key)}
     cohort = (
         f"{row['contrast_cases']} held-out simulated volumes of {row['contrast_groups']} brains, default editor, mask"
     )
     return {"measured on": cohort} | scores
+
+
+def synthesis_metrics() -> dict[str, object]:
+    """Of the network of T1: means over the held-out heads, and figures of the set beside the real set's."""
+    content = json.loads((RESULTS / EVALUATION).read_bytes())
+    heads, of_set = content["heads"], content["sets"][MODALITY]
+    return {
+        "measured on": f"{content['cases']} held-out masks of simulated heads, {MODALITY}, 10 steps",
+        "mean squared error": three(heads[f"mse_{MODALITY}"]["value"]),
+        "MS-SSIM with the real head": three(heads[f"ms_ssim_{MODALITY}"]["value"]),
+        "diversity, MS-SSIM between pairs": three(of_set["diversity"]),
+        "diversity of real heads": three(of_set["diversity_real"]),
+        "FID of three planes": three(of_set["fid_3d"]),
+        "FID of two halves of the real set": three(of_set["fid_3d_floor"]),
+    }
+
+
+def three(value: float) -> float:
+    """To three digits."""
+    return float(f"{value:.3g}")
 
 
 def with_scores(text: str, metrics: dict[str, object]) -> str:
