@@ -33,6 +33,9 @@ BINS = 32
 #: voxels. Brightness itself would not do: scans are cut off at their 99.5th percentile, hardly above white matter.
 VESSEL_LEVEL, VESSEL_VOXELS = 0.3, 4
 
+#: Voxels of a tumour's part from which on its brightness is told.
+FEWEST = 10
+
 
 def mean_squared_error(found: np.ndarray, wanted: np.ndarray) -> float:
     """Mean of the squared difference over all voxels of two volumes in [0, 1]."""
@@ -158,6 +161,25 @@ def shared_information(first: np.ndarray, second: np.ndarray, brain: np.ndarray)
 
     one, other = entropy(joint.sum(axis=1)), entropy(joint.sum(axis=0))
     return float(2 * (one + other - entropy(joint)) / (one + other)) if one + other else float("nan")
+
+
+def part_contrast(volume: np.ndarray, labels: np.ndarray, part: int) -> float:
+    """
+    Mean brightness of a part of the tumour minus that of the brain around.
+
+    Args:
+        volume: XxYxZ in [0, 1]; labels: 1 to 3 tumour, 4 the brain around it; part: a label.
+
+    Returns:
+        NaN for fewer than :data:`FEWEST` voxels of it.
+
+    Raises:
+        ValueError: shapes that differ.
+    """
+    volume = to_array(volume, "the volume")
+    same_shape(volume, labels, "the volume")
+    inside = labels == part
+    return float(volume[inside].mean() - volume[labels == 4].mean()) if inside.sum() >= FEWEST else float("nan")
 
 
 def vessel_continuity(enhanced: np.ndarray, plain: np.ndarray, labels: np.ndarray) -> dict[str, float]:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from mededit_monai.core.errors import InputError, reporting_bad_input
 from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.evaluation import group_of
+from mededit_monai.diseases.modalities import TUMOR_LABELS
 from mededit_monai.evaluation.write import csv_text
 from mededit_monai.io.atomic import json_bytes
 from mededit_monai.io.datalist import read_datalist
@@ -28,10 +29,12 @@ from mededit_monai.judges.features import Extractor
 from mededit_monai.judges.volume_features import VolumeExtractor
 from mededit_monai.metrics.statistics import bootstrap
 from mededit_monai.metrics.synthesis import (
+    FEWEST,
     diversity,
     mean_squared_error,
     mmd,
     ms_ssim,
+    part_contrast,
     planes_fid,
     shared_information,
     vessel_continuity,
@@ -53,6 +56,8 @@ logger = logging.getLogger(__name__)
 MEANING = {
     "mse": "mean squared error against the real volume of the mask; two real heads differ too",
     "ms_ssim": "MS-SSIM with it",
+    "contrast": "mean brightness of a part of the tumour minus that of the brain around, synthetic and real, of heads "
+    f"with {FEWEST} voxels of it or more",
     "information": "mutual information between modalities, synthetic and real",
     "vessel_share": "share of the brain outside the tumour that is brighter on t1ce than on t1, synthetic and real",
     "vessel_longest": "extent of the longest vessel over the brain's, synthetic and real",
@@ -86,6 +91,9 @@ def measure_head(made: np.ndarray, real: np.ndarray, labels: np.ndarray, modalit
     found: dict[str, float] = {}
     for name, one, other in zip(modalities, made, real):
         found[f"mse_{name}"], found[f"ms_ssim_{name}"] = mean_squared_error(one, other), ms_ssim(one, other)
+        for part, value in TUMOR_LABELS.items():
+            for ending, volume in (("", one), ("_real", other)):
+                found[f"contrast_{name}_{part}{ending}"] = part_contrast(volume, labels, value)
     for a, b in combinations(range(len(modalities)), 2):
         pair = f"{modalities[a]}_{modalities[b]}"
         found[f"information_{pair}"] = shared_information(made[a], made[b], labels > 0)
@@ -212,6 +220,8 @@ def _means(lines: Sequence[Mapping[str, Any]], seed: int) -> dict[str, dict[str,
     groups, found = [line["group"] for line in lines], {}
     for key in (key for key in lines[0] if key not in ("case_id", "group")):
         values = np.array([line[key] for line in lines], float)
+        if not np.isfinite(values).any():
+            continue
         score = bootstrap(values, groups, seed=seed)
         found[key] = {"value": float(np.nanmean(values)), "low": score.low, "high": score.high}
     return found

@@ -10,10 +10,12 @@ import torch
 
 from mededit_monai.judges.features import Extractor
 from mededit_monai.metrics.synthesis import (
+    FEWEST,
     diversity,
     mean_squared_error,
     mmd,
     ms_ssim,
+    part_contrast,
     planes_fid,
     shared_information,
     vessel_continuity,
@@ -28,6 +30,21 @@ def test_error():
     assert mean_squared_error(np.zeros((4, 4, 4)), np.full((4, 4, 4), 0.5)) == pytest.approx(0.25)
     with pytest.raises(ValueError, match="the volume"):
         mean_squared_error(np.zeros((4, 4, 4)), np.zeros((4, 4, 5)))
+
+
+def test_contrast_of_a_part():
+    """0.9 inside and 0.5 around; what lies outside the brain or in another part does not count."""
+    labels = np.zeros((10, 10, 10), int)
+    labels[1:9] = 4
+    labels[3:5, :5, 0], labels[7, 0, 0] = 2, 1
+    volume = np.full(labels.shape, 0.2)
+    volume[1:9, :, 1:] = 0.5
+    volume[1:9, :, 0] = np.where(labels[1:9, :, 0] == 4, 0.5, 0.9)
+    assert (labels == 2).sum() == FEWEST
+    assert part_contrast(volume, labels, 2) == pytest.approx(0.4)
+    assert np.isnan(part_contrast(volume, labels, 1)) and np.isnan(part_contrast(volume, labels, 3))
+    with pytest.raises(ValueError, match="the volume"):
+        part_contrast(volume[1:], labels, 2)
 
 
 def test_similarity_of_a_volume_and_itself_its_blur_and_another():

@@ -52,6 +52,15 @@ def test_a_perfect_head_and_one_whose_modalities_fall_apart():
     assert found["information_t1_flair"] == found["information_t1_flair_real"]
 
 
+def test_a_tumour_that_is_drawn_too_faintly():
+    real, labels = head(0, 0)
+    faint = np.where((labels > 0) & (labels < 4), (real + 0.7) / 2, real)
+    found = measure_head(faint, real, labels, MODALITIES)
+    assert found["contrast_t1_core_real"] == pytest.approx(0.3 - 0.7)
+    assert found["contrast_t1_core"] == pytest.approx(found["contrast_t1_core_real"] / 2)
+    assert found["contrast_t1ce_enhancing_real"] == pytest.approx(1 - 0.7)
+
+
 def test_sets_of_copies_and_of_the_real_ones():
     real = [head(0.1, k)[0] for k in range(4)]
     same = measure_sets(real, real, MODALITIES, None)
