@@ -67,17 +67,15 @@ def pair_of(case: Mapping[str, Any], synthesis: Path, name: str) -> tuple[Path, 
 
 
 def panels(case: Mapping[str, Any], synthesis: Path, name: str) -> list[list[np.ndarray]]:
-    """Mask, real and synthetic head, each in three planes through the tumour, as RGB of 8 bits."""
+    """Mask (RGB), real and synthetic head (in [0, 1]), each in three planes through the tumour."""
     labels = read_array(case[LABEL_KEY]).astype(np.uint8)
     tumor = tumor_of(labels)
     place = lesion_planes(tumor if tumor.any() else labels > 0)
-    made, real = (read_array(file) for file in pair_of(case, synthesis, name))
     box = tuple(slice(int(places.min()), int(places.max()) + 1) for places in np.nonzero(labels))
-    grey = [np.repeat(np.rint(255 * one.clip(0, 1)).astype(np.uint8)[..., None], 3, axis=-1) for one in (real, made)]
-    return [
-        [np.stack([upright(volume[_at(place, box, axis)][..., k]) for k in range(3)], axis=-1) for axis in (2, 1, 0)]
-        for volume in (COLOURS[labels], *grey)
-    ]
+    at = [_at(place, box, axis) for axis in (2, 1, 0)]
+    made, real = (read_array(file) for file in pair_of(case, synthesis, name))
+    mask = [COLOURS[upright(labels[plane])] for plane in at]
+    return [mask, *([upright(volume[plane]) for plane in at] for volume in (real, made))]
 
 
 def _at(place: tuple[int, int, int], box: tuple[slice, ...], axis: int) -> tuple[Any, ...]:
@@ -100,7 +98,7 @@ def save_picture(columns: Mapping[str, list[list[np.ndarray]]], path: Path) -> N
         for row, planes in enumerate(rows):
             for plane, pixels in enumerate(planes):
                 panel = axes[row, 3 * number + plane]
-                panel.imshow(pixels, interpolation="nearest")
+                panel.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")  # of RGB as it is
                 panel.set(xticks=[], yticks=[])
         axes[0, 3 * number + 1].set_title(title, color="white", fontsize=9)
     for row, word in enumerate(("mask", "real", "synthetic")):
