@@ -35,7 +35,8 @@ def evaluate_command(
         str, typer.Option(help="thesis (scan and mask at random), paired (truth known) or both; volumes: paired.")
     ] = "both",
     preset: Annotated[
-        str, typer.Option(help="quick (a laptop, 20 minutes a table) or full (the thesis's size).")
+        str,
+        typer.Option(help="quick (36 masks, to try), every (as quick, all test masks) or full (the thesis's size)."),
     ] = "quick",
     limit: Annotated[int | None, typer.Option(help="At most so many triplets a pairing.")] = None,
     steps: Annotated[int | None, typer.Option(help="Noise levels in place of the preset's.")] = None,

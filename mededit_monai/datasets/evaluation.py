@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,37 @@ def representative_order(cases: Sequence[Mapping[str, Any]], seed: int) -> list[
     return sorted(place, key=lambda name: (place[name], name))
 
 
-def write_triplets(cohort: str | Path, output: Path, pairing: str, cases: int | None, seed: int) -> dict[str, Any]:
+#: Fewer test cases than that are not halved.
+FEWEST_HALVED = 4
+
+
+def edited_half(cohort: str | Path, seed: int) -> list[str] | None:
+    """
+    The half of a cohort's test cases whose masks and priors are edited where realism is measured, so that no image that
+    edits are compared with is of a case that they were made from; None where priors are of people of their own.
+
+    Every anatomy and size stratum is halved by itself, at random.
+
+    Args:
+        cohort: folder with ``datalist.json``; seed: of the draw.
+    """
+    cases = read_datalist(user_path(cohort) / "datalist.json")
+    testing = [case for case in cases if case.get("split") == "testing"]
+    pairs = [case for case in testing if case.get("pathology") and case.get("prior")]
+    if len(pairs) < FEWEST_HALVED or any(case.get("prior") and not case.get("pathology") for case in testing):
+        return None
+    order = sorted(pairs, key=lambda c: (group_of(c), str(c.get("stratum")), seeded(seed, "edited half", c["case_id"])))
+    return [case["case_id"] for case in order[::2]]
+
+
+def write_triplets(
+    cohort: str | Path,
+    output: Path,
+    pairing: str,
+    cases: int | None,
+    seed: int,
+    among: Collection[str] | None = None,
+) -> dict[str, Any]:
     """
     Pair a cohort's test masks with scans and keep a representative part; the same masks for either pairing.
 
@@ -136,6 +166,7 @@ def write_triplets(cohort: str | Path, output: Path, pairing: str, cases: int | 
         output: JSON to write, in the form of :func:`~mededit_monai.datasets.pairing.triplets_of`.
         cases: how many masks; None, or more than there are, for all.
         seed: of the draws of scans and masks.
+        among: the test cases that masks and scans are taken from; None: all.
 
     Returns:
         ``triplets``, ``strata``, ``groups`` (anatomies, else patients, of the scans), ``available`` masks and
@@ -145,11 +176,11 @@ def write_triplets(cohort: str | Path, output: Path, pairing: str, cases: int | 
         InputError: a list or file that is missing, or too few scans.
     """
     datalist = user_path(cohort) / "datalist.json"
-    content = triplets_of(datalist, output.parent, pairing, seed=seed)
+    content = triplets_of(datalist, output.parent, pairing, seed=seed, among=among)
     known = {case["case_id"]: case for case in read_datalist(datalist)}
-    order = representative_order(read_datalist(datalist, "testing"), seed)[:cases]
     by_mask = {triplet["mask_case"]: triplet for triplet in content["testing"]}
-    triplets = [by_mask[name] for name in order]
+    masks = [case for case in read_datalist(datalist, "testing") if case["case_id"] in by_mask]
+    triplets = [by_mask[name] for name in representative_order(masks, seed)[:cases]]
     for triplet in triplets:
         anatomy = known[triplet["prior_case"]].get("anatomy")
         triplet |= {} if anatomy is None else {"anatomy": anatomy}
@@ -171,16 +202,19 @@ def group_of(case: Mapping[str, Any]) -> str:
     return str(case.get("anatomy") or case.get("patient") or case["case_id"])
 
 
-def real_images(cohort: str | Path) -> list[dict[str, Any]]:
+def real_images(cohort: str | Path, without: Collection[str] = ()) -> list[dict[str, Any]]:
     """
     The real (or simulated) pathological test slices that edits are compared with: ``image``, ``brain``, ``group``.
+
+    Args:
+        without: cases that edits were made from.
 
     Raises:
         InputError: a test case without image or brain mask.
     """
     place = user_path(cohort) / "datalist.json"
     found = []
-    for case in read_datalist(place, "testing"):
+    for case in (case for case in read_datalist(place, "testing") if case["case_id"] not in without):
         for key in ("image", "brain"):
             if not case.get(key):
                 raise InputError(f"{place}: case '{case['case_id']}' has no '{key}'; realism is measured against it.")

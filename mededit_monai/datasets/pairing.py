@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,20 +64,27 @@ def pair_cases(
 
 
 def triplets_of(
-    datalist: str | Path, folder: str | Path, pairing: str = "thesis", per_mask: int = 1, seed: int = 0
+    datalist: str | Path,
+    folder: str | Path,
+    pairing: str = "thesis",
+    per_mask: int = 1,
+    seed: int = 0,
+    among: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """
     Triplets as the content of a datalist for editing.
 
-    ``thesis``: every mask of the list ``testing`` goes with ``per_mask`` scans without lesion of other patients, drawn
-    at random from ``lesion_free_testing`` or, where there is no such list, from the priors of ``testing``. A scan is
-    drawn again only after all have been drawn, within each size stratum by itself. Where there are scans of the mask's
+    ``thesis``: every mask of the list ``testing`` goes with ``per_mask`` scans without lesion of other patients (of
+    simulated cases: of other anatomies), drawn at random from ``lesion_free_testing`` or, where there is no such list,
+    from the priors of ``testing``. All anatomies or patients are drawn equally often, as far as can be, and a scan
+    again only after all others of its anatomy, within each size stratum by itself. Where there are scans of the mask's
     own slice index, only these are drawn. ``paired``: prior, mask and truth (``image``) of the same simulated case.
 
     Args:
         datalist: of a prepared data set or a simulated cohort.
         folder: that the list will lie in; paths are relative to it.
         seed: of the draws.
+        among: the cases of ``testing`` whose masks and priors are taken; None: all.
 
     Raises:
         InputError: a list or file that is missing or damaged, or too few priors.
@@ -85,7 +92,7 @@ def triplets_of(
     require_choice("pairing", pairing, PAIRINGS)
     require_whole("per_mask", per_mask, 1)
     require_whole("seed", seed, 0)
-    cases = read_datalist(datalist, "testing")
+    cases = [case for case in read_datalist(datalist, "testing") if among is None or case["case_id"] in among]
     for case in cases:
         _require_files(case, ("pathology",), datalist)
     masks = sorted(cases, key=lambda c: (_stratum(c), seeded(seed, "mask", c["case_id"])))
@@ -94,7 +101,8 @@ def triplets_of(
             raise InputError(f"--per_mask: got {per_mask}, but --pairing paired has one truth a mask; wanted 1.")
         triplets = [_same_case(case, datalist) for case in cases]
     else:
-        triplets = _drawn(masks, _priors(datalist), per_mask, seed, datalist)
+        priors = [prior for prior in _priors(datalist) if among is None or prior["case_id"] in among]
+        triplets = _drawn(masks, priors, per_mask, seed, datalist)
     return {
         "name": f"triplets ({pairing})",
         "description": f"Prior scan, its brain mask, a test pathology mask. mededit_monai {__version__}. {NOTE}",
@@ -124,7 +132,8 @@ def outside_share(pathology: np.ndarray, brain: np.ndarray) -> float:
 
 class Deck:
     """
-    Priors that are dealt in a random order of the seed; one is dealt again only when all others have been.
+    Priors that are dealt in a random order of the seed, from all anatomies (else patients) equally often; one is dealt
+    again only when all others of its anatomy have been.
 
     Args:
         priors: cases.
@@ -135,17 +144,28 @@ class Deck:
     def __init__(self, priors: Sequence[Mapping[str, Any]], seed: int, name: str) -> None:
         self._order = sorted(priors, key=lambda c: seeded(seed, name, c["case_id"]))
         self._times = {case["case_id"]: 0 for case in priors}
+        self._of_person = {_person(case): 0 for case in priors}
 
     def by_turn(self, mask: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        """Priors for a mask, best first: other patients; those of its slice, if any; those dealt least, in order."""
-        others = [case for case in self._order if case.get("patient") != mask.get("patient")]
+        """
+        Priors for a mask, best first: of other patients, and of other anatomies if there are several; those of its
+        slice, if any; of people dealt least, then those dealt least, in order.
+        """
+        patients = [case for case in self._order if case.get("patient") != mask.get("patient")]
+        others = [case for case in patients if _person(case) != _person(mask)] or patients
         index = mask.get("slice_index")
         level = [case for case in others if index is not None and case.get("slice_index") == index]
-        return sorted(level or others, key=lambda c: self._times[c["case_id"]])
+        return sorted(level or others, key=lambda c: (self._of_person[_person(c)], self._times[c["case_id"]]))
 
     def take(self, case: Mapping[str, Any]) -> None:
         """Count a case as dealt."""
         self._times[case["case_id"]] += 1
+        self._of_person[_person(case)] += 1
+
+
+def _person(case: Mapping[str, Any]) -> Any:
+    """Whose brain a case shows: simulated patients share their anatomies."""
+    return case.get("anatomy") or case.get("patient")
 
 
 def _drawn(

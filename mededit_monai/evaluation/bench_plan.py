@@ -14,7 +14,7 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.evaluation.columns import COLUMNS
 from mededit_monai.evaluation.folder import require_folder_name
 from mededit_monai.evaluation.rows import Row, evaluation_row
-from mededit_monai.evaluation.tables import PRESETS, tables_folder, yaml_entries
+from mededit_monai.evaluation.tables import tables_folder, yaml_entries
 from mededit_monai.methods.record import METHODS
 from mededit_monai.sampling.levels import evaluations, visits
 from mededit_monai.sampling.sampler import SAMPLERS
@@ -96,7 +96,7 @@ def read_plan(
     Raises:
         InputError: a file that cannot be used, or a name that is not in it.
     """
-    require_choice("preset", preset, PRESETS)
+    require_choice("preset", preset, ("quick", "full"))
     place = bench_file(spatial_dims) if path is None else user_path(path)
     if not place.is_file():
         raise InputError(f"--rows_file: {place} not found; give an existing YAML file.")

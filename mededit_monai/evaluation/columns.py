@@ -8,8 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 #: How a column's value comes from its cases: mean; ratio of two means; agreement of a predicted with a true change;
-#: distance of two sets; (1 - Dice) x FID; the smallest and the largest of all cases; two-sample test of lesions.
-KINDS = ("mean", "ratio", "agreement", "set", "combined", "least", "most", "lesion")
+#: distance of two sets, and how far it lies above the truth's; (1 - Dice) x FID; the smallest and the largest of all
+#: cases; two-sample test of lesions.
+KINDS = ("mean", "ratio", "agreement", "set", "excess", "combined", "least", "most", "lesion")
+
+#: Kinds that are made of features.
+OF_FEATURES = ("set", "excess", "combined")
 
 #: For people: which way is better, and what the columns of a pairing are measured on.
 ARROWS = {"lower": "↓", "higher": "↑", "one": "→ 1", "none": ""}
@@ -64,7 +68,9 @@ _CARRIED = ("carried_ventricle_change_predicted", "carried_ventricle_change_true
 _KNOWN: tuple[tuple, ...] = (
     ("combined", "combined", "lower", "thesis", "combined"),
     ("fid", "FID", "lower", "thesis", "set", (), "fid"),
+    ("fid_excess", "FID minus the truth's", "lower", "thesis", "excess", (), "fid"),
     ("kid", "KID", "lower", "thesis", "set", (), "kid"),
+    ("kid_excess", "KID minus the truth's", "lower", "thesis", "excess", (), "kid"),
     ("auc", "two-sample AUC", "lower", "thesis", "set", (), "auc"),
     ("dice", "Dice", "higher", "thesis", "mean", ("adherence_dice",)),
     ("found_share", "lesion found / asked", "one", "thesis", "ratio", ("adherence_found", "adherence_asked")),
@@ -72,6 +78,7 @@ _KNOWN: tuple[tuple, ...] = (
     ("box_dice", "box Dice", "higher", "thesis", "mean", ("boxes_box_dice",)),
     ("box_iou", "box IoU", "higher", "thesis", "mean", ("boxes_box_iou",)),
     ("contrast", "lesion contrast", "one", "paired", "mean", ("contrast_lesion",)),
+    ("visible_small", "contrast to noise, small", "none", "thesis", "mean", ("visible_contrast_to_noise_small",)),
     ("core_present", "core present", "higher", "paired", "mean", ("regions_core_present",)),
     ("core_and_rim", "core and rim of large", "higher", "paired", "mean", ("regions_core_and_rim_large",)),
     ("outside", "change outside M", "lower", "thesis", "mean", ("kept_change_outside",)),
@@ -113,8 +120,12 @@ _KNOWN: tuple[tuple, ...] = (
 )
 
 _NOTES = {
-    "combined": "(1 − Dice) × FID; with boxes, the Dice of the boxes.",
+    "combined": "(1 − Dice) × FID, as in the thesis; with boxes, the Dice of the boxes. It rewards average brains as "
+    "the FID does, so no conclusion rests on it.",
     "fid": "biased upward at this number of images.",
+    "fid_excess": "of as many true images, those of the same masks' own cases; 0: as far from the other true images as "
+    "they are themselves, below 0: nearer, as a set of average brains can be.",
+    "kid_excess": "the same of the KID.",
     "kid": "unbiased; can be negative.",
     "auc": "how well a classifier tells edits from pathological test images: 0.5 not at all, 1 always.",
     "dice": "the judge's lesion in the edit against the mask that was asked for; includes the judge's own errors.",
@@ -122,6 +133,8 @@ _NOTES = {
     "departure": "effectiveness: mean of |found − asked| / asked, by the judge's lesion.",
     "box_dice": "boxes fitted to the judge's lesion against the conditioning boxes.",
     "contrast": "the change inside p as a share of the true change; 1 equals the truth, 0 is no change.",
+    "visible_small": "of small lesions, which a judge's Dice says little of: |mean change inside p| over the s.d. of the "
+    "scan around it; to be seen beside the truth's.",
     "core_present": "share of the edits that ask for a necrotic core in which the judge sees one: within the tumour, a "
     "tenth of the size that was asked for.",
     "core_and_rim": "share of the large tumours with both in which the judge sees core and enhancing rim so.",
@@ -190,7 +203,7 @@ def table_columns(keys: Sequence[str], extractors: dict[str, str], pairings: Seq
         column = COLUMNS[key]
         if column.pairing not in pairings and not column.truth:
             column = replace(column, pairing=pairings[0])
-        if column.kind not in ("set", "combined"):
+        if column.kind not in OF_FEATURES:
             columns.append(column)
             continue
         for ending, name in extractors.items():

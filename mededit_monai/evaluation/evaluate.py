@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from mededit_monai.evaluation.rows import AREA
 from mededit_monai.evaluation.run_row import (
     NAMES,
     case_line,
+    is_truth_of_thesis,
     make_triplets,
     measured,
     row_workflow,
@@ -70,7 +71,7 @@ def evaluate(options: EvaluationOptions) -> list[Path] | None:
         if processes.rank == 0:  # the others work in its name
             claimed = [ALL if options.shard is None else f"shard {options.shard}"]
             held.enter_context(held_folder(options.output, _names(plan), plan.folder.inputs, claimed))
-            counts = make_triplets(plan.job, options.cohort, plan.edited, plan.pairings, plan.cases)
+            counts = make_triplets(plan.job, options.cohort, plan.edited, plan.pairings, plan.cases, plan.among)
         processes.wait()
         shard = options.shard or processes.shard
         if options.cluster is not None:
@@ -87,6 +88,7 @@ def evaluate(options: EvaluationOptions) -> list[Path] | None:
 def _names(plan: Plan) -> list[str]:
     """Files that a run writes at the top of its folder; a share writes triplets alone."""
     names = [plan.job.triplets(pairing).name for pairing in plan.pairings]
+    names += [plan.job.triplets(own, row).name for row, own in plan.edited if is_truth_of_thesis(row, own)]
     return names if plan.options.shard is not None else [*names, *result_names(plan.tables, plan.options.report)]
 
 
@@ -144,12 +146,12 @@ def _score(plan: Plan, counts: Mapping[str, Mapping[str, Any]], known: Mapping[s
         ]
     say("scoring")
     judge = evaluation_judge(disease, options.judge, plan.cohort["spatial_dims"])
-    real = real_images(options.cohort) if plan.flat else []
+    real = real_images(options.cohort, plan.among or ()) if plan.flat else []
     judges = {ending: RealismJudge(extractor, real, options.seed) for ending, extractor in known.items()}
     result = Evaluation(
-        **{**vars(plan), "rows": rows},
+        **{field.name: getattr(plan, field.name) for field in fields(plan)} | {"rows": rows},
         lines=lines,
-        scorer=Scorer(lines, set_scores(plan.job, plan.edited, lines, judges), options.seed),
+        scorer=Scorer(lines, set_scores(plan.job, plan.edited, lines, judges), options.seed, plan.truths),
         counts=counts,
         judge={} if judge is None else judge_facts(judge, disease),
         extractors={ending: extractor.name for ending, extractor in known.items()},

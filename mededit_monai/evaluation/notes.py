@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mededit_monai.evaluation.rows import AREA, Row
-from mededit_monai.evaluation.tables import THESIS_LEVELS, THESIS_MASKS, Table
+from mededit_monai.evaluation.tables import EVERY, THESIS_LEVELS, THESIS_MASKS, Table
 from mededit_monai.judges.structures import TISSUES
 
 if TYPE_CHECKING:
@@ -70,14 +70,17 @@ def _tests(compared: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _realism(found: Evaluation) -> list[str]:
     return [
-        f"Realism compares the edits with {found.real} pathological test slices of the same cohort, on features of "
-        + " and of ".join(found.extractors.values())
-        + "; each extractor has columns of its own.",
+        f"Realism compares the edits with {found.real} pathological test slices of the same cohort{_apart(found)}, on "
+        f"features of " + " and of ".join(found.extractors.values()) + "; each extractor has columns of its own.",
         "Intervals of the FID: value ± 1.96 s.d. over 10 resamples of the pathological slices, as in the thesis. "
         "Combined: over resamples of both sets with the Dice of the same edits; the FIDs are shifted so that their "
         "mean is the table's, because a resampled set repeats images. Their differences have an interval over the same "
         "resamples and no p value.",
     ]
+
+
+def _apart(found: Evaluation) -> str:
+    return ", none of them of a case whose scan or mask was edited" if found.among is not None else ""
 
 
 def _data(found: Evaluation) -> str:
@@ -109,9 +112,13 @@ def _preset(found: Evaluation, table: Table) -> str:
     told += "" if levels is None else "sets its own number"
     return (
         f"Preset {options.preset}: {told}, "
-        f"{preset['cases']} test masks{limit}{thesis if table.of_thesis else ''}. Seconds per edit are measured in "
+        f"{_masks(preset['cases'])} test masks{limit}{thesis if table.of_thesis else ''}. Seconds per edit are measured in "
         f"batches of up to {options.batch_size}."
     )
+
+
+def _masks(cases: int) -> str:
+    return "all" if cases == EVERY else str(cases)
 
 
 def _judge(judge: Mapping[str, Any]) -> str:
@@ -134,7 +141,8 @@ def _controls(found: Evaluation, table: Table) -> list[str]:
         row = found.rows[table.row_key(entry)]
         told = {
             "no_edit": "the unedited scan, scored as if it were an edit.",
-            "truth": "the true counterfactual, scored as if it were an edit: how the judge rates a perfect one.",
+            "truth": "the true counterfactual, scored as if it were an edit: how the judge rates a perfect one. Where "
+            "scan and mask are of different people, the image of the mask's own case: what as many true images score.",
             "without_lesion": f"{_same_but_told(found, table, row)} with all pathology channels set to zero.",
             "by_slice": "every axial slice with lesion is edited for itself, by the networks for slices.",
             AREA: "no image is made; the change is predicted by a linear regression on the lesion's area, fitted on "

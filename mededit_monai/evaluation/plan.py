@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,12 +16,13 @@ from mededit_monai.core.devices import require_device
 from mededit_monai.core.errors import InputError, require_choice
 from mededit_monai.core.paths import bundle_root
 from mededit_monai.datasets.editing import share_of
-from mededit_monai.datasets.evaluation import cohort_facts
+from mededit_monai.datasets.evaluation import cohort_facts, edited_half
 from mededit_monai.datasets.pairing import PAIRINGS
 from mededit_monai.diseases.bundle import bundle_disease
+from mededit_monai.evaluation.columns import COLUMNS, OF_FEATURES
 from mededit_monai.evaluation.folder import LIMITS, check_limits, path_word, require_outside
 from mededit_monai.evaluation.rows import AREA, Row, planned_rows
-from mededit_monai.evaluation.run_row import Job
+from mededit_monai.evaluation.run_row import TRUTH, Job
 from mededit_monai.evaluation.tables import PRESETS, Table, chosen_tables
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.workflows import checked_overlays
@@ -101,8 +103,8 @@ class EvaluationOptions(RunOptions):
     Args:
         tables: numbers such as ``5.1``, YAML files, or ``all``.
         pairing: ``thesis``, ``paired`` or ``both``.
-        preset: ``quick`` or ``full``; limit: at most so many triplets a pairing; steps: noise levels in place of the
-            preset's.
+        preset: ``quick``, ``every`` or ``full``; limit: at most so many triplets a pairing; steps: noise levels in
+            place of the preset's.
         shard: ``i/n``: edit a share of the cases and stop.
         cluster: where workers edit (:class:`~mededit_monai.cluster.where.Where`); None: here.
         features: weights of RadImageNet's ResNet50 for a second set of realism columns.
@@ -180,8 +182,21 @@ class Plan:
             (row, pairing)
             for row in self.rows.values()
             for pairing in self.pairings
-            if row.reason is None and row.control != AREA and not (row.control == "truth" and pairing != "paired")
+            if row.reason is None and row.control != AREA
+            if row.control != TRUTH or pairing == "paired" or self.cohort["paired"]
         ]
+
+    @property
+    def truths(self) -> dict[str, str]:
+        """Condition → key of the row of the true images, where there is one."""
+        return {row.condition: row.key for row in self.rows.values() if row.control == TRUTH}
+
+    @cached_property
+    def among(self) -> list[str] | None:
+        """The test cases that are edited, where the images of the others are what realism is measured to; None: all."""
+        kinds = {COLUMNS[key].kind for table in self.tables for key in table.columns}
+        measured = self.flat and self.cohort["paired"] and kinds & set(OF_FEATURES)
+        return edited_half(self.options.cohort, self.options.seed) if measured else None
 
 
 def make_plan(options: EvaluationOptions) -> Plan:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,18 @@ Edited = Sequence[tuple[Row, str]]
 NAMES = ("case_id", "anatomy", "patient", "stratum")
 
 
+#: Control, and name of its triplets where scan and mask are of different people, which have no truth.
+TRUTH = "truth"
+
+
+def is_truth_of_thesis(row: Row | None, pairing: str) -> bool:
+    """
+    Whether a row shows true images where there is none of its triplets: those of the masks' own cases, which go through
+    judge and features as perfect edits would.
+    """
+    return row is not None and row.control == TRUTH and pairing == "thesis"
+
+
 @dataclass(frozen=True)
 class Job:
     """
@@ -60,17 +72,17 @@ class Job:
         """Folder of a row's edits."""
         return self.output / "edits" / row.key / pairing
 
-    def triplets(self, pairing: str) -> Path:
-        """Datalist of a pairing."""
-        return self.output / f"triplets_{pairing}.json"
+    def triplets(self, pairing: str, row: Row | None = None) -> Path:
+        """Datalist of a pairing; of the truth's row, whose scans and masks are of one person, one of its own."""
+        return self.output / f"triplets_{TRUTH if is_truth_of_thesis(row, pairing) else pairing}.json"
 
-    def cases(self, pairing: str) -> dict[str, dict[str, Any]]:
+    def cases(self, pairing: str, row: Row | None = None) -> dict[str, dict[str, Any]]:
         """The cases of a pairing by their name."""
-        return {case["case_id"]: case for case in read_datalist(self.triplets(pairing))}
+        return {case["case_id"]: case for case in read_datalist(self.triplets(pairing, row))}
 
-    def areas(self, pairing: str, pixel: float) -> dict[str, float]:
+    def areas(self, pairing: str, pixel: float, row: Row | None = None) -> dict[str, float]:
         """Size of each case's lesion, mm² in slices and ml in volumes; pixel: its side in mm."""
-        cases = self.cases(pairing).items()
+        cases = self.cases(pairing, row).items()
         return {name: lesion_size(plane(case["pathology"]), pixel) for name, case in cases}
 
 
@@ -91,8 +103,8 @@ def row_workflow(job: Job, row: Row, pairing: str, shard: str | None = None) -> 
             **(job.options or {}),
             **{key: value for key, value in row.settings.items() if not _is_component(value)},
             "condition": row.condition,
-            "pairing": pairing,
-            "datalist": str(job.triplets(pairing).resolve()),
+            "pairing": "paired" if is_truth_of_thesis(row, pairing) else pairing,
+            "datalist": str(job.triplets(pairing, row).resolve()),
             "edits_dir": str(folder),
             "output_dir": str(folder),
             "row": row.key,
@@ -122,19 +134,32 @@ def row_workflow(job: Job, row: Row, pairing: str, shard: str | None = None) -> 
         set_track_meta(tracked)
 
 
-def make_triplets(job: Job, cohort: str, edited: Edited, pairings: Iterable[str], cases: int) -> dict[str, Any]:
+def make_triplets(
+    job: Job,
+    cohort: str,
+    edited: Edited,
+    pairings: Iterable[str],
+    cases: int,
+    among: Collection[str] | None = None,
+) -> dict[str, Any]:
     """
     Write the triplets of each pairing; their counts by pairing.
+
+    Args:
+        among: the test cases that masks and scans are taken from; None: all.
 
     Raises:
         InputError: a file in a row's folder, in the way of hours of editing, that mededit did not write.
     """
     seed, counts = (job.options or {})["seed"], {}
     for pairing in pairings:
-        counts[pairing] = write_triplets(cohort, job.triplets(pairing), pairing, cases, seed)
-        names = (*(f"{case}.npz" for case in job.cases(pairing)), SETTINGS_FILE, "cases.csv")
-        for row in (row for row, own in edited if own == pairing):
-            OutputFolder(job.edits(row, pairing)).require_free(names)
+        counts[pairing] = write_triplets(cohort, job.triplets(pairing), pairing, cases, seed, among)
+    for row, pairing in edited:
+        if is_truth_of_thesis(row, pairing):
+            write_triplets(cohort, job.triplets(pairing, row), "paired", cases, seed, among)
+    for row, pairing in edited:
+        names = (*(f"{case}.npz" for case in job.cases(pairing, row)), SETTINGS_FILE, "cases.csv")
+        OutputFolder(job.edits(row, pairing)).require_free(names)
     return counts
 
 
@@ -169,15 +194,16 @@ def measured(
         pixel: side of a model pixel, mm; then: called with each row when it is measured.
     """
     lines = {}
-    areas = {pairing: job.areas(pairing, pixel) for pairing in {pairing for _, pairing in edited}}
+    places = {job.triplets(pairing, row): (pairing, row) for row, pairing in edited}
+    all_areas = {place: job.areas(pairing, pixel, row) for place, (pairing, row) in places.items()}
     for number, (row, pairing) in enumerate(edited, start=1):
-        count = min(row.cases or len(areas[pairing]), len(areas[pairing]))
+        areas = all_areas[job.triplets(pairing, row)]
+        count = min(row.cases or len(areas), len(areas))
         say(f"[{number}/{len(edited)}] {row.key}, {pairing}: {count} cases")
         remove_unfinished(job.edits(row, pairing))  # of a run that was killed
         run_row(job, row, pairing)
         lines[row.key, pairing] = [
-            case_line(row, pairing, case, areas[pairing][case["case_id"]])
-            for case in read_cases(job.edits(row, pairing))
+            case_line(row, pairing, case, areas[case["case_id"]]) for case in read_cases(job.edits(row, pairing))
         ]
         if then is not None:
             then(row)
@@ -215,7 +241,8 @@ def set_scores(
     def find(key: str, pairing: str, ending: str) -> SetScores | None:
         if (key, pairing) not in rows:
             return None
-        folder, cases, planes = job.edits(rows[key, pairing], pairing), job.cases(pairing), []
+        row = rows[key, pairing]
+        folder, cases, planes = job.edits(row, pairing), job.cases(pairing, row), []
         for name in (line["case_id"] for line in lines[key, pairing]):
             edit = read_edit(folder / f"{name}.npz")
             if edit is None:

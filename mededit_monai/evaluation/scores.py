@@ -82,10 +82,17 @@ class Scorer:
         lines: of ``metrics.csv``.
         sets: (row, pairing, ending of the extractor) → realism of the row; asked for when it is needed.
         seed: of every bootstrap.
+        truths: condition → the row of the true images.
     """
 
-    def __init__(self, lines: Lines, sets: Callable[[str, str, str], SetScores | None], seed: int = 0) -> None:
-        self.lines, self.seed = lines, seed
+    def __init__(
+        self,
+        lines: Lines,
+        sets: Callable[[str, str, str], SetScores | None],
+        seed: int = 0,
+        truths: Mapping[str, str] | None = None,
+    ) -> None:
+        self.lines, self.seed, self.truths = lines, seed, truths or {}
         self._make = sets
         self._sets: dict[tuple[str, str, str], SetScores | None] = {}
         self._agreements: dict[tuple, Agreement] = {}
@@ -172,6 +179,22 @@ class Scorer:
         if found is None or score is None:
             return None
         return _numbers(score.value, score.low, score.high, score.n_edits, len(set(found.groups)))
+
+    def _excess(self, row: str, column: Column, cases: Cases, condition: str) -> Figure:
+        """A row's distance minus the truth's; interval of the FID alone, over resamples of either."""
+        keys = (row, self.truths.get(condition, ""))
+        sets = [self.set_scores(key, column.pairing, column.extractor) for key in keys]
+        if sets[0] is None or sets[1] is None:
+            return None
+        scores = [one.scores[column.statistic] for one in sets]  # type: ignore[union-attr]
+        if scores[0] is None or scores[1] is None:
+            return None
+        low = high = float("nan")
+        if column.statistic == "fid" and keys[0] != keys[1]:
+            drawn = sets[0].fids - sets[1].fids  # type: ignore[operator]
+            low, high = (float(end) for end in np.quantile(drawn, [0.025, 0.975]))
+        groups = len(set(sets[0].groups))
+        return _numbers(scores[0].value - scores[1].value, low, high, scores[0].n_edits, groups)
 
     def _combined(self, row: str, column: Column, cases: Cases, condition: str) -> Figure:
         found = self.set_scores(row, column.pairing, column.extractor)

@@ -17,7 +17,10 @@ from mededit_monai.evaluation.folder import require_folder_name
 from mededit_monai.io.tables import read_yaml
 
 KINDS = ("methods", "kernel", "resampling")
-PRESETS = ("quick", "full")
+PRESETS = ("quick", "every", "full")
+
+#: More test masks than any cohort has.
+EVERY = 1_000_000
 
 #: Noise levels and test masks of the thesis, by disease.
 THESIS_LEVELS, THESIS_MASKS = 1000, {"stroke": 54, "tumor": 126}
@@ -52,7 +55,8 @@ class Table:
         table: its number, such as ``5.1``, or name.
         title, bundle, condition, kind: what it is about.
         columns: keys of :data:`mededit_monai.evaluation.columns.COLUMNS`.
-        presets: name → ``cases`` and settings that all rows share.
+        presets: name → ``cases`` and settings that all rows share; ``every``, where a file does not say it, is
+            ``quick`` on every test mask.
         rows: in the order of the table.
     """
 
@@ -89,7 +93,8 @@ class Table:
         shared = {k: v for k, v in self.presets[preset].items() if k != "cases"}
         if steps is not None:
             shared["steps"] = steps
-        return {**shared, **row.settings, **row.presets.get(preset, {})}
+        like = "quick" if preset == "every" and preset not in row.presets else preset
+        return {**shared, **row.settings, **row.presets.get(like, {})}
 
 
 def tables_folder() -> Path:
@@ -157,8 +162,10 @@ def read_table(path: Path) -> Table:
     require_folder_name(path, "table", str(content["table"]))
     for key in content["columns"]:
         _require(path, "columns", key, tuple(COLUMNS))
-    for preset in PRESETS:
+    for preset in ("quick", "full"):
         _require_preset(path, preset, content["presets"].get(preset))
+    content["presets"].setdefault("every", {**content["presets"]["quick"], "cases": EVERY})
+    _require_preset(path, "every", content["presets"]["every"])
     rows = [_row(path, name, row) for name, row in content["rows"].items()]
     content |= {"rows": tuple(rows), "columns": tuple(content["columns"])}
     return Table(**content | {"table": str(content["table"]), "title": str(content["title"])})

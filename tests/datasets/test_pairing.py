@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from mededit_monai.cli import app
 from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.editing import editing_cases
-from mededit_monai.datasets.pairing import outside_share, pair_cases
+from mededit_monai.datasets.evaluation import edited_half
+from mededit_monai.datasets.pairing import outside_share, pair_cases, triplets_of
 from mededit_monai.io.datalist import read_datalist
 
 AFFINE = np.diag([233 / 128, 233 / 128, 1, 1])
@@ -150,7 +151,7 @@ def simulated(folder: Path, names: list[str]) -> Path:
     for k, name in enumerate(names):
         files = {key: f"{name}/{key}.nii" for key in keys}
         for path in files.values():
-            save(folder / path, plane(slice(20 + k, 30), slice(40, 50)), AFFINE, np.uint8)
+            save(folder / path, plane(slice(20 + k % 5, 30), slice(40, 50)), AFFINE, np.uint8)
         facts = {"case_id": name, "patient": f"P{k}", "lesion_id": f"L{k}", "split": "testing", "stratum": "small"}
         cases.append(facts | files)
     path = folder / "datalist.json"
@@ -172,6 +173,49 @@ def test_simulated_cohorts_can_be_crossed(tmp_path):
     """Without a list of scans that show no lesion, the priors of other patients serve; the truth is not known then."""
     crossed = paired(simulated(tmp_path / "c", ["a", "b", "c"]), tmp_path / "t.json")
     assert len(crossed) == 3 and all(t["mask_case"] != t["prior_case"] and "image" not in t for t in crossed)
+
+
+def test_anatomies_are_dealt_evenly_and_never_to_themselves(tmp_path):
+    """12 patients of three brains, of which one has most scans: every brain is dealt four times, to the others."""
+    names = [f"case_{k}" for k in range(12)]
+    path = simulated(tmp_path / "c", names)
+    content = json.loads(path.read_text())
+    for k, case in enumerate(content["testing"]):
+        case["anatomy"], case["stratum"] = "abcaaaaabbcc"[k], "small"
+    path.write_text(json.dumps(content))
+    brain = {case["case_id"]: case["anatomy"] for case in content["testing"]}
+    triplets = paired(path, tmp_path / "t.json")
+    assert all(brain[t["mask_case"]] != brain[t["prior_case"]] for t in triplets)
+    dealt = Counter(brain[t["prior_case"]] for t in triplets)
+    assert set(dealt) == {"a", "b", "c"} and max(dealt.values()) - min(dealt.values()) <= 1
+
+
+def test_one_brain_for_all_patients_will_do(tmp_path):
+    path = simulated(tmp_path / "c", ["x", "y", "z"])
+    content = json.loads(path.read_text())
+    for case in content["testing"]:
+        case["anatomy"] = "template"
+    path.write_text(json.dumps(content))
+    assert all(t["mask_case"] != t["prior_case"] for t in paired(path, tmp_path / "t.json"))
+
+
+def test_halves_share_anatomies_and_strata_evenly(tmp_path):
+    path = simulated(tmp_path / "c", [f"case_{k:02}" for k in range(24)])
+    content = json.loads(path.read_text())
+    for k, case in enumerate(content["testing"]):
+        case["anatomy"], case["stratum"] = "abc"[k % 3], ("small", "large")[k // 12]
+    path.write_text(json.dumps(content))
+    half = edited_half(tmp_path / "c", 0)
+    chosen = [case for case in content["testing"] if case["case_id"] in half]
+    assert set(Counter((case["anatomy"], case["stratum"]) for case in chosen).values()) == {2} and len(chosen) == 12
+    assert half == edited_half(tmp_path / "c", 0) and set(half) != set(edited_half(tmp_path / "c", 1))
+    within = {t[key] for t in triplets_of(path, tmp_path, among=half)["testing"] for key in ("mask_case", "prior_case")}
+    assert within <= set(half)
+
+
+def test_nothing_is_halved_where_scans_without_lesion_are_of_others(tmp_path):
+    cohort(tmp_path, ["small"] * 6, 6)
+    assert edited_half(tmp_path, 0) is None
 
 
 @pytest.mark.parametrize(

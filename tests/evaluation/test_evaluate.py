@@ -105,15 +105,35 @@ def test_controls_are_what_they_say(whole):
         assert float(line["against_truth_ventricle_change_predicted"]) == 0 and line["nfe"] == "0"
     for line in _lines(whole, "truth", "paired"):
         assert float(line["truth_error_lesion"]) < 1e-7 and float(line["contrast_lesion"]) == pytest.approx(1)
-    assert not _lines(whole, "truth", "thesis") and not _lines(whole, "area_regression", "thesis")
+    assert not _lines(whole, "area_regression", "thesis")
     for line in _lines(whole, "area_regression", "paired"):  # no ventricle of the toy changes
         assert float(line["against_truth_ventricle_change_predicted"]) == pytest.approx(0, abs=1e-9)
+
+
+def test_true_images_go_through_judge_and_features_in_the_thesiss_pairing_too(toy, whole):
+    """They are those of the masks' own cases, and what they are compared with is of none of the triplets' cases."""
+    known = {case["case_id"]: case for case in json.loads((toy.cohort / "datalist.json").read_text())["testing"]}
+    triplets, lines = _triplets(whole, "thesis"), _lines(whole, "truth", "thesis")
+    assert [line["case_id"] for line in lines] == [case["mask_case"] for case in triplets]
+    for line in lines:
+        edit = read_edit(whole / "edits" / "stroke_mask_truth" / "thesis" / f"{line['case_id']}.npz").edit
+        assert edit == pytest.approx(plane(toy.cohort / known[line["case_id"]]["image"]), abs=1e-6)
+    table = _table(whole)
+    used = {case[key] for case in triplets for key in ("mask_case", "prior_case")}
+    facts = json.loads((whole / "evaluation.json").read_text())
+    assert facts["real_images"] == 4 and len(known) == 8 and len(used) <= 4
+    assert any("4 pathological test slices of the same cohort, none of them of a case" in n for n in table["notes"])
+    figures = {name: row["figures"] for name, row in table["by_name"].items() if name in ("truth", "mededit")}
+    fids = {name: found["fid"]["value"] for name, found in figures.items()}
+    excess = figures["mededit"]["fid_excess"]
+    assert excess["value"] == pytest.approx(fids["mededit"] - fids["truth"]) and excess["low"] < excess["high"]
+    assert figures["truth"]["fid_excess"]["value"] == 0
 
 
 def test_pairings_share_masks_and_rows_share_triplets(whole):
     found = {p: json.loads((whole / f"triplets_{p}.json").read_text()) for p in ("thesis", "paired")}
     masks = {p: [case["mask_case"] for case in content["testing"]] for p, content in found.items()}
-    assert masks["thesis"] == masks["paired"] and found["thesis"]["counts"]["available"] == 6
+    assert masks["thesis"] == masks["paired"] and found["thesis"]["counts"]["available"] == 4
     assert all(case["prior_case"] != case["mask_case"] for case in found["thesis"]["testing"])
     ids = [case["case_id"] for case in found["thesis"]["testing"]]
     assert [line["case_id"] for line in _lines(whole, "mededit", "thesis")] == ids
@@ -138,7 +158,7 @@ def test_tables_hold_figures_published_ones_and_what_is_missing(whole):
     }
     assert rows["palette"]["figures"]["dice"] is None and rows["palette"]["published"] == {"fid": 9.08}
     assert "Palette: not measured (weights palette.pt missing)." in table["notes"]
-    assert rows["truth"]["figures"]["fid"] is None and rows["truth"]["figures"]["contrast"]["value"] == pytest.approx(1)
+    assert rows["truth"]["figures"]["contrast"]["value"] == pytest.approx(1)
     assert rows["area_regression"]["figures"]["zone_error"] is None
     assert any("lesion 0.900 (0.800 … 0.950)" in note for note in table["notes"])
     against = {(c["row"], c["against"], c["column"]): c for c in table["comparisons"]}

@@ -17,6 +17,7 @@ import yaml
 from evaluation.toy import TABLE, Toy, few_draws, make_toy
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.datasets.evaluation import edited_half
 from mededit_monai.evaluation.bench import BenchOptions, bench
 from mededit_monai.evaluation.edits import StoredEdit, StoredEdits, pending_cases, read_edit, write_edit
 from mededit_monai.evaluation.evaluate import EvaluationOptions, evaluate
@@ -62,11 +63,11 @@ ROW = "edits/stroke_mask_no_edit/paired"
     "name",
     [
         *("triplets_paired.json", "metrics.csv", "evaluation.json", "table_5_1.json", "table_5_1.md", "report.html"),
-        *(f"{ROW}/settings.json", f"{ROW}/cases.csv", f"{ROW}/testing_00000.npz"),
+        *(f"{ROW}/settings.json", f"{ROW}/cases.csv", f"{ROW}/CASE.npz"),
     ],
 )
 def test_a_users_own_file_survives_and_the_evaluation_is_refused(toy, tmp_path, name):
-    mine = tmp_path / "out" / name
+    mine = tmp_path / "out" / name.replace("CASE", edited_half(toy.cohort, 0)[0])
     mine.parent.mkdir(parents=True)
     mine.write_text("years of work")
     options = toy.options(tmp_path / "out", tables=(one_row(tmp_path),), pairing="paired", report=True, limit=6)

@@ -33,6 +33,7 @@ def notes(table: Table, flat: bool = True, judge: bool | None = None, **options)
             real=9,
             fitted=7,
             flat=flat,
+            among=None,
         ),
         table,
     )

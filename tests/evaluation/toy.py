@@ -31,7 +31,17 @@ TABLE = {
     "bundle": "stroke",
     "condition": "mask",
     "kind": "methods",
-    "columns": ["combined", "fid", "dice", "contrast", "outside", "zone_error", "ventricle_error"],
+    "columns": [
+        "combined",
+        "fid",
+        "fid_excess",
+        "kid_excess",
+        "dice",
+        "contrast",
+        "outside",
+        "zone_error",
+        "ventricle_error",
+    ],
     "presets": {
         "quick": {"cases": 4, "steps": 2, "spacing": "logsnr"},
         "full": {"cases": 54, "steps": 1000, "spacing": "t"},
@@ -103,7 +113,7 @@ def save_toy_judge(folder: Path, spatial_dims: int = 2) -> None:
 
 def make_toy(folder: Path) -> Toy:
     torch.manual_seed(0)
-    cohort = write_cohort(folder / "cohort", counts=(6, 2, 6))
+    cohort = write_cohort(folder / "cohort", counts=(6, 2, 8))
     place = cohort / "datalist.json"
     content = json.loads(place.read_text())
     for split in ("training", "validation", "testing"):
