@@ -47,6 +47,7 @@ from mededit_monai.metrics.edit_metrics import (
     TruthErrorMetric,
     VentricleMetric,
     VentricleTruthMetric,
+    VisibilityMetric,
 )
 from mededit_monai.metrics.indirect import (
     midline_shift_from_field,
@@ -118,6 +119,7 @@ __all__ = [
     "TwoSampleMetric",
     "VentricleMetric",
     "VentricleTruthMetric",
+    "VisibilityMetric",
     "area_prediction",
     "bootstrap",
     "box_overlap",

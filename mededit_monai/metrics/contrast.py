@@ -10,6 +10,9 @@ from scipy.ndimage import distance_transform_edt
 #: A necrotic core of fewer pixels is partial volume of its rim.
 SMALLEST_CORE = 6
 
+#: Steps of the grid from a lesion that count as where it lies.
+AROUND = 6
+
 
 def lesion_contrast(prior: np.ndarray, edit: np.ndarray, truth: np.ndarray, pathology: np.ndarray) -> float:
     """
@@ -30,6 +33,29 @@ def lesion_contrast(prior: np.ndarray, edit: np.ndarray, truth: np.ndarray, path
     found = (np.asarray(prior, dtype=np.float64) - edit)[inside]
     size = float(wanted @ wanted)
     return float(found @ wanted) / size if size else float("nan")
+
+
+def contrast_to_noise(prior: np.ndarray, edit: np.ndarray, pathology: np.ndarray, brain: np.ndarray) -> float:
+    """
+    How much a lesion stands out from where it lies: size of the mean over p of (edit − prior), by the
+    s.d. of the prior around p.
+
+    The s.d. is that of the brain up to ``AROUND`` steps from p: anatomy that a reader must tell the lesion from, and
+    noise. No edit has 0. Rose's criterion for single spots is 3 to 5.
+
+    Args:
+        prior, edit: HxW[xD], same units; pathology, brain: binary, same shape.
+
+    Returns:
+        at least 0; nan without lesion, or where the brain around it is flat.
+    """
+    inside = np.asarray(pathology) > 0
+    if not inside.any():
+        return float("nan")
+    around = (distance_transform_edt(~inside) <= AROUND) & ~inside & (np.asarray(brain) > 0)
+    noise = float(np.asarray(prior, dtype=np.float64)[around].std()) if around.any() else 0.0
+    change = float((np.asarray(edit, dtype=np.float64) - prior)[inside].mean())
+    return abs(change) / noise if noise > 0 else float("nan")
 
 
 def told_contrast(priors: np.ndarray, truths: np.ndarray, conditions: np.ndarray, pathologies: np.ndarray) -> float:

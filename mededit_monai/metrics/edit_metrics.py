@@ -19,7 +19,7 @@ from mededit_monai.metrics.adherence import (
 )
 from mededit_monai.metrics.arrays import Spacing, spacing_of
 from mededit_monai.metrics.case_metric import Case, CaseMetric
-from mededit_monai.metrics.contrast import lesion_contrast
+from mededit_monai.metrics.contrast import contrast_to_noise, lesion_contrast
 from mededit_monai.metrics.indirect import (
     lesion_side,
     midline_shift_from_ventricles,
@@ -121,6 +121,27 @@ class LesionContrastMetric(CaseMetric):
 
     def measure(self, edit: np.ndarray, case: Case) -> Sequence[float]:
         return [intensity_drop(case["prior"], edit, case["pathology"]) if (case["pathology"] > 0).any() else NOTHING]
+
+
+class VisibilityMetric(CaseMetric):
+    """
+    How much a lesion stands out (see :func:`contrast_to_noise`), and the same of small lesions alone, which the Dice of
+    a judge says little of.
+
+    Args:
+        small: voxels of p up to which a lesion is small.
+    """
+
+    columns = ("contrast_to_noise", "contrast_to_noise_small")
+    needs = ("prior", "pathology", "brain")
+
+    def __init__(self, small: float = 0) -> None:
+        super().__init__()
+        self.small = small
+
+    def measure(self, edit: np.ndarray, case: Case) -> Sequence[float]:
+        found = contrast_to_noise(case["prior"], edit, case["pathology"], case["brain"])
+        return found, found if (case["pathology"] > 0).sum() <= self.small else NOTHING
 
 
 class PreservationMetric(CaseMetric):

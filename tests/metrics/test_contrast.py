@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mededit_monai.metrics.contrast import core_contrast, lesion_contrast, told_contrast
+from mededit_monai.metrics.contrast import contrast_to_noise, core_contrast, lesion_contrast, told_contrast
+from mededit_monai.metrics.edit_metrics import VisibilityMetric
 
 
 def test_share_of_the_true_change():
@@ -60,3 +61,32 @@ def test_a_box_does_not_say_where_in_it_the_lesion_lies(told):
     assert told_contrast(truths=told["priors"] - 0.4 * halves, **told) == pytest.approx(0.5, abs=0.05)
     sure = {**told, "conditions": halves[:, None]}
     assert told_contrast(truths=told["priors"] - 0.4 * halves, **sure) == pytest.approx(1, abs=1e-6)
+
+
+def test_contrast_to_noise_by_hand():
+    """A lesion of 4 pixels, 0.3 darker, in a brain whose every other row is 0.1 brighter: s.d. 0.05 around."""
+    prior = np.full((20, 20), 0.5)
+    prior[::2] += 0.1
+    brain, lesion = np.ones_like(prior), np.zeros_like(prior)
+    lesion[8:10, 8:10] = 1
+    edit = prior - 0.3 * lesion
+    assert contrast_to_noise(prior, edit, lesion, brain) == pytest.approx(0.3 / 0.05, rel=0.01)
+    assert contrast_to_noise(prior, prior + 0.15 * lesion, lesion, brain) == pytest.approx(0.15 / 0.05, rel=0.01)
+    assert contrast_to_noise(prior, prior, lesion, brain) == 0
+    far = prior.copy()
+    far[0] = 9  # eight steps off
+    assert contrast_to_noise(far, far - 0.3 * lesion, lesion, brain) == pytest.approx(6, rel=0.01)
+    assert np.isnan(contrast_to_noise(prior, edit, 0 * lesion, brain))
+    assert np.isnan(contrast_to_noise(0 * prior, edit, lesion, brain)) and np.isnan(
+        contrast_to_noise(prior, edit, lesion, lesion)
+    )
+
+
+def test_only_small_lesions_count_among_small_ones():
+    prior = np.random.default_rng(0).random((1, 1, 20, 20)).astype(np.float32)
+    brain, lesion = np.ones_like(prior), np.zeros_like(prior)
+    lesion[..., 8:10, 8:10] = 1
+    case = {key: array[0, 0] for key, array in (("prior", prior), ("pathology", lesion), ("brain", brain))}
+    edit = case["prior"] - 0.3 * case["pathology"]
+    every, small = VisibilityMetric(small=4).measure(edit, case)
+    assert every == small > 0 and np.isnan(VisibilityMetric(small=3.5).measure(edit, case)[1])

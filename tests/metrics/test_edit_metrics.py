@@ -12,6 +12,7 @@ from monai.handlers import IgniteMetricHandler, from_engine
 
 from mededit_monai import metrics as m
 from mededit_monai.core.errors import InputError
+from mededit_monai.metrics.contrast import contrast_to_noise
 from mededit_monai.metrics.indirect import lesion_side
 from mededit_monai.metrics.realism import frechet_distance
 
@@ -79,6 +80,7 @@ def _expected(case: dict[str, np.ndarray]) -> dict[type, list[float]]:
         m.BoxAdherenceMetric: [2 / 3, 0.5],
         m.RegionPresenceMetric: [0, 1, nan, 0, 1, nan, nan],
         m.LesionContrastMetric: [float((c["prior"] - c["edit"])[c["pathology"]].mean())],
+        m.VisibilityMetric: [contrast_to_noise(c["prior"], c["edit"], c["pathology"], c["brain"]), nan],
         m.PreservationMetric: [
             0,
             0,
