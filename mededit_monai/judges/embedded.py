@@ -32,8 +32,12 @@ from mededit_monai.space.shapes import bounding_box
 #: Where the shipped weights are.
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 
-#: Feature channels of the network, from the first level to the bottleneck, and of its last layers.
-CHANNELS = (16, 24, 48, 96, 128, 16)
+#: Feature channels of the networks for slices and for volumes, from the first level to the bottleneck, and of the last
+#: layers.
+CHANNELS = {2: (24, 32, 64, 128, 192, 24), 3: (16, 24, 48, 96, 128, 16)}
+
+#: Groups of the normalisation: channels are multiples of them.
+GROUPS = 8
 
 #: Images judged at a time: slices, or volumes.
 BATCH = {2: 32, 3: 1}
@@ -59,13 +63,15 @@ class JudgeNetwork(torch.nn.Module):
     Args:
         structures: logits out.
         spatial_dims: 2 for slices, 3 for volumes.
+        channels: six, as in ``CHANNELS``; None: those of ``spatial_dims`` there.
     """
 
-    def __init__(self, structures: int, spatial_dims: int = 2) -> None:
+    def __init__(self, structures: int, spatial_dims: int = 2, channels: Sequence[int] | None = None) -> None:
         super().__init__()
         self.spatial_dims = spatial_dims
         self.cells = 1 if spatial_dims == 2 else FOLD**spatial_dims
-        size = {"features": CHANNELS, "norm": ("group", {"num_groups": 8}), "upsample": "deconv"}
+        features = CHANNELS[spatial_dims] if channels is None else tuple(channels)
+        size = {"features": features, "norm": ("group", {"num_groups": GROUPS}), "upsample": "deconv"}
         self.unet = BasicUNet(spatial_dims, 2 * self.cells, structures * self.cells, **size)
 
     @property
@@ -120,9 +126,11 @@ def side_of(images: torch.Tensor) -> torch.Tensor:
     return (position - middle) * inside
 
 
-def judge_network(disease: str, names: Sequence[str] | None = None, spatial_dims: int = 2) -> JudgeNetwork:
+def judge_network(
+    disease: str, names: Sequence[str] | None = None, spatial_dims: int = 2, channels: Sequence[int] | None = None
+) -> JudgeNetwork:
     """The network of a disease's judge, one logit a structure (None: all of them), in random weights."""
-    return JudgeNetwork(len(structures(disease) if names is None else names), spatial_dims)
+    return JudgeNetwork(len(structures(disease) if names is None else names), spatial_dims, channels)
 
 
 @dataclass
@@ -186,7 +194,7 @@ class Judge:
 
     @torch.inference_mode()
     def features(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:
-        """Mean over the bottleneck's positions of each of its channels: float32 NxD, D = 128."""
+        """Mean over the bottleneck's positions of each of its channels: float32 NxD, D as in ``CHANNELS``."""
         batch, found = checked_images(images, self.spatial_dims), []
         self.network.eval()
         last = self.network.unet.down_4
@@ -264,7 +272,13 @@ def load_judge(disease: str, folder: str | Path | None = None, spatial_dims: int
         raise InputError(
             f"{place}: has the structures {list(found)}, wanted {list(structures(disease))}; train the judge again."
         )
-    network = load_weights(judge_network(disease, found, spatial_dims), weights).eval()
+    channels = facts.get("channels", CHANNELS[spatial_dims])
+    if not _can_be_channels(channels):
+        raise InputError(
+            f"{place}: has the channels {channels!r}, wanted six multiples of {GROUPS}; copy it again from where "
+            f"it was trained."
+        )
+    network = load_weights(judge_network(disease, found, spatial_dims, channels), weights).eval()
     digest = weights_sha256(weights)
     if facts.get("weights_sha256") != digest:
         raise InputError(
@@ -272,6 +286,13 @@ def load_judge(disease: str, folder: str | Path | None = None, spatial_dims: int
             f"copy both files from one training."
         )
     return Judge(disease, network, judge_name(disease, digest, spatial_dims), facts.get("ceiling", {}), facts)
+
+
+def _can_be_channels(given: Any) -> bool:
+    """Whether a network can be built with what the facts give as its channels."""
+    if not isinstance(given, list | tuple) or len(given) != len(CHANNELS[2]):
+        return False
+    return all(type(n) is int and 0 < n <= 4096 and not n % GROUPS for n in given)
 
 
 def shipped_volume_judge(disease: str) -> Judge | None:

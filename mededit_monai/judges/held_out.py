@@ -16,14 +16,15 @@ import torch
 from mededit_monai.diseases import DISEASES, STRATA
 from mededit_monai.io.atomic import replacing, write_json, write_text
 from mededit_monai.judges.embedded import BATCH, Judge
+from mededit_monai.judges.operating_point import FEW
 from mededit_monai.judges.samples import LoadSample
 from mededit_monai.judges.structures import one_structure, structures, unpack, without_tissue
 from mededit_monai.metrics.adherence import dice
 from mededit_monai.metrics.statistics import bootstrap
 from mededit_monai.reports.plain_text import table_cell
 
-#: Images in the picture; pixels that may be found in an image without lesion before it counts as a false alarm.
-SHOWN, FEW = 12, 5
+#: Images in the picture.
+SHOWN = 12
 
 
 def measure_held_out(judge: Judge, samples: Sequence[Mapping[str, Any]], cohort: Mapping[str, Any]) -> dict[str, Any]:

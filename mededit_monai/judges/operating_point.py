@@ -1,11 +1,12 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The probability above which a judge of volumes takes a voxel for a part of the lesion.
+The probability above which a judge takes a voxel for a part of the lesion.
 
-It learns from parts of volumes, most of them around a lesion, so it expects lesions more often than they occur, and at
-0.5 sees them where there are none. The biases of the last layer put the probability with the best Dice on validation
-cases in the place of 0.5.
+A judge is taught by the Dice of each image, which pays for a small lesion that is found more than a false alarm costs,
+and one of volumes by parts of which most lie around a lesion; so at 0.5 both see lesions where there are none. The
+biases of the last layer put another probability in the place of 0.5, chosen on validation cases: of slices the lowest
+at which false alarms are as rare as wanted, of volumes the one with the best Dice.
 """
 
 from __future__ import annotations
@@ -23,8 +24,12 @@ from mededit_monai.judges.samples import LoadSample
 from mededit_monai.judges.structures import structures, unpack
 from mededit_monai.metrics.adherence import dice
 
-#: Probabilities that are tried.
+#: Probabilities that are tried: of volumes, and of slices.
 TRIED = (0.5, 0.6, 0.7, 0.8, 0.9)
+TRIED_ON_SLICES = (*TRIED, 0.95, 0.98, 0.99)
+
+#: Pixels that may be found in an image without lesion before it counts as a false alarm; how many images may be one.
+FEW, ALLOWED = 5, 0.05
 
 
 def best_threshold(judge: Judge, samples: Sequence[Mapping[str, Any]]) -> float:
@@ -52,6 +57,25 @@ def best_threshold(judge: Judge, samples: Sequence[Mapping[str, Any]]) -> float:
         return 0.5
     means = [np.mean([np.mean(part) for part in of_one if part]) for of_one in scores]
     return TRIED[int(np.argmax(means))]
+
+
+def quiet_threshold(judge: Judge, samples: Sequence[Mapping[str, Any]]) -> float:
+    """
+    The lowest of ``TRIED_ON_SLICES`` at which no more than ``ALLOWED`` of the slices without lesion have more than
+    ``FEW`` pixels of one; the highest of them if none is enough, 0.5 without such slices.
+
+    Args:
+        judge: of slices; samples: of the validation split.
+    """
+    parts, load = len(DISEASES[judge.disease].structures), LoadSample(judge.disease, 2)
+    free = [load(sample)["image"][0] for sample in samples if sample["shown"] == "lesion_free"]
+    if not free:
+        return TRIED_ON_SLICES[0]
+    likely = judge.probabilities(torch.stack(free))[:, :parts].max(axis=1)
+    for threshold in TRIED_ON_SLICES:
+        if np.mean((likely >= threshold).sum(axis=(1, 2)) > FEW) <= ALLOWED:
+            return threshold
+    return TRIED_ON_SLICES[-1]
 
 
 @torch.no_grad()

@@ -235,6 +235,47 @@ def test_loss_of_a_right_answer_is_small():
     assert float(JudgeLoss()(logits / 9, truth)) == pytest.approx(float(focal(logits / 9, truth)), rel=1e-5)
 
 
+def test_ten_false_pixels_cost_what_ten_missed_ones_do():
+    """With smoothing; without it, an image that shows no lesion has the same Dice loss whatever is found in it."""
+    small, nothing = torch.zeros(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)
+    small[..., :10] = 1 * (torch.arange(32) == 0)[:, None]
+    found = (small * 2 - 1) * 40
+    missed = torch.full_like(small, -40)
+    smooth, plain = JudgeLoss(smooth=10.0).dice, JudgeLoss().dice
+    assert float(smooth(missed, small)) == pytest.approx(0.5) == float(smooth(found, nothing))
+    assert float(smooth(found, small)) == pytest.approx(0) == float(smooth(missed, nothing))
+    likely = torch.full_like(small, -2.0).requires_grad_()
+    plain(likely, nothing).backward()
+    assert likely.grad.abs().max() < 1e-6
+    likely.grad = None
+    smooth(likely, nothing).backward()
+    assert likely.grad.max() > 1e-5
+
+
+def test_a_judge_of_another_size_says_so_and_loads(tmp_path):
+    network = judge_network("stroke", channels=(8, 8, 16, 16, 24, 8))
+    save_weights(network, tmp_path / "judge_stroke.pt")
+    facts = {"structures": structures("stroke"), "weights_sha256": weights_sha256(tmp_path / "judge_stroke.pt")}
+    place = tmp_path / "judge_stroke.json"
+    place.write_text(json.dumps(facts | {"channels": [8, 8, 16, 16, 24, 8]}))
+    assert load_judge("stroke", tmp_path).features(np.zeros((2, 32, 32))).shape == (2, 24)
+    for wrong in (
+        None,
+        "16",
+        [8] * 5,
+        [8, 8, 8, 8, 8, 12],
+        [8, 8, 8, 8, 8, True],
+        [8, 8, 8, 8, 8, 1e9],
+        [8] * 5 + [80000],
+    ):
+        place.write_text(json.dumps(facts | {"channels": wrong}))
+        with pytest.raises(InputError, match="judge_stroke.json: has the channels .*, wanted six multiples of 8"):
+            load_judge("stroke", tmp_path)
+    place.write_text(json.dumps(facts))  # of the shipped size, which it is not
+    with pytest.raises(InputError, match="judge_stroke.pt"):
+        load_judge("stroke", tmp_path)
+
+
 def test_size_of_the_weights(tmp_path):
     total = 0
     for disease in ("stroke", "tumor"):
@@ -276,7 +317,7 @@ def test_features_carry_the_judges_name(trained):
     rng = np.random.default_rng(1)
     extractor = embedded_extractor("stroke", root / "out")
     first, second = (extractor.features(rng.random((6, 32, 32))) for _ in range(2))
-    assert first.extractor == f"{judge.name}/bottleneck" and first.values.shape == (6, embedded.CHANNELS[-2])
+    assert first.extractor == f"{judge.name}/bottleneck" and first.values.shape == (6, embedded.CHANNELS[2][-2])
     assert fid(first, second).extractor == first.extractor
     batch = torch.rand(3, 1, 32, 32)
     assert (

@@ -12,7 +12,7 @@ import torch
 
 from mededit_monai.judges import operating_point
 from mededit_monai.judges.embedded import Judge, judge_network
-from mededit_monai.judges.operating_point import best_threshold, set_threshold
+from mededit_monai.judges.operating_point import FEW, best_threshold, quiet_threshold, set_threshold
 from mededit_monai.judges.structures import structures
 
 NAMES = structures("tumor")
@@ -21,10 +21,12 @@ NAMES = structures("tumor")
 class Believing(torch.nn.Module):
     """Takes the image for the probability of every structure."""
 
-    spatial_dims = 3
+    def __init__(self, spatial_dims: int = 3) -> None:
+        super().__init__()
+        self.spatial_dims = spatial_dims
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return torch.logit(images).expand(-1, len(NAMES), *[-1] * 3)
+        return torch.logit(images).expand(-1, len(NAMES), *[-1] * self.spatial_dims)
 
 
 def packed(parts: dict[str, np.ndarray]) -> torch.Tensor:
@@ -55,3 +57,22 @@ def test_only_parts_of_the_lesion_are_moved():
         less = before - network(images)
     assert torch.allclose(less[:, :3], torch.full_like(less[:, :3], math.log(4)), atol=1e-5)
     assert not less[:, 3:].any()
+
+
+@pytest.mark.parametrize(
+    ("loud", "wanted"),
+    [((), 0.5), ((0.55,), 0.5), ((0.55, 0.55), 0.6), ((0.97, 0.55), 0.6), ((0.97,) * 2, 0.98), ((1,) * 2, 0.99)],
+)
+def test_false_alarms_decide_of_slices(monkeypatch, loud, wanted):
+    """20 slices without lesion, some of which look like one in six pixels: one of them may, and five pixels in each."""
+    images = [torch.full((1, 16, 16), 0.1) for _ in range(20)]
+    for image in images:
+        image[0, 0, :FEW] = 0.999
+    for image, likely in zip(images, loud):
+        image[0, 0, : FEW + 1] = likely
+    cases = {f"case_{k}": {"image": image} for k, image in enumerate(images)}
+    monkeypatch.setattr(operating_point, "LoadSample", lambda disease, dims: lambda sample: cases[sample["name"]])
+    samples = [{"name": name, "shown": "lesion_free"} for name in cases]
+    samples += [{"name": "case_0", "shown": "lesion"}] * 9  # must not be asked
+    judge = Judge("tumor", Believing(2), "toy")
+    assert quiet_threshold(judge, samples) == wanted and quiet_threshold(judge, samples[-9:]) == 0.5
