@@ -133,8 +133,8 @@ _NOTES = {
     "departure": "effectiveness: mean of |found − asked| / asked, by the judge's lesion.",
     "box_dice": "boxes fitted to the judge's lesion against the conditioning boxes.",
     "contrast": "the change inside p as a share of the true change; 1 equals the truth, 0 is no change.",
-    "visible_small": "of small lesions, which a judge's Dice says little of: |mean change inside p| over the s.d. of the "
-    "scan around it; to be seen beside the truth's.",
+    "visible_small": "of small lesions, which a judge's Dice says little of: |mean change inside p| over the s.d. of "
+    "the scan around it; to be seen beside the truth's.",
     "core_present": "share of the edits that ask for a necrotic core in which the judge sees one: within the tumour, a "
     "tenth of the size that was asked for.",
     "core_and_rim": "share of the large tumours with both in which the judge sees core and enhancing rim so.",
