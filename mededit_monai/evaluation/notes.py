@@ -112,8 +112,8 @@ def _preset(found: Evaluation, table: Table) -> str:
     told += "" if levels is None else "sets its own number"
     return (
         f"Preset {options.preset}: {told}, "
-        f"{_masks(preset['cases'])} test masks{limit}{thesis if table.of_thesis else ''}. Seconds per edit are measured "
-        f"in batches of up to {options.batch_size}."
+        f"{_masks(preset['cases'])} test masks{limit}{thesis if table.of_thesis else ''}. Seconds per edit are "
+        f"measured in batches of up to {options.batch_size}."
     )
 
 
