@@ -46,7 +46,7 @@ def evaluate_command(
         str | None, typer.Option(help="Folder of mededit judge train; default: the shipped judge.")
     ] = None,
     features: Annotated[
-        str | None, typer.Option(help="Weights of RadImageNet's ResNet50: realism by its features too.")
+        str | None, typer.Option(help="imagenet, or weights of RadImageNet's ResNet50: realism by their features too.")
     ] = None,
     config: Annotated[list[str] | None, typer.Option(help="Overlay of the bundle's files; may be repeated.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same triplets and noise.")] = 0,

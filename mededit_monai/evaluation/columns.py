@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 #: cases; two-sample test of lesions.
 KINDS = ("mean", "ratio", "agreement", "set", "excess", "combined", "least", "most", "lesion")
 
+#: Ending of the columns' keys → whose features they are, for people.
+FEATURES = {"": "embedded judge", "_imagenet": "ImageNet", "_radimagenet": "RadImageNet"}
+
 #: Kinds that are made of features.
 OF_FEATURES = ("set", "excess", "combined")
 
@@ -207,7 +210,7 @@ def table_columns(keys: Sequence[str], extractors: dict[str, str], pairings: Seq
             columns.append(column)
             continue
         for ending, name in extractors.items():
-            short = "RadImageNet" if ending else "embedded judge"
+            short = FEATURES[ending]
             told = f"{column.note} Features: {name}."
             label = f"{column.label} ({short})"
             columns.append(replace(column, key=f"{key}{ending}", label=label, extractor=ending, note=told))

@@ -16,10 +16,18 @@ from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import DISEASES
 from mededit_monai.judges.embedded import Judge, judge_files, load_judge, shipped_volume_judge
-from mededit_monai.judges.features import Extractor, embedded_extractor, radimagenet_extractor
+from mededit_monai.judges.features import (
+    Extractor,
+    embedded_extractor,
+    imagenet_extractor,
+    radimagenet_extractor,
+)
 from mededit_monai.judges.nnunet import IDENTITY_FILE as NNUNET_FILE
 from mededit_monai.judges.nnunet import NNUNetFolder, NNUNetJudge
 from mededit_monai.judges.structures import TISSUES, structures
+
+#: Word for the features of a network that learned from photographs.
+IMAGENET = "imagenet"
 
 
 class LesionByNNUNet:
@@ -128,17 +136,19 @@ def judge_facts(judge: Judge | LesionByNNUNet, disease: str) -> dict[str, Any]:
 
 
 def realism_extractor(disease: str, judge: str | Path | None, features: str | Path | None) -> Extractor:
-    """RadImageNet's features if its weights are given, else the judge's; see :func:`extractors`."""
-    return extractors(disease, judge, features)["" if features is None else "_radimagenet"]
+    """The features asked for, else the judge's; see :func:`extractors`."""
+    return list(extractors(disease, judge, features).values())[-1]
 
 
 def extractors(disease: str, judge: str | Path | None, features: str | Path | None) -> dict[str, Extractor]:
     """
-    Feature extractors by the ending of their columns' keys: "" for the embedded judge, "_radimagenet" for RadImageNet.
+    Feature extractors by the ending of their columns' keys: "" for the embedded judge, then "_imagenet" or
+    "_radimagenet".
 
     Args:
         judge: folder of the judge; one of nnU-Net has no features, the shipped embedded judge gives them then.
-        features: weights of RadImageNet's ResNet50, or a clone of its hub repository; None: not wanted.
+        features: ``imagenet`` for EfficientNet-Lite0; weights of RadImageNet's ResNet50, or a clone of its hub
+            repository; None: not wanted.
 
     Raises:
         InputError: weights that are missing or of another network.
@@ -146,8 +156,12 @@ def extractors(disease: str, judge: str | Path | None, features: str | Path | No
     folder = None if judge is not None and (user_path(judge) / NNUNET_FILE).is_file() else judge
     _embedded(disease, folder)
     found = {"": embedded_extractor(disease, folder)}
-    if features is not None:
+    if features is not None and str(features) == IMAGENET:
+        found["_imagenet"] = imagenet_extractor()
+    elif features is not None:
         if not user_path(features).exists():
-            raise InputError(f"--features: {features} not found; give a weight file of RadImageNet's ResNet50.")
+            raise InputError(
+                f"--features: {features} not found; give '{IMAGENET}', or a weight file of RadImageNet's ResNet50."
+            )
         found["_radimagenet"] = radimagenet_extractor(features)
     return found

@@ -107,7 +107,7 @@ class EvaluationOptions(RunOptions):
             place of the preset's.
         shard: ``i/n``: edit a share of the cases and stop.
         cluster: where workers edit (:class:`~mededit_monai.cluster.where.Where`); None: here.
-        features: weights of RadImageNet's ResNet50 for a second set of realism columns.
+        features: ``imagenet``, or weights of RadImageNet's ResNet50, for a second set of realism columns.
         report: whether ``report.html`` is written; html: and pages in which its best, median and worst cases are
             looked at.
     """

