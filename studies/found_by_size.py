@@ -135,7 +135,9 @@ def found_by_size(cohort: str | Path, downstream: str | Path, output: str | Path
     dice = dice_of_cases(downstream)
     with held_folder(output, (PAGE, FACTS), [cohort, downstream]):
         rows = by_size(dice, {case["case_id"]: tumour_ml(case[LABEL_KEY]) for case in cases})
-        command = f"python -m studies.found_by_size --cohort {cohort.name} --downstream {downstream.name} --split {split}"
+        command = (
+            f"python -m studies.found_by_size --cohort {cohort.name} --downstream {downstream.name} --split {split}"
+        )
         write_json(output / FACTS, {"rows": rows, "command": command})
         write_text(output / PAGE, markdown(rows, command))
     return rows

@@ -22,7 +22,7 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.networks.weights import read_archive, save_atomically, save_weights
 from mededit_monai.training.distributed import is_main_process
-from mededit_monai.training.folder import BEST_WEIGHTS, CHECKPOINT_FILE, LAST_WEIGHTS
+from mededit_monai.training.folder import BEST_WEIGHTS, CHECKPOINT_FILE, KEPT_WEIGHTS, LAST_WEIGHTS
 
 __all__ = ["BEST_WEIGHTS", "CHECKPOINT_FILE", "LAST_WEIGHTS", "TrainingCheckpoint"]
 
@@ -41,7 +41,8 @@ class TrainingCheckpoint:
     the list of handlers: what a checkpoint says is done is written down, also its row of the history.
 
     Files: ``checkpoint.pt`` (everything, full precision), ``model.pt`` (the exported network at its lowest validation
-    metric), ``model_last.pt`` (the same after the last epoch); both weight files in half precision.
+    metric), ``model_last.pt`` (the same after the last epoch), perhaps ``model_epoch_00010.pt`` and so on; all weight
+    files in half precision.
 
     Args:
         output_dir: folder of the files.
@@ -50,6 +51,7 @@ class TrainingCheckpoint:
         validator: its key metric decides which epoch was best, lower is better; None: the last is the best.
         settings: plain values that a resumed training must share.
         resume: False starts anew and overwrites.
+        keep_interval: epochs between weights that are kept under the epoch's number; 0: none.
 
     Raises:
         InputError: when the training starts, a file of these names that mededit did not write.
@@ -63,7 +65,9 @@ class TrainingCheckpoint:
         validator: Engine | None = None,
         settings: Mapping[str, Any] | None = None,
         resume: bool = True,
+        keep_interval: int = 0,
     ) -> None:
+        self.keep_interval = keep_interval
         self.folder, self.objects, self.exported = user_path(output_dir), dict(objects), exported
         self.validator, self.resume = validator, resume
         self.settings = json.loads(json.dumps(dict(settings or {}), default=str))
@@ -78,7 +82,10 @@ class TrainingCheckpoint:
 
     def _start(self, engine: Engine) -> None:
         if is_main_process():
-            OutputFolder(self.folder).reserve((CHECKPOINT_FILE, BEST_WEIGHTS, LAST_WEIGHTS))
+            folder = OutputFolder(self.folder)
+            if self.keep_interval:
+                folder.require_free([place.name for place in self.folder.glob(KEPT_WEIGHTS.format("*"))])
+            folder.reserve((CHECKPOINT_FILE, BEST_WEIGHTS, LAST_WEIGHTS))
         self.load(engine)
         if not engine.has_event_handler(self.save, Events.EPOCH_COMPLETED):
             engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)  # now, behind those that were attached
@@ -128,6 +135,10 @@ class TrainingCheckpoint:
         save_weights(self.exported, self.folder / LAST_WEIGHTS)
         if self.validator is None or self._is_best(engine):
             save_weights(self.exported, self.folder / BEST_WEIGHTS)
+        if self.keep_interval and engine.state.epoch % self.keep_interval == 0:
+            name = KEPT_WEIGHTS.format(f"{engine.state.epoch:05d}")
+            OutputFolder(self.folder).reserve((name,))
+            save_weights(self.exported, self.folder / name)
         scaler = getattr(engine, "scaler", None)
         content = {
             "epoch": engine.state.epoch,

@@ -13,6 +13,8 @@ from mededit_monai.io.outputs import list_files
 
 #: What the handlers of every training write.
 CHECKPOINT_FILE, BEST_WEIGHTS, LAST_WEIGHTS = "checkpoint.pt", "model.pt", "model_last.pt"
+#: Weights of an epoch, by its number.
+KEPT_WEIGHTS = "model_epoch_{}.pt"
 SETTINGS_FILE = "training.json"
 LOG_FILES = (SETTINGS_FILE, "history.csv", "progress.png")
 TRAINING_FILES = (CHECKPOINT_FILE, BEST_WEIGHTS, LAST_WEIGHTS, *LOG_FILES)

@@ -123,6 +123,7 @@ class TrainingOptions:
 
     val_interval: int = _show(1, "Epochs between validations.", least=1)
     preview_interval: int = _show(1, "Epochs between quick edits; 0: none.", least=0)
+    keep_interval: int = _show(0, "Epochs between weights that are kept, model_epoch_*.pt; 0: none.", least=0)
 
     own: Mapping[str, Any] = field(default_factory=dict)
 

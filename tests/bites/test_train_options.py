@@ -180,6 +180,7 @@ WIRES = [
     Wire("init_weights", "start.pt", lambda b: b("settings").inputs.get("init_weights"), Path("start.pt")),
     Wire("val_interval", 5, handler("train", "ValidationHandler", "interval")),
     Wire("preview_interval", 5, handler("validate", "QuickEdit", "interval")),
+    Wire("keep_interval", 5, handler("train", "TrainingCheckpoint", "keep_interval")),
 ]
 
 
@@ -236,7 +237,7 @@ def plain(value):
 #: Options that decide no weight, beside how they are computed, kept and shown.
 FREE = {"output_dir", "resume", "progress", "device", "num_workers", "channels_last", "compile", "cache", "cache_dir"}
 FREE |= {"checkpointing"}
-FREE |= {"validation_size", "val_cases", "val_interval", "preview_interval", "max_epochs"}
+FREE |= {"validation_size", "val_cases", "val_interval", "preview_interval", "keep_interval", "max_epochs"}
 #: A training may go on in epochs of another length.
 FREE |= {"epoch_cases"}
 

@@ -44,3 +44,22 @@ def test_a_checkpoint_of_other_settings_is_one_sentence(tmp_path, written, words
     with pytest.raises(InputError, match=rf"checkpoint\.pt: {words} --resume false to start anew\.") as caught:
         engine.run([0], max_epochs=2)
     assert "\n" not in str(caught.value)
+
+
+def test_weights_of_some_epochs_are_kept(tmp_path):
+    """Those of every second one; a file of that name that somebody else wrote ends the training before it starts."""
+    network, engine = torch.nn.Linear(1, 1), Engine(lambda _, batch: network.bias.data.fill_(engine.state.epoch))
+    TrainingCheckpoint(tmp_path, {"network": network}, network, keep_interval=2).attach(engine)
+    engine.run([0], max_epochs=5)
+    kept = sorted(place.name for place in tmp_path.glob("model_epoch_*"))
+    assert kept == ["model_epoch_00002.pt", "model_epoch_00004.pt"]
+    assert torch.load(tmp_path / kept[1], weights_only=True)["bias"].item() == 4
+    again = Engine(lambda _, batch: None)
+    TrainingCheckpoint(tmp_path, {"network": network}, network, resume=False, keep_interval=1).attach(again)
+    again.run([0], max_epochs=1)  # its own may be replaced
+    (tmp_path / "model_epoch_00003.pt").write_text("mine")
+    mine = Engine(lambda _, batch: None)
+    TrainingCheckpoint(tmp_path, {"network": network}, network, resume=False, keep_interval=1).attach(mine)
+    with pytest.raises(InputError, match="model_epoch_00003.pt: is there already and was not written"):
+        mine.run([0], max_epochs=1)
+    assert (tmp_path / "model_epoch_00003.pt").read_text() == "mine"
