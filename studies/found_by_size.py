@@ -1,9 +1,9 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What networks that learned from real heads find in synthetic ones, by the size of the tumour, beside the masks' own heads.
+What networks that learned from real heads find in synthetic ones, by the tumour's size, and in the masks' own heads.
 
-    python -m studies.found_by_size --cohort out/heads --downstream out/downstream [--split testing] -o out/found_by_size
+    python -m studies.found_by_size --cohort out/heads --downstream out/downstream --split testing -o out/found
 
 The second folder is one of ``mededit downstream`` with the row ``real``, whose synthetic cases are named as their masks
 are, perhaps in folders of their own. Writes ``found_by_size.md`` and ``.json``: thirds of the masks by the tumour's
