@@ -24,7 +24,7 @@ from mededit_monai.judges.features import (
 )
 from mededit_monai.judges.nnunet import IDENTITY_FILE as NNUNET_FILE
 from mededit_monai.judges.nnunet import NNUNetFolder, NNUNetJudge
-from mededit_monai.judges.structures import TISSUES, structures
+from mededit_monai.judges.structures import TISSUES, WHOLE, structures
 
 #: Word for the features of a network that learned from photographs.
 IMAGENET = "imagenet"
@@ -54,7 +54,7 @@ class LesionByNNUNet:
     def ceiling(self) -> dict[str, Any]:
         """nnU-Net's Dice on its validation list, and the embedded judge's on ventricles and tissue."""
         place = self.lesion.folder.results / "fold_0" / "validation" / "summary.json"
-        pathology = DISEASES[self.ventricles.disease].structures
+        pathology = (*DISEASES[self.ventricles.disease].structures, WHOLE)
         found = {k: v for k, v in self.ventricles.ceiling.items() if k not in pathology}
         try:
             return {"lesion": {"value": float(json.loads(place.read_bytes())["foreground_mean"]["Dice"])}, **found}

@@ -18,7 +18,7 @@ from mededit_monai.io.atomic import replacing, write_json, write_text
 from mededit_monai.judges.embedded import BATCH, Judge
 from mededit_monai.judges.operating_point import FEW
 from mededit_monai.judges.samples import LoadSample
-from mededit_monai.judges.structures import one_structure, structures, unpack, without_tissue
+from mededit_monai.judges.structures import WHOLE, one_structure, structures, unpack, without_tissue
 from mededit_monai.metrics.adherence import dice
 from mededit_monai.metrics.statistics import bootstrap
 from mededit_monai.reports.plain_text import table_cell
@@ -30,7 +30,7 @@ SHOWN = 12
 def measure_held_out(judge: Judge, samples: Sequence[Mapping[str, Any]], cohort: Mapping[str, Any]) -> dict[str, Any]:
     """
     Dice of each structure over cases, with and without lesion in the image; lesions also by size stratum and, where
-    their masks are of several folders, by folder.
+    their masks are of several folders, by folder; of a tumour also its parts as one, ``WHOLE``, as the thesis's judge.
 
     Args:
         judge: measured.
@@ -47,8 +47,10 @@ def measure_held_out(judge: Judge, samples: Sequence[Mapping[str, Any]], cohort:
     """
     names = structures(judge.disease)
     table: dict[str, list] = {key: [] for key in ("anatomy", "stratum", "source", "shown")}
-    scores: dict[str, list[float]] = {name: [] for name in names}
-    areas: dict[str, list[tuple[int, int, int]]] = {name: [] for name in names}
+    parts = len(DISEASES[judge.disease].structures)
+    measured = [*names[:parts], *([WHOLE] if parts > 1 else []), *names[parts:]]
+    scores: dict[str, list[float]] = {name: [] for name in measured}
+    areas: dict[str, list[tuple[int, int, int]]] = {name: [] for name in measured}
     pictures: list[tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]] = []
     load, portion = LoadSample(judge.disease, judge.spatial_dims), BATCH[judge.spatial_dims]
     for start in range(0, len(samples), portion):
@@ -59,9 +61,10 @@ def measure_held_out(judge: Judge, samples: Sequence[Mapping[str, Any]], cohort:
         masks = judge.segment(images)
         for key, column in table.items():
             column.extend(sample[key] for sample in part)
-        for k, name in enumerate(names):
-            found = one_structure(masks, name, judge.disease)
-            for one, wanted in zip(found, truth[:, k]):
+        for name in measured:
+            found = masks["pathology"] if name == WHOLE else one_structure(masks, name, judge.disease)
+            true = truth[:, :parts].any(axis=1) if name == WHOLE else truth[:, names.index(name)]
+            for one, wanted in zip(found, true):
                 scores[name].append(dice(one, wanted) if wanted.any() else float("nan"))
                 areas[name].append((int(one.sum()), int(wanted.sum()), int((one & wanted).sum())))
         shown = [_shown(*one) for one in zip(images, _each(masks), truth)]
@@ -104,8 +107,8 @@ def _rows(disease: str, table: dict[str, list], scores: dict[str, list[float]], 
     folders = sorted(set(table["source"]))
     parts |= {f"masks of {folder}": sources == folder for folder in folders} if len(folders) > 1 else {}
     rows = []
-    for name in structures(disease):
-        pathological = name in DISEASES[disease].structures
+    for name in scores:
+        pathological = name in (*DISEASES[disease].structures, WHOLE)
         for kind in ("lesion",) if pathological else ("lesion", "lesion_free"):
             for stratum in parts if pathological else ["all"]:
                 chosen = np.flatnonzero((shown == kind) & parts[stratum])

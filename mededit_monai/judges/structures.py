@@ -12,6 +12,9 @@ from mededit_monai.diseases.canvas import TISSUE_LABELS
 
 VENTRICLES = ("ventricle_left", "ventricle_right")
 
+#: All parts of a lesion that has several, where they are measured as one.
+WHOLE = "whole"
+
 #: Labels 1, 2, 3 of ``tissue``: fluid outside the lateral ventricles, gray, white matter; 0 in lesion and ventricles.
 TISSUES = tuple(TISSUE_LABELS)
 

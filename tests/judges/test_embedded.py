@@ -9,6 +9,7 @@ import json
 import sys
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -135,6 +136,22 @@ def test_held_out_by_hand(trained, monkeypatch):
     assert row["pooled"]["value"] == pytest.approx(2 * kept / (true + kept))  # one case: the same
     assert [found["ceiling"][name]["value"] for name in ("fluid", "gray", "white")] == [0, 0, 1]
     assert found["ceiling"]["ventricle_left"]["value"] == 1 and found["anatomies_shared_between_splits"] is True
+
+
+def test_a_tumour_is_measured_in_parts_and_as_a_whole(tmp_path):
+    """A judge that takes every part for edema finds no core and no rim, and all of the tumour."""
+    write_cohort(tmp_path, "tumor", (1, 1, 1))
+    samples = cohort_samples(tmp_path, "testing", "tumor")
+    whole = nib.load(samples[0]["pathology"]).get_fdata()[..., 0] > 0
+    empty = np.zeros_like(whole, np.uint8)
+    found = {"pathology": whole[None], "regions": 2 * whole[None].astype(np.uint8)}
+    found |= {"ventricles": empty[None], "tissue": empty[None]}
+    judge = SimpleNamespace(disease="tumor", spatial_dims=2, name="one", segment=lambda images: found)
+    measured = measure_held_out(judge, samples[:1], {})
+    dice = {name: score["value"] for name, score in measured["ceiling"].items()}
+    assert dice["whole"] == 1 and dice["core"] == dice["enhancing"] == 0 < dice["edema"] < 1
+    assert list(dice)[:4] == ["core", "edema", "enhancing", "whole"]
+    assert {row["stratum"] for row in measured["rows"] if row["structure"] == "whole"} == {"all", "medium"}
 
 
 def test_lesions_by_the_folder_of_their_masks(trained, monkeypatch):
