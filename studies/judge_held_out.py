@@ -41,8 +41,10 @@ def judge_held_out(cohort: str | Path, output: str | Path, judge: str | Path | N
     disease, dims = cohort_disease(cohort, None), cohort_dims(cohort)
     found = load_judge(disease, judge, dims)
     with held_folder(output, HELD_OUT_FILES, [cohort]):
-        content = cohort_content(cohort)
-        measured = measure_held_out(found, cohort_samples(cohort, "testing", disease), content)
+        members = dict(cohort_content(cohort).get("anatomies") or {})
+        if found.learned_from:  # the cohort's own training list says nothing about this judge
+            members["training"] = sorted(found.learned_from)
+        measured = measure_held_out(found, cohort_samples(cohort, "testing", disease), {"anatomies": members})
         write_held_out(measured, output)
     return measured
 

@@ -10,8 +10,7 @@ Simulates a held-out cohort for every ``--law`` and ``--look`` of ``mededit simu
 ``mededit evaluate`` does, without any training, and puts the default editor beside doing nothing, law by law. ``own``
 and ``own`` are what it was trained on: the other lines are to be read against theirs. With ``--bases`` the anatomies
 are real lesion-free T1 scans, which keep their own appearance (a scan, and its brain mask beside it), all of them: no
-training saw any. Of three ``--anatomies`` or more those of the test split are used, by the same ``--seed`` as a
-training cohort's the same ones.
+training saw any. Of three ``--anatomies`` or more those of the test split are used, the same ones for every ``--seed``.
 
 Writes ``transfer.json``, ``transfer.md`` and, a folder each, ``LAW_LOOK/cohort``, ``LAW_LOOK/scores`` and
 ``LAW_LOOK/cases.png``. Run again it goes on.

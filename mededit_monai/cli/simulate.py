@@ -40,6 +40,10 @@ def simulate_command(
     workers: Annotated[int, typer.Option(help="Processes; 0 takes every core.")] = 1,
     cluster: Annotated[str | None, typer.Option(help=HELP)] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    split_seed: Annotated[
+        int,
+        typer.Option("--split_seed", help="Of who is held out, anatomies and lesions: the same for every --seed."),
+    ] = 0,
     slice_: Annotated[str, typer.Option("--slice", help="mid (the thesis's slice) or all.")] = "all",
     spatial_dims: Annotated[int, typer.Option("--spatial_dims", help="2 or 3.")] = 2,
     layout: Annotated[str, typer.Option(help="datalist, bids or nnunet.")] = "datalist",
@@ -76,7 +80,8 @@ def simulate_command(
     cases = cases if counts is None else sum(counts)
     kind = (crops, tuple(modalities) if modalities else None, side, law, look)
     recipe = Recipe(
-        disease, cases, anatomies, lesions, seed, slice_, spatial_dims, layout, counts, global_atrophy, *kind
+        *(disease, cases, anatomies, lesions, seed, slice_, spatial_dims, layout, counts, global_atrophy, *kind),
+        split_seed=split_seed,
     )
     count = worker_count(workers)
     written = simulate_cohort(recipe, output_dir, count, progress, cluster)

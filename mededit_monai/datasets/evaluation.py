@@ -79,8 +79,8 @@ def evaluation_cases(
 
 def cohort_facts(cohort: str | Path) -> dict[str, Any]:
     """
-    What a cohort is: ``name``, ``disease``, ``recipe``, ``synthetic``, ``spatial_dims`` (2: slices, 3: volumes), and
-    whether its test cases have a known truth.
+    What a cohort is: ``name``, ``disease``, ``recipe``, ``synthetic``, ``spatial_dims`` (2: slices, 3: volumes),
+    whether its test cases have a known truth, and their ``anatomies``.
 
     Args:
         cohort: folder of ``mededit simulate`` or ``mededit dataset``.
@@ -109,6 +109,7 @@ def cohort_facts(cohort: str | Path) -> dict[str, Any]:
         "synthetic": bool(content.get("synthetic", False)),
         "paired": all(case.get(key) for case in cases for key in PAIRED_KEYS),
         "testing": len(cases),
+        "anatomies": sorted({str(case["anatomy"]) for case in cases if case.get("anatomy")}),
     }
 
 

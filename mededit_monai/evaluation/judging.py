@@ -129,10 +129,15 @@ def finds_tissue(judge: Judge | LesionByNNUNet) -> bool:
 
 
 def judge_facts(judge: Judge | LesionByNNUNet, disease: str) -> dict[str, Any]:
-    """``name``, ``disease``, ``ceiling`` (structure → held-out Dice) and ``held_out`` (the same with its interval)."""
+    """
+    ``name``, ``disease``, ``ceiling`` (structure → held-out Dice), ``held_out`` (the same with its interval) and
+    ``learned_from`` (anatomies of its training, of an embedded judge).
+    """
     held_out = dict(judge.ceiling)
     ceiling = {name: score["value"] if score else None for name, score in held_out.items()}
-    return {"name": judge.name, "disease": disease, "ceiling": ceiling, "held_out": held_out}
+    learned = sorted((judge.ventricles if isinstance(judge, LesionByNNUNet) else judge).learned_from)
+    found = {"name": judge.name, "disease": disease, "ceiling": ceiling, "held_out": held_out}
+    return found | {"learned_from": learned}
 
 
 def realism_extractor(disease: str, judge: str | Path | None, features: str | Path | None) -> Extractor:

@@ -25,7 +25,7 @@ def table_notes(found: Evaluation, table: Table, compared: Sequence[Mapping[str,
     notes = [_data(found)]
     notes += [_triplets(pairing, counts) for pairing, counts in found.counts.items()]
     notes.append(_preset(found, table))
-    notes += [_judge(found.judge)] if found.judge else []
+    notes += [_judge(found.judge) + _known_to(found)] if found.judge else []
     notes += _realism(found) if found.flat else [VOLUMES if not found.judge else JUDGED_VOLUMES]
     notes.append(
         "95 % intervals: bootstrap over anatomies, then over the cases of each; of six anatomies they hold the truth "
@@ -115,6 +115,13 @@ def _preset(found: Evaluation, table: Table) -> str:
         f"{_masks(preset['cases'])} test masks{limit}{thesis if table.of_thesis else ''}. Seconds per edit are "
         f"measured in batches of up to {options.batch_size}."
     )
+
+
+def _known_to(found: Evaluation) -> str:
+    """Of a judge that learned from anatomies that it judges here: cohorts of another --split_seed."""
+    here = found.cohort.get("anatomies", [])
+    known = set(here) & set(found.judge.get("learned_from", ()))
+    return f" It learned from {len(known)} of the {len(here)} anatomies here, which flatters it." if known else ""
 
 
 def _masks(cases: int) -> str:

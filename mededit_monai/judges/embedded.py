@@ -154,6 +154,14 @@ class Judge:
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def learned_from(self) -> set[str]:
+        """Names of the anatomies of its training, as far as its facts tell."""
+        place: Any = self.facts
+        for key in ("training", "cohort", "anatomies", "training"):
+            place = place.get(key) if isinstance(place, dict) else None
+        return {name for name in place if isinstance(name, str)} if isinstance(place, list) else set()
+
+    @property
     def spatial_dims(self) -> int:
         """2: it looks at slices, 3: at volumes."""
         return int(getattr(self.network, "spatial_dims", 2))

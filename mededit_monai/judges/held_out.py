@@ -23,6 +23,9 @@ from mededit_monai.metrics.adherence import dice
 from mededit_monai.metrics.statistics import bootstrap
 from mededit_monai.reports.plain_text import table_cell
 
+#: Said where the judge learned from anatomies that it is measured on.
+SHARED = "The judge learned from some of their anatomies: not a test on new ones."
+
 #: Images in the picture.
 SHOWN = 12
 
@@ -168,7 +171,7 @@ def _markdown(found: Mapping[str, Any]) -> str:
         f"# {found['judge']} on held-out cases",
         "",
         "Simulated brains (synthetic). Research use only, not a medical device. "
-        + ("The splits share their anatomies: not a test on new ones." if shared else "No anatomy was in training."),
+        + (SHARED if shared else "No anatomy was in training."),
         "",
         f"Interval: {found['interval']}.",
         "",

@@ -55,6 +55,8 @@ class Recipe:
         law: how lesions move tissue, look: how they are painted; the disease's ``own``, by which editors are trained,
             or others, to measure these by (see ``laws`` and ``looks``).
         testing_only: every anatomy is of the test split, because no training saw any; ``counts`` of the others are 0.
+        split_seed: of who is in which split, anatomies and lesions alike: the same for every ``seed``, so that no
+            cohort tests on brains that another trained on.
     """
 
     disease: str = "stroke"
@@ -73,6 +75,7 @@ class Recipe:
     law: str = OWN_LAW
     look: str = OWN_LOOK
     testing_only: bool = False
+    split_seed: int = 0
 
     def check(self) -> None:
         """Raises InputError for a value that is not offered."""
@@ -84,6 +87,7 @@ class Recipe:
         require_choice("look", self.look, LOOKS.names())
         require_whole("cases", self.cases, 1, most=MOST_CASES)
         require_whole("seed", self.seed, 0)
+        require_whole("split_seed", self.split_seed, 0)
         require_number("global_atrophy", self.global_atrophy, 0, 1)
         if self.crops and (self.spatial_dims, self.layout) != (3, "datalist"):
             raise InputError(
@@ -148,6 +152,8 @@ class Recipe:
             options = {key: value for key, value in options.items() if key not in ("modalities", "side")}
         if not self.testing_only:
             options.pop("testing_only")
+        if self.split_seed == self.seed:
+            options.pop("split_seed")  # cohorts of before it was an option were split by their seed
         return {key: value for key, value in options.items() if key not in ("law", "look")} | self.second_truth
 
 
@@ -178,7 +184,7 @@ def plan_cases(recipe: Recipe) -> tuple[list[Case], dict[str, list[str]]]:
     if recipe.testing_only:
         members = {"training": [], "validation": [], "testing": names}
     else:
-        members = split_names(names, recipe.seed, share_few=True)
+        members = split_names(names, recipe.split_seed, share_few=True)
     by_stem = {stem(Path(a)): a for a in anatomies}
     of_split = {split: [by_stem[name] for name in names] for split, names in members.items()}
     if len(anatomies) >= 3:

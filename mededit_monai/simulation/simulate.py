@@ -94,7 +94,7 @@ def simulate_cohort(
     with claim(root):
         _require_own(folder, recipe)  # once more: another run may just have ended
         library = _library(recipe, progress)
-        members = _members(library, recipe.seed)
+        members = _members(library, recipe.split_seed)
         todo = _unfinished(root, recipe, cases, workers)
         _check_anatomies(recipe, todo)
         folder.reserve([*COHORT_FILES[recipe.layout], *names])
@@ -174,7 +174,7 @@ def _library(recipe: Recipe, progress: bool) -> LesionLibrary | None:
 def lesion_pool(recipe: Recipe, split: str) -> LesionPool:
     """The lesions that a recipe gives to a split; InputError: a folder that cannot be used."""
     library = _library(recipe, progress=False)
-    return LesionPool(library, _members(library, recipe.seed)[split])
+    return LesionPool(library, _members(library, recipe.split_seed)[split])
 
 
 def _members(library: LesionLibrary | None, seed: int) -> dict[str, tuple[int, ...]]:

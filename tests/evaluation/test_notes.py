@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from collections.abc import Mapping
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
 
@@ -17,9 +18,16 @@ from mededit_monai.reports.evaluation_tables import table_view
 RELEASE = {path.stem: path for path in tables_folder().glob("release_*.yaml")}
 
 
-def notes(table: Table, flat: bool = True, judge: bool | None = None, **options) -> list[str]:
-    """The notes of a table whose rows could all be measured."""
-    cohort = {"name": "simulated", "synthetic": True, "disease": table.bundle}
+def notes(
+    table: Table,
+    flat: bool = True,
+    judge: bool | None = None,
+    cohort: Mapping[str, object] = MappingProxyType({}),
+    known: Mapping[str, object] = MappingProxyType({}),
+    **options,
+) -> list[str]:
+    """The notes of a table whose rows could all be measured; cohort, known: facts of the cohort and the judge."""
+    cohort = {"name": "simulated", "synthetic": True, "disease": table.bundle, **cohort}
     counts = {"paired": {"triplets": 8, "available": 9, "strata": {"small": 8}, "groups": 2, "partly_outside": 1}}
     asked = {"preset": "quick", "steps": None, "limit": None, "batch_size": 16} | options
     return table_notes(
@@ -28,7 +36,7 @@ def notes(table: Table, flat: bool = True, judge: bool | None = None, **options)
             cohort=cohort,
             rows=planned_rows([table], asked["preset"], bundle_root(table.bundle)),
             counts=counts,
-            judge={"name": "a judge"} if (flat if judge is None else judge) else {},
+            judge={"name": "a judge", **known} if (flat if judge is None else judge) else {},
             extractors={"": "a judge's"},
             real=9,
             fitted=7,
@@ -56,6 +64,18 @@ def test_a_control_is_of_its_own_method(path):
         for name, method in wanted.items()
         if name in measured
     ]
+
+
+def test_a_judge_that_knows_the_anatomies_is_said_to():
+    table = read_table(RELEASE["release_stroke"])
+    here = {"anatomies": ["a", "b", "c"]}
+
+    def told(learned: list[str]) -> str:
+        found = notes(table, cohort=here, known={"learned_from": learned})
+        return next(note for note in found if note.startswith("Judge: "))
+
+    assert told(["a", "c", "x"]).endswith(" It learned from 2 of the 3 anatomies here, which flatters it.")
+    assert "flatters" not in told(["x"]) and "flatters" not in told([])
 
 
 def test_a_control_without_its_method_in_the_table_names_the_method():

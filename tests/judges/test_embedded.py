@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 import warnings
 from dataclasses import replace
@@ -30,6 +31,7 @@ from mededit_monai.judges.structures import structures, without_tissue
 from mededit_monai.judges.train_judge import JudgeLoss, JudgeOptions, start_from, train_judge
 from mededit_monai.metrics.realism import fid
 from mededit_monai.networks.weights import save_weights, weights_sha256
+from studies.judge_held_out import judge_held_out
 
 OPTIONS = JudgeOptions(max_epochs=3, batch_size=6, warmup_iterations=2, ema_decay=0.5)
 
@@ -136,6 +138,22 @@ def test_held_out_by_hand(trained, monkeypatch):
     assert row["pooled"]["value"] == pytest.approx(2 * kept / (true + kept))  # one case: the same
     assert [found["ceiling"][name]["value"] for name in ("fluid", "gray", "white")] == [0, 0, 1]
     assert found["ceiling"]["ventricle_left"]["value"] == 1 and found["anatomies_shared_between_splits"] is True
+
+
+def test_whom_a_judge_knows_its_facts_tell(trained):
+    root, judge = trained
+    assert judge.learned_from == {"training_brain_0", "training_brain_1"}
+    for facts in ({}, {"training": None}, {"training": {"cohort": {"anatomies": {"training": "all"}}}}):
+        assert Judge("stroke", judge.network, "one", facts=facts).learned_from == set()
+    own = judge_held_out(root / "cohort", root / "elsewhere", root / "out")
+    assert own["anatomies_shared_between_splits"] is False
+    content = json.loads((root / "cohort" / "datalist.json").read_text())
+    members = content["anatomies"]
+    content["anatomies"] = {"training": ["of another cohort"], "testing": members["training"]}
+    shutil.copytree(root / "cohort", root / "turned")
+    (root / "turned" / "datalist.json").write_text(json.dumps(content))
+    assert judge_held_out(root / "turned", root / "elsewhere2", root / "out")["anatomies_shared_between_splits"] is True
+    assert "The judge learned from some of their anatomies" in (root / "elsewhere2" / "held_out.md").read_text()
 
 
 def test_a_tumour_is_measured_in_parts_and_as_a_whole(tmp_path):

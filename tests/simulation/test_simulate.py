@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -21,7 +22,7 @@ from mededit_monai.simulation import simulate
 from mededit_monai.simulation.files import KEYS, model_affine, write_case
 from mededit_monai.simulation.frame import VOLUME_SHAPE
 from mededit_monai.simulation.plan import SPLITS, Case, Recipe, plan_cases, split_names
-from mededit_monai.simulation.simulate import simulate_cohort
+from mededit_monai.simulation.simulate import lesion_pool, simulate_cohort
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +156,22 @@ def test_default_split_of_twenty():
     members = split_names(names, 0)
     assert [len(members[s]) for s in SPLITS] == [12, 2, 6] and sorted(sum(members.values(), [])) == sorted(names)
     assert split_names(names, 1) != members and split_names(names[::-1], 0) == members
+
+
+def test_nobody_changes_sides_with_the_seed(folders):
+    """What one cohort learned from, no other tests on: neither its anatomies nor its lesions."""
+    cohorts = [Recipe("stroke", 6, **folders, seed=seed) for seed in range(6)]
+    assert all(plan_cases(recipe)[1] == plan_cases(cohorts[0])[1] for recipe in cohorts)
+    names = {split: [lesion_pool(recipe, split).members for recipe in cohorts] for split in SPLITS}
+    assert all(members == found[0] for found in names.values() for members in found)
+    other = replace(cohorts[0], split_seed=1)
+    assert plan_cases(other)[1] != plan_cases(cohorts[0])[1]
+    assert lesion_pool(other, "training").members != names["training"][0]
+
+
+def test_a_recipe_without_split_seed_was_divided_by_its_seed():
+    assert "split_seed" not in Recipe().as_json() and "split_seed" not in Recipe(seed=3, split_seed=3).as_json()
+    assert Recipe(seed=3).as_json()["split_seed"] == 0 and Recipe(split_seed=3).as_json()["split_seed"] == 3
 
 
 def test_one_anatomy_serves_every_split():
