@@ -95,6 +95,7 @@ def recipe_of(cohort: Path, anatomies: str | None, lesions: str | None) -> Recip
         if told.get(name) is not None and given is None:
             raise InputError(f"--{name}: is missing; give the folder '{told[name]}' that {cohort} was made from.")
         told[name] = None if told.get(name) is None else str(user_path(str(given)))
+    told.setdefault("split_seed", told.get("seed", 0))  # before it was an option the seed divided them
     told["counts"] = tuple(told["counts"]) if told.get("counts") else None
     return Recipe(**told)
 
