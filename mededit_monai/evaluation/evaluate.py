@@ -25,9 +25,9 @@ from mededit_monai.evaluation.rows import AREA
 from mededit_monai.evaluation.run_row import (
     NAMES,
     case_line,
-    is_truth_of_thesis,
     make_triplets,
     measured,
+    pairing_of_cases,
     row_workflow,
     run_row,
     say,
@@ -87,8 +87,8 @@ def evaluate(options: EvaluationOptions) -> list[Path] | None:
 
 def _names(plan: Plan) -> list[str]:
     """Files that a run writes at the top of its folder; a share writes triplets alone."""
-    names = [plan.job.triplets(pairing).name for pairing in plan.pairings]
-    names += [plan.job.triplets(own, row).name for row, own in plan.edited if is_truth_of_thesis(row, own)]
+    used = [*plan.pairings, *(pairing_of_cases(row, pairing) for row, pairing in plan.edited)]
+    names = [plan.job.triplets(pairing).name for pairing in dict.fromkeys(used)]
     return names if plan.options.shard is not None else [*names, *result_names(plan.tables, plan.options.report)]
 
 

@@ -40,16 +40,16 @@ Edited = Sequence[tuple[Row, str]]
 NAMES = ("case_id", "anatomy", "patient", "stratum")
 
 
-#: Control, and name of its triplets where scan and mask are of different people, which have no truth.
+#: The control that shows true images.
 TRUTH = "truth"
 
 
-def is_truth_of_thesis(row: Row | None, pairing: str) -> bool:
+def pairing_of_cases(row: Row, pairing: str) -> str:
     """
-    Whether a row shows true images where there is none of its triplets: those of the masks' own cases, which go through
-    judge and features as perfect edits would.
+    Whose cases a row has on a pairing: the truth's are always pairs. Where scan and mask are of different people there
+    is no true image, and those of the masks' own cases go through judge and features as perfect edits would.
     """
-    return row is not None and row.control == TRUTH and pairing == "thesis"
+    return "paired" if row.control == TRUTH else pairing
 
 
 @dataclass(frozen=True)
@@ -72,17 +72,17 @@ class Job:
         """Folder of a row's edits."""
         return self.output / "edits" / row.key / pairing
 
-    def triplets(self, pairing: str, row: Row | None = None) -> Path:
-        """Datalist of a pairing; of the truth's row, whose scans and masks are of one person, one of its own."""
-        return self.output / f"triplets_{TRUTH if is_truth_of_thesis(row, pairing) else pairing}.json"
+    def triplets(self, pairing: str) -> Path:
+        """Datalist of a pairing."""
+        return self.output / f"triplets_{pairing}.json"
 
-    def cases(self, pairing: str, row: Row | None = None) -> dict[str, dict[str, Any]]:
+    def cases(self, pairing: str) -> dict[str, dict[str, Any]]:
         """The cases of a pairing by their name."""
-        return {case["case_id"]: case for case in read_datalist(self.triplets(pairing, row))}
+        return {case["case_id"]: case for case in read_datalist(self.triplets(pairing))}
 
-    def areas(self, pairing: str, pixel: float, row: Row | None = None) -> dict[str, float]:
+    def areas(self, pairing: str, pixel: float) -> dict[str, float]:
         """Size of each case's lesion, mm² in slices and ml in volumes; pixel: its side in mm."""
-        cases = self.cases(pairing, row).items()
+        cases = self.cases(pairing).items()
         return {name: lesion_size(plane(case["pathology"]), pixel) for name, case in cases}
 
 
@@ -103,8 +103,8 @@ def row_workflow(job: Job, row: Row, pairing: str, shard: str | None = None) -> 
             **(job.options or {}),
             **{key: value for key, value in row.settings.items() if not _is_component(value)},
             "condition": row.condition,
-            "pairing": "paired" if is_truth_of_thesis(row, pairing) else pairing,
-            "datalist": str(job.triplets(pairing, row).resolve()),
+            "pairing": pairing_of_cases(row, pairing),
+            "datalist": str(job.triplets(pairing_of_cases(row, pairing)).resolve()),
             "edits_dir": str(folder),
             "output_dir": str(folder),
             "row": row.key,
@@ -151,16 +151,14 @@ def make_triplets(
     Raises:
         InputError: a file in a row's folder, in the way of hours of editing, that mededit did not write.
     """
-    seed, counts = (job.options or {})["seed"], {}
-    for pairing in pairings:
-        counts[pairing] = write_triplets(cohort, job.triplets(pairing), pairing, cases, seed, among)
+    seed, asked = (job.options or {})["seed"], list(pairings)
+    wanted = dict.fromkeys([*asked, *(pairing_of_cases(row, pairing) for row, pairing in edited)])
+    counts = {own: write_triplets(cohort, job.triplets(own), own, cases, seed, among) for own in wanted}
+    known = {own: job.cases(own) for own in wanted}
     for row, pairing in edited:
-        if is_truth_of_thesis(row, pairing):
-            write_triplets(cohort, job.triplets(pairing, row), "paired", cases, seed, among)
-    for row, pairing in edited:
-        names = (*(f"{case}.npz" for case in job.cases(pairing, row)), SETTINGS_FILE, "cases.csv")
+        names = (*(f"{case}.npz" for case in known[pairing_of_cases(row, pairing)]), SETTINGS_FILE, "cases.csv")
         OutputFolder(job.edits(row, pairing)).require_free(names)
-    return counts
+    return {pairing: counts[pairing] for pairing in asked}
 
 
 def _is_component(value: Any) -> bool:
@@ -194,10 +192,9 @@ def measured(
         pixel: side of a model pixel, mm; then: called with each row when it is measured.
     """
     lines = {}
-    places = {job.triplets(pairing, row): (pairing, row) for row, pairing in edited}
-    all_areas = {place: job.areas(pairing, pixel, row) for place, (pairing, row) in places.items()}
+    all_areas = {own: job.areas(own, pixel) for own in {pairing_of_cases(row, pairing) for row, pairing in edited}}
     for number, (row, pairing) in enumerate(edited, start=1):
-        areas = all_areas[job.triplets(pairing, row)]
+        areas = all_areas[pairing_of_cases(row, pairing)]
         count = min(row.cases or len(areas), len(areas))
         say(f"[{number}/{len(edited)}] {row.key}, {pairing}: {count} cases")
         remove_unfinished(job.edits(row, pairing))  # of a run that was killed
@@ -242,7 +239,7 @@ def set_scores(
         if (key, pairing) not in rows:
             return None
         row = rows[key, pairing]
-        folder, cases, planes = job.edits(row, pairing), job.cases(pairing, row), []
+        folder, cases, planes = job.edits(row, pairing), job.cases(pairing_of_cases(row, pairing)), []
         for name in (line["case_id"] for line in lines[key, pairing]):
             edit = read_edit(folder / f"{name}.npz")
             if edit is None:
