@@ -11,7 +11,7 @@ from typing import Any
 
 from mededit_monai.core.errors import InputError, require_choice
 from mededit_monai.core.paths import user_path
-from mededit_monai.datasets.pairing import PAIRINGS, triplets_of
+from mededit_monai.datasets.pairing import PAIRINGS, lesion_free, triplets_of
 from mededit_monai.datasets.splits import seeded
 from mededit_monai.diseases import DISEASES, STRATA
 from mededit_monai.io.atomic import write_json
@@ -145,7 +145,7 @@ def edited_half(cohort: str | Path, seed: int) -> list[str] | None:
     cases = read_datalist(user_path(cohort) / "datalist.json")
     testing = [case for case in cases if case.get("split") == "testing"]
     pairs = [case for case in testing if case.get("pathology") and case.get("prior")]
-    if len(pairs) < FEWEST_HALVED or any(case.get("prior") and not case.get("pathology") for case in testing):
+    if len(pairs) < FEWEST_HALVED or lesion_free(testing):
         return None
     order = sorted(pairs, key=lambda c: (group_of(c), str(c.get("stratum")), seeded(seed, "edited half", c["case_id"])))
     return [case["case_id"] for case in order[::2]]

@@ -222,10 +222,15 @@ def _same_case(case: Mapping[str, Any], datalist: str | Path) -> dict[str, Any]:
     return triplet | {key: case[key] for key in (*_TRUTH_KEYS, *CUT_KEYS) if case.get(key) is not None}
 
 
+def lesion_free(cases: Sequence[dict]) -> list[dict]:
+    """Those of cases that have a scan without lesion and no mask: scans of people of their own, not halves of pairs."""
+    return [case for case in cases if case.get("prior") and not case.get("pathology")]
+
+
 def _priors(datalist: str | Path) -> list[dict]:
     """Scans without lesion of the test split."""
     found = [case for case in read_datalist(datalist) if case.get("prior") and case.get("split") == "testing"]
-    alone = [case for case in found if not case.get("pathology")]
+    alone = lesion_free(found)
     for case in alone or found:
         _require_files(case, ("prior", "prior_brain"), datalist)
     if not found:
