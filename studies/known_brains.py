@@ -35,9 +35,10 @@ from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.io.provenance import DISCLAIMER, versions
 from mededit_monai.reports.plain_text import markdown_table, table_cell
 from mededit_monai.simulation.anatomies import list_anatomies
-from mededit_monai.simulation.plan import Recipe, split_names
+from mededit_monai.simulation.plan import Recipe
 from mededit_monai.simulation.pool import worker_count
 from mededit_monai.simulation.simulate import simulate_cohort
+from mededit_monai.simulation.splits import split_names
 
 FILES = ("known_brains.md", "known_brains.json", "table.yaml")
 

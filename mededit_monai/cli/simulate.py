@@ -44,6 +44,12 @@ def simulate_command(
         int,
         typer.Option("--split_seed", help="Of who is held out, anatomies and lesions: the same for every --seed."),
     ] = 0,
+    fold: Annotated[
+        str | None,
+        typer.Option(
+            help="i/n: every n-th anatomy and lesion, from the i-th, is for testing; default: 12, 2 and 6 of 20."
+        ),
+    ] = None,
     slice_: Annotated[str, typer.Option("--slice", help="mid (the thesis's slice) or all.")] = "all",
     spatial_dims: Annotated[int, typer.Option("--spatial_dims", help="2 or 3.")] = 2,
     layout: Annotated[str, typer.Option(help="datalist, bids or nnunet.")] = "datalist",
@@ -82,6 +88,7 @@ def simulate_command(
     recipe = Recipe(
         *(disease, cases, anatomies, lesions, seed, slice_, spatial_dims, layout, counts, global_atrophy, *kind),
         split_seed=split_seed,
+        fold=fold,
     )
     count = worker_count(workers)
     written = simulate_cohort(recipe, output_dir, count, progress, cluster)

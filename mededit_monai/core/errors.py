@@ -77,6 +77,26 @@ def require_whole(name: str, value: Any, least: int, optional: bool = False, mos
         raise InputError(f"--{name}: got {value!r}, wanted at most {2**63 - 1 if most is None else most}.")
 
 
+def require_part(name: str, value: Any, least: int = 1) -> tuple[int, int]:
+    """
+    Which part of how many ``i/n`` means, i from 1.
+
+    Args:
+        name: of the option.
+        least: the smallest n that will do.
+
+    Raises:
+        InputError: names the option, the value found and the form wanted.
+    """
+    part, _, parts = str(value).partition("/")
+    # Nine digits: a Python int reads no more than some thousands of them.
+    known = all(number.isascii() and number.isdecimal() and len(number) < 10 for number in (part, parts))
+    if not known or not 1 <= int(part) <= int(parts) or int(parts) < least:
+        wanted = "1 <= i <= n" if least == 1 else f"1 <= i <= n and n >= {least}"
+        raise InputError(f"--{name}: got '{value}', wanted i/n with {wanted}, for example 1/4.")
+    return int(part), int(parts)
+
+
 def require_number(name: str, value: Any, low: float, high: float, optional: bool = False) -> None:
     """
     Refuse what is not a finite number from ``low`` to ``high``.

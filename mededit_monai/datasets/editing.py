@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mededit_monai.core.errors import InputError, say
+from mededit_monai.core.errors import InputError, require_part, say
 from mededit_monai.core.paths import user_path
 from mededit_monai.io.case_names import case_name, other_scan, owner_of, stem
 from mededit_monai.io.datalist import read_datalist
@@ -235,7 +235,5 @@ def share_of(cases: list[dict], shard: str | None) -> list[dict]:
     """Every n-th case beginning with the i-th for the shard ``i/n`` (i from 1), all for None; InputError for others."""
     if shard is None:
         return cases
-    part, _, parts = str(shard).partition("/")
-    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
-        raise InputError(f"--shard: got '{shard}', wanted i/n with 1 <= i <= n, for example 1/4.")
-    return cases[int(part) - 1 :: int(parts)]
+    part, parts = require_part("shard", shard)
+    return cases[part - 1 :: parts]

@@ -1,17 +1,14 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""Who is in which split, and what every case is: anatomies and lesions never cross from one split to another."""
+"""What every case of a cohort is: anatomies and lesions never cross from one split to another."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from mededit_monai.core.errors import InputError, require_choice, require_number, require_whole
+from mededit_monai.core.errors import InputError, require_choice, require_number, require_part, require_whole
 from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import DISEASES, Disease
 from mededit_monai.diseases.modalities import SIDE, check_heads
@@ -21,11 +18,7 @@ from mededit_monai.simulation.laws import LAWS
 from mededit_monai.simulation.laws import OWN as OWN_LAW
 from mededit_monai.simulation.looks import LOOKS
 from mededit_monai.simulation.looks import OWN as OWN_LOOK
-
-SPLITS = ("training", "validation", "testing")
-
-#: Shares of the splits: 12, 2 and 6 of 20 anatomies.
-SHARES = (0.6, 0.1, 0.3)
+from mededit_monai.simulation.splits import SHARES, SPLITS, share_out, split_names
 
 MOST_CASES = 10_000_000
 
@@ -57,6 +50,7 @@ class Recipe:
         testing_only: every anatomy is of the test split, because no training saw any; ``counts`` of the others are 0.
         split_seed: of who is in which split, anatomies and lesions alike: the same for every ``seed``, so that no
             cohort tests on brains that another trained on.
+        fold: ``i/n``: the i-th of n folds, which together test on every anatomy and lesion once; None: the one split.
     """
 
     disease: str = "stroke"
@@ -76,6 +70,7 @@ class Recipe:
     look: str = OWN_LOOK
     testing_only: bool = False
     split_seed: int = 0
+    fold: str | None = None
 
     def check(self) -> None:
         """Raises InputError for a value that is not offered."""
@@ -88,6 +83,8 @@ class Recipe:
         require_whole("cases", self.cases, 1, most=MOST_CASES)
         require_whole("seed", self.seed, 0)
         require_whole("split_seed", self.split_seed, 0)
+        if self.fold is not None:
+            require_part("fold", self.fold, least=2)
         require_number("global_atrophy", self.global_atrophy, 0, 1)
         if self.crops and (self.spatial_dims, self.layout) != (3, "datalist"):
             raise InputError(
@@ -154,6 +151,8 @@ class Recipe:
             options.pop("testing_only")
         if self.split_seed == self.seed:
             options.pop("split_seed")  # cohorts of before it was an option were split by their seed
+        if self.fold is None:
+            options.pop("fold")
         return {key: value for key, value in options.items() if key not in ("law", "look")} | self.second_truth
 
 
@@ -184,44 +183,16 @@ def plan_cases(recipe: Recipe) -> tuple[list[Case], dict[str, list[str]]]:
     if recipe.testing_only:
         members = {"training": [], "validation": [], "testing": names}
     else:
-        members = split_names(names, recipe.split_seed, share_few=True)
+        members = split_names(names, recipe.split_seed, share_few=True, fold=recipe.fold)
     by_stem = {stem(Path(a)): a for a in anatomies}
     of_split = {split: [by_stem[name] for name in names] for split, names in members.items()}
     if len(anatomies) >= 3:
         shares = [len(of_split[split]) / len(anatomies) for split in SPLITS]
     else:
         shares = list(SHARES)
-    counts = recipe.counts or _counts(recipe.cases, shares)
+    counts = recipe.counts or share_out(recipe.cases, shares)
     cases = []
     for split, count in zip(SPLITS, counts):
         persons = [k // VIEWS if recipe.crops else k for k in range(count)]
         cases += [Case(split, k, of_split[split][person % len(of_split[split])]) for k, person in enumerate(persons)]
     return cases, of_split
-
-
-def split_names(names: list[str], seed: int, share_few: bool = False) -> dict[str, list[str]]:
-    """
-    Divide names into training, validation and testing (60, 10 and 30 %), at random with a seed.
-
-    Args:
-        share_few: fewer than three names go into every split; otherwise a split may stay empty.
-    """
-    order = sorted(names, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
-    if len(names) < 3 and share_few:
-        return {split: list(names) for split in SPLITS}
-    counts = _counts(len(names), list(SHARES))
-    edges = np.cumsum([0, *counts])
-    return {split: sorted(order[a:b]) for split, a, b in zip(SPLITS, edges[:-1], edges[1:])}
-
-
-def _counts(total: int, shares: list[float]) -> list[int]:
-    """Whole numbers in these shares that add up to ``total``; at least one each where there are three or more."""
-    exact = np.asarray(shares) * total
-    counts = np.floor(exact + 1e-9).astype(int)
-    if total >= len(shares):
-        counts = np.maximum(counts, 1)
-    while counts.sum() < total:
-        counts[int(np.argmax(exact - counts))] += 1
-    while counts.sum() > total:
-        counts[int(np.argmax(counts - exact))] -= 1
-    return counts.tolist()

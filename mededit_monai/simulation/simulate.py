@@ -35,8 +35,9 @@ from mededit_monai.simulation.files import entry, file_names, is_written, write_
 from mededit_monai.simulation.layouts import COHORT_FILES, layout_files
 from mededit_monai.simulation.lesion_library import LesionLibrary, open_library
 from mededit_monai.simulation.modalities import draw_heads
-from mededit_monai.simulation.plan import SPLITS, VIEWS, Case, Recipe, plan_cases, split_names
+from mededit_monai.simulation.plan import VIEWS, Case, Recipe, plan_cases
 from mededit_monai.simulation.pool import MOST_WORKERS, is_stopping, one_thread, results
+from mededit_monai.simulation.splits import SPLITS, split_names
 
 #: Raise it whenever the same recipe gives other bytes or other files. 4: named streams, persons drawn more widely,
 #: remote atrophy, 16-bit images, displacements in LPS mm.
@@ -94,7 +95,7 @@ def simulate_cohort(
     with claim(root):
         _require_own(folder, recipe)  # once more: another run may just have ended
         library = _library(recipe, progress)
-        members = _members(library, recipe.split_seed)
+        members = _members(library, recipe)
         todo = _unfinished(root, recipe, cases, workers)
         _check_anatomies(recipe, todo)
         folder.reserve([*COHORT_FILES[recipe.layout], *names])
@@ -174,10 +175,10 @@ def _library(recipe: Recipe, progress: bool) -> LesionLibrary | None:
 def lesion_pool(recipe: Recipe, split: str) -> LesionPool:
     """The lesions that a recipe gives to a split; InputError: a folder that cannot be used."""
     library = _library(recipe, progress=False)
-    return LesionPool(library, _members(library, recipe.split_seed)[split])
+    return LesionPool(library, _members(library, recipe)[split])
 
 
-def _members(library: LesionLibrary | None, seed: int) -> dict[str, tuple[int, ...]]:
+def _members(library: LesionLibrary | None, recipe: Recipe) -> dict[str, tuple[int, ...]]:
     """Lesion numbers of every split."""
     if library is None:
         return {split: () for split in SPLITS}
@@ -187,7 +188,7 @@ def _members(library: LesionLibrary | None, seed: int) -> dict[str, tuple[int, .
             f"validation and testing share none; add masks or leave the option out for drawn lesions."
         )
     number = {name: k for k, name in enumerate(library.names)}
-    names = split_names(library.names, seed)
+    names = split_names(library.names, recipe.split_seed, fold=recipe.fold)
     return {split: tuple(number[name] for name in names[split]) for split in SPLITS}
 
 

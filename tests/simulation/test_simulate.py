@@ -21,8 +21,9 @@ from mededit_monai.io.displacement import read_displacement
 from mededit_monai.simulation import simulate
 from mededit_monai.simulation.files import KEYS, model_affine, write_case
 from mededit_monai.simulation.frame import VOLUME_SHAPE
-from mededit_monai.simulation.plan import SPLITS, Case, Recipe, plan_cases, split_names
+from mededit_monai.simulation.plan import Case, Recipe, plan_cases
 from mededit_monai.simulation.simulate import lesion_pool, simulate_cohort
+from mededit_monai.simulation.splits import SPLITS
 
 
 @pytest.fixture(scope="module")
@@ -151,13 +152,6 @@ def test_labelled_tumours_are_no_strokes(folders, tumors, tmp_path):
         simulate_cohort(Recipe("stroke", 4, folders["anatomies"], tumors), tmp_path / "c", 1, progress=False)
 
 
-def test_default_split_of_twenty():
-    names = [f"a{k}" for k in range(20)]
-    members = split_names(names, 0)
-    assert [len(members[s]) for s in SPLITS] == [12, 2, 6] and sorted(sum(members.values(), [])) == sorted(names)
-    assert split_names(names, 1) != members and split_names(names[::-1], 0) == members
-
-
 def test_nobody_changes_sides_with_the_seed(folders):
     """What one cohort learned from, no other tests on: neither its anatomies nor its lesions."""
     cohorts = [Recipe("stroke", 6, **folders, seed=seed) for seed in range(6)]
@@ -172,6 +166,18 @@ def test_nobody_changes_sides_with_the_seed(folders):
 def test_a_recipe_without_split_seed_was_divided_by_its_seed():
     assert "split_seed" not in Recipe().as_json() and "split_seed" not in Recipe(seed=3, split_seed=3).as_json()
     assert Recipe(seed=3).as_json()["split_seed"] == 0 and Recipe(split_seed=3).as_json()["split_seed"] == 3
+
+
+def test_folds_test_on_everybody_once(folders):
+    """Three cohorts of three folds: no anatomy and no lesion is tested twice, or learned from where it is tested."""
+    cohorts = [Recipe("stroke", 6, **folders, fold=f"{k}/3") for k in (1, 2, 3)]
+    anatomies = [plan_cases(recipe)[1] for recipe in cohorts]
+    lesions = [{split: lesion_pool(recipe, split).members for split in SPLITS} for recipe in cohorts]
+    for folds in (anatomies, lesions):
+        tested = sorted(name for fold in folds for name in fold["testing"])
+        assert tested == sorted({name for split in folds[0].values() for name in split})
+        assert all(not {*fold["testing"]} & {*fold["training"], *fold["validation"]} for fold in folds)
+    assert "fold" not in Recipe().as_json() and cohorts[1].as_json()["fold"] == "2/3"
 
 
 def test_one_anatomy_serves_every_split():
@@ -189,6 +195,8 @@ def test_one_anatomy_serves_every_split():
         ({"layout": "zip"}, "--layout: got 'zip'"),
         ({"cases": 0}, "--cases: got 0"),
         ({"global_atrophy": 1.5}, "--global_atrophy: got 1.5"),
+        ({"fold": "0/5"}, "--fold: got '0/5', wanted i/n with 1 <= i <= n and n >= 2, for example 1/4"),
+        ({"fold": "1/5"}, "--fold: got '1/5', but there are 1 to divide, wanted at least 5"),
     ],
 )
 def test_options_are_checked(tmp_path, change, said):
@@ -203,6 +211,14 @@ def test_command(folders, tmp_path):
     facts = json.loads(result.stdout)
     assert facts["made"] == 3 and facts["training"] == 1 and facts["synthetic"] is True
     assert Path(facts["datalist"]).is_file()
+
+
+def test_command_of_a_fold(folders, tmp_path):
+    words = ["simulate", "--counts", "1", "1", "2", "--anatomies", folders["anatomies"], "--fold", "2/4", "-o"]
+    result = CliRunner().invoke(app, [*words, str(tmp_path / "o")])
+    assert result.exit_code == 0, result.output
+    told = json.loads((tmp_path / "o" / "cohort.json").read_bytes())
+    assert told["recipe"]["fold"] == "2/4" and [len(told["anatomies"][split]) for split in SPLITS] == [2, 1, 1]
 
 
 @pytest.fixture
