@@ -270,8 +270,9 @@ def _target_lines(lines: Sequence[Mapping[str, Any]]) -> list[str]:
         if line["low"] is not None and line["high"] is not None:
             value += f" ({line['low']:.4g} … {line['high']:.4g})"
         verdict = "**missed**" if line["verdict"] == "missed" else line["verdict"]
-        rows.append([line["column"], value, line["wanted"], verdict])
-    return markdown_table(["figure", "measured", "wanted", ""], rows)
+        best = "–" if line["ceiling"] is None else f"{line['ceiling']:.4g}"
+        rows.append([line["column"], value, line["wanted"], best, verdict])
+    return markdown_table(["figure", "measured", "wanted", "ceiling", ""], rows)
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -13,11 +13,15 @@ from mededit_monai.evaluation.columns import COLUMNS
 #: The editor that a bundle's edits use by default; a release is judged by it.
 DEFAULT = "morph"
 
+#: The true counterfactual as a row, whose figure is what an editor can reach at best where no other ceiling is known.
+TRUTH = "truth"
+
 #: What the last column of the targets means.
 VERDICTS = (
     "met: the whole 95 % interval lies on the right side of the bound; where another row is to be beaten, that of the "
     "paired difference. missed: the value lies on the wrong side. not shown: the interval crosses the bound, or there "
-    "is none."
+    "is none. Ceiling: what the truth itself scores on the same cases; of r, slope and end-point error, what a perfect "
+    "mean does."
 )
 
 
@@ -29,12 +33,14 @@ class Target:
     Args:
         column: of the table; low, high: within; None: no end.
         below: rows whose figure in that column it must be below, by the paired difference on the same cases.
+        ceiling: what the best possible estimate has; None: what the truth's row has.
     """
 
     column: str
     low: float | None = None
     high: float | None = None
     below: tuple[str, ...] = ()
+    ceiling: float | None = None
 
 
 #: By disease; Dice by the embedded judge.
@@ -98,10 +104,11 @@ def displaced_targets(
         counted = (figures.get(DEFAULT, {}).get("carried_r") or {}).get("n_cases")
         same = counted == ceiling["cases"]  # then the truth is the very same draw of each case
         r, slope = (known["own"][key]["value"] if same else known[key] for key in ("r", "slope"))
-        found.append(Target("carried_r", low=NEAR_CEILING["carried_r"] * r))
-        found.append(Target("carried_slope", low=NEAR_CEILING["carried_slope"] * slope))
+        found.append(Target("carried_r", low=NEAR_CEILING["carried_r"] * r, ceiling=r))
+        found.append(Target("carried_slope", low=NEAR_CEILING["carried_slope"] * slope, ceiling=slope))
         if ceiling["end_point_mm"] is not None:
-            found.append(Target("end_point", high=NEAR_CEILING["end_point"] * ceiling["end_point_mm"]["value"]))
+            best = ceiling["end_point_mm"]["value"]
+            found.append(Target("end_point", high=NEAR_CEILING["end_point"] * best, ceiling=best))
     return tuple(found)
 
 
@@ -118,10 +125,10 @@ def met(
         differences: row → column → paired difference (the default editor minus that row), with its interval.
 
     Returns:
-        ``column value low high wanted verdict met``; None where the table has no such column. ``verdict``: ``met`` (the
-        whole interval lies on the right side), ``missed`` (the value lies on the wrong side) or ``not shown`` (the
-        interval crosses the bound, or there is none). The smallest and largest of all cases have no interval: they are
-        what they are.
+        ``column value low high wanted ceiling verdict met``; None where the table has no such column. ``verdict``:
+        ``met`` (the whole interval lies on the right side), ``missed`` (the value lies on the wrong side) or ``not
+        shown`` (the interval crosses the bound, or there is none). The smallest and largest of all cases have no
+        interval: they are what they are.
     """
     if not any(target.column in row for row in figures.values()):
         return None
@@ -149,4 +156,5 @@ def met(
     else:
         verdict = "met" if value is not None and all(whole for _, whole in checks) else "not shown"
     found = {"column": target.column, "value": value, "low": low, "high": high, "wanted": ", ".join(wanted)}
-    return {**found, "verdict": verdict, "met": verdict == "met"}
+    best = (figures.get(TRUTH, {}).get(target.column) or {}).get("value") if target.ceiling is None else target.ceiling
+    return {**found, "ceiling": best, "verdict": verdict, "met": verdict == "met"}

@@ -111,6 +111,13 @@ def test_targets_take_the_default_editors_differences():
     assert found["verdict"] == "not shown"
 
 
+def test_the_ceiling_is_the_truth_s_own_figure():
+    figures = {"morph": row(dice=0.5), "truth": row(dice=0.55)}
+    assert check.met(Target("dice", low=0.6), figures, {})["ceiling"] == 0.55
+    assert check.met(Target("dice", low=0.6, ceiling=0.7), figures, {})["ceiling"] == 0.7
+    assert check.met(Target("dice", low=0.6), {"morph": row(dice=0.5)}, {})["ceiling"] is None
+
+
 def test_a_column_that_the_table_does_not_have_is_no_target():
     assert check.met(Target("core_present", low=0.9), {"morph": row(dice=0.7)}, {}) is None
 
@@ -190,8 +197,8 @@ def test_candidate_row(tmp_path):
 
 def test_markdown_names_what_was_missed():
     content = {"bundle": "stroke", "note": "n", "weights": [], "candidate": None, "scans": None}
-    plain = {"column": "dice", "value": 0.5, "low": None, "high": None, "wanted": "≥ 0.6"}
-    crossing = {"column": "r", "value": 0.9, "low": 0.7, "high": 0.97, "wanted": "≥ 0.8"}
+    plain = {"column": "dice", "value": 0.5, "low": None, "high": None, "wanted": "≥ 0.6", "ceiling": 0.55}
+    crossing = {"column": "r", "value": 0.9, "low": 0.7, "high": 0.97, "wanted": "≥ 0.8", "ceiling": None}
     content["targets"] = {
         "stroke": [
             {**plain, "verdict": "missed", "met": False},
@@ -199,8 +206,8 @@ def test_markdown_names_what_was_missed():
         ]
     }
     text = check.markdown(json.loads(json.dumps(content)))
-    assert "| dice | 0.5 | ≥ 0.6 | **missed** |" in text
-    assert "| r | 0.9 (0.7 … 0.97) | ≥ 0.8 | not shown |" in text and check.VERDICTS in text
+    assert "| dice | 0.5 | ≥ 0.6 | 0.55 | **missed** |" in text
+    assert "| r | 0.9 (0.7 … 0.97) | ≥ 0.8 | – | not shown |" in text and check.VERDICTS in text
 
 
 def test_the_ceiling_is_that_of_the_same_cases_or_of_any():
@@ -208,7 +215,8 @@ def test_the_ceiling_is_that_of_the_same_cases_or_of_any():
     targets = {target.column: target for target in check.displaced_targets(2, CEILING, figures)}
     assert targets["carried_r"].low == pytest.approx(0.97 * 0.9)
     assert targets["carried_slope"].low == pytest.approx(0.85 * 0.8)
-    assert targets["end_point"].high == pytest.approx(0.45)
+    assert targets["end_point"].high == pytest.approx(0.45) and targets["end_point"].ceiling == pytest.approx(0.3)
+    assert (targets["carried_r"].ceiling, targets["carried_slope"].ceiling) == pytest.approx((0.9, 0.8))
     assert "carried_sign" not in targets
     figures["morph"]["carried_r"]["n_cases"] = 48
     targets = {target.column: target for target in check.displaced_targets(3, CEILING, figures)}
