@@ -162,6 +162,21 @@ class Judge:
         return {name for name in place if isinstance(name, str)} if isinstance(place, list) else set()
 
     @property
+    def structures(self) -> tuple[str, ...]:
+        """What it looks for; one of before tissue was among them does not know tissue."""
+        return tuple(self.facts.get("structures") or structures(self.disease))
+
+    @property
+    def peak(self) -> float:
+        """How probable a piece of lesion must be somewhere to count (:func:`as_masks`); 0.5 where it was not chosen."""
+        return float(self.facts.get("peak", 0.5))
+
+    @property
+    def portion(self) -> int:
+        """How many images it looks at at a time."""
+        return BATCH[self.spatial_dims]
+
+    @property
     def spatial_dims(self) -> int:
         """2: it looks at slices, 3: at volumes."""
         return int(getattr(self.network, "spatial_dims", 2))
@@ -182,7 +197,7 @@ class Judge:
         Raises:
             InputError: another shape or range of values.
         """
-        return as_masks(self.probabilities(images), self.disease)
+        return as_masks(self.probabilities(images), self.disease, peak=self.peak)
 
     @torch.inference_mode()
     def probabilities(self, images: np.ndarray | torch.Tensor) -> np.ndarray:
@@ -193,8 +208,7 @@ class Judge:
         """
         batch = checked_images(images, self.spatial_dims)
         self.network.eval()
-        portion = BATCH[self.spatial_dims]
-        found = np.concatenate([torch.sigmoid(self.network(part)).numpy() for part in batch.split(portion)])
+        found = np.concatenate([torch.sigmoid(self.network(part)).numpy() for part in batch.split(self.portion)])
         if self.spatial_dims == 3:
             for one, image in zip(found, batch.numpy()):
                 one *= ndimage.binary_fill_holes(image[0] > 0)
@@ -208,7 +222,7 @@ class Judge:
         last = self.network.unet.down_4
         hook = last.register_forward_hook(lambda _, __, out: found.append(out.flatten(2).mean(dim=2)))
         try:
-            for part in batch.split(BATCH[self.spatial_dims]):
+            for part in batch.split(self.portion):
                 self.network(part)
         finally:
             hook.remove()

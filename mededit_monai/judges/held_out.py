@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import matplotlib
 import numpy as np
@@ -15,7 +15,6 @@ import torch
 
 from mededit_monai.diseases import DISEASES, STRATA
 from mededit_monai.io.atomic import replacing, write_json, write_text
-from mededit_monai.judges.embedded import BATCH, Judge
 from mededit_monai.judges.operating_point import FEW
 from mededit_monai.judges.samples import LoadSample
 from mededit_monai.judges.structures import WHOLE, one_structure, structures, unpack, without_tissue
@@ -30,7 +29,36 @@ SHARED = "The judge learned from some of their anatomies: not a test on new ones
 SHOWN = 12
 
 
-def measure_held_out(judge: Judge, samples: Sequence[Mapping[str, Any]], cohort: Mapping[str, Any]) -> dict[str, Any]:
+class Measured(Protocol):
+    """What a judge must say and do to be measured: an embedded one or nnU-Net."""
+
+    @property
+    def name(self) -> str:
+        """Of the judge, with its weights."""
+
+    @property
+    def disease(self) -> str:
+        """That it was trained on."""
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """What it looks for."""
+
+    @property
+    def spatial_dims(self) -> int:
+        """2: slices, 3: volumes."""
+
+    @property
+    def portion(self) -> int:
+        """Images that it looks at at a time."""
+
+    def segment(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Masks as of :func:`~mededit_monai.judges.structures.as_masks`."""
+
+
+def measure_held_out(
+    judge: Measured, samples: Sequence[Mapping[str, Any]], cohort: Mapping[str, Any]
+) -> dict[str, Any]:
     """
     Dice of each structure over cases, with and without lesion in the image; lesions also by size stratum and, where
     their masks are of several folders, by folder; of a tumour also its parts as one, ``WHOLE``, as the thesis's judge.
@@ -46,18 +74,20 @@ def measure_held_out(judge: Judge, samples: Sequence[Mapping[str, Any]], cohort:
         structures count as much as they are large. ``area_bias``: mean (found - true) / mean true area.
         ``false_alarms``: on lesion-free images, the share with any lesion pixel found and with more than five, the mean
         number of them, and how many at most are found in 95 % of the images.
-        ``ceiling``: structure → its Dice on images with lesion.
+        ``ceiling``: structure → its Dice on images with lesion. ``_cases``: of the images one by one anatomy, stratum,
+        shown, and ``dice`` by structure.
     """
     names = structures(judge.disease)
     table: dict[str, list] = {key: [] for key in ("anatomy", "stratum", "source", "shown")}
     parts = len(DISEASES[judge.disease].structures)
-    measured = [*names[:parts], *([WHOLE] if parts > 1 else []), *names[parts:]]
+    known = [name for name in names if name in judge.structures]
+    measured = [*known[:parts], *([WHOLE] if parts > 1 else []), *known[parts:]]
     scores: dict[str, list[float]] = {name: [] for name in measured}
     areas: dict[str, list[tuple[int, int, int]]] = {name: [] for name in measured}
     pictures: list[tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]] = []
-    load, portion = LoadSample(judge.disease, judge.spatial_dims), BATCH[judge.spatial_dims]
-    for start in range(0, len(samples), portion):
-        part = samples[start : start + portion]
+    load = LoadSample(judge.disease, judge.spatial_dims)
+    for start in range(0, len(samples), judge.portion):
+        part = samples[start : start + judge.portion]
         loaded = [load(sample) for sample in part]
         images = torch.stack([item["image"][0].float() for item in loaded]).numpy()
         truth = unpack(torch.stack([item["label"].float() for item in loaded]), len(names)).numpy() > 0
@@ -70,8 +100,9 @@ def measure_held_out(judge: Judge, samples: Sequence[Mapping[str, Any]], cohort:
             for one, wanted in zip(found, true):
                 scores[name].append(dice(one, wanted) if wanted.any() else float("nan"))
                 areas[name].append((int(one.sum()), int(wanted.sum()), int((one & wanted).sum())))
-        shown = [_shown(*one) for one in zip(images, _each(masks), truth)]
-        pictures += shown[: max(0, SHOWN - len(pictures))]
+        if set(known) == set(names):
+            left = max(0, SHOWN - len(pictures))
+            pictures += [_shown(*one) for one in zip(images[:left], _each(masks), truth)]
     rows = _rows(judge.disease, table, scores, areas)
     with_lesion = {r["structure"]: r["dice"] for r in rows if r["shown"] == "lesion" and r["stratum"] == "all"}
     members = cohort.get("anatomies") or {}
@@ -86,6 +117,7 @@ def measure_held_out(judge: Judge, samples: Sequence[Mapping[str, Any]], cohort:
         "false_alarms": _false_alarms(judge.disease, table, areas),
         "ceiling": with_lesion,
         "_pictures": pictures,
+        "_cases": table | {"dice": scores},
     }
 
 
@@ -156,8 +188,9 @@ HELD_OUT_FILES = ("held_out.json", "held_out.md", "held_out.png")
 
 
 def write_held_out(found: dict[str, Any], folder: Path) -> None:
-    """Write ``held_out.json``, ``held_out.md`` and ``held_out.png``; takes the pictures out of ``found``."""
+    """Write ``held_out.json``, ``held_out.md`` and ``held_out.png``; takes pictures and cases out of ``found``."""
     pictures = found.pop("_pictures", [])
+    found.pop("_cases", None)
     write_json(folder / "held_out.json", found)
     write_text(folder / "held_out.md", _markdown(found))
     if pictures:

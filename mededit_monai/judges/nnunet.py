@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import nibabel as nib
 import numpy as np
@@ -310,6 +310,15 @@ class NNUNetJudge:
     """A trained nnU-Net with the embedded judge's ``segment``; it knows lesions and regions, not ventricles."""
 
     folder: NNUNetFolder
+
+    #: Looked at at a time: nnU-Net starts a process for each.
+    portion: ClassVar[int] = 10_000
+    spatial_dims: ClassVar[int] = 2
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """The parts of a lesion."""
+        return DISEASES[self.disease].structures
 
     @property
     def disease(self) -> str:

@@ -1,12 +1,13 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The probability above which a judge takes a voxel for a part of the lesion.
+When a judge takes what is probably a part of the lesion for one.
 
 A judge is taught by the Dice of each image, which pays for a small lesion that is found more than a false alarm costs,
-and one of volumes by parts of which most lie around a lesion; so at 0.5 both see lesions where there are none. The
-biases of the last layer put another probability in the place of 0.5, chosen on validation cases: of slices the lowest
-at which false alarms are as rare as wanted, of volumes the one with the best Dice.
+and one of volumes by parts of which most lie around a lesion; so at 0.5 both see lesions where there are none. Of
+slices a piece of lesion therefore has to be nearly certain somewhere: false alarms are faint, and lesions keep their
+size. Of volumes the biases of the last layer put the probability with the best Dice in the place of 0.5. Both are
+chosen on validation cases.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ import torch
 from mededit_monai.diseases import DISEASES
 from mededit_monai.judges.embedded import Judge, JudgeNetwork
 from mededit_monai.judges.samples import LoadSample
-from mededit_monai.judges.structures import structures, unpack
+from mededit_monai.judges.structures import as_masks, structures, unpack
 from mededit_monai.metrics.adherence import dice
 
-#: Probabilities that are tried: of volumes, and of slices.
+#: Probabilities that are tried in the place of 0.5, of volumes.
 TRIED = (0.5, 0.6, 0.7, 0.8, 0.9)
-TRIED_ON_SLICES = (*TRIED, 0.93, 0.95, 0.97, 0.98, 0.99)
+
+#: Peaks that are tried, of slices. Above the last more is lost by small lesions than false alarms are worth.
+PEAKS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)
 
 #: Pixels that may be found in an image without lesion before it counts as a false alarm; how many of the validation
 #: images may be one. 5 % are wanted of anybody, and a judge's first six test brains had 10 % where its two validation
@@ -61,23 +64,24 @@ def best_threshold(judge: Judge, samples: Sequence[Mapping[str, Any]]) -> float:
     return TRIED[int(np.argmax(means))]
 
 
-def quiet_threshold(judge: Judge, samples: Sequence[Mapping[str, Any]]) -> float:
+def quiet_peak(judge: Judge, samples: Sequence[Mapping[str, Any]]) -> float:
     """
-    The lowest of ``TRIED_ON_SLICES`` at which at most ``ALLOWED`` of the slices without lesion have more than ``FEW``
-    pixels of one; the highest of them if none is enough, 0.5 without such slices.
+    The lowest of ``PEAKS`` at which at most ``ALLOWED`` of the slices without lesion have more than ``FEW`` pixels of
+    one; the highest if none is enough, 0.5 without such slices.
 
     Args:
         judge: of slices; samples: of the validation split.
     """
-    parts, load = len(DISEASES[judge.disease].structures), LoadSample(judge.disease, 2)
+    load = LoadSample(judge.disease, 2)
     free = [load(sample)["image"][0] for sample in samples if sample["shown"] == "lesion_free"]
     if not free:
-        return TRIED_ON_SLICES[0]
-    likely = judge.probabilities(torch.stack(free))[:, :parts].max(axis=1)
-    for threshold in TRIED_ON_SLICES:
-        if np.mean((likely >= threshold).sum(axis=(1, 2)) > FEW) <= ALLOWED:
-            return threshold
-    return TRIED_ON_SLICES[-1]
+        return PEAKS[0]
+    likely = judge.probabilities(torch.stack(free))
+    for peak in PEAKS:
+        found = as_masks(likely, judge.disease, peak=peak)["pathology"]
+        if np.mean(found.sum(axis=(1, 2)) > FEW) <= ALLOWED:
+            return peak
+    return PEAKS[-1]
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from scipy import ndimage
 
 from mededit_monai.diseases import DISEASES
 from mededit_monai.diseases.canvas import TISSUE_LABELS
@@ -58,12 +59,16 @@ def mirrored(packed: torch.Tensor, disease: str) -> torch.Tensor:
     return bits.to(packed.dtype)
 
 
-def as_masks(probabilities: np.ndarray, disease: str, threshold: float = 0.5) -> dict[str, np.ndarray]:
+def as_masks(
+    probabilities: np.ndarray, disease: str, threshold: float = 0.5, peak: float = 0.5
+) -> dict[str, np.ndarray]:
     """
     The network's probabilities as masks, by the words that metrics look up.
 
     Args:
-        probabilities: NxKxHxW in [0, 1], channels as in :func:`structures`; those of tissue may be missing.
+        probabilities: NxKxHxW[xD] in [0, 1], channels as in :func:`structures`; those of tissue may be missing.
+        peak: a piece of lesion (neighbours by corners too) counts if one of its parts is as probable as that somewhere:
+            hysteresis, which drops a faint false alarm and leaves a lesion its size.
 
     Returns:
         ``pathology`` (bool NxHxW), ``ventricles`` (uint8, 1 left and 2 right), ``tissue`` (uint8, 1 fluid, 2 gray and 3
@@ -71,7 +76,10 @@ def as_masks(probabilities: np.ndarray, disease: str, threshold: float = 0.5) ->
         its k-th structure). Where several structures of a mask pass the threshold, the most probable one wins.
     """
     at = {name: probabilities[:, k] for name, k in zip(structures(disease), range(probabilities.shape[1]))}
-    regions = _labels([at[name] for name in DISEASES[disease].structures], threshold)
+    parts = [at[name] for name in DISEASES[disease].structures]
+    regions = _labels(parts, threshold)
+    if peak > threshold:
+        regions *= _with_peak(regions > 0, np.max(parts, axis=0) >= peak)
     masks = {"pathology": regions > 0, "ventricles": _labels([at[name] for name in VENTRICLES], threshold)}
     if TISSUES[0] in at:
         tissue = _labels([at[name] for name in TISSUES], threshold)
@@ -82,6 +90,16 @@ def as_masks(probabilities: np.ndarray, disease: str, threshold: float = 0.5) ->
 def _labels(planes: list[np.ndarray], threshold: float) -> np.ndarray:
     stack = np.stack(planes)
     return np.where(stack.max(axis=0) >= threshold, stack.argmax(axis=0) + 1, 0).astype(np.uint8)
+
+
+def _with_peak(found: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """Pieces of the masks N x H x W [x D] in which there is a peak; bool."""
+    around = np.ones((3,) * (found.ndim - 1))
+    kept = np.zeros(found.shape, bool)
+    for one, high, out in zip(found, peaks, kept):
+        pieces, _ = ndimage.label(one, structure=around)
+        out[:] = np.isin(pieces, np.setdiff1d(pieces[high], 0))
+    return kept
 
 
 def one_structure(masks: dict[str, np.ndarray], name: str, disease: str) -> np.ndarray:

@@ -46,7 +46,7 @@ from mededit_monai.judges.embedded import (
     load_judge,
 )
 from mededit_monai.judges.held_out import HELD_OUT_FILES, measure_held_out, write_held_out
-from mededit_monai.judges.operating_point import best_threshold, quiet_threshold, set_threshold
+from mededit_monai.judges.operating_point import best_threshold, quiet_peak, set_threshold
 from mededit_monai.judges.samples import (
     LoadSample,
     Single,
@@ -347,9 +347,12 @@ def _finish(
     weights, place = judge_files(disease, output, dims)
     network = judge_network(disease, spatial_dims=dims)
     load_weights(network, output / BEST_WEIGHTS)
-    choose = quiet_threshold if dims == 2 else best_threshold
-    settings["threshold"] = choose(Judge(disease, network, BEST_WEIGHTS), samples["validation"])
-    set_threshold(network, disease, settings["threshold"])
+    trained, peak = Judge(disease, network, BEST_WEIGHTS), {}
+    if dims == 2:
+        peak["peak"] = quiet_peak(trained, samples["validation"])
+    else:
+        settings["threshold"] = best_threshold(trained, samples["validation"])
+        set_threshold(network, disease, settings["threshold"])
     save_weights(network, weights)
     digest = weights_sha256(weights)
     facts = {
@@ -358,6 +361,7 @@ def _finish(
         "structures": list(structures(disease)),
         "channels": settings["channels"],
         "weights_sha256": digest,
+        **peak,
         "mededit_monai": __version__,
         "versions": versions(),
         "training": settings,

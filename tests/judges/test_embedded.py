@@ -139,12 +139,18 @@ def test_a_tumour_is_measured_in_parts_and_as_a_whole(tmp_path):
     empty = np.zeros_like(whole, np.uint8)
     found = {"pathology": whole[None], "regions": 2 * whole[None].astype(np.uint8)}
     found |= {"ventricles": empty[None], "tissue": empty[None]}
-    judge = SimpleNamespace(disease="tumor", spatial_dims=2, name="one", segment=lambda images: found)
+    told = {"disease": "tumor", "spatial_dims": 2, "name": "one", "portion": 32, "structures": structures("tumor")}
+    judge = SimpleNamespace(segment=lambda images: found, **told)
     measured = measure_held_out(judge, samples[:1], {})
     dice = {name: score["value"] for name, score in measured["ceiling"].items()}
     assert dice["whole"] == 1 and dice["core"] == dice["enhancing"] == 0 < dice["edema"] < 1
     assert list(dice)[:4] == ["core", "edema", "enhancing", "whole"]
     assert {row["stratum"] for row in measured["rows"] if row["structure"] == "whole"} == {"all", "medium"}
+    # One that looks for the tumour alone, as nnU-Net does, is measured in that alone.
+    alone = SimpleNamespace(**told | {"structures": ("core", "edema", "enhancing")}, segment=lambda images: found)
+    less = measure_held_out(alone, samples[:1], {})
+    assert {name: score["value"] for name, score in less["ceiling"].items()} == {k: dice[k] for k in list(dice)[:4]}
+    assert less["_pictures"] == [] and measured["_cases"]["dice"]["whole"] == [1]
 
 
 def test_lesions_by_the_folder_of_their_masks(trained, monkeypatch):

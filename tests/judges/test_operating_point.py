@@ -1,6 +1,6 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
-"""The probability from which on a judge of volumes sees a lesion."""
+"""When a judge of volumes, and one of slices, sees a lesion."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from mededit_monai.judges import operating_point
 from mededit_monai.judges.embedded import Judge, judge_network
-from mededit_monai.judges.operating_point import FEW, best_threshold, quiet_threshold, set_threshold
+from mededit_monai.judges.operating_point import FEW, best_threshold, quiet_peak, set_threshold
 from mededit_monai.judges.structures import structures
 
 NAMES = structures("tumor")
@@ -61,7 +61,7 @@ def test_only_parts_of_the_lesion_are_moved():
 
 @pytest.mark.parametrize(
     ("loud", "wanted"),
-    [((), 0.5), ((0.55,), 0.5), ((0.55, 0.55), 0.6), ((0.96, 0.55), 0.6), ((0.96,) * 2, 0.97), ((1,) * 2, 0.99)],
+    [((), 0.5), ((0.55,), 0.5), ((0.55, 0.55), 0.8), ((0.97, 0.55), 0.8), ((0.97,) * 2, 0.98), ((0.999,) * 2, 0.998)],
 )
 def test_false_alarms_decide_of_slices(monkeypatch, loud, wanted):
     """50 slices without lesion, some of which look like one in six pixels: one of them may, and five pixels in each."""
@@ -69,10 +69,23 @@ def test_false_alarms_decide_of_slices(monkeypatch, loud, wanted):
     for image in images:
         image[0, 0, :FEW] = 0.999
     for image, likely in zip(images, loud):
-        image[0, 0, : FEW + 1] = likely
+        image[0, 0, :] = 0.1
+        image[0, 0, : FEW + 1] = torch.tensor([*[0.51] * FEW, likely])
     cases = {f"case_{k}": {"image": image} for k, image in enumerate(images)}
     monkeypatch.setattr(operating_point, "LoadSample", lambda disease, dims: lambda sample: cases[sample["name"]])
     samples = [{"name": name, "shown": "lesion_free"} for name in cases]
     samples += [{"name": "case_0", "shown": "lesion"}] * 9  # must not be asked
     judge = Judge("tumor", Believing(2), "toy")
-    assert quiet_threshold(judge, samples) == wanted and quiet_threshold(judge, samples[-9:]) == 0.5
+    assert quiet_peak(judge, samples) == wanted and quiet_peak(judge, samples[-9:]) == 0.5
+
+
+def test_a_judge_keeps_pieces_with_a_peak():
+    """What its facts say of the peak holds for every image that it is shown; one of before it was chosen keeps all."""
+    image = torch.full((1, 16, 16), 0.1)
+    image[0, 2, 2:8], image[0, 2, 4] = 0.6, 0.95
+    image[0, 9:12, 9:12] = 0.8
+    found = {peak: Judge("tumor", Believing(2), "toy", facts={"peak": peak}).segment(image) for peak in (0.5, 0.9)}
+    assert found[0.5]["pathology"].sum() == 15 and found[0.9]["pathology"].sum() == 6
+    assert np.array_equal(found[0.9]["regions"] > 0, found[0.9]["pathology"])
+    assert not found[0.9]["regions"][0, 9:12, 9:12].any()
+    assert np.array_equal(Judge("tumor", Believing(2), "toy").segment(image)["regions"], found[0.5]["regions"])

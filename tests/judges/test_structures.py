@@ -52,6 +52,20 @@ def test_masks_by_hand():
     assert "regions" not in as_masks(p[:, :6], "stroke")
 
 
+def test_a_piece_of_lesion_needs_a_peak():
+    """Pieces hang together by corners and across parts; what is dropped is tissue again."""
+    p = np.zeros((1, 8, 3, 5))
+    p[0, 0, 0, 0], p[0, 1, 1, 1] = 0.95, 0.6  # core, and edema at its corner
+    p[0, 2, 0, 4], p[0, 7, 0, 4] = 0.85, 0.7  # a rim of its own, over white matter
+    assert as_masks(p, "tumor")["regions"].sum() == 1 + 2 + 3
+    kept = as_masks(p, "tumor", peak=0.9)
+    assert kept["regions"].tolist() == [[[1, 0, 0, 0, 0], [0, 2, 0, 0, 0], [0] * 5]]
+    assert kept["pathology"].sum() == 2 and kept["tissue"][0, 0, 4] == 3
+    assert not as_masks(p, "tumor", peak=0.96)["pathology"].any()
+    volume = as_masks(np.stack([p, np.zeros_like(p)], axis=-1), "tumor", peak=0.9)["regions"]
+    assert np.array_equal(volume[..., 0], kept["regions"]) and not volume[..., 1].any()
+
+
 def test_tissue_by_hand():
     # pixels: gray over white, white, lesion over fluid, left ventricle over fluid, nothing
     p = np.zeros((1, 6, 1, 5))
