@@ -26,9 +26,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from mededit_monai.core.errors import InputError, exit_on_bad_input, say
+import yaml
+
+from mededit_monai.core.errors import InputError, exit_on_bad_input, require_choice, say
 from mededit_monai.core.paths import user_path
 from mededit_monai.core.program import run_program
+from mededit_monai.diseases import DISEASES
 from mededit_monai.evaluation.evaluate import EvaluationOptions, evaluate
 from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.evaluation.tables import tables_folder
@@ -42,11 +45,12 @@ from mededit_monai.simulation.looks import LOOKS
 from mededit_monai.simulation.plan import Recipe
 from mededit_monai.simulation.pool import worker_count
 from mededit_monai.simulation.simulate import simulate_cohort
+from mededit_monai.space.conditions import CONDITIONS
 from studies.cases_picture import save_cases
 from studies.release_targets import DEFAULT
 
 #: What is written beside the laws' folders.
-FILES = ("transfer.json", "transfer.md")
+FILES = ("transfer.json", "transfer.md", "table.yaml")
 
 #: Columns of the summary: the default editor's figure, and the row and figure that it is held against.
 SHOWN: tuple[tuple[str, str, tuple[str, str] | None], ...] = (
@@ -94,6 +98,7 @@ def transfer(
     workers: int = 1,
     progress: bool = False,
     bases: str | None = None,
+    condition: str = "mask",
 ) -> dict[str, Any]:
     """
     Measure the shipped weights on every law and look; see the module.
@@ -102,6 +107,7 @@ def transfer(
         laws, looks: names; none for all.
         anatomies, lesions: folders as for ``mededit simulate``.
         bases: folder of lesion-free scans in place of ``anatomies``, each of which is used.
+        condition: what the editor is told of the lesion.
 
     Returns:
         what ``transfer.json`` holds.
@@ -115,12 +121,17 @@ def transfer(
     planned = recipes(disease, laws or list(LAWS), looks or list(LOOKS), cases, spatial_dims, seed, **options)
     for given in filter(None, folders.values()):
         require_outside(output, user_path(given), "a folder that is read")
-    table = tables_folder() / f"transfer_{disease}.yaml"
-    if not table.is_file():
-        raise InputError(f"--disease: got '{disease}', but there is no table {table.name}; wanted stroke or tumor.")
+    shipped = tables_folder() / f"transfer_{disease}.yaml"
+    if not shipped.is_file():
+        raise InputError(f"--disease: got '{disease}', but there is no table {shipped.name}; wanted stroke or tumor.")
+    require_choice("condition", condition, CONDITIONS if DISEASES[disease].labels else CONDITIONS[:2])
     own = OutputFolder(output)
     own.require_free(FILES)
+    table = output / FILES[2]
+    asked = yaml.safe_load(shipped.read_bytes()) | {"condition": condition}
+    own.write({FILES[2]: yaml.safe_dump(asked, sort_keys=False, allow_unicode=True).encode()})
     content: dict[str, Any] = {"synthetic": True, "note": DISCLAIMER, "disease": disease, "spatial_dims": spatial_dims}
+    content["condition"] = condition
     content |= {"seed": seed, "cases": cases, "versions": versions(), "truths": {}}
     content |= {name: None if given is None else Path(given).name for name, given in folders.items()}
     for number, (name, recipe) in enumerate(planned.items(), start=1):
@@ -175,7 +186,7 @@ def markdown(content: Mapping[str, Any]) -> str:
     kind = "volumes" if content["spatial_dims"] == 3 else "slices"
     bases = f"anatomies of {content['anatomies']}" if content["anatomies"] else "persons of the ICBM 152 template"
     text = [
-        f"# Other truths than the training simulator's: {content['disease']}, {kind}",
+        f"# Other truths than the training simulator's: {content['disease']}, {kind}, {content['condition']}",
         "",
         f"{content['note']} {content['cases']} test cases a line, {bases}, "
         f"{'drawn lesions' if content['lesions'] is None else 'lesions of ' + content['lesions']}, seed "
@@ -202,6 +213,7 @@ def main(words: Sequence[str] | None = None) -> int:
     bases.add_argument("--anatomies", default=None, help="folder as for mededit simulate; default: the template")
     bases.add_argument("--bases", default=None, help="folder of real lesion-free T1 scans, in its place")
     parser.add_argument("--lesions", default=None, help="folder of lesion masks; default: drawn lesions")
+    parser.add_argument("--condition", default="mask", help="mask, box or (tumours) regions: what the editor is told")
     parser.add_argument("--spatial_dims", type=int, default=2, help="2 or 3")
     parser.add_argument("--judge", default=None, help="folder of another judge than the shipped one")
     parser.add_argument("--seed", type=int, default=0, help="of cohorts and edits")
@@ -223,6 +235,7 @@ def main(words: Sequence[str] | None = None) -> int:
             worker_count(given.workers),
             progress=sys.stderr.isatty(),
             bases=given.bases,
+            condition=given.condition,
         )
     print(markdown(content))
     return 0

@@ -62,6 +62,7 @@ def test_refused_before_anything_is_written(tmp_path):
     for options, words in (
         ({"laws": ["own", "elastik"]}, "--law"),
         ({"cases": 0}, "--cases"),
+        ({"condition": "regions"}, "--condition: got 'regions', wanted one of mask, box"),
         ({"anatomies": str(tmp_path)}, "lies in"),
     ):
         with pytest.raises(InputError, match=words):
@@ -78,6 +79,7 @@ def test_a_line_has_the_editor_beside_doing_nothing():
         "truth": {},
     }
     content = {"note": "N.", "disease": "stroke", "spatial_dims": 2, "cases": 3, "seed": 1, "lesions": None}
+    content["condition"] = "regions"
     content |= {"anatomies": "SCANS", "truths": {"elastic_own": {"law": "elastic", "look": "own", "rows": rows}}}
     text = study.markdown(content)
     line = next(line for line in text.splitlines() if line.startswith("| elastic"))
@@ -87,6 +89,23 @@ def test_a_line_has_the_editor_beside_doing_nothing():
     assert told["end-point error, mm (no edit)"] == "0.5 (-0.5 … 1.5); 2"
     assert told["error in M∖p (no edit)"] == "3 (2 … 4); 7" and told["ventricle r"] == "–"
     assert told["Dice (truth)"] == "– (–)" and "anatomies of SCANS" in text
+    assert text.splitlines()[0].endswith("stroke, slices, regions")
+
+
+def test_the_editor_is_told_what_was_asked_for(tmp_path, monkeypatch):
+    asked = []
+
+    def measured(folder, recipe, table, *_):
+        asked.append(read_table(table))
+        return {"rows": {}, "notes": []}
+
+    monkeypatch.setattr(study, "_measured", measured)
+    monkeypatch.setattr(study, "markdown", lambda content: content["condition"])
+    study.transfer(tmp_path / "out", "tumor", ["none"], ["own"], 3, condition="regions")
+    (table,) = asked
+    plain = read_table(tables_folder() / "transfer_tumor.yaml")
+    assert table.condition == "regions" and (table.rows, table.columns) == (plain.rows, plain.columns)
+    assert (tmp_path / "out" / "transfer.md").read_text() == "regions"
 
 
 @pytest.mark.slow
