@@ -71,7 +71,10 @@ def _further(words: list[str], texts: dict[str, list[str]]) -> None:
     while words:
         name = words.pop(0)
         if not name.startswith("--") or not words and "=" not in name:
-            raise InputError(f"{name}: is not an option with a value; options of train.yaml are given as --name value.")
+            switch = " A switch takes no value: --no_progress." if name.lower() in ("true", "false") else ""
+            raise InputError(
+                f"{name}: is not an option with a value; options of train.yaml are given as --name value.{switch}"
+            )
         name, equals, value = name.removeprefix("--").partition("=")
         texts.setdefault(name.replace("-", "_"), []).append(value if equals else words.pop(0))
 

@@ -71,3 +71,17 @@ def test_lesion_is_drawn_inside_the_brain(head, tmp_path, mededit):  # noqa: F81
 def test_info_names_the_weights(mededit):  # noqa: F811
     facts = json.loads(mededit("info", "--json").out)
     assert facts["bundle"] == "stroke" and len(facts["weights"]["model.pt"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--progress", "false"), ("false: is not an option with a value", "A switch takes no value: --no_progress.")),
+        (("--max_epochs", "1", "more"), ("more: is not an option with a value", "are given as --name value.")),
+        (("--train#trainer#amp",), ("--train#trainer#amp: is not an option with a value",)),
+    ],
+)
+def test_train_refuses_words_that_are_no_options(words, said, tmp_path, mededit):  # noqa: F811
+    done = mededit("train", "-o", str(tmp_path / "out"), *words)
+    assert done.refused(*said) and ("switch" in done.err) is (words[-1] == "false")
+    assert not (tmp_path / "out").exists()
