@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
 
 
 #: Options of one kind of judge alone.
-EMBEDDED_ONLY = ("batch_size", "learning_rate", "init_weights", "seed", "resume")
+EMBEDDED_ONLY = ("learning_rate", "init_weights", "seed", "resume")
 NNUNET_ONLY = ("iterations", "trainer", "workers")
 
 
@@ -53,7 +53,8 @@ def train_command(
     disease: DiseaseName = None,
     max_epochs: Annotated[int, typer.Option("--max_epochs", help="Passes over the training split.")] = 20,
     batch_size: Annotated[
-        int | None, typer.Option("--batch_size", help="embedded: images a step; default: 16 slices, 2 volumes.")
+        int | None,
+        typer.Option("--batch_size", help="Images a step, of nnunet short at most; default: 16 slices, 2 volumes."),
     ] = None,
     learning_rate: Annotated[float, typer.Option("--learning_rate", help="embedded: at the start.")] = 0.002,
     iterations: Annotated[int, typer.Option(help="nnunet short: iterations an epoch.")] = 50,
@@ -79,11 +80,14 @@ def train_command(
     if judge == "nnunet":
         refuse_unused(context, EMBEDDED_ONLY, "applies to --judge embedded, not to nnunet")
         if trainer != "short":
-            refuse_unused(context, ("max_epochs", "iterations"), f"applies to --trainer short, not to {trainer}")
+            refuse_unused(
+                context, ("max_epochs", "iterations", "batch_size"), f"applies to --trainer short, not to {trainer}"
+            )
         from mededit_monai.judges.nnunet import NNUNetFolder, train_nnunet, validation_dice
         from mededit_monai.judges.samples import cohort_disease
 
-        folder = NNUNetFolder(user_path(output_dir), trainer, max_epochs, iterations, device, workers)
+        batch = 16 if batch_size is None else batch_size
+        folder = NNUNetFolder(user_path(output_dir), trainer, max_epochs, iterations, device, workers, batch)
         place = user_path(cohort)
         model = train_nnunet(place / "datalist.json", folder, cohort_disease(place, disease))
         summary, dice = validation_dice(model)

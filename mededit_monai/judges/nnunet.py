@@ -68,7 +68,7 @@ class NNUNetFolder:
     Args:
         root: cache folder; holds one data set.
         trainer: ``thesis``, ``short``, or the name of any of nnU-Net's own.
-        max_epochs, iterations: of ``short``: epochs, and iterations an epoch.
+        max_epochs, iterations, batch_size: of ``short``: epochs, iterations an epoch, and images of an iteration.
         device: ``cpu``, ``cuda``; None: a GPU if there is one.
         workers: processes of nnU-Net's preprocessing and loading.
     """
@@ -79,12 +79,14 @@ class NNUNetFolder:
     iterations: int = 50
     device: str | None = None
     workers: int = 1
+    batch_size: int = 16
 
     def check(self) -> None:
         """Raises InputError for a value that cannot be used."""
         require_whole("max_epochs", self.max_epochs, 1, most=10**6)
         require_whole("iterations", self.iterations, 1, most=10**6)
         require_whole("workers", self.workers, 1, most=256)
+        require_whole("batch_size", self.batch_size, 1, most=10**6)
         if re.fullmatch(r"[A-Za-z_]\w*", self.trainer) is None:
             raise InputError(f"--trainer: got {self.trainer!r}, wanted {', '.join(TRAINERS)} or a class of nnU-Net's.")
         require_device(self.device)
@@ -120,6 +122,7 @@ class NNUNetFolder:
             "nnUNet_compile": "f",
             "MEDEDIT_NNUNET_EPOCHS": str(self.max_epochs),
             "MEDEDIT_NNUNET_ITERATIONS": str(self.iterations),
+            "MEDEDIT_NNUNET_BATCH": str(self.batch_size),
         }
 
     def run(self, verb: str, *words: str) -> None:

@@ -207,7 +207,7 @@ def test_mad_options_of_nnunet(cohort, tmp_path, monkeypatch, changes):
     ("words", "sentence"),
     [
         (("train", "--judge", "nnunet", "--learning_rate", "0.002"), "--learning_rate: got 0.002, but it applies to"),
-        (("train", "--judge", "nnunet", "--batch-size", "16"), "--batch_size: got 16, but it applies to"),
+        (("train", "--judge", "nnunet", "--trainer", "thesis", "--batch-size", "16"), "--batch_size: got 16, but it"),
         (("train", "--judge", "nnunet", "--init_weights", "a.pt"), "--init_weights: got 'a.pt', but it applies to"),
         (("train", "--judge", "nnunet", "--no_resume"), "--resume: got False, but it applies to"),
         (("train", "--judge", "nnunet", "--trainer", "thesis", "--max_epochs", "3"), "--max_epochs: got 3, but it"),

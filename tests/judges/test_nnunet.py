@@ -59,6 +59,9 @@ def test_what_nnunet_is_told(tmp_path):
     told = NNUNetFolder(tmp_path, max_epochs=3, iterations=7).environment("train")
     assert told["nnUNet_raw"] == str(tmp_path / "raw") and told["MEDEDIT_NNUNET_EPOCHS"] == "3"
     assert told["nnUNet_n_proc_DA"] == "0" and NNUNetFolder(tmp_path).environment("plan")["nnUNet_n_proc_DA"] == "1"
+    assert told["MEDEDIT_NNUNET_BATCH"] == "16" and told["MEDEDIT_NNUNET_ITERATIONS"] == "7"
+    with pytest.raises(InputError, match="--batch_size: got 0, wanted a whole number of at least 1"):
+        NNUNetFolder(tmp_path, batch_size=0).check()
     assert NNUNetFolder(tmp_path, "thesis").trainer_class == "MedEditTrainerThesis"
     assert NNUNetFolder(tmp_path, "nnUNetTrainer").trainer_class == "nnUNetTrainer"
 

@@ -29,7 +29,11 @@ class MedEditTrainerThesis(nnUNetTrainer):
 
 
 class MedEditTrainerShort(nnUNetTrainer):
-    """Few epochs of few iterations, both by ``MEDEDIT_NNUNET_EPOCHS`` and ``MEDEDIT_NNUNET_ITERATIONS``: for a CPU."""
+    """
+    Few epochs of few iterations with small batches: for a CPU, which nnU-Net would give some hundred slices at a time.
+
+    ``MEDEDIT_NNUNET_EPOCHS``, ``MEDEDIT_NNUNET_ITERATIONS`` and ``MEDEDIT_NNUNET_BATCH`` say how many.
+    """
 
     def __init__(
         self,
@@ -44,3 +48,8 @@ class MedEditTrainerShort(nnUNetTrainer):
         self.num_iterations_per_epoch = int(os.environ.get("MEDEDIT_NNUNET_ITERATIONS", 50))
         self.num_val_iterations_per_epoch = max(1, self.num_iterations_per_epoch // 5)
         self.save_every = 1
+
+    def initialize(self) -> None:
+        """As nnU-Net's, with batches no larger than asked for."""
+        super().initialize()
+        self.batch_size = min(self.batch_size, int(os.environ.get("MEDEDIT_NNUNET_BATCH", 16)))
