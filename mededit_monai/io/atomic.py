@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import secrets
@@ -69,8 +70,20 @@ def write_json(path: str | Path, content: Any, indent: int = 1) -> None:
 
 
 def json_bytes(content: Any, indent: int = 1) -> bytes:
-    """What :func:`write_json` writes."""
-    return (json.dumps(content, indent=indent) + "\n").encode("utf-8", "surrogateescape")
+    """What :func:`write_json` writes; numbers that are not finite, which JSON does not have, as null."""
+    try:
+        text = json.dumps(content, indent=indent, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(content), indent=indent, allow_nan=False)
+    return (text + "\n").encode("utf-8", "surrogateescape")
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 @contextmanager
