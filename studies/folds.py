@@ -116,10 +116,7 @@ def one_fold(part: int, output: Path, recipe: Recipe, samples: int, workers: int
     )
     with open(output / "scores" / "metrics.csv", newline="", encoding="utf-8") as stream:
         cases = list(csv.DictReader(stream))
-    ratios = {}
-    for name in (OWN, SHIPPED):
-        found = ratios_of([case for case in cases if case["row"].endswith(f"_{name}")])
-        ratios[name] = {b: {k: v if v == v else None for k, v in own.items()} for b, own in found.items()}
+    ratios = {name: ratios_of([case for case in cases if case["row"].endswith(f"_{name}")]) for name in (OWN, SHIPPED)}
     content = {"synthetic": True, "fold": part, "request": request_of(recipe, samples), "samples": seen}
     content |= {"ratios": ratios, "versions": versions()}
     OutputFolder(output).write({FOLD_FILE: json_bytes(content)})
