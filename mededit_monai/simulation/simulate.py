@@ -188,7 +188,7 @@ def _members(library: LesionLibrary | None, recipe: Recipe) -> dict[str, tuple[i
             f"validation and testing share none; add masks or leave the option out for drawn lesions."
         )
     number = {name: k for k, name in enumerate(library.names)}
-    names = split_names(library.names, recipe.split_seed, fold=recipe.fold)
+    names = split_names(library.names, recipe.split_seed, fold=recipe.fold, what="lesion masks")
     return {split: tuple(number[name] for name in names[split]) for split in SPLITS}
 
 

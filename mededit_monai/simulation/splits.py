@@ -18,7 +18,7 @@ SHARES = (0.6, 0.1, 0.3)
 
 
 def split_names(
-    names: Sequence[str], seed: int, share_few: bool = False, fold: str | None = None
+    names: Sequence[str], seed: int, share_few: bool = False, fold: str | None = None, what: str = "anatomies"
 ) -> dict[str, list[str]]:
     """
     Divide names into training, validation and testing (60, 10 and 30 %), at random with a seed.
@@ -27,26 +27,27 @@ def split_names(
         share_few: fewer than three names go into every split; otherwise a split may stay empty.
         fold: ``i/n``: every n-th name beginning with the i-th is for testing, so that the n folds of a seed test on
             everybody once; a tenth of all, of the next fold's test, is for validation, and the others for training.
+        what: the names are of, for the sentence about too few of them.
 
     Raises:
         InputError: a fold that is none, or one of so many that a split would stay empty.
     """
     order = sorted(names, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
     if fold is not None:
-        return _of_fold(order, fold)
+        return _of_fold(order, fold, what)
     if len(names) < 3 and share_few:
         return {split: list(names) for split in SPLITS}
     edges = np.cumsum([0, *share_out(len(names), SHARES)])
     return {split: sorted(order[a:b]) for split, a, b in zip(SPLITS, edges[:-1], edges[1:])}
 
 
-def _of_fold(order: list[str], fold: str) -> dict[str, list[str]]:
+def _of_fold(order: list[str], fold: str, what: str) -> dict[str, list[str]]:
     part, parts = require_part("fold", fold, least=2)
     least = 4 if parts == 2 else parts  # of three names one of two folds would leave nobody to train on
     if len(order) < least:
         raise InputError(
-            f"--fold: got '{fold}', but there are {len(order)} to divide, wanted at least {least}; give fewer folds, "
-            f"more anatomies and lesions, or no --fold."
+            f"--fold: got '{fold}', wanted at least {least} {what}, found {len(order)}; give fewer folds, more {what}, "
+            f"or no --fold."
         )
     testing, following = order[part - 1 :: parts], order[part % parts :: parts]
     most = len(following) if parts > 2 else len(following) - 1  # of two folds the other has to train, too

@@ -196,7 +196,7 @@ def test_one_anatomy_serves_every_split():
         ({"cases": 0}, "--cases: got 0"),
         ({"global_atrophy": 1.5}, "--global_atrophy: got 1.5"),
         ({"fold": "0/5"}, "--fold: got '0/5', wanted i/n with 1 <= i <= n and n >= 2, for example 1/4"),
-        ({"fold": "1/5"}, "--fold: got '1/5', but there are 1 to divide, wanted at least 5"),
+        ({"fold": "1/5"}, "--fold: got '1/5', wanted at least 5 anatomies, found 1; give fewer folds"),
     ],
 )
 def test_options_are_checked(tmp_path, change, said):

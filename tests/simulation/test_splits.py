@@ -44,10 +44,12 @@ def test_what_is_no_fold(fold):
 
 
 def test_more_folds_than_names():
-    with pytest.raises(InputError, match="--fold: got '1/5', but there are 4 to divide, wanted at least 5"):
+    with pytest.raises(InputError, match="--fold: got '1/5', wanted at least 5 anatomies, found 4"):
         split_names(TWENTY[:4], 0, fold="1/5")
-    with pytest.raises(InputError, match="--fold: got '1/2', but there are 2 to divide, wanted at least 4"):
-        split_names(TWENTY[:2], 0, fold="1/2", share_few=True)
+    with pytest.raises(
+        InputError, match="--fold: got '1/2', wanted at least 4 lesion masks, found 2; .* more lesion masks"
+    ):
+        split_names(TWENTY[:2], 0, fold="1/2", share_few=True, what="lesion masks")
 
 
 def test_shares_add_up():
