@@ -300,6 +300,12 @@ def load_judge(disease: str, folder: str | Path | None = None, spatial_dims: int
             f"{place}: has the channels {channels!r}, wanted six multiples of {GROUPS}; copy it again from where "
             f"it was trained."
         )
+    peak = facts.get("peak", 0.5)
+    if isinstance(peak, bool) or not isinstance(peak, int | float) or not 0.5 <= peak < 1:
+        raise InputError(
+            f"{place}: has the peak {peak!r}, wanted a number of at least 0.5 and below 1; copy it again from where it "
+            f"was trained."
+        )
     network = load_weights(judge_network(disease, found, spatial_dims, channels), weights).eval()
     digest = weights_sha256(weights)
     if facts.get("weights_sha256") != digest:
@@ -307,7 +313,7 @@ def load_judge(disease: str, folder: str | Path | None = None, spatial_dims: int
             f"{place}: is about weights {str(facts.get('weights_sha256'))[:12]}, but {weights.name} is {digest[:12]}; "
             f"copy both files from one training."
         )
-    return Judge(disease, network, judge_name(disease, digest, spatial_dims), facts.get("ceiling", {}), facts)
+    return Judge(disease, network, judge_name(disease, digest, spatial_dims, peak), facts.get("ceiling", {}), facts)
 
 
 def _can_be_channels(given: Any) -> bool:
@@ -322,6 +328,7 @@ def shipped_volume_judge(disease: str) -> Judge | None:
     return load_judge(disease, None, 3) if all(place.is_file() for place in judge_files(disease, None, 3)) else None
 
 
-def judge_name(disease: str, digest: str, spatial_dims: int = 2) -> str:
-    """Name of a judge: disease, whether it is one of volumes, and the start of its weights' SHA-256."""
-    return f"mededit_judge_{disease}_{'3d_' if spatial_dims == 3 else ''}{digest[:8]}"
+def judge_name(disease: str, digest: str, spatial_dims: int = 2, peak: float = 0.5) -> str:
+    """Name of a judge: disease, whether it is one of volumes, start of its weights' SHA-256, and its peak, if any."""
+    volumes = "3d_" if spatial_dims == 3 else ""
+    return f"mededit_judge_{disease}_{volumes}{digest[:8]}" + (f"_peak{1000 * peak:.0f}" if peak > 0.5 else "")

@@ -356,7 +356,7 @@ def _finish(
     save_weights(network, weights)
     digest = weights_sha256(weights)
     facts = {
-        "name": judge_name(disease, digest, dims),
+        "name": judge_name(disease, digest, dims, **peak),
         "disease": disease,
         "structures": list(structures(disease)),
         "channels": settings["channels"],
