@@ -23,13 +23,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mededit_monai.core.errors import InputError, exit_on_bad_input, require_choice, require_whole, say
 from mededit_monai.core.paths import user_path
 from mededit_monai.core.program import run_program
-from mededit_monai.evaluation.evaluate import EvaluationOptions, evaluate
-from mededit_monai.io.atomic import json_bytes, write_text
+from mededit_monai.io.atomic import json_bytes
 from mededit_monai.io.case_names import stem
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.io.provenance import DISCLAIMER, versions
@@ -41,7 +38,7 @@ from mededit_monai.simulation.splits import split_names
 from mededit_monai.training.folder import SETTINGS_FILE
 from mededit_monai.workflows import train
 from studies.folds_page import OWN, SHIPPED, markdown, picture, summary
-from studies.known_brains import ratios_of
+from studies.known_brains import edited_cases, ratios_of
 
 FILES = ("folds.md", "folds.json", "folds.png")
 
@@ -102,20 +99,7 @@ def one_fold(part: int, output: Path, recipe: Recipe, samples: int, workers: int
             **plan,
         )
         weights[family], seen[family] = folder / "model.pt", samples_of(folder)
-    write_text(output / "table.yaml", yaml.safe_dump(table_of(recipe.disease, weights), sort_keys=False))
-    evaluate(
-        EvaluationOptions(
-            cohort=str(cohort),
-            output=str(output / "scores"),
-            tables=(str(output / "table.yaml"),),
-            pairing="paired",
-            report=False,
-            progress=False,
-            **asked,
-        )
-    )
-    with open(output / "scores" / "metrics.csv", newline="", encoding="utf-8") as stream:
-        cases = list(csv.DictReader(stream))
+    cases = edited_cases(output, table_of(recipe.disease, weights), **asked)
     ratios = {name: ratios_of([case for case in cases if case["row"].endswith(f"_{name}")]) for name in (OWN, SHIPPED)}
     content = {"synthetic": True, "fold": part, "request": request_of(recipe, samples), "samples": seen}
     content |= {"ratios": ratios, "versions": versions()}

@@ -77,6 +77,29 @@ def ratios_of(cases: Sequence[Mapping[str, str]]) -> dict[str, dict[str, float]]
     return found
 
 
+def edited_cases(folder: Path, table: Mapping[str, Any], progress: bool = False, **asked: Any) -> list[dict[str, str]]:
+    """
+    Edit and measure the pairs of ``cohort`` in a folder; the lines of ``scores/metrics.csv``, one a row and case.
+
+    Args:
+        table: of ``mededit evaluate``, written as ``table.yaml``; asked: further options of the evaluation.
+    """
+    write_text(folder / FILES[2], yaml.safe_dump(dict(table), sort_keys=False))
+    evaluate(
+        EvaluationOptions(
+            cohort=str(folder / "cohort"),
+            output=str(folder / "scores"),
+            tables=(str(folder / FILES[2]),),
+            pairing="paired",
+            report=False,
+            progress=progress,
+            **asked,
+        )
+    )
+    with open(folder / "scores" / "metrics.csv", newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
 _NEEDED = {name for pair in RATIOS.values() for name in pair}
 
 
@@ -137,20 +160,7 @@ def known_brains(
     say(f"{cases} cases on {sum(map(len, members.values()))} anatomies")
     simulate_cohort(recipe, output / "cohort", workers, progress)
     folder.reserve(FILES)
-    write_text(output / FILES[2], yaml.safe_dump(table_of(disease), sort_keys=False))
-    evaluate(
-        EvaluationOptions(
-            cohort=str(output / "cohort"),
-            output=str(output / "scores"),
-            tables=(str(output / FILES[2]),),
-            pairing="paired",
-            report=False,
-            progress=progress,
-            **asked,
-        )
-    )
-    with open(output / "scores" / "metrics.csv", newline="", encoding="utf-8") as stream:
-        ratios = ratios_of(list(csv.DictReader(stream)))
+    ratios = ratios_of(edited_cases(output, table_of(disease), progress, **asked))
     sides = {"known": members["training"], "others": members["testing"]}
     figures = {}
     for name in RATIOS:
