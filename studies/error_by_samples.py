@@ -68,10 +68,16 @@ def kept_weights(folder: Path, before: int = 0) -> dict[int, Path]:
     history, settings = folder / "history.csv", folder / SETTINGS_FILE
     if not places or not history.is_file() or not settings.is_file():
         raise InputError(f"{folder}: holds no kept weights of a training; train with --keep_interval.")
-    batch = json.loads(settings.read_bytes())["settings"]["batch_size"]
-    with history.open(newline="") as stream:
-        steps = {int(line["epoch"]): int(line["iteration"]) for line in csv.DictReader(stream)}
-    return {before + batch * steps[epoch]: places[epoch] for epoch in sorted(places) if epoch in steps}
+    seen = samples_seen(folder)
+    return {before + seen[epoch]: places[epoch] for epoch in sorted(places) if epoch in seen}
+
+
+def samples_seen(folder: Path) -> dict[int, int]:
+    """Epoch → samples that a training had seen after it, by its history; a painter uses each case repeatedly."""
+    settings = json.loads((folder / SETTINGS_FILE).read_bytes())["settings"]
+    batch = settings["batch_size"] * (settings["repeats"] if settings.get("family") == "paint" else 1)
+    with open(folder / "history.csv", newline="", encoding="utf-8") as stream:
+        return {int(line["epoch"]): batch * int(line["iteration"]) for line in csv.DictReader(stream)}
 
 
 def table_of(disease: str, weights: Mapping[str, Mapping[int, Path]], cases: int, steps: int) -> dict[str, Any]:

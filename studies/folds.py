@@ -16,7 +16,6 @@ once all are there. Writes ``folds.md``, ``folds.json`` and ``folds.png``.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -35,8 +34,8 @@ from mededit_monai.simulation.plan import Recipe
 from mededit_monai.simulation.pool import worker_count
 from mededit_monai.simulation.simulate import simulate_cohort
 from mededit_monai.simulation.splits import split_names
-from mededit_monai.training.folder import SETTINGS_FILE
 from mededit_monai.workflows import train
+from studies.error_by_samples import samples_seen
 from studies.folds_page import OWN, SHIPPED, markdown, picture, summary
 from studies.known_brains import edited_cases, ratios_of
 
@@ -98,7 +97,7 @@ def one_fold(part: int, output: Path, recipe: Recipe, samples: int, workers: int
             progress=False,
             **plan,
         )
-        weights[family], seen[family] = folder / "model.pt", samples_of(folder)
+        weights[family], seen[family] = folder / "model.pt", max(samples_seen(folder).values())
     cases = edited_cases(output, table_of(recipe.disease, weights), **asked)
     ratios = {name: ratios_of([case for case in cases if case["row"].endswith(f"_{name}")]) for name in (OWN, SHIPPED)}
     content = {"synthetic": True, "fold": part, "request": request_of(recipe, samples), "samples": seen}
@@ -111,14 +110,6 @@ def request_of(recipe: Recipe, samples: int) -> dict[str, Any]:
     """What all folds have in common, and what must not change between them."""
     shared = {key: value for key, value in recipe.as_json().items() if key != "fold"}
     return json.loads(json.dumps({"recipe": shared, "samples": samples}))
-
-
-def samples_of(training: Path) -> int:
-    """Samples that a training has seen, by its history."""
-    with open(training / "history.csv", newline="", encoding="utf-8") as stream:
-        steps = int(list(csv.DictReader(stream))[-1]["iteration"])
-    settings = json.loads((training / SETTINGS_FILE).read_bytes())["settings"]
-    return steps * settings["batch_size"] * (settings["repeats"] if settings["family"] == "paint" else 1)
 
 
 def finished(output: Path, request: Mapping[str, Any]) -> dict[int, dict[str, Any]]:

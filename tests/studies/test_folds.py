@@ -12,7 +12,8 @@ from simulation.small_brains import label_maps
 
 from mededit_monai.core.errors import InputError
 from studies import folds as module
-from studies.folds import FILES, FOLDS, folds, samples_of, table_of
+from studies.error_by_samples import samples_seen
+from studies.folds import FILES, FOLDS, folds, table_of
 from studies.folds_page import OWN, SHIPPED, mean_of, summary
 from studies.known_brains import RATIOS
 
@@ -51,7 +52,7 @@ def test_samples_are_those_of_the_history(tmp_path):
     for family, seen in (("effects", 80), ("paint", 160)):
         told = {"settings": {"batch_size": 4, "repeats": 2, "family": family}}
         (tmp_path / "training.json").write_text(json.dumps(told))
-        assert samples_of(tmp_path) == seen
+        assert samples_seen(tmp_path) == {1: seen // 2, 2: seen}
 
 
 def test_rows_name_the_weights_of_the_fold(tmp_path):
