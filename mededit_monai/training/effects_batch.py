@@ -20,7 +20,7 @@ from mededit_monai.space.intensity import to_model_range
 from mededit_monai.space.masks import dilate
 from mededit_monai.training.drawn import condition_masks, drawn_condition, told_channels
 from mededit_monai.training.losses import Target
-from mededit_monai.training.moved_cases import halved_batch, require_moved_pairs
+from mededit_monai.training.moved_cases import at_nodes, halved_batch, require_moved_pairs
 from mededit_monai.training.prepare_batch import batch_tensor, case_seeds
 
 #: How far around the lesion errors weigh more, in mm.
@@ -71,7 +71,7 @@ class EffectsPrepareBatch(PrepareBatch):
         """
         Args:
             batchdata: ``prior`` Nx1xS in [0, 1], ``prior_brain``, ``pathology`` and perhaps ``regions`` of the same
-                shape, ``displacement`` Nxnx(S/2) in mm, ``taper`` Nx1x(S/2), ``global_atrophy`` and ``pixel_mm``;
+                shape, ``displacement`` NxnxS in mm, ``taper`` Nx1x(S/2), ``global_atrophy`` and ``pixel_mm``;
                 perhaps ``prior_ventricles``, labels.
 
         Returns:
@@ -87,7 +87,7 @@ class EffectsPrepareBatch(PrepareBatch):
         conditions = self._conditions(case_seeds(batchdata), list(masks))
         told = told_channels(masks, conditions)
         target = Target(
-            value=tensor("displacement"),
+            value=at_nodes(tensor("displacement")),
             weight=self._weight(told, brain, float(batchdata["pixel_mm"][0])),
             taper=tensor("taper"),
             atrophy=tensor("global_atrophy"),

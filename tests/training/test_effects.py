@@ -28,7 +28,7 @@ from mededit_monai.training.effects_loss import (
     ventricle_error,
 )
 from mededit_monai.training.losses import Target
-from mededit_monai.training.moved_cases import halved
+from mededit_monai.training.moved_cases import at_nodes, halved
 
 
 def batch(size: tuple[int, ...] = (48, 48), count: int = 4, regions: bool = False) -> dict:
@@ -38,7 +38,7 @@ def batch(size: tuple[int, ...] = (48, 48), count: int = 4, regions: bool = Fals
         key: torch.from_numpy(np.stack([case[key] for case in cases])[:, None].astype(np.float32))
         for key in ("prior", "prior_brain", "pathology")
     }
-    found["displacement"] = torch.stack([halved(torch.from_numpy(case["displacement"])) for case in cases])
+    found["displacement"] = torch.stack([torch.from_numpy(case["displacement"]) for case in cases])
     weights = [torch.from_numpy(taper_weight(case["brain"], PIXEL))[None] for case in cases]
     found["taper"] = torch.stack([halved(one) for one in weights])
     found |= {"global_atrophy": torch.zeros(count), "pixel_mm": torch.full((count,), PIXEL)}
@@ -55,7 +55,7 @@ def test_the_network_sees_the_scan_within_the_brain_and_the_lesion():
     assert (x[:, :1][~brain] == -1).all() and torch.equal(x[:, 1:2], given["prior_brain"])
     assert torch.allclose(x[:, :1][brain], 2 * given["prior"][brain] - 1)
     assert torch.equal(x[:, 2:3], given["pathology"]) and not x[:, 3:].any()
-    assert torch.equal(target["value"], given["displacement"])
+    assert torch.equal(target["value"], at_nodes(given["displacement"]))
 
 
 def test_every_case_draws_its_condition():

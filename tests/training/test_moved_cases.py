@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import math
 
 import nibabel as nib
 import numpy as np
@@ -20,10 +21,12 @@ from mededit_monai.training.lesion_free import RandLesionFreed
 from mededit_monai.training.moved_cases import (
     Compactd,
     CropToBraind,
-    HalveDisplacementd,
     LoadDisplacementd,
+    TaperWeightd,
     Unpackd,
+    at_nodes,
     halved,
+    halved_batch,
     padded_batches,
 )
 from mededit_monai.workflows import train
@@ -79,11 +82,36 @@ def test_a_case_is_cut_to_its_brain(size):
 
 def test_half_of_the_grid_by_hand():
     case = tensors((48, 48))
-    found = HalveDisplacementd(pixel_mm=PIXEL)(case)
-    cell = case["displacement"][:, 20:22, 24:26].mean(dim=(1, 2))
-    assert torch.allclose(found["displacement"][:, 10, 12], cell)
+    found = TaperWeightd(pixel_mm=PIXEL)(case)
+    assert found["displacement"] is case["displacement"]
     weight = torch.from_numpy(taper_weight(case["prior_brain"][0].numpy() > 0, PIXEL))
     assert torch.allclose(found["taper"][0], halved(weight[None])[0])
+
+
+@pytest.mark.parametrize("size", [(20, 24), (12, 16, 20)])
+def test_interpolated_nodes_have_the_means_of_the_field(size):
+    """Whatever the field is, white noise too, at the edges too."""
+    torch.manual_seed(0)
+    field = torch.randn(2, 2, *size)
+    mode = "bilinear" if len(size) == 2 else "trilinear"
+    fine = torch.nn.functional.interpolate(at_nodes(field), scale_factor=2.0, mode=mode, align_corners=False)
+    assert torch.allclose(halved_batch(fine), halved_batch(field), atol=5e-3)
+    assert torch.allclose(at_nodes(torch.full_like(field, 3.0)), torch.tensor(3.0))
+
+
+def test_a_wave_keeps_its_height_at_the_nodes():
+    """
+    sin(2πx / 8) keeps cos(π/8) of its height in means over 2 pixels, and 3/4 cos(π/8) + 1/4 cos(3π/8) of that between
+    them: it loses a quarter. The mean of interpolated nodes is 3/4 of the nodes, which make up for that.
+    """
+    wave = torch.sin(2 * torch.pi * (torch.arange(64) + 0.5) / 8).view(1, 1, 64, 1).expand(1, 1, 64, 64)
+    inner = wave[..., 16:48, :]
+    heights = []
+    for halves in (at_nodes(wave), halved_batch(wave)):
+        fine = torch.nn.functional.interpolate(halves, scale_factor=2.0, mode="bilinear", align_corners=False)
+        heights.append(float((fine[..., 16:48, :] * inner).sum() / inner.square().sum()))
+    mean, between = math.cos(math.pi / 8), 0.75 * math.cos(math.pi / 8) + 0.25 * math.cos(3 * math.pi / 8)
+    assert heights == pytest.approx([mean / 0.75 * between, mean * between], abs=1e-3)
 
 
 def test_small_types_keep_what_matters():
@@ -100,24 +128,21 @@ def test_small_types_keep_what_matters():
 
 def test_batches_are_padded_around_each_case():
     keys = [key for key, one in tensors((40, 40)).items() if isinstance(one, torch.Tensor)]
-    small, large = (
-        HalveDisplacementd(pixel_mm=PIXEL)(CropToBraind(keys)(tensors(size))) for size in ((40, 40), (56, 64))
-    )
+    small, large = (TaperWeightd(pixel_mm=PIXEL)(CropToBraind(keys)(tensors(size))) for size in ((40, 40), (56, 64)))
     assert small["prior"].shape[1] < large["prior"].shape[1]
     found = padded_batches(16)([small, large])
-    assert found["prior"].shape == (2, 1, 64, 64) and found["displacement"].shape == (2, 2, 32, 32)
+    assert found["prior"].shape == (2, 1, 64, 64) and found["displacement"].shape == (2, 2, 64, 64)
+    assert found["taper"].shape == (2, 1, 32, 32)
     for k, case in enumerate((small, large)):
         assert found["prior"][k].sum() == pytest.approx(float(case["prior"].sum()))
         # what lay over each other lies over each other still
         mask, full = found["prior_brain"][k, 0], case["prior_brain"][0]
-        rows, wanted = mask.any(dim=1).nonzero()[0], full.any(dim=1).nonzero()[0]
-        shift = int(rows - wanted)
-        half = case["displacement"].shape[1]
-        assert shift % 2 == 0 and abs(shift - (64 - full.shape[0]) / 2) <= 1
-        assert torch.equal(
-            found["displacement"][k, :, shift // 2 : shift // 2 + half, :].sum(2).sum(1),
-            case["displacement"].sum(2).sum(1),
-        )
+        shifts = [int(mask.any(dim=axis).nonzero()[0] - full.any(dim=axis).nonzero()[0]) for axis in (1, 0)]
+        assert all(one % 2 == 0 and abs(one - (64 - side) / 2) <= 1 for one, side in zip(shifts, full.shape))
+        for key, part in (("displacement", 1), ("taper", 2)):
+            first, second = (one // part for one in shifts)
+            rows, columns = case[key].shape[1:]
+            assert torch.equal(found[key][k, :, first : first + rows, second : second + columns], case[key])
 
 
 def test_a_case_without_its_lesion_has_not_moved():
