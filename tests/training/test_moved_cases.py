@@ -97,6 +97,9 @@ def test_interpolated_nodes_have_the_means_of_the_field(size):
     fine = torch.nn.functional.interpolate(at_nodes(field), scale_factor=2.0, mode=mode, align_corners=False)
     assert torch.allclose(halved_batch(fine), halved_batch(field), atol=5e-3)
     assert torch.allclose(at_nodes(torch.full_like(field, 3.0)), torch.tensor(3.0))
+    field[:, :, :6] = 0
+    still = (at_nodes(field) == 0).all(dim=1)
+    assert still[:, :3].all() and not still[:, 3:].any()
 
 
 def test_a_wave_keeps_its_height_at_the_nodes():
