@@ -16,9 +16,6 @@ from mededit_monai.core.errors import InputError
 from mededit_monai.io.displacement import read_displacement
 from mededit_monai.networks.effects_network import brain_box, taper_weight
 
-#: Steps in which nodes are found along an axis; each halves what their means are off, at least.
-NODE_STEPS = 10
-
 
 def require_moved_pairs(batchdata: Mapping[str, Any], family: str, crops: bool = False) -> None:
     """
@@ -145,12 +142,17 @@ def at_nodes(fields: torch.Tensor) -> torch.Tensor:
     nodes = halved_batch(fields)
     still = (nodes == 0).all(dim=1, keepdim=True)
     for axis in range(2, nodes.ndim):
-        wanted, count = nodes, nodes.shape[axis]
-        for _ in range(NODE_STEPS):
-            padded = torch.cat([nodes.narrow(axis, 0, 1), nodes, nodes.narrow(axis, count - 1, 1)], dim=axis)
-            means = (padded.narrow(axis, 0, count) + 6 * nodes + padded.narrow(axis, 2, count)) / 8
-            nodes = nodes + (wanted - means)
+        means = nodes.movedim(axis, 0)
+        found = torch.linalg.solve(_means_between(len(means)).to(means), means.flatten(1))
+        nodes = found.view(means.shape).movedim(0, axis)
     return nodes.masked_fill(still, 0.0)
+
+
+def _means_between(count: int) -> torch.Tensor:
+    """From nodes along an axis to the means over 2 pixels of what is interpolated between them: (1, 6, 1) / 8."""
+    own = torch.eye(count)
+    before, after = torch.cat([own[:1], own[:-1]]), torch.cat([own[1:], own[-1:]])  # at an edge the node itself
+    return (before + 6 * own + after) / 8
 
 
 class Compactd(Transform):
