@@ -41,6 +41,10 @@ SPREAD, SPREAD_RANGE = 0.28, 4.5
 #: Feature maps that the U-Net hands to the walls' layers, and the dilations of these, at half of the grid.
 WALL_FEATURES, WALL_DILATIONS = 8, (1, 2, 4)
 
+#: Least sides in pixels of what the network sees, by the spatial dimensions: room for all simulated brains. Norms count
+#: the background around a brain, so that trainings and edits have to show as much of it.
+CANVAS = {2: (128, 128), 3: (112, 128, 112)}
+
 #: Most cases in one call: all slices of a head at once would need memory for all of them.
 PORTION = 32
 
@@ -97,6 +101,7 @@ class EffectsNetwork(nn.Module):
         pixel_mm: side of a pixel of the model's grid.
         smooth_mm: standard deviation of the Gaussian. A wide one blurs the motion of a ventricle's walls, so that the
             ventricle changes too little.
+        canvas: least sides in pixels of what an edit shows the network, and a training too; None: ``CANVAS``.
 
     Raises:
         InputError: sizes that do not go together.
@@ -120,6 +125,7 @@ class EffectsNetwork(nn.Module):
         wall_channels: int = 0,
         pixel_mm: float = 1.0,
         smooth_mm: float = 1.5,
+        canvas: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         check_sizes(channels, attention_levels, num_res_blocks, num_head_channels, norm_num_groups, patch)
@@ -128,6 +134,7 @@ class EffectsNetwork(nn.Module):
         if wall_channels < 0:
             raise InputError(f"wall_channels: got {wall_channels}, wanted 0 (none) or more.")
         self.spatial_dims, self.in_channels, self.patch, self.pixel_mm = spatial_dims, in_channels, patch, pixel_mm
+        self.canvas = tuple(CANVAS[spatial_dims] if canvas is None else canvas)
         self.out_channels = 2 * spatial_dims + 1
         # Each level below the first halves the grid, so an input side must be a multiple of this.
         self.multiple = patch * 2 ** (len(channels) - 1)
@@ -192,7 +199,8 @@ class EffectsNetwork(nn.Module):
         """
         v + G w on the model's grid, fading out toward the brain's surface and to exactly 0 where it is small.
 
-        The network sees the brain's bounding box, so the grid may have any size, and a case does not depend on others.
+        The network sees the brain in the middle of its canvas, so the grid may have any size, and a case does not depend
+        on others.
 
         Args:
             x: Nx7xS, S the model's grid.
@@ -203,7 +211,7 @@ class EffectsNetwork(nn.Module):
         amount = torch.as_tensor(global_atrophy, dtype=torch.float32, device=x.device).expand(len(x))
         velocity = x.new_zeros(len(x), n, *size, dtype=torch.float32)
         spread = x.new_zeros(len(x), dtype=torch.float32)
-        boxes = [brain_box(one[1].cpu().numpy() > 0, self.multiple) for one in x]
+        boxes = [brain_box(one[1].cpu().numpy() > 0, self.multiple, self.canvas) for one in x]
         asked = [k for k, box in enumerate(boxes) if box is not None and (not gated or bool((x[k, 2:] > 0).any()))]
         shapes = {k: tuple(side.stop - side.start for side in boxes[k]) for k in asked}  # type: ignore[union-attr]
         for shape in dict.fromkeys(shapes.values()):
@@ -257,20 +265,22 @@ def taper_weight(brain: np.ndarray, pixel_mm: float) -> np.ndarray:
     return smoothstep(depth[(slice(1, -1),) * brain.ndim] / FREE_DEPTH_MM).astype(np.float32)
 
 
-def brain_box(brain: np.ndarray, multiple: int) -> tuple[slice, ...] | None:
+def brain_box(brain: np.ndarray, multiple: int, canvas: Sequence[int] = ()) -> tuple[slice, ...] | None:
     """
-    The brain's bounding box, each side rounded up to a multiple; it may reach beyond the grid. None: no brain.
+    A box with the brain in its middle, which may reach beyond the grid. None: no brain.
 
     Args:
         brain: bool S.
+        multiple: of the sides. canvas: their least lengths.
     """
+    least = canvas or (1,) * brain.ndim
     sides = []
     for axis in range(brain.ndim):
         along = np.flatnonzero(brain.any(axis=tuple(other for other in range(brain.ndim) if other != axis)))
         if not along.size:
             return None
         length = int(along[-1]) + 1 - int(along[0])
-        side = -(-length // multiple) * multiple
+        side = -(-max(length, least[axis]) // multiple) * multiple
         first = int(along[0]) - (side - length) // 2
         sides.append(slice(first, first + side))
     return tuple(sides)

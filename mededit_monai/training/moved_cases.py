@@ -184,18 +184,22 @@ class Unpackd(Transform):
         return {key: one.float() if isinstance(one, torch.Tensor) else one for key, one in data.items()}
 
 
-def padded_batches(multiple: int) -> Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]:
+def padded_batches(
+    multiple: int, canvas: Sequence[int] = ()
+) -> Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]:
     """
-    A ``collate_fn`` for cases cut to their brains: zeros around each, up to the largest, rounded up to a multiple.
+    A ``collate_fn`` for cases cut to their brains: zeros around each, up to the canvas or what is larger in the batch,
+    rounded up to a multiple.
 
     Tensors on half of the grid get half as many, so that both stay over each other.
 
     Args:
         multiple: of the network, at least 4.
+        canvas: least sides. On one that has room for all, what a network makes of a case does not depend on the others.
     """
 
     def collate(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        shapes = [_spatial(one) for one in cases]
+        shapes = [*([tuple(canvas)] if canvas else []), *(_spatial(one) for one in cases)]
         target = [-(-max(sides) // multiple) * multiple for sides in zip(*shapes)]
         found: dict[str, Any] = list_data_collate([_padded(one, target) for one in cases])
         return found

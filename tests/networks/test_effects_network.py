@@ -11,9 +11,13 @@ import pytest
 import torch
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.methods.effects import effects_channels
 from mededit_monai.networks import Effects, EffectsNetwork
 from mededit_monai.networks.effects_network import SPREAD, brain_box, gaussian_kernel, taper_weight
+from mededit_monai.space.conditions import fused_channels
 from mededit_monai.space.flow import determinant, pull
+from mededit_monai.space.intensity import to_model_range
+from mededit_monai.training.moved_cases import CropToBraind, padded_batches
 
 SMALL = {"channels": (8, 16), "attention_levels": (False, False), "num_head_channels": 8, "norm_num_groups": 4}
 
@@ -21,7 +25,7 @@ SMALL = {"channels": (8, 16), "attention_levels": (False, False), "num_head_chan
 def network(n: int, **more) -> EffectsNetwork:
     """A small one whose last layer is not zero, so that it moves something."""
     torch.manual_seed(0)
-    made = EffectsNetwork(n, **{**SMALL, "pixel_mm": 1.8, **more}).eval()
+    made = EffectsNetwork(n, **{**SMALL, "pixel_mm": 1.8, "canvas": (48,) * n, **more}).eval()
     torch.nn.init.normal_(made.unet.out[2].conv.weight, std=0.4)
     return made
 
@@ -150,6 +154,32 @@ def test_brain_box_by_hand():
     brain = np.zeros((40, 40), bool)
     brain[10:27, 3:11] = True
     assert brain_box(brain, 16) == (slice(3, 35), slice(-1, 15)) and brain_box(np.zeros((4, 4), bool), 16) is None
+    assert brain_box(brain, 16, (10, 41)) == (slice(3, 35), slice(-17, 31))
+    assert EffectsNetwork(2, **SMALL).canvas == (128, 128) and EffectsNetwork(2, **SMALL, canvas=(64, 80)).canvas == (64, 80)
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_a_training_shows_as_much_background_as_an_edit(n):
+    """Else norms, which count it, would make another field of the same brain: it is so on the brain's own box."""
+    made, x = network(n), case((48,) * n)
+    shown: list[torch.Tensor] = []
+    made.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
+    edited = made.velocity(x).spread
+    planes = {"prior": (x[0, :1] + 1) / 2, "prior_brain": x[0, 1:2], "pathology": x[0, 2:3]}
+    cut = CropToBraind(list(planes))(planes)
+    large = CropToBraind(list(planes))({**planes, "prior_brain": torch.ones_like(planes["prior_brain"])})
+    assert large["prior"].shape[1] > cut["prior"].shape[1]
+    for cases in ([cut], [cut, large]):
+        batch = padded_batches(made.multiple, made.canvas)(cases)
+        told = fused_channels(batch["pathology"], "mask")
+        trained = effects_channels(to_model_range(batch["prior"]), batch["prior_brain"], told)[:1]
+        assert trained.shape == shown[0].shape
+        first, wanted = (int(one[0, 1].nonzero()[0, 0]) for one in (trained, shown[0]))
+        assert abs(wanted - first) <= 2  # margins are even
+        moved = trained.roll((wanted - first,) * n, dims=tuple(range(2, 2 + n)))
+        assert torch.allclose(moved, shown[0], atol=1e-6)
+    tight = network(n, canvas=(16,) * n)
+    assert tight.velocity(x).spread != pytest.approx(float(edited), rel=1e-3)
 
 
 @pytest.mark.parametrize("n", [2, 3])
