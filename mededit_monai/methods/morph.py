@@ -39,6 +39,7 @@ EFFECTS = Network(
     batch=Later("mededit_monai.training.effects_batch:EffectsPrepareBatch"),
     loss=Later("mededit_monai.training.effects_loss:EffectsLoss"),
     noising=Later("mededit_monai.training.effects_batch:AskNetwork"),
+    recipe=2,  # nodes, not means, on one canvas
     training_options={
         "augmentation": APPEARANCE,
         "batch": (_option("near_weight", 6.0, 1e6, "Added weight of what lies within 20 mm of the lesion."),),

@@ -65,6 +65,8 @@ class Network:
         batch: builds the batch preparation of a training: ``(scheduler, condition, even, **settings)``.
         loss: builds the loss: ``(kind, **settings)``.
         noising: builds what noises the image and asks the network: ``(scheduler)``.
+        recipe: number of what a training holds the network against. It is written down from 2 on, so that no training
+            goes on from a checkpoint of an earlier recipe.
         preview: settings of the edits that a training shows.
         training_options: options of its own in a training, by the part that takes them: ``batch``, ``loss``, or
             ``augmentation`` and ``network``, which are in the YAML.
@@ -84,6 +86,7 @@ class Network:
     batch: Callable[..., Any] = Later("mededit_monai.training.prepare_batch:MaskConditionedPrepareBatch")
     loss: Callable[..., Any] = Later("mededit_monai.training.losses:DenoisingLoss")
     noising: Callable[..., Any] = Later("monai.inferers:DiffusionInferer")
+    recipe: int = 1
     preview: Mapping[str, Any] = field(default_factory=lambda: {"steps": 20, "resample": 1})
     training_options: Mapping[str, tuple[Option, ...]] = field(default_factory=dict)
 

@@ -176,6 +176,8 @@ class TrainingOptions:
         found = {one.name: getattr(self, one.name) for one in options_of(type(self)).values() if one.recorded}
         if self.datalist is not None or self.dataset_dir is not None:
             found["cohort_size"] = None
+        if self.network.recipe > 1:
+            found["recipe"] = self.network.recipe
         own = own_training_options(self.network)
         return found | {name: value for name, value in self.own.items() if own[name].recorded}
 

@@ -94,6 +94,7 @@ def test_what_a_network_has_of_its_own():
     assert options.of_part("loss") == {"strength_weight": 0.01, "slope_weight": 30.0, "ventricle_weight": 5.0}
     assert options.prediction_type == "sample"
     assert {"near_weight": 0.5, "strength_weight": 0.01, "family": "effects"}.items() <= options.recorded().items()
+    assert options.recorded()["recipe"] == 2 and "recipe" not in TrainingOptions.of({}).recorded()
 
 
 def test_of_an_autoencoder_its_bytes_count_and_not_its_name():
