@@ -30,8 +30,11 @@ SPLINE = 5
 #: Voxels around what is pulled that the spline's coefficients are computed from: their influence fades by 0.43 a voxel.
 SPLINE_REACH = 12
 
-#: Newton steps at most for an inverse, and the error in voxels that is good enough.
-INVERSE_STEPS, INVERSE_ERROR = 8, 0.01
+#: Newton steps at most for an inverse, the error in voxels that is good enough, and over how far slopes are taken.
+INVERSE_STEPS, INVERSE_ERROR, SLOPE_STEP = 20, 0.01, 0.1
+
+#: Determinant of 1 + ∇u below which a Newton step would lead anywhere.
+FLAT = 1e-4
 
 #: Slabs of so many planes keep the memory of what is computed on the way small.
 SLAB = 16
@@ -122,7 +125,7 @@ class NativeFlow:
         """
         The displacement that undoes this one: x(r) + u(r + x(r)) = 0, u linear between voxels, as it is read.
 
-        Newton's method, with (1 + ∇u)⁻¹ at the place sought replaced by its equal, 1 + ∇x.
+        Newton's method; where a step leaves a voxel no nearer, half of it is tried, and so on.
 
         Args:
             guess: the inverse of the model's grid, whose interpolation alone is tenths of a voxel off.
@@ -130,16 +133,20 @@ class NativeFlow:
         found = np.where(self.moved, _in_box(guess, self), 0)
         for first in range(0, len(self.moved), SLAB):
             places = places_in(self.moved, first)
+            here = found[(slice(None), *places)]
+            error = here + _linear(self.steps, places + here)
+            share = np.ones(places.shape[1], np.float32)
             for _ in range(INVERSE_STEPS):
-                here = found[(slice(None), *places)]
-                error = here + _linear(self.steps, places + here)
                 left = (np.abs(error) > INVERSE_ERROR).any(axis=0)
                 if not left.any():
                     break
-                places, error, here = places[:, left], error[:, left], here[:, left]
-                new = here - error - _slope(found, places, error)
-                worse = np.abs(new + _linear(self.steps, places + new)).max(axis=0) >= np.abs(error).max(axis=0)
-                found[(slice(None), *places)] = np.where(worse, here - error / 2, new)
+                places, here, error, share = places[:, left], here[:, left], error[:, left], share[left]
+                new = here - share * _solved(self.steps, places + here, error)
+                after = new + _linear(self.steps, places + new)
+                nearer = (after**2).sum(axis=0) < (error**2).sum(axis=0)
+                here, error = np.where(nearer, new, here), np.where(nearer, after, error)
+                share = np.where(nearer, np.float32(1), share / 2)
+                found[(slice(None), *places)] = here
         return replace(self, steps=found)
 
     def on(self, affine: np.ndarray, shape: tuple[int, int, int]) -> NativeFlow:
@@ -259,16 +266,17 @@ def places_in(moved: np.ndarray, first: int) -> np.ndarray:
     return places
 
 
-def _slope(field: np.ndarray, places: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """(direction · ∇) field at voxels 3xN, central differences; 3xN."""
-    found = np.zeros_like(direction)
+def _solved(field: np.ndarray, points: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """d with (1 + ∇u) d = error, u a field as :func:`_linear` reads it and ∇u its slope at the points; 3xN."""
+    slopes = np.tile(np.eye(3, dtype=np.float32), (len(error.T), 1, 1))
     for axis in range(3):
         if field.shape[axis + 1] > 1:
-            ahead, behind = (places.copy() for _ in range(2))
-            ahead[axis] = np.minimum(places[axis] + 1, field.shape[axis + 1] - 1)
-            behind[axis] = np.maximum(places[axis] - 1, 0)
-            change = field[(slice(None), *ahead)] - field[(slice(None), *behind)]
-            found += change * (direction[axis] / (ahead[axis] - behind[axis]))
+            ends = [points.astype(np.float32) for _ in range(2)]
+            for end, part in zip(ends, (-0.5, 0.5)):
+                end[axis] += part * SLOPE_STEP
+            slopes[:, :, axis] += ((_linear(field, ends[1]) - _linear(field, ends[0])) / SLOPE_STEP).T
+    slopes[np.abs(np.linalg.det(slopes)) < FLAT] = np.eye(3)
+    found: np.ndarray = np.linalg.solve(slopes, error.T[..., None])[..., 0].T
     return found
 
 
