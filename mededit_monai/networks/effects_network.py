@@ -199,8 +199,8 @@ class EffectsNetwork(nn.Module):
         """
         v + G w on the model's grid, fading out toward the brain's surface and to exactly 0 where it is small.
 
-        The network sees the brain in the middle of its canvas, so the grid may have any size, and a case does not depend
-        on others.
+        The network sees the brain in the middle of its canvas, so the grid may have any size, and a case does not
+        depend on others.
 
         Args:
             x: Nx7xS, S the model's grid.
