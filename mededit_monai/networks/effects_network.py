@@ -41,9 +41,9 @@ SPREAD, SPREAD_RANGE = 0.28, 4.5
 #: Feature maps that the U-Net hands to the walls' layers, and the dilations of these, at half of the grid.
 WALL_FEATURES, WALL_DILATIONS = 8, (1, 2, 4)
 
-#: Least sides in pixels of what the network sees, by the spatial dimensions: room for all simulated brains. Norms count
-#: the background around a brain, so that trainings and edits have to show as much of it.
-CANVAS = {2: (128, 128), 3: (112, 128, 112)}
+#: Least sides in pixels of what the network sees, by the spatial dimensions: the diseases' grids, so that every brain
+#: of a cohort has room. Norms count the background around a brain: trainings and edits have to show as much of it.
+CANVAS = {2: (128, 128), 3: (128, 128, 112)}
 
 #: Most cases in one call: all slices of a head at once would need memory for all of them.
 PORTION = 32
@@ -131,10 +131,12 @@ class EffectsNetwork(nn.Module):
         check_sizes(channels, attention_levels, num_res_blocks, num_head_channels, norm_num_groups, patch)
         if patch % 2:
             raise InputError(f"--patch: got {patch}, wanted an even number: the fields are on half of the grid.")
+        self.canvas = tuple(CANVAS[spatial_dims] if canvas is None else canvas)
+        if len(self.canvas) != spatial_dims or min(self.canvas) < 1:
+            raise InputError(f"canvas: got {list(self.canvas)}, wanted {spatial_dims} sides in pixels.")
         if wall_channels < 0:
             raise InputError(f"wall_channels: got {wall_channels}, wanted 0 (none) or more.")
         self.spatial_dims, self.in_channels, self.patch, self.pixel_mm = spatial_dims, in_channels, patch, pixel_mm
-        self.canvas = tuple(CANVAS[spatial_dims] if canvas is None else canvas)
         self.out_channels = 2 * spatial_dims + 1
         # Each level below the first halves the grid, so an input side must be a multiple of this.
         self.multiple = patch * 2 ** (len(channels) - 1)

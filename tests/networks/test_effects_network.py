@@ -155,10 +155,15 @@ def test_brain_box_by_hand():
     brain[10:27, 3:11] = True
     assert brain_box(brain, 16) == (slice(3, 35), slice(-1, 15)) and brain_box(np.zeros((4, 4), bool), 16) is None
     assert brain_box(brain, 16, (10, 41)) == (slice(3, 35), slice(-17, 31))
-    assert EffectsNetwork(2, **SMALL).canvas == (128, 128) and EffectsNetwork(2, **SMALL, canvas=(64, 80)).canvas == (
+
+
+def test_canvas():
+    assert EffectsNetwork(2, **SMALL).canvas == (128, 128) and EffectsNetwork(2, **SMALL, canvas=[64, 80]).canvas == (
         64,
         80,
     )
+    with pytest.raises(InputError, match=r"canvas: got \[64\], wanted 2 sides in pixels"):
+        EffectsNetwork(2, **SMALL, canvas=[64])
 
 
 @pytest.mark.parametrize("n", [2, 3])
