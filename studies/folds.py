@@ -49,6 +49,9 @@ FOLD_FILE = "fold.json"
 #: Networks of the default editor, and how many samples a training makes of each case of an epoch.
 NETWORKS = {"effects": 1, "paint": 2}
 
+#: Options of the shipped networks' trainings beside the overlays' (docs of each bundle: the commands).
+OPTIONS: dict[str, dict[str, dict[str, Any]]] = {"stroke": {"effects": {"ventricle_weight": 1.5}}}
+
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
@@ -88,6 +91,7 @@ def one_fold(part: int, output: Path, recipe: Recipe, samples: int, workers: int
     weights, seen = {}, {}
     for family, each in NETWORKS.items():
         plan = {"epoch_cases": samples // EPOCHS // each, "max_epochs": EPOCHS, "val_cases": recipe.counts[1]}
+        plan |= options_of(recipe.disease).get(family, {})
         folder = train(
             recipe.disease,
             [CONFIGS / f"{family}.yaml"],
@@ -106,10 +110,15 @@ def one_fold(part: int, output: Path, recipe: Recipe, samples: int, workers: int
     return content
 
 
+def options_of(disease: str) -> dict[str, dict[str, Any]]:
+    """What the disease's networks are trained with beside the overlays' values, by family."""
+    return OPTIONS.get(disease, {})
+
+
 def request_of(recipe: Recipe, samples: int) -> dict[str, Any]:
     """What all folds have in common, and what must not change between them."""
     shared = {key: value for key, value in recipe.as_json().items() if key != "fold"}
-    return json.loads(json.dumps({"recipe": shared, "samples": samples}))
+    return json.loads(json.dumps({"recipe": shared, "samples": samples, "options": options_of(recipe.disease)}))
 
 
 def finished(output: Path, request: Mapping[str, Any]) -> dict[int, dict[str, Any]]:

@@ -11,6 +11,7 @@ import yaml
 from simulation.small_brains import label_maps
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.simulation.plan import Recipe
 from studies import folds as module
 from studies.error_by_samples import samples_seen
 from studies.folds import FILES, FOLDS, folds, table_of
@@ -113,3 +114,33 @@ def test_what_is_refused(given, said, tmp_path):
     with pytest.raises(InputError, match=said):
         folds(tmp_path / "o", **{"disease": "stroke", "anatomies": str(tmp_path)} | given)
     assert not (tmp_path / "o").exists()
+
+
+def test_networks_are_trained_as_the_shipped_ones_were(monkeypatch, tmp_path):
+    asked = {}
+
+    def trained(disease, configs, output_dir, **options):
+        asked[disease, output_dir.name] = options
+        return output_dir
+
+    monkeypatch.setattr(module, "train", trained)
+    monkeypatch.setattr(module, "simulate_cohort", lambda *given, **options: None)
+    monkeypatch.setattr(module, "samples_seen", lambda folder: {1: 60})
+    monkeypatch.setattr(module, "edited_cases", lambda *given, **options: [])
+    monkeypatch.setattr(module, "ratios_of", lambda cases: {})
+    for disease in ("stroke", "tumor"):
+        recipe = Recipe(disease, 6, str(label_maps(tmp_path / f"{disease}_maps", 5)), counts=(2, 2, 2), fold="1/5")
+        (tmp_path / disease).mkdir()
+        module.one_fold(1, tmp_path / disease, recipe, samples=600)
+        assert {asked[disease, name]["epoch_cases"] for name in ("effects", "paint")} == {60, 30}
+        assert "ventricle_weight" not in asked[disease, "paint"]
+    assert asked["stroke", "effects"]["ventricle_weight"] == 1.5  # docs of the bundle: the shipped one's command
+    assert "ventricle_weight" not in asked["tumor", "effects"]
+
+
+def test_folds_of_other_options_are_not_mixed(quick, tmp_path, monkeypatch):
+    _, shared = quick
+    folds(tmp_path / "o", parts=(1,), **shared)
+    monkeypatch.setattr(module, "OPTIONS", {})
+    with pytest.raises(InputError, match=r"fold_1.fold\.json: was made with other settings than these"):
+        folds(tmp_path / "o", **shared)
