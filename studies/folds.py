@@ -181,12 +181,11 @@ def folds(
     request = request_of(recipe, samples)
     folder = OutputFolder(output)
     folder.require_free(FILES)
-    done = finished(output, request)
     for part in parts:
-        if part not in done:
+        if part not in finished(output, request):  # asked anew: another process may have done it in the meantime
             own = replace(recipe, fold=f"{part}/{FOLDS}")
-            done[part] = one_fold(part, output / f"fold_{part}", own, samples, workers, **asked)
-    done = finished(output, request)  # others may have been done elsewhere in the meantime
+            one_fold(part, output / f"fold_{part}", own, samples, workers, **asked)
+    done = finished(output, request)
     if len(done) < FOLDS:
         missing = ", ".join(str(part) for part in range(1, FOLDS + 1) if part not in done)
         say(f"folds {missing} are not done yet; the page is written once they are")

@@ -94,6 +94,21 @@ def test_the_page_is_written_once_all_folds_are_there(quick, tmp_path, capsys):
     assert folds(tmp_path / "o", **shared) == content and len(asked) == FOLDS
 
 
+def test_a_fold_that_another_process_did_in_the_meantime_is_not_done_again(quick, tmp_path, monkeypatch):
+    asked, shared = quick
+    first = module.one_fold
+
+    def one_fold(part, output, recipe, samples, workers=1, **options):
+        content = first(part, output, recipe, samples, workers, **options)
+        if part == 1:  # meanwhile, elsewhere
+            first(2, output.parent / "fold_2", recipe, samples, workers)
+        return content
+
+    monkeypatch.setattr(module, "one_fold", one_fold)
+    folds(tmp_path / "o", **shared)
+    assert [part for part, _ in asked] == [1, 2, 3, 4, 5]
+
+
 def test_folds_of_other_settings_are_not_mixed(quick, tmp_path):
     _, shared = quick
     folds(tmp_path / "o", parts=(1,), **shared)
