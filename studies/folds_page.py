@@ -123,8 +123,8 @@ def markdown(content: Mapping[str, Any]) -> str:
             "",
             *markdown_table(heads, rows),
             "",
-            f"The shipped networks, trained for longer, on the same cases of {many} brains that they have not seen, though"
-            " perhaps some of the lesions:",
+            f"The shipped networks, trained for longer, on the same cases of {many} brains that they have not seen, "
+            "though perhaps some of the lesions:",
             "",
             *markdown_table(("error over that of no edit", "folds", SHIPPED, "difference", "p"), beside),
             "",
