@@ -76,7 +76,7 @@ class Evaluation(Plan):
         }
 
     def command(self, tables: Sequence[str]) -> str:
-        """The command that makes tables of these numbers, with folders by their names."""
+        """The command that makes these tables (:attr:`Table.option`), with folders by their names."""
         o = self.options
         words = ["mededit evaluate", f"--cohort {Path(o.cohort).resolve().name}", *(f"--table {t}" for t in tables)]
         words += [f"--pairing {o.pairing}", f"--preset {o.preset}", f"--seed {o.seed}"]
@@ -111,14 +111,15 @@ def write_results(found: Evaluation) -> list[Path]:
     for table in found.tables:
         content = table_content(found, table)
         written.append(write_table(folder, table.stem, content, table_lines(content), table_markdown(content)))
-    tables = sorted({*(table.table for table in found.tables), *kept_tables})
+    options = dict(sorted({**kept_tables, **{table.table: table.option for table in found.tables}}.items()))
     facts = {
         "note": DISCLAIMER,
         "synthetic": True,
-        "command": found.command(tables),
+        "command": found.command(list(options.values())),
         "versions": versions(),
         **found.request,
-        "tables": tables,
+        "tables": list(options),
+        "table_options": options,
         "triplets": dict(found.counts),
         "real_images": found.real,
         "rows": {**{key: row.facts() for key, row in found.rows.items()}, **kept_rows},
@@ -151,7 +152,7 @@ def table_content(found: Evaluation, table: Table) -> dict[str, Any]:
         "comparisons": compared,
         "notes": table_notes(found, table, compared),
         "extractors": {ending.removeprefix("_") or "embedded": name for ending, name in found.extractors.items()},
-        "command": found.command([table.table]),
+        "command": found.command([table.option]),
     }
 
 
@@ -177,15 +178,15 @@ def _published(entry: TableRow, extractors: Mapping[str, str]) -> dict[str, floa
     return {f"{k}{ending}" if k in ("fid", "combined") else k: value for k, value in entry.published.items()}
 
 
-def _kept(folder: Path, found: Evaluation) -> tuple[dict[str, Any], list[dict[str, str]], list[str]]:
+def _kept(folder: Path, found: Evaluation) -> tuple[dict[str, Any], list[dict[str, str]], dict[str, str]]:
     """
-    Rows, lines and tables of an evaluation that was here before, if they go with this one; else its tables go.
+    Rows, lines and tables (with their :attr:`Table.option`) of an evaluation that was here before, if they go with this one; else its tables go.
 
     They go with it if what was asked is the same, and no row of both has other settings or weights.
     """
     before, lines = _before(folder)
     if before is None:
-        return {}, [], []
+        return {}, [], {}
     wanted = json.loads(json.dumps(found.request, default=str))
     rows = {key: json.loads(json.dumps(row.facts(), default=str)) for key, row in found.rows.items()}
     old = before.get("rows", {})
@@ -197,9 +198,10 @@ def _kept(folder: Path, found: Evaluation) -> tuple[dict[str, Any], list[dict[st
         for number in others:
             for ending in ENDINGS:
                 remove_listed_file(folder / f"table_{number.replace('.', '_')}.{ending}")
-        return {}, [], []
+        return {}, [], {}
     kept = {key: row for key, row in old.items() if key not in rows}
-    return kept, [dict(line) for line in lines if line["row"] in kept], others
+    options = before.get("table_options", {})
+    return kept, [dict(line) for line in lines if line["row"] in kept], {n: str(options.get(n, n)) for n in others}
 
 
 def _before(folder: Path) -> tuple[dict[str, Any] | None, list[dict[str, str]]]:

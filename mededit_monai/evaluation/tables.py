@@ -58,6 +58,7 @@ class Table:
         presets: name → ``cases`` and settings that all rows share; ``every``, where a file does not say it, is
             ``quick`` on every test mask.
         rows: in the order of the table.
+        file: that it is from.
     """
 
     table: str
@@ -68,6 +69,14 @@ class Table:
     columns: tuple[str, ...]
     presets: Mapping[str, Mapping[str, Any]]
     rows: tuple[TableRow, ...]
+    file: Path
+
+    @property
+    def option(self) -> str:
+        """What ``--table`` calls it: a number, or a file as seen from a clone of this repository; others by name."""
+        if self.file == known_tables().get(self.table):
+            return self.table
+        return f"configs/tables/{self.file.name}" if self.file.parent == tables_folder() else self.file.name
 
     @property
     def of_thesis(self) -> bool:
@@ -99,7 +108,7 @@ class Table:
 
 def tables_folder() -> Path:
     """Folder of the shipped table files, from a clone and from an installed wheel alike."""
-    package = Path(__file__).parents[1]
+    package = Path(__file__).resolve().parents[1]
     homes = [package / "configs" / "tables", package.parent / "configs" / "tables"]
     return next((home for home in homes if home.is_dir()), homes[0])
 
@@ -168,7 +177,7 @@ def read_table(path: Path) -> Table:
     _require_preset(path, "every", content["presets"]["every"])
     rows = [_row(path, name, row) for name, row in content["rows"].items()]
     content |= {"rows": tuple(rows), "columns": tuple(content["columns"])}
-    return Table(**content | {"table": str(content["table"]), "title": str(content["title"])})
+    return Table(**content | {"table": str(content["table"]), "title": str(content["title"])}, file=path.resolve())
 
 
 def yaml_entries(path: Path, wanted: Sequence[str]) -> dict[str, Any]:

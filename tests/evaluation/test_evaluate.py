@@ -182,6 +182,7 @@ def test_facts_hold_no_paths(toy, whole):
     assert facts["synthetic"] and facts["judge"]["ceiling"] == {"lesion": 0.9, "ventricle_left": None}
     assert facts["tables"] == ["5.1"] and facts["rows"]["stroke_mask_palette"]["measured"] is False
     assert facts["extractors"][0]["name"].endswith("/bottleneck") and facts["preset"] == "quick"
+    assert facts["command"].startswith(f"mededit evaluate --cohort {toy.cohort.name} --table {toy.table.name} ")
     for name in ("evaluation.json", "table_5_1.json", "table_5_1.md"):
         assert str(toy.cohort.parent) not in (whole / name).read_text()
 
@@ -264,6 +265,7 @@ def test_a_second_table_joins_the_first(toy, whole, tmp_path):
     assert all(p.stat().st_mtime_ns == stamp for p, stamp in stamps.items())  # MedEdit's row is not edited twice
     facts = json.loads((output / "evaluation.json").read_text())
     assert facts["tables"] == ["5.1", "5.2"] and (output / "table_5_1.json").is_file()
+    assert f"--table {toy.table.name} --table second.yaml" in facts["command"]
     rows = {line["row"] for line in csv.DictReader((output / "metrics.csv").open())}
     assert {"stroke_mask_no_edit", "stroke_mask_mededit_k5", "stroke_mask_mededit"} <= rows
     evaluate(toy.options(output, tables=(str(path),), pairing="thesis"))  # another request: the first table goes

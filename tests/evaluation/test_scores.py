@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -124,7 +125,7 @@ def test_combined_is_one_minus_dice_times_fid(judge):
 
 def _table() -> Table:
     rows = tuple(TableRow(name, name, {}) for name in ("mededit", "other", "missing"))
-    return Table("t", "T", "stroke", "mask", "methods", ("dice", "combined"), {}, rows)
+    return Table("t", "T", "stroke", "mask", "methods", ("dice", "combined"), {}, rows, Path("t.yaml"))
 
 
 def test_comparisons_are_paired_and_signed(judge):

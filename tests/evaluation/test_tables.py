@@ -13,7 +13,7 @@ from evaluation.toy import TABLE
 from mededit_monai.core.errors import InputError
 from mededit_monai.evaluation.columns import COLUMNS, table_columns
 from mededit_monai.evaluation.rows import planned_rows
-from mededit_monai.evaluation.tables import chosen_tables, known_tables, read_table
+from mededit_monai.evaluation.tables import chosen_tables, known_tables, read_table, tables_folder
 
 #: Row → (combined, FID, Dice or box Dice, box IoU) as published.
 METHODS = {
@@ -141,6 +141,14 @@ def test_a_name_with_two_settings_is_refused(tmp_path):
     tables = chosen_tables([str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml")], "stroke")
     with pytest.raises(InputError, match="row 'mededit' has other settings than in a table before it"):
         planned_rows(tables, "quick", tmp_path)
+
+
+def test_what_the_command_calls_a_table(tmp_path):
+    shipped = tables_folder() / "release_stroke_2d.yaml"
+    own = tmp_path / "own.yaml"
+    own.write_text(yaml.safe_dump(TABLE))  # says that it is 5.1, and is not the thesis's
+    tables = {word: chosen_tables([word], "stroke")[0] for word in ("5.1", str(shipped), str(own))}
+    assert [t.option for t in tables.values()] == ["5.1", "configs/tables/release_stroke_2d.yaml", "own.yaml"]
 
 
 def test_columns_by_extractor_and_pairing():
