@@ -44,9 +44,7 @@ def editor_metrics(bundle: str) -> dict[str, object]:
     with open(place, encoding="utf-8", newline="") as stream:
         (row,) = (one for one in csv.DictReader(stream) if one["row"] == f"{bundle}_mask_morph")
     scores = {COLUMNS[key].label.replace("∖", " without "): three(float(row[key])) for key in KEYS if row.get(key)}
-    cohort = (
-        f"{row['contrast_cases']} held-out simulated volumes of {row['contrast_groups']} brains, default editor, mask"
-    )
+    cohort = f"{row['contrast_cases']} simulated test volumes of {row['contrast_groups']} brains, default editor, mask"
     return {"measured on": cohort} | scores
 
 

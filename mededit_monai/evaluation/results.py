@@ -180,7 +180,8 @@ def _published(entry: TableRow, extractors: Mapping[str, str]) -> dict[str, floa
 
 def _kept(folder: Path, found: Evaluation) -> tuple[dict[str, Any], list[dict[str, str]], dict[str, str]]:
     """
-    Rows, lines and tables (with their :attr:`Table.option`) of an evaluation that was here before, if they go with this one; else its tables go.
+    Rows, lines and tables (name → :attr:`Table.option`) of an evaluation that was here before, if they go with this
+    one; else its tables go.
 
     They go with it if what was asked is the same, and no row of both has other settings or weights.
     """
