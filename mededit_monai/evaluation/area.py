@@ -85,9 +85,10 @@ class AreaRegression:
 def true_changes(case: Mapping[str, Any], spacing: float) -> tuple[float, float, float]:
     """
     Lesion's size (mm²; ml of a volume), the ventricles' true change in the same unit, and the true midline shift away
-    from the lesion (mm; NaN for a volume).
+    from the lesion (mm; NaN for a volume); ventricles outside p, as edits are measured.
     """
     pathology, brain, before, after = (read_array(case[key]).squeeze() for key in KEYS)
+    before, after = (np.where(pathology > 0, 0, labels) for labels in (before, after))
     area = lesion_size(pathology, spacing)
     change = sum(ventricle_sizes(after, spacing)) - sum(ventricle_sizes(before, spacing))
     if pathology.ndim == 3:
@@ -100,7 +101,8 @@ def true_changes(case: Mapping[str, Any], spacing: float) -> tuple[float, float,
 
 def fit_area(cohort: str | Path, spacing: float) -> AreaRegression | None:
     """
-    Fit on the cohort's training split; None where it has no cases with known truth.
+    Fit on the cohort's training split, of which cases with remote atrophy are left out: test cases have none. None
+    where it has no cases with known truth.
 
     Args:
         spacing: side of a model pixel in mm.
@@ -109,6 +111,7 @@ def fit_area(cohort: str | Path, spacing: float) -> AreaRegression | None:
         cases = read_datalist(Path(cohort) / "datalist.json", "training")
     except InputError:
         return None
+    cases = [case for case in cases if not case.get("global_atrophy")]
     known = [case for case in cases if all(case.get(key) and Path(case[key]).is_file() for key in KEYS)]
     known = known[:: max(1, -(-len(known) // LARGEST))]
     if len(known) < 3:

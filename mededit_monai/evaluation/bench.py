@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.datasets.evaluation import real_images
+from mededit_monai.datasets.evaluation import edited_half, real_images
 from mededit_monai.diseases import DISEASES
 from mededit_monai.evaluation.bench_plan import BenchPlan, read_plan
 from mededit_monai.evaluation.bench_tables import BENCH_FILES, write_bench
@@ -96,11 +96,12 @@ def bench(options: BenchOptions) -> Path:
     known = extractors(disease, options.judge, None) if dims == 2 else {}  # features of images know no volumes
     with held_folder(job.output, names, inputs):
         edited = [(row, PAIRED) for row in plan.measurable]
-        counts = make_triplets(job, options.cohort, edited, [PAIRED], plan.cases)[PAIRED]
+        among = edited_half(options.cohort, options.seed) if known else None
+        counts = make_triplets(job, options.cohort, edited, [PAIRED], plan.cases, among)[PAIRED]
         timings = Timings(job)
         lines = measured(job, edited, DISEASES[disease].pixel_mm, timings.take)
         say("scoring")
-        real = real_images(options.cohort) if known else []
+        real = real_images(options.cohort, among or ()) if known else []
         judges = {ending: RealismJudge(extractor, real, options.seed) for ending, extractor in known.items()}
         scorer = Scorer(lines, set_scores(job, edited, lines, judges), options.seed)
         content = {
@@ -133,7 +134,7 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """Costs, figures and verdict of every row."""
     columns = table_columns(keys, {ending: one.extractor.name for ending, one in judges.items()}, (PAIRED,))
-    real = judges[""].real.values if judges else None
+    real = judges[""].real if judges else None
     base, slowest = (plan.reference, PAIRED) in scorer.lines, times.get(plan.reference)
     results = []
     for row in plan.measurable:

@@ -43,7 +43,7 @@ def write_bench(folder: Path, content: Mapping[str, Any]) -> Path:
 
 def bench_lines(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Lines of CSV: costs, each figure with its interval, and the comparison with the reference."""
-    lines = []
+    lines, undecided = [], undecided_margins(content)
     for row in content["rows"]:
         other = row["against_reference"] or {}
         line = {key: row[key] for key in ("row", "label", "group", "value", "n_cases", *COSTS)}
@@ -51,7 +51,7 @@ def bench_lines(content: Mapping[str, Any]) -> list[dict[str, Any]]:
             line |= figure_cells(key, figure, ("", "_low", "_high"))
         for name in content["margins"]:
             line |= {f"{name}_{part}": (other.get(name) or {}).get(part) for part in ("advantage", "bound", "margin")}
-        verdict = {True: "yes", False: "no"}.get(other.get("no_worse"))
+        verdict = _verdict(other, undecided) if other else None
         lines.append(line | {"no_worse": verdict, "zone_share": other.get("zone_share")})
     return lines
 

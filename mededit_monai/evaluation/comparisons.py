@@ -14,6 +14,7 @@ from sklearn.metrics.pairwise import polynomial_kernel
 from mededit_monai.evaluation.columns import COLUMNS, Column
 from mededit_monai.evaluation.scores import Scorer, values_of
 from mededit_monai.evaluation.tables import Table
+from mededit_monai.metrics.realism import Features, squared_mmd
 from mededit_monai.metrics.statistics import (
     NonInferiority,
     bootstrap_draws,
@@ -85,7 +86,7 @@ def _compare(first: str, second: str, column: Column, scorer: Scorer, condition:
 
 
 def against_reference(
-    scorer: Scorer, row: str, reference: str, pairing: str, margins: Mapping[str, float], real: np.ndarray | None
+    scorer: Scorer, row: str, reference: str, pairing: str, margins: Mapping[str, float], real: Features | None
 ) -> dict[str, Any]:
     """
     Is a row no worse than the reference? On the cases that both have (the first of each, since rows share their order).
@@ -93,7 +94,7 @@ def against_reference(
     Args:
         margins: fixed before looking, by column: ``dice`` absolute, all others as a share of the reference's own
             figure.
-        real: MxD features that the KID is measured to; None: no KID.
+        real: features that the KID is measured to; None: no KID.
 
     Returns:
         for each figure a :class:`NonInferiority` as dictionary (None: not measured on both), ``no_worse`` (all of them;
@@ -128,7 +129,7 @@ def kid_bound(
     row: np.ndarray | None,
     reference: np.ndarray | None,
     groups: Sequence[Hashable],
-    real: np.ndarray | None,
+    real: Features | None,
     margin: float,
     seed: int = 0,
     level: float = 0.95,
@@ -136,32 +137,34 @@ def kid_bound(
     """
     Bound on the rise of the KID over the reference's, by a paired bootstrap (anatomies, then cases) of the edits.
 
-    The kernel is :func:`mededit_monai.metrics.realism.squared_mmd`'s; pairs of one image with itself are left out, also
-    where a draw holds it twice. The real set is fixed, and its own term cancels in the difference.
+    The KID is :func:`mededit_monai.metrics.realism.squared_mmd`'s, over pairs of two anatomies. The real set is fixed,
+    and its own term cancels in the difference.
 
     Args:
-        row, reference, real: features; groups: of each case; margin: share of the reference's KID.
+        row, reference: features; groups: of each case; real: features, with groups; margin: share of the reference's
+            KID.
 
     Returns:
-        None without features, or where all draws hold one image.
+        None without features, or where all cases or all real images are of one anatomy.
     """
-    if real is None or row is None or reference is None or len(groups) < 2:
+    if real is None or row is None or reference is None:
         return None
-    within = [polynomial_kernel(part, degree=3, coef0=1) for part in (row, reference)]
-    across = [polynomial_kernel(part, real, degree=3, coef0=1).mean(axis=1) for part in (row, reference)]
-    everything = polynomial_kernel(real, degree=3, coef0=1)
-    own = (everything.sum() - np.trace(everything)) / (len(real) * (len(real) - 1))
+    patients, sets = (list(groups), list(real.groups or ())), (row, reference)
+    if min(len(set(part)) for part in patients) < 2:
+        return None
+    codes = np.array([patients[0].index(group) for group in groups])
+    other = np.array([[one != two for two in patients[1]] for one in groups])
+    within = [polynomial_kernel(part, degree=3, coef0=1) for part in sets]
+    across = [(polynomial_kernel(part, real.values, degree=3, coef0=1) * other).sum(axis=1) for part in sets]
+    kids = [squared_mmd(part, real.values, patients) for part in sets]
 
     def distances(cases: np.ndarray) -> np.ndarray:
-        other = cases[:, None] != cases[None]
-        pairs = [kernel[np.ix_(cases, cases)][other].mean() for kernel in within]
-        return np.array([pair - 2 * part[cases].mean() for pair, part in zip(pairs, across)])
+        apart = codes[cases][:, None] != codes[cases][None]
+        pairs = [kernel[np.ix_(cases, cases)][apart].mean() for kernel in within]
+        return np.array([pair - 2 * part[cases].sum() / other[cases].sum() for pair, part in zip(pairs, across)])
 
-    whole = distances(np.arange(len(groups)))
-    draws = [cases for cases in bootstrap_draws(groups, seed=seed) if len(set(cases)) > 1]
-    if not draws:
-        return None
+    draws = [cases for cases in bootstrap_draws(groups, seed=seed) if len(set(codes[cases])) > 1]
     drawn = np.array([np.subtract(*distances(cases)[::-1]) for cases in draws])  # reference - row: the advantage
-    bound, allowed = float(np.quantile(drawn, 1 - level)), margin * abs(float(whole[1] + own))
+    bound, allowed = float(np.quantile(drawn, 1 - level)), margin * abs(kids[1])
     counts = (len(set(groups)), len(groups))
-    return NonInferiority(float(whole[1] - whole[0]), bound, allowed, level, bound > -allowed, bound > 0, *counts)
+    return NonInferiority(kids[1] - kids[0], bound, allowed, level, bound >= -allowed, bound > 0, *counts)

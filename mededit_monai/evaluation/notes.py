@@ -102,17 +102,17 @@ def _triplets(pairing: str, counts: Mapping[str, Any]) -> str:
 
 def _preset(found: Evaluation, table: Table) -> str:
     options, preset = found.options, table.presets[found.options.preset]
+    most = max(one.presets[options.preset]["cases"] for one in found.tables)  # all tables have the same triplets
     levels = preset.get("steps") if options.steps is None else options.steps
-    spaced = {"logsnr": "in log-SNR"}.get(preset.get("spacing", ""), f"in {preset.get('spacing')}")
+    spacing = preset.get("spacing")
+    spaced = "" if spacing is None else f" (spaced in {'log-SNR' if spacing == 'logsnr' else spacing})"
     limit = "" if options.limit is None else f", at most {options.limit} by --limit"
     thesis = f"; the thesis used {THESIS_LEVELS} levels and {THESIS_MASKS[found.cohort['disease']]} masks"
-    told = (
-        "every row's own noise levels" if levels is None else f"{levels} noise levels (spaced {spaced}) unless a row "
-    )
+    told = "every row's own noise levels" if levels is None else f"{levels} noise levels{spaced} unless a row "
     told += "" if levels is None else "sets its own number"
     return (
         f"Preset {options.preset}: {told}, "
-        f"{_masks(preset['cases'])} test masks{limit}{thesis if table.of_thesis else ''}. Seconds per edit are "
+        f"{_masks(most)} test masks{limit}{thesis if table.of_thesis else ''}. Seconds per edit are "
         f"measured in batches of up to {options.batch_size}."
     )
 

@@ -15,7 +15,7 @@ from mededit_monai.datasets.evaluation import group_of
 from mededit_monai.io.nifti import read_array
 from mededit_monai.judges.features import Extractor
 from mededit_monai.metrics.realism import Features, RealismScore, fid, frechet_distance, kid, two_sample_auc
-from mededit_monai.metrics.statistics import bootstrap_draws
+from mededit_monai.metrics.statistics import joint_draws
 
 #: Resamples of edits and real slices for the combined figure: each takes a FID.
 DRAWS = 200
@@ -83,12 +83,21 @@ class RealismJudge:
                 found[name] = None
         return found
 
+    def draws(self, groups: Sequence[Hashable]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """
+        Numbers of resampled edits and real slices: anatomies first, those of both sets at once, then cases; the same
+        for every row of one size.
+
+        Args:
+            groups: of the edits.
+        """
+        return joint_draws(groups, list(self.real.groups or ()), DRAWS, self.seed)
+
     def resampled(self, edits: Features) -> np.ndarray:
         """
-        FIDs of resampled edits and real slices, anatomies first, then cases; the same draws for every row of one size.
+        FIDs of resampled sets, by :meth:`draws`.
 
         A resampled set repeats images, which raises its FID; whoever uses the spread must shift it back.
         """
-        first = bootstrap_draws(list(edits.groups or ()), DRAWS, self.seed)
-        second = bootstrap_draws(list(self.real.groups or ()), DRAWS, self.seed + 1)
-        return np.array([frechet_distance(edits.values[a], self.real.values[b]) for a, b in zip(first, second)])
+        pairs = self.draws(list(edits.groups or ()))
+        return np.array([frechet_distance(edits.values[a], self.real.values[b]) for a, b in pairs])

@@ -68,6 +68,7 @@ class Evaluation(Plan):
             "steps": o.steps,
             "seed": o.seed,
             "pairings": list(self.pairings),
+            "triplets_sha256": {pairing: sha256(self.job.triplets(pairing)) for pairing in self.pairings},
             "judge": dict(self.judge),
             "extractors": [
                 {"name": name, "columns": f"those that end in {ending}" if ending else "those without an ending"}

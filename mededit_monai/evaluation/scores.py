@@ -12,10 +12,10 @@ import numpy as np
 
 from mededit_monai.datasets.evaluation import group_of
 from mededit_monai.evaluation.columns import Column
-from mededit_monai.evaluation.realism import DRAWS, RealismJudge
+from mededit_monai.evaluation.realism import RealismJudge
 from mededit_monai.metrics.lesion_features import OF_REGIONS, lesion_test
 from mededit_monai.metrics.realism import RealismScore
-from mededit_monai.metrics.statistics import bootstrap, bootstrap_draws
+from mededit_monai.metrics.statistics import bootstrap
 from mededit_monai.metrics.truth import Agreement, change_agreement
 
 #: Whose features a column of ``metrics.csv`` holds: the edit's, the true lesion's.
@@ -69,8 +69,7 @@ class SetScores:
         """
         if self.fids is None or np.isnan(dice).any():
             return None
-        draws = bootstrap_draws(self.groups, DRAWS, self.judge.seed)  # those of RealismJudge.resampled
-        shares = np.array([1 - dice[cases].mean() for cases in draws])
+        shares = np.array([1 - dice[cases].mean() for cases, _ in self.judge.draws(self.groups)])  # as the FIDs' sets
         return float((1 - dice.mean()) * self.scores["fid"].value), shares * self.fids  # type: ignore[union-attr]
 
 
@@ -171,7 +170,9 @@ class Scorer:
         if both is None:
             return None
         score = lesion_test(*both, _groups(cases), column.statistic, seed=self.seed)
-        return _numbers(score.value, score.low, score.high, score.n_edits, len(set(_groups(cases))))
+        known = np.all([np.isfinite(part).any(axis=1) for part in both], axis=0)
+        groups = {group for group, there in zip(_groups(cases), known) if there}
+        return _numbers(score.value, score.low, score.high, score.n_edits, len(groups))
 
     def _set(self, row: str, column: Column, cases: Cases, condition: str) -> Figure:
         found = self.set_scores(row, column.pairing, column.extractor)

@@ -128,7 +128,7 @@ def chosen_tables(wanted: Sequence[str], disease: str) -> list[Table]:
         disease: of the cohort.
 
     Raises:
-        InputError: none asked for, an unknown table, or one about another disease.
+        InputError: none asked for, an unknown table, one about another disease, or two of one name.
     """
     known = known_tables()
     if not wanted:
@@ -149,7 +149,15 @@ def chosen_tables(wanted: Sequence[str], disease: str) -> list[Table]:
                 "table or cohort."
             )
         tables.append(table)
-    return list({table.table: table for table in tables}.values())
+    named: dict[str, Table] = {}
+    for table in tables:
+        other = named.setdefault(table.table, table)
+        if other.file != table.file:
+            raise InputError(
+                f"--table: {other.file.name} and {table.file.name} are both named '{table.table}' in their files; "
+                "rename one of them, or evaluate them one by one into folders of their own."
+            )
+    return list(named.values())
 
 
 def read_table(path: Path) -> Table:

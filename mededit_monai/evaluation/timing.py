@@ -26,6 +26,7 @@ from torch.utils.data import default_collate
 from mededit_monai.evaluation.rows import Row
 from mededit_monai.evaluation.run_row import Job, row_workflow, say
 from mededit_monai.io.atomic import write_json
+from mededit_monai.io.hashing import sha256
 from mededit_monai.methods.editor import Edit
 from mededit_monai.workflows import bundle_content
 
@@ -78,7 +79,8 @@ def machine(device: str | None = None) -> dict[str, Any]:
 
 class Timings:
     """
-    Times of rows by their key; those of ``times.json`` that were taken on a machine like this one stand.
+    Times of rows by their key; those of ``times.json`` that were taken on a machine like this one, of the same network,
+    stand.
 
     Attributes:
         known: key → :class:`Timing`.
@@ -97,8 +99,10 @@ class Timings:
                 self._settings = settings
 
     def take(self, row: Row) -> None:
-        """Time a row, unless it is a control or was timed with the same settings."""
-        settings = json.dumps(row.settings, sort_keys=True)
+        """Time a row, unless it is a control or was timed with the same settings, weights, bundle and cases."""
+        overlays = [sha256(Path(file)) for file in self.job.overlays]
+        of_job = {"bundle": self.job.root.name, "overlays": overlays, "triplets": sha256(self.job.triplets("paired"))}
+        settings = json.dumps([row.facts(), of_job], sort_keys=True, default=str)
         if row.control not in TIMED or self._settings.get(row.key) == settings:
             return
         self.known[row.key], self._settings[row.key] = time_row(self.job, row), settings

@@ -139,8 +139,9 @@ def lesion_test(
     """
     Cross-validated AUC of telling painted lesions from the true ones of the same cases.
 
-    A case's two lesions, and all of its anatomy, are on one side of every fold. Cases of which a row holds no finite
-    number are left out in pairs; what else is missing (a region that is not there) is set to the feature's mean.
+    A case's two lesions, and all of its anatomy, are on one side of every fold, and drawn together for the interval.
+    Cases of which a row holds no finite number are left out in pairs; what else is missing (a region that is not
+    there) is set to the feature's mean.
 
     Args:
         edits, truths: NxK features of the same N cases; groups: anatomy of each.
@@ -166,4 +167,5 @@ def lesion_test(
     means = np.nanmean(every, axis=0) if len(every) else every
     every = np.where(np.isfinite(every), every, means)
     sets = [Features(part, "features of lesions", names) for part in np.split(every, 2)]
-    return two_sample_auc(*sets, folds=min(folds, len(set(names))), draws=draws, seed=seed, classifier=classifier)
+    folds = min(folds, len(set(names)))
+    return two_sample_auc(*sets, folds=folds, draws=draws, seed=seed, classifier=classifier, pairs=True)

@@ -24,7 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from mededit_monai.core.errors import InputError, require_choice
-from mededit_monai.metrics.statistics import bootstrap_draws
+from mededit_monai.metrics.statistics import bootstrap_draws, joint_draws
 
 
 @dataclass(frozen=True)
@@ -128,24 +128,45 @@ def fid(edits: Features, real: Features, resamples: int = 10, seed: int = 0) -> 
     return _score("fid", edits, real, (value, value - 1.96 * sd, value + 1.96 * sd, sd, whole))
 
 
-def squared_mmd(edits: np.ndarray, real: np.ndarray) -> float:
+def squared_mmd(
+    edits: np.ndarray, real: np.ndarray, patients: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None
+) -> float:
     """
     Unbiased squared maximum mean discrepancy (Gretton et al., JMLR 2012, eq. 3), kernel (x·y / D + 1)³:
 
         Σ_{i≠j} k(xi, xj) / n(n-1) + Σ_{i≠j} k(yi, yj) / m(m-1) - 2 Σ_{ij} k(xi, yj) / nm
 
+    Images of one patient are alike, and would not be independent pairs: each of the three means is over pairs of two
+    patients alone.
+
     Args:
         edits, real: NxD and MxD, at least two rows each.
+        patients: of the rows of both, one name for one patient; None: each row is of another.
 
     Returns:
         0 on average for one distribution, so it can be negative.
+
+    Raises:
+        ValueError: no pair of two patients.
     """
+    names = patients or (range(len(edits)), range(len(edits), len(edits) + len(real)))
+    codes = _codes(names)
 
-    def within(values: np.ndarray) -> float:
-        kernel = polynomial_kernel(values, degree=3, coef0=1)  # gamma is 1 / D
-        return (kernel.sum() - np.trace(kernel)) / (len(values) * (len(values) - 1))
+    def mean(one: int, two: int) -> float:
+        parts = (edits, real)
+        kernel = polynomial_kernel(parts[one], parts[two], degree=3, coef0=1)  # gamma is 1 / D
+        other = codes[one][:, None] != codes[two][None]
+        if not other.any():
+            raise ValueError("all images are of one patient; wanted pairs of two.")
+        return kernel[other].mean()
 
-    return float(within(edits) + within(real) - 2 * polynomial_kernel(edits, real, degree=3, coef0=1).mean())
+    return float(mean(0, 0) + mean(1, 1) - 2 * mean(0, 1))
+
+
+def _codes(names: Sequence[Sequence[Hashable]]) -> list[np.ndarray]:
+    """Names of several sets as numbers, the same for the same name."""
+    known = {name: k for k, name in enumerate(dict.fromkeys(name for part in names for name in part))}
+    return [np.array([known[name] for name in part]) for part in names]
 
 
 def kid(edits: Features, real: Features, subsets: int = 100, seed: int = 0) -> RealismScore:
@@ -154,7 +175,7 @@ def kid(edits: Features, real: Features, subsets: int = 100, seed: int = 0) -> R
 
     The interval is value ± 1.96 s.d. over random halves of both sets. Halves without replacement, since a bootstrap's
     repeated images would count as equal pairs and bias it; over halves, the s.d. estimates that of the whole
-    (delete-half jackknife, Shao & Wu, Ann Stat 1989). Patients stay together.
+    (delete-half jackknife, Shao & Wu, Ann Stat 1989). Patients stay together, those of both sets in both.
 
     Raises:
         InputError: features of two extractors.
@@ -163,19 +184,31 @@ def kid(edits: Features, real: Features, subsets: int = 100, seed: int = 0) -> R
     _comparable(edits, real)
     if subsets < 2:
         raise ValueError(f"got {subsets} subsets; wanted at least 2 for a standard deviation.")
-    rng = np.random.default_rng(seed)
-    whole = squared_mmd(edits.values, real.values)
-    halves = [squared_mmd(edits.values[_half(edits, rng)], real.values[_half(real, rng)]) for _ in range(subsets)]
+    rng, names = np.random.default_rng(seed), _patients(edits, real)
+    values, codes = (edits.values, real.values), _codes(names)
+    whole = squared_mmd(*values, names)
+    halves = []
+    for _ in range(subsets):
+        kept = [np.isin(part, chosen) for part, chosen in zip(codes, _halves(codes, rng))]
+        halves.append(squared_mmd(*(v[k] for v, k in zip(values, kept)), tuple(c[k] for c, k in zip(codes, kept))))
     sd = float(np.std(halves, ddof=1))
     return _score("kid", edits, real, (whole, whole - 1.96 * sd, whole + 1.96 * sd, sd, whole))
 
 
-def _half(features: Features, rng: np.random.Generator) -> np.ndarray:
-    names = list(dict.fromkeys(features.groups))
-    if len(names) < 4:
-        raise ValueError(f"a set holds {len(names)} patients; wanted at least 4 for an interval over halves.")
-    chosen = {names[k] for k in rng.permutation(len(names))[: len(names) // 2]}
-    return np.array([k for k, g in enumerate(features.groups) if g in chosen])
+def _halves(codes: Sequence[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+    """Half of the patients of each set; of those in both sets the same ones."""
+    patients = [np.unique(part) for part in codes]
+    if min(map(len, patients)) < 4:
+        fewest = min(map(len, patients))
+        raise ValueError(f"a set holds {fewest} patients; wanted at least 4 for an interval over halves.")
+    order = rng.permutation(np.unique(np.concatenate(patients)))
+    shared = order[np.isin(order, patients[0]) & np.isin(order, patients[1])]
+    chosen = shared[: len(shared) // 2]
+    halves = []
+    for own in patients:
+        alone = order[np.isin(order, own) & ~np.isin(order, shared)]
+        halves.append(np.concatenate([chosen, alone[: len(own) // 2 - len(chosen)]]))
+    return halves
 
 
 def _with_squares(values: np.ndarray) -> np.ndarray:
@@ -198,35 +231,46 @@ CLASSIFIERS: dict[str, Callable[[], ClassifierMixin]] = {
 
 
 def two_sample_auc(
-    edits: Features, real: Features, folds: int = 5, draws: int = 500, seed: int = 0, classifier: str = "linear"
+    edits: Features,
+    real: Features,
+    folds: int = 5,
+    draws: int = 500,
+    seed: int = 0,
+    classifier: str = "linear",
+    pairs: bool = False,
 ) -> RealismScore:
     """
     Classifier two-sample test (Lopez-Paz & Oquab, ICLR 2017): can a classifier, by default a logistic regression, tell
     the sets apart?
 
     Standardised features, cross-validated with patients kept together; the area under the ROC curve is taken in every
-    held-out fold and averaged. The interval bootstraps the held-out scores (patients, then images), not the training.
+    held-out fold and averaged. The interval bootstraps the held-out scores (patients, those of both sets at once, then
+    images), not the training.
 
     Args:
         folds: at least 2, and at most the number of patients of the smaller set.
         classifier: one of :data:`CLASSIFIERS`.
+        pairs: row k of both sets is of one case; the interval draws the two together.
 
     Returns:
         0.5: not to be told apart, 1: always.
 
     Raises:
         InputError: features of two extractors, or another classifier.
-        ValueError: other numbers of features, or too many folds.
+        ValueError: other numbers of features, too many folds, or sets that are no pairs.
     """
     _comparable(edits, real)
     require_choice("classifier", classifier, tuple(CLASSIFIERS))
+    if pairs and list(edits.groups) != list(real.groups):
+        raise ValueError("the patients of the two sets differ; wanted those of pairs, in one order.")
     most = min(len(set(edits.groups)), len(set(real.groups)))
     if not 2 <= folds <= most:
         raise ValueError(f"got {folds} folds; wanted 2 … {most}, the patients of the smaller set.")
     values = np.concatenate([edits.values, real.values])
     truth = np.repeat([1, 0], [len(edits.values), len(real.values)])
     # A patient in both sets (prior and pathology of one person) must not sit on both sides of a fold.
-    groups = [str(g) if k is None else f"{k}/{g}" for k, g in _group_names(edits, real)]
+    names = _patients(edits, real)
+    groups = np.concatenate(_codes(names))
     scores, fold_of = np.zeros(len(values)), np.zeros(len(values), int)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     for number, (train, test) in enumerate(splitter.split(values, truth, groups)):
@@ -234,21 +278,22 @@ def two_sample_auc(
         scores[test] = model.fit(values[train], truth[train]).decision_function(values[test])
         fold_of[test] = number
     whole = _fold_auc(truth, scores, fold_of)
-    first = bootstrap_draws(edits.groups, draws, seed)
-    second = bootstrap_draws(real.groups, draws, seed + 1)
+    both = [(d, d) for d in bootstrap_draws(edits.groups, draws, seed)] if pairs else joint_draws(*names, draws, seed)
     drawn = []
-    for one, two in zip(first, second):
+    for one, two in both:
         cases = np.concatenate([one, len(edits.values) + two])
         drawn.append(_fold_auc(truth[cases], scores[cases], fold_of[cases]))
     low, high = np.nanquantile(drawn, [0.025, 0.975])
     return _score("two_sample_auc", edits, real, (whole, float(low), float(high), float(np.nanstd(drawn)), whole))
 
 
-def _group_names(edits: Features, real: Features):
+def _patients(edits: Features, real: Features) -> tuple[list[Hashable], list[Hashable]]:
     """Patients by name in both sets; rows without a patient (numbered 0 …) are nobody else's."""
-    for key, features in (("edits", edits), ("real", real)):
-        numbered = list(features.groups) == list(range(len(features.groups)))
-        yield from ((key if numbered else None, g) for g in features.groups)
+    first, second = (
+        [(key, g) for g in features.groups] if features.groups == list(range(len(features.groups))) else features.groups
+        for key, features in (("edits", edits), ("real", real))
+    )
+    return first, second
 
 
 def _fold_auc(truth: np.ndarray, scores: np.ndarray, fold_of: np.ndarray) -> float:

@@ -85,19 +85,52 @@ def bootstrap_draws(groups: Sequence[Hashable], draws: int = DRAWS, seed: int = 
 
 @lru_cache(maxsize=2)  # a table asks for the same draws for every figure
 def _draws(groups: tuple[Hashable, ...], draws: int, seed: int) -> list[np.ndarray]:
-    numbers: dict[Hashable, list[int]] = {}
-    for case, group in enumerate(groups):
-        numbers.setdefault(group, []).append(case)
-    members = np.concatenate([np.array(cases) for cases in numbers.values()])
-    counts = np.array([len(cases) for cases in numbers.values()])
-    starts = np.cumsum(counts) - counts
-    rng = np.random.default_rng(seed)
+    cases, rng = _Grouped(groups), np.random.default_rng(seed)
+    count = len(cases.names)
+    return [cases.drawn(rng.integers(count, size=count), rng) for _ in range(draws)]
+
+
+def joint_draws(
+    first: Sequence[Hashable], second: Sequence[Hashable], draws: int = DRAWS, seed: int = 0
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """
+    Case numbers of every draw of two sets: groups that both hold are drawn for both at once, as their cases are alike;
+    groups of one set alone for themselves. Cases are drawn within each set.
+
+    Args:
+        first, second: the anatomy or patient of every case, with the same name in both sets for the same one.
+
+    Raises:
+        ValueError: an empty set, or fewer than one draw.
+    """
+    if not len(first) or not len(second) or draws < 1:
+        raise ValueError(f"got {len(first)} and {len(second)} cases and {draws} draws; wanted at least one of each.")
+    sets, rng = (_Grouped(first), _Grouped(second)), np.random.default_rng(seed)
+    shared = [name for name in sets[0].names if name in sets[1].names]
+    both = [np.array([part.names[name] for name in shared], dtype=np.int64) for part in sets]
+    alone = [np.array([k for name, k in part.names.items() if name not in shared], dtype=np.int64) for part in sets]
     result = []
     for _ in range(draws):
-        drawn = rng.integers(len(counts), size=len(counts))
-        size, start = (np.repeat(part[drawn], counts[drawn]) for part in (counts, starts))
-        result.append(members[start + (rng.random(len(size)) * size).astype(np.int64)])
+        chosen = rng.integers(len(shared), size=len(shared)) if shared else np.arange(0)
+        own = [part[rng.integers(len(part), size=len(part))] if len(part) else part for part in alone]
+        one, two = (s.drawn(np.concatenate([b[chosen], o]), rng) for s, b, o in zip(sets, both, own))
+        result.append((one, two))
     return result
+
+
+class _Grouped:
+    """Cases by group; ``names``: number of each group, in the order in which they come."""
+
+    def __init__(self, groups: Sequence[Hashable]) -> None:
+        self.names = {name: k for k, name in enumerate(dict.fromkeys(groups))}
+        codes = np.array([self.names[group] for group in groups])
+        self.cases, self.counts = np.argsort(codes, kind="stable"), np.bincount(codes)
+        self.starts = np.cumsum(self.counts) - self.counts
+
+    def drawn(self, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """As many cases with replacement from each of these groups as it has."""
+        size, start = (np.repeat(part[groups], self.counts[groups]) for part in (self.counts, self.starts))
+        return self.cases[start + (rng.random(len(size)) * size).astype(np.int64)]
 
 
 def bootstrap(
@@ -168,7 +201,8 @@ def paired_bound(
     """
     Is a new method at most ``margin`` worse than an old one, on the same cases?
 
-    The paired one-sided bound: the (1 - level) quantile of the bootstrapped mean advantage. It must lie above -margin.
+    The paired one-sided bound: the (1 - level) quantile of the bootstrapped mean advantage. It must be at least
+    -margin.
 
     Args:
         new, old: one number a case; margin: at least 0, in the metric's units, fixed before looking.
@@ -184,7 +218,7 @@ def paired_bound(
     drawn = np.array([advantage[cases].mean() for cases in bootstrap_draws(groups, draws, seed)])
     bound = float(np.quantile(drawn, 1 - level))
     return NonInferiority(
-        float(advantage.mean()), bound, margin, level, bound > -margin, bound > 0, len(set(groups)), len(advantage)
+        float(advantage.mean()), bound, margin, level, bound >= -margin, bound > 0, len(set(groups)), len(advantage)
     )
 
 

@@ -8,6 +8,8 @@ import csv
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -15,9 +17,12 @@ from evaluation.toy import few_draws, make_toy
 
 from mededit_monai import cli
 from mededit_monai.core.errors import InputError
+from mededit_monai.datasets.evaluation import edited_half, real_images
+from mededit_monai.evaluation import timing
 from mededit_monai.evaluation.bench import BenchOptions, bench
 from mededit_monai.evaluation.bench_plan import bench_file
-from mededit_monai.evaluation.bench_tables import comparison
+from mededit_monai.evaluation.bench_tables import COSTS, bench_lines, comparison
+from mededit_monai.evaluation.run_row import Job
 from mededit_monai.evaluation.timing import PeakMemory, network_sizes
 
 
@@ -93,6 +98,34 @@ def test_rows_costs_verdicts_and_files(toy, rows, tmp_path):
     assert [row["seconds"] for row in again] == [row["seconds"] for row in content["rows"]]
 
 
+@pytest.mark.slow
+def test_no_edit_is_compared_with_its_own_true_image(toy, rows, tmp_path):
+    with few_draws():
+        bench(replace(options(toy, rows, tmp_path / "out", cases=20), rows=("no_edit", "truth")))
+    used = {case["case_id"] for case in json.loads((tmp_path / "out" / "triplets_paired.json").read_text())["testing"]}
+    half = set(edited_half(toy.cohort, 0))
+    assert used == half and len(real_images(toy.cohort, half)) == len(real_images(toy.cohort)) - len(half)
+
+
+def test_times_stand_for_the_same_network_and_cases_alone(tmp_path, monkeypatch):
+    taken = []
+    monkeypatch.setattr(timing, "time_row", lambda job, row: taken.append(row.key) or timing.Timing(1, 1.0, 1.0, 1.0))
+    (tmp_path / "triplets_paired.json").write_text("{}")
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("channels: [8]\n")
+    facts = {"settings": {"steps": 2}, "weights_sha256": "a"}
+    row = SimpleNamespace(key="row", control=timing.TIMED[0], settings={"steps": 2}, facts=lambda: dict(facts))
+    for change in ("nothing", "nothing", "weights", "overlay", "cases"):
+        if change == "weights":
+            facts["weights_sha256"] = "b"
+        if change == "overlay":
+            overlay.write_text("channels: [16]\n")
+        if change == "cases":
+            (tmp_path / "triplets_paired.json").write_text("[]")
+        timing.Timings(Job(tmp_path, Path("stroke"), [str(overlay)])).take(row)
+    assert len(taken) == 4  # all but the second
+
+
 def verdict_of(row: list[bool], truth: list[bool]) -> str:
     """The word in the table for a row and the truth that keep or miss the bounds of Dice and KID."""
     names = ("dice", "kid")
@@ -103,13 +136,16 @@ def verdict_of(row: list[bool], truth: list[bool]) -> str:
         if kept is not None:
             other = {key: held | {"non_inferior": value} for key, value in zip(names, kept)}
             other |= {"no_worse": all(kept), "zone_share": 0.5, "n_cases": 8}
-        lines.append({"row": name, "label": name, "against_reference": other})
+        costs = {"group": "", "value": None, "n_cases": 8, **dict.fromkeys(COSTS), "figures": {}}
+        lines.append({"row": name, "label": name, "against_reference": other, **costs})
     margins = dict.fromkeys((*names, "ventricle_error"), 0.1)
     other_margin = held | {"non_inferior": True}
     for line in lines[1:]:
         line["against_reference"]["ventricle_error"] = other_margin
-    text = comparison({"rows": lines, "reference": "reference", "margins": margins})
-    return next(line for line in text if line.startswith("| fast")).split("|")[-3].strip()
+    content = {"rows": lines, "reference": "reference", "margins": margins}
+    words = next(line for line in comparison(content) if line.startswith("| fast")).split("|")[-3].strip()
+    assert bench_lines(content)[-1]["no_worse"] == words  # the CSV says what the page says
+    return words
 
 
 @pytest.mark.parametrize(

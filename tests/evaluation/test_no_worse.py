@@ -11,7 +11,7 @@ import pytest
 
 from mededit_monai.evaluation.comparisons import against_reference, kid_bound
 from mededit_monai.evaluation.scores import Scorer
-from mededit_monai.metrics.realism import squared_mmd
+from mededit_monai.metrics.realism import Features, squared_mmd
 
 MARGINS = {"dice": 0.01, "kid": 0.1, "ventricle_error": 0.05}
 
@@ -32,7 +32,7 @@ def against(row, reference, real) -> dict:
     return against_reference(scorer, "row", "reference", "paired", MARGINS, real)
 
 
-REAL = np.random.default_rng(9).standard_normal((40, 5))
+REAL = Features(np.random.default_rng(9).standard_normal((40, 5)), "toy", [str(k % 8) for k in range(40)])
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,8 @@ def test_kid_advantage_is_the_difference_of_the_kids():
     (lines, row), (_, reference) = cases(shift=0.5, seed=1), cases(shift=1.0, seed=2)
     groups = [line["anatomy"] for line in lines]
     found = kid_bound(row, reference, groups, REAL, 0.1)
-    wanted = squared_mmd(reference, REAL) - squared_mmd(row, REAL)
+    kids = [squared_mmd(part, REAL.values, (groups, REAL.groups)) for part in (reference, row)]
+    wanted = kids[0] - kids[1]
     assert found.advantage == pytest.approx(wanted) and found.advantage > found.bound
-    assert found.margin == pytest.approx(0.1 * abs(squared_mmd(reference, REAL)))
+    assert found.margin == pytest.approx(0.1 * abs(kids[0]))
     assert found.non_inferior and kid_bound(reference, row, groups, REAL, 0.1).non_inferior is False

@@ -34,6 +34,7 @@ def notes(
         SimpleNamespace(
             options=SimpleNamespace(**asked),
             cohort=cohort,
+            tables=[table],
             rows=planned_rows([table], asked["preset"], bundle_root(table.bundle)),
             counts=counts,
             judge={"name": "a judge", **known} if (flat if judge is None else judge) else {},

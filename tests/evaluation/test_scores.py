@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mededit_monai.datasets.evaluation import representative_order
-from mededit_monai.evaluation.area import fit_area
+from mededit_monai.evaluation.area import fit_area, true_changes
 from mededit_monai.evaluation.columns import COLUMNS
 from mededit_monai.evaluation.comparisons import comparisons
 from mededit_monai.evaluation.realism import RealismJudge
@@ -208,8 +208,26 @@ def test_area_regression_finds_a_line(tmp_path):
     figures = replace(found, ventricles=(0.0, 1.0)).figures(absolute, 1.0)
     assert figures["against_truth_ventricle_change_predicted"] == 4 and figures["against_truth_lesion_size"] == 4
     assert figures["against_truth_ventricle_change_true"] == 5 and figures["against_truth_ventricle_change_error"] == 1
+    odd = dict(cases[3], global_atrophy=0.4)  # no test case has remote atrophy, so it is not fitted
+    place.write_text(json.dumps({"training": [*cases[:3], odd]}))
+    assert fit_area(tmp_path, spacing=1.0).cases == 3
     place.write_text(json.dumps({"testing": cases}))
     assert fit_area(tmp_path, 1.0) is None
+
+
+def test_true_changes_leave_the_lesion_out(tmp_path):
+    """As the edits' metrics do: a ventricle of 8 mm² of which the lesion takes 3 grows by 2."""
+    before = np.zeros((16, 16, 1), np.uint8)
+    before[4:6, 2:6] = 1
+    after, lesion = before.copy(), np.zeros_like(before)
+    after[6, 2:4] = 1
+    lesion[4, 2:5] = 1
+    after[4, 2:5] = 0  # the truth has lesion there, the prior a ventricle
+    planes = {"pathology": lesion, "brain": np.ones_like(before), "prior_ventricles": before, "ventricles": after}
+    for key, plane in planes.items():
+        nib.save(nib.Nifti1Image(plane, np.eye(4)), tmp_path / f"{key}.nii")
+    area, change, _ = true_changes({key: str(tmp_path / f"{key}.nii") for key in planes}, 1.0)
+    assert (area, change) == (3, 2)
 
 
 def test_numbers_for_people():

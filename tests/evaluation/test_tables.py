@@ -143,6 +143,17 @@ def test_a_name_with_two_settings_is_refused(tmp_path):
         planned_rows(tables, "quick", tmp_path)
 
 
+def test_two_tables_of_one_name_are_refused(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(TABLE | {"table": "mine"}))
+    words = [str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml")]
+    with pytest.raises(InputError, match=r"--table: a\.yaml and b\.yaml are both named 'mine'"):
+        chosen_tables(words, "stroke")
+    assert len(chosen_tables([words[0], words[0]], "stroke")) == 1
+    names = [read_table(path).table for path in tables_folder().glob("release_tumor*.yaml")]
+    assert len(names) == len(set(names))
+
+
 def test_what_the_command_calls_a_table(tmp_path):
     shipped = tables_folder() / "release_stroke_2d.yaml"
     own = tmp_path / "own.yaml"

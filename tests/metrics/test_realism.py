@@ -91,6 +91,42 @@ def test_squared_mmd_by_hand():
     assert squared_mmd(x, y) == pytest.approx(1 + 27 - 2 * 37 / 4)
 
 
+def test_squared_mmd_leaves_out_pairs_of_one_patient():
+    """As above, with a third x of the first one's patient and a third y of the second x's."""
+    x, y = np.array([[0.0], [1.0], [0.0]]), np.array([[1.0], [2.0], [5.0]])
+    found = squared_mmd(x, y, (["a", "b", "a"], ["c", "d", "b"]))
+    crossed = [(1 + x_ * y_) ** 3 for x_, y_ in ((0, 1), (0, 2), (0, 5), (1, 1), (1, 2), (0, 1), (0, 2), (0, 5))]
+    assert found == pytest.approx(1 + (27 + 216 + 1331) / 3 - 2 * np.mean(crossed))
+    with pytest.raises(ValueError, match="all images are of one patient"):
+        squared_mmd(x, y, (["a"] * 3, ["a"] * 3))
+
+
+def _brains(seed: int) -> tuple[Features, Features]:
+    """36 and 36 images of the same six brains, which differ as much as a brain's images do."""
+    rng = np.random.default_rng(seed)
+    brains, names = rng.standard_normal((6, 16)), [f"brain {k % 6}" for k in range(36)]
+    rows = brains[np.arange(36) % 6]
+    first, second = (Features(rows + rng.standard_normal(rows.shape), "toy", names) for _ in range(2))
+    return first, second
+
+
+def test_kid_of_images_of_the_same_brains_is_unbiased_and_knows_its_spread():
+    scores = [kid(*_brains(k), subsets=30, seed=k) for k in range(60)]
+    values, claimed = np.array([s.value for s in scores]), np.mean([s.sd for s in scores])
+    assert abs(values.mean()) < 2.5 * values.std() / np.sqrt(60)
+    assert 0.8 * values.std() < claimed < 2.5 * values.std()
+
+
+def test_auc_interval_draws_the_two_lesions_of_a_case_together():
+    edits, truths = _brains(0)
+    assert two_sample_auc(truths, truths, pairs=True).low == two_sample_auc(truths, truths, pairs=True).high == 0.5
+    shifted = Features(truths.values + 0.05, "toy", truths.groups)
+    together, apart = (two_sample_auc(shifted, truths, pairs=pairs) for pairs in (True, False))
+    assert together.value == apart.value and together.high - together.low < 0.5 * (apart.high - apart.low)
+    with pytest.raises(ValueError, match="the patients of the two sets differ"):
+        two_sample_auc(edits, Features(truths.values, "toy", truths.groups[::-1]), pairs=True)
+
+
 def test_kid_finds_a_difference_and_its_interval():
     same = kid(Features(_normal(80, (0.0,) * 5), "toy"), Features(_normal(90, (0.0,) * 5, seed=1), "toy"))
     assert same.low < 0 < same.high

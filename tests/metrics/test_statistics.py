@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from mededit_monai.metrics import bootstrap, compare_paired, paired_bound
-from mededit_monai.metrics.statistics import bootstrap_draws, holm, signed_rank_floor
+from mededit_monai.metrics.statistics import bootstrap_draws, holm, joint_draws, signed_rank_floor
 
 
 def test_draws_take_whole_groups_and_then_cases():
@@ -18,6 +18,18 @@ def test_draws_take_whole_groups_and_then_cases():
     share_b = np.mean([np.mean(d == 3) for d in draws])
     assert share_b == pytest.approx((0 + 2 * 0.25 + 1) / 4, abs=0.05)
     assert any(len(set(d)) < len(d) for d in draws if len(d) == 6)
+
+
+def test_joint_draws_take_the_same_groups_from_both_sets():
+    first, second = ["a", "a", "b", "c", "own"], ["b", "c", "c", "a", "x", "y"]
+    for one, two in joint_draws(first, second, 100, seed=1):
+        names = [[part[k] for k in drawn] for part, drawn in ((first, one), (second, two))]
+        assert names[0].count("a") == 2 * names[1].count("a") and names[0].count("b") == names[1].count("b")
+        assert names[1].count("c") == 2 * names[0].count("c") and names[0].count("own") == 1
+        assert names[1].count("x") + names[1].count("y") == 2
+    assert len({tuple(two) for _, two in joint_draws(first, second, 100)}) > 50
+    with pytest.raises(ValueError, match="got 0 and 6 cases"):
+        joint_draws([], second)
 
 
 def test_seed():
