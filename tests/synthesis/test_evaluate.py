@@ -73,6 +73,26 @@ def test_sets_of_copies_and_of_the_real_ones():
     assert copies["t2"]["diversity"] == pytest.approx(1, abs=1e-5) and "fid_3d" not in copies["t2"]
 
 
+def test_the_floor_of_a_fid_is_held_against_sets_of_as_many_heads(monkeypatch):
+    made, real = ([head(0.1, start + k)[0] for k in range(4)] for start in (10, 0))
+    asked = []
+    monkeypatch.setattr(
+        "mededit_monai.synthesis.evaluate.planes_fid",
+        lambda _, one, two: asked.append((one, two)) or {"mean": len(one)},
+    )
+    scores = measure_sets(made, real, MODALITIES, object())["t1"]
+    assert (scores["fid_3d"], scores["fid_3d_floor"], scores["fid_3d_halves"]) == (4, 2, 2)
+    crossed = []
+    for one, two in asked[2:4]:
+        crossed.append(
+            [
+                [k for v in part for k in range(4) if v is own[k][0] or np.array_equal(v, own[k][0])]
+                for own, part in ((made, one), (real, two))
+            ]
+        )
+    assert crossed == [[[0, 1], [2, 3]], [[2, 3], [0, 1]]]  # never a head beside the real one of its mask
+
+
 def test_what_the_network_is_told():
     labels = label_array((16, 16, 16), (8, 8, 8))
     for condition, width in (("mask", 1), ("regions", 3)):
