@@ -16,6 +16,7 @@ CRPS), beside that of other draws of the truth, which is the least possible, and
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,7 +47,7 @@ from mededit_monai.simulation.simulate import lesion_pool
 from mededit_monai.space.conditions import condition_channels
 from mededit_monai.space.intensity import to_model_range, to_unit_range
 from mededit_monai.workflows import bundle_content
-from studies.effects_ceiling import SPLIT, recipe_of, test_cases
+from studies.cohorts import FEWEST, SPLIT, bundle_of, recipe_of, require_told, test_cases
 
 #: What is written.
 FILES = ("calibrated_samples.json", "calibrated_samples.md")
@@ -151,7 +152,7 @@ def calibrated_samples(
     output: str | Path,
     anatomies: str | None = None,
     lesions: str | None = None,
-    bundle: str = "stroke",
+    bundle: str | None = None,
     condition: str = "mask",
     cases: int = 120,
     samples: int = 8,
@@ -162,13 +163,21 @@ def calibrated_samples(
     """
     The first so many test slices of a cohort, in the order in which ``mededit evaluate`` takes them.
 
+    Args:
+        anatomies, lesions: the folders that the cohort was made from.
+        bundle: name or folder; None: that of the cohort's disease.
+        condition: what the editor is told, mask or (tumours) regions.
+        cases: at most so many; samples: of each; draws: of the hidden part of each, half of them are truths.
+        seed: of the cases and intervals.
+
     Returns:
         what ``calibrated_samples.json`` holds.
 
     Raises:
-        InputError: a cohort or folders that cannot be used, or a cohort of volumes.
+        InputError: a cohort, bundle or folders that cannot be used, a cohort of volumes, regions of a disease that has
+            none, or fewer than three test cases.
     """
-    require_whole("cases", cases, 3)
+    require_whole("cases", cases, FEWEST)
     require_whole("samples", samples, 2, most=1000)
     require_whole("draws", draws, 4, most=1000)
     cohort, own = user_path(cohort), OutputFolder(user_path(output))
@@ -176,6 +185,8 @@ def calibrated_samples(
     recipe = recipe_of(cohort, anatomies, lesions)
     if recipe.spatial_dims != 2:
         raise InputError(f"--cohort: {cohort} has volumes, wanted slices; simulate it with --spatial_dims 2.")
+    require_told(recipe.disease, condition)
+    bundle = bundle_of(recipe.disease, bundle)
     chosen = test_cases(cohort, recipe, cases, seed)
     pool, editor, found = lesion_pool(recipe, SPLIT), Editor(bundle, condition), {}
     for case, _ in tqdm(chosen, disable=not progress):
@@ -185,6 +196,7 @@ def calibrated_samples(
         "synthetic": True,
         "note": DISCLAIMER,
         "disease": recipe.disease,
+        "bundle": Path(os.path.abspath(bundle)).name,  # of a folder its name: no path of this machine
         "condition": condition,
         "recipe": recipe.as_json(),
         "versions": versions(),
@@ -256,7 +268,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--cohort", required=True, help="folder of mededit simulate, slices")
     parser.add_argument("--anatomies", default=None, help="the folder that it was made from")
     parser.add_argument("--lesions", default=None, help="the folder that it was made from")
-    parser.add_argument("--bundle", default="stroke")
+    parser.add_argument("--bundle", default=None, help="default: that of the cohort's disease")
     parser.add_argument("--condition", default="mask", choices=("mask", "regions"))
     parser.add_argument("--cases", type=int, default=120, help="at most so many test cases")
     parser.add_argument("--samples", type=int, default=8, help="of each case")

@@ -15,7 +15,6 @@ prints the latter. ``mededit evaluate`` on the same cohort has the figures to ho
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -29,11 +28,10 @@ from tqdm import tqdm
 from mededit_monai.core.errors import InputError, exit_on_bad_input, require_whole
 from mededit_monai.core.paths import user_path
 from mededit_monai.core.program import run_program
-from mededit_monai.datasets.evaluation import group_of, representative_order
+from mededit_monai.datasets.evaluation import cohort_facts, group_of
 from mededit_monai.evaluation.displaced import read_along_axes
 from mededit_monai.evaluation.write import interval
 from mededit_monai.io.atomic import write_json, write_text
-from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.nifti import read_array
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.io.provenance import DISCLAIMER, versions
@@ -44,18 +42,17 @@ from mededit_monai.metrics.truth import Agreement, change_agreement
 from mededit_monai.reports.plain_text import markdown_table
 from mededit_monai.simulation.anatomies import load_anatomy
 from mededit_monai.simulation.draw_case import LesionPool
-from mededit_monai.simulation.plan import Case, Recipe, plan_cases
+from mededit_monai.simulation.plan import Case, Recipe
 from mededit_monai.simulation.pool import results, worker_count
 from mededit_monai.simulation.redraw import redraw_effects
 from mededit_monai.simulation.simulate import lesion_pool
+from studies.cohorts import FEWEST, SPLIT, recipe_of, test_cases
 
 #: What is written.
 FILES = ("ceiling.json", "ceiling.md")
 
 #: A displacement drawn again may differ from the file's by so many mm: what 16 bits round.
 ROUNDING_MM = 0.002
-
-SPLIT = "testing"
 
 
 @dataclass(frozen=True)
@@ -78,33 +75,6 @@ class CaseDraws:
     error: float
     idle: float
     size: float
-
-
-def recipe_of(cohort: Path, anatomies: str | None, lesions: str | None) -> Recipe:
-    """
-    The recipe of a cohort, with the folders that its files do not name.
-
-    Raises:
-        InputError: no cohort of this simulator, or folders that its recipe has and that are missing here.
-    """
-    place = cohort / "cohort.json"
-    if not place.is_file():
-        raise InputError(f"{place}: not found; give the folder of a cohort that 'mededit simulate' wrote.")
-    told = dict(json.loads(place.read_bytes())["recipe"])
-    for name, given in (("anatomies", anatomies), ("lesions", lesions)):
-        if told.get(name) is not None and given is None:
-            raise InputError(f"--{name}: is missing; give the folder '{told[name]}' that {cohort} was made from.")
-        told[name] = None if told.get(name) is None else str(user_path(str(given)))
-    told.setdefault("split_seed", told.get("seed", 0))  # before it was an option the seed divided them
-    told["counts"] = tuple(told["counts"]) if told.get("counts") else None
-    return Recipe(**told)
-
-
-def test_cases(cohort: Path, recipe: Recipe, most: int, seed: int) -> list[tuple[Case, dict[str, Any]]]:
-    """The first so many test cases of a cohort, as planned and as listed, in the order of ``mededit evaluate``."""
-    listed = {entry["case_id"]: entry for entry in read_datalist(cohort / "datalist.json", SPLIT)}
-    planned = {case.case_id: case for case in plan_cases(recipe)[0] if case.split == SPLIT}
-    return [(planned[name], listed[name]) for name in representative_order(list(listed.values()), seed)[:most]]
 
 
 def case_draws(recipe: Recipe, case: Case, entry: Mapping[str, Any], pool: LesionPool, draws: int) -> CaseDraws:
@@ -155,15 +125,16 @@ def effects_ceiling(
         what ``ceiling.json`` holds.
 
     Raises:
-        InputError: a cohort or folders that cannot be used.
+        InputError: a cohort or folders that cannot be used, or fewer than three test cases.
     """
-    require_whole("cases", cases, 3)
+    require_whole("cases", cases, FEWEST)
     require_whole("draws", draws, 3, most=10_000)
     cohort, own = user_path(cohort), OutputFolder(user_path(output))
     own.require_free(FILES)
     recipe = recipe_of(cohort, anatomies, lesions)
+    facts, chosen = cohort_facts(cohort), test_cases(cohort, recipe, cases, seed)
     pool = lesion_pool(recipe, SPLIT)
-    jobs = [(recipe, case, entry, pool, draws) for case, entry in test_cases(cohort, recipe, cases, seed)]
+    jobs = [(recipe, case, entry, pool, draws) for case, entry in chosen]
     found = [one for one in tqdm(_drawn(jobs, workers), total=len(jobs), disable=not progress)]
     groups, unit = [one.group for one in found], "ml" if recipe.spatial_dims == 3 else "mm²"
     changes, sizes = np.array([one.changes for one in found]), np.array([one.size for one in found])
@@ -173,7 +144,8 @@ def effects_ceiling(
         "disease": recipe.disease,
         "spatial_dims": recipe.spatial_dims,
         "unit": unit,
-        "recipe": recipe.as_json(),
+        "recipe": facts["recipe"],  # with the folders' names of the cohort, by which release_check knows it
+        "simulator_version": facts["simulator_version"],
         "versions": versions(),
         "cases": len(found),
         "anatomies": len(set(groups)),

@@ -179,6 +179,10 @@ def error_by_samples(
     output = user_path(output)
     if unknown := (set(folders) | set(before)) - set(SETTINGS):
         raise InputError(f"--method: got '{min(unknown)}', wanted one of {', '.join(SETTINGS)}.")
+    if unmatched := set(before) - set(folders):
+        raise InputError(
+            f"--before: is given for '{min(unmatched)}', wanted a method of --method; add it, or leave it out."
+        )
     weights = {name: kept_weights(user_path(folder), before.get(name, 0)) for name, folder in folders.items()}
     disease = cohort_facts(cohort)["disease"]
     with held_folder(output, FILES, [user_path(cohort), *map(user_path, folders.values())]):
@@ -219,6 +223,16 @@ def _count(word: str) -> tuple[str, int]:
     return name, int(value)
 
 
+def _once_each(option: str, pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Method → value. InputError: a method twice, of which one would be left out without a word."""
+    names = [name for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(
+            f"--{option}: is given {names.count(twice[0])} times for '{twice[0]}', wanted once; leave out all but one."
+        )
+    return dict(pairs)
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Command line; exit code 2 and a sentence for bad input."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -238,8 +252,8 @@ def main(words: Sequence[str] | None = None) -> None:
     with exit_on_bad_input():
         error_by_samples(
             given.cohort,
-            dict(given.method),
-            dict(given.before),
+            _once_each("method", given.method),
+            _once_each("before", given.before),
             given.output_dir,
             given.cases,
             given.steps,

@@ -10,7 +10,7 @@ list, and its test list edited with both. Errors are those over no edit's, of al
 the brains with 95 % intervals (bootstrap over brains), and a signed-rank test of the brains against no edit.
 Beside them stand the shipped networks, on the same cases of the brains that they have not seen (``--split_seed``). Run
 again it goes on; ``--fold`` does some of the folds, such as one on each of several machines, and the page is written
-once all are there. Writes ``folds.md``, ``folds.json`` and ``folds.png``.
+once all are there, with the same shipped weights. Writes ``folds.md``, ``folds.json`` and ``folds.png``.
 """
 
 from __future__ import annotations
@@ -23,12 +23,15 @@ from pathlib import Path
 from typing import Any
 
 from mededit_monai.core.errors import InputError, exit_on_bad_input, require_choice, require_whole, say
-from mededit_monai.core.paths import user_path
+from mededit_monai.core.paths import bundle_root, user_path
 from mededit_monai.core.program import run_program
 from mededit_monai.io.atomic import json_bytes
 from mededit_monai.io.case_names import stem
+from mededit_monai.io.hashing import sha256
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.io.provenance import DISCLAIMER, versions
+from mededit_monai.io.weight_files import find_weights
+from mededit_monai.methods.record import network_named
 from mededit_monai.simulation.anatomies import list_anatomies
 from mededit_monai.simulation.plan import Recipe
 from mededit_monai.simulation.pool import worker_count
@@ -45,6 +48,9 @@ FOLDS, VALIDATED, EPOCHS = 5, 64, 10
 
 #: File of each fold that is done.
 FOLD_FILE = "fold.json"
+
+#: In a fold's request: what must be the same in all folds of a page, and yet does not decide a fold's trainings.
+SHIPPED_WEIGHTS = "shipped_weights"
 
 #: Networks of the default editor, and how many samples a training makes of each case of an epoch.
 NETWORKS = {"effects": 1, "paint": 2}
@@ -102,9 +108,10 @@ def one_fold(part: int, output: Path, recipe: Recipe, samples: int, workers: int
             **plan,
         )
         weights[family], seen[family] = folder / "model.pt", max(samples_seen(folder).values())
+    request = request_of(recipe, samples)  # of now: the shipped weights may have been replaced while others trained
     cases = edited_cases(output, table_of(recipe.disease, weights), **asked)
     ratios = {name: ratios_of([case for case in cases if case["row"].endswith(f"_{name}")]) for name in (OWN, SHIPPED)}
-    content = {"synthetic": True, "fold": part, "request": request_of(recipe, samples), "samples": seen}
+    content = {"synthetic": True, "fold": part, "request": request, "samples": seen}
     content |= {"ratios": ratios, "versions": versions()}
     OutputFolder(output).write({FOLD_FILE: json_bytes(content)})
     return content
@@ -118,12 +125,23 @@ def options_of(disease: str) -> dict[str, dict[str, Any]]:
 def request_of(recipe: Recipe, samples: int) -> dict[str, Any]:
     """What all folds have in common, and what must not change between them."""
     shared = {key: value for key, value in recipe.as_json().items() if key != "fold"}
-    return json.loads(json.dumps({"recipe": shared, "samples": samples, "options": options_of(recipe.disease)}))
+    request = {"recipe": shared, "samples": samples, "options": options_of(recipe.disease)}
+    return json.loads(json.dumps(request | {SHIPPED_WEIGHTS: shipped_weights(recipe.disease)}))
+
+
+def shipped_weights(disease: str) -> dict[str, str]:
+    """SHA-256 of the weights that the default editor of slices has without ``--weights``, by file name."""
+    names = [network_named(family).weights_file("mask") for family in NETWORKS]
+    return {name: sha256(find_weights(bundle_root(disease), name)) for name in names}
 
 
 def finished(output: Path, request: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
     """
     Folds that are done.
+
+    One that was measured beside other shipped weights is not: :func:`one_fold` goes through it again. Its trainings do
+    not ask for these weights, so their folders are whole, and the evaluation keeps edits by the weights that made them:
+    the shipped networks' edits and the scores alone are made anew.
 
     Raises:
         InputError: one of other settings.
@@ -133,9 +151,11 @@ def finished(output: Path, request: Mapping[str, Any]) -> dict[int, dict[str, An
         place = output / f"fold_{part}" / FOLD_FILE
         if not place.is_file():
             continue
-        found[part] = json.loads(place.read_bytes())
-        if found[part]["request"] != request:
+        content = json.loads(place.read_bytes())
+        if {**content["request"], SHIPPED_WEIGHTS: request[SHIPPED_WEIGHTS]} != request:
             raise InputError(f"{place}: was made with other settings than these; choose another --output_dir.")
+        if content["request"] == request:
+            found[part] = content
     return found
 
 
@@ -193,7 +213,7 @@ def folds(
     names = [stem(Path(name)) for name in list_anatomies(anatomies)]
     content = summary([done[part] for part in sorted(done)], split_names(names, split_seed)["testing"])
     content |= {"note": DISCLAIMER, "synthetic": True, "disease": disease, "folds": FOLDS, "cases": FOLDS * cases}
-    content |= {"samples": samples, "versions": versions()}
+    content |= {"samples": samples, SHIPPED_WEIGHTS: request[SHIPPED_WEIGHTS], "versions": versions()}
     files = {FILES[0]: markdown(content).encode(), FILES[1]: json_bytes(content), FILES[2]: picture(content)}
     folder.write(files)
     return content

@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     one = actions.add_parser("record", help="run everything in a tree and write the record")
     one.add_argument("--tree", type=Path, required=True, help="top of the tree, with mededit_monai/ and bundles/")
     one.add_argument("--out", type=Path, required=True, help="JSON to write")
+    one.add_argument("--overwrite", action="store_true", help="replace the file that is there")
     one.add_argument("--only", choices=PARTS, action="append", help="one part; may be repeated (default: all)")
     one.add_argument("--no_progress", action="store_true", help="say nothing but what fails")
     one.set_defaults(action=_record)
@@ -62,6 +63,9 @@ def _record(given: argparse.Namespace) -> int:
     if not (tree / "mededit_monai" / "__init__.py").is_file():
         print(f"golden: {given.tree} holds no mededit_monai/; give the top of a tree with --tree.", file=sys.stderr)
         return 2
+    if out.exists() and not given.overwrite:
+        print(f"golden: {given.out} is there already; choose another --out, or give --overwrite.", file=sys.stderr)
+        return 2
     sys.dont_write_bytecode = True  # the tree is left as it was found
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     for variable in THREADS:
@@ -71,7 +75,11 @@ def _record(given: argparse.Namespace) -> int:
     parts = [part for part in PARTS if part in (given.only or PARTS)]
     stderr = sys.stderr  # a run's own output is caught
     found, failed = record(tree, parts, lambda line: None if given.no_progress else print(line, file=stderr))
-    out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    unfinished = out.with_name(
+        f".{out.name}.{os.getpid()}.unfinished"
+    )  # not by the tree's own writer: it may be broken
+    unfinished.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    os.replace(unfinished, out)
     hashes = sum(isinstance(value, str) for value in found["entries"].values())
     print(f"{given.out}: {hashes} hashes in {sum(found['seconds'].values()):.0f} s", file=stderr)
     for key in failed:

@@ -66,6 +66,7 @@ def interval_coverage(output: str | Path, runs: int = 600, seed: int = 0) -> dic
         InputError: a number that cannot be used, or files in the way that are not ours.
     """
     require_whole("runs", runs, 20, most=1_000_000)
+    require_whole("seed", seed, 0)
     own = OutputFolder(user_path(output))
     own.require_free(FILES)
     found = [

@@ -3,28 +3,28 @@
 """
 Where strokes are: from a folder of masks in MNI space to the table that ``mededit lesion`` chooses places by.
 
-    python -m studies.lesion_places --lesions DIR -o out/places [--table mededit_monai/lesions/places.json]
+    python -m studies.lesion_places --lesions DIR -o out/places [--table places.json]
 
 Writes the table, a map a territory of how many lesions cover each 2 mm voxel, a picture of the rule and of these maps,
-and a page of numbers.
+and a page of numbers. The table that is shipped, mededit_monai/lesions/places.json, is a copy of the first.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mededit_monai.core.errors import exit_on_bad_input
 from mededit_monai.core.paths import user_path
 from mededit_monai.core.program import run_program
 from mededit_monai.diseases import STRATA
 from mededit_monai.io.atomic import replacing
 from mededit_monai.io.nifti import image_bytes
-from mededit_monai.io.outputs import OutputFolder
+from mededit_monai.io.outputs import OutputFolder, require_writable, write_output
 from mededit_monai.lesions.places import Places, places_of
 from mededit_monai.lesions.territories import SIDES, TERRITORIES, territory_of
 from mededit_monai.reports.preview import upright
@@ -90,32 +90,51 @@ def picture(maps: Maps) -> Figure:
     return figure
 
 
-def main() -> None:
-    """Command line of the study."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lesions", required=True, help="folder of masks in MNI space")
-    parser.add_argument("-o", "--output_dir", default="out/places")
-    parser.add_argument("--table", help="also write the table here")
-    given = parser.parse_args()
-    maps, out = Maps(), user_path(given.output_dir)
-    places = places_of(given.lesions, watch=maps.add)
+def lesion_places(lesions: str, output: str, table: str | None = None, overwrite: bool = False) -> str:
+    """
+    Write everything; the page of numbers.
+
+    Args:
+        lesions: folder of masks in MNI space; output: folder; table: file for a copy of the table, None: none.
+        overwrite: whether another table of ours may be replaced.
+
+    Raises:
+        InputError: masks that cannot be used, or a file in the way that is not ours.
+    """
+    maps, folder = Maps(), OutputFolder(user_path(output), [user_path(lesions)])
+    folder.require_free(["places.json", "places.md", "places.png", *(f"lesions_{name}.nii" for name in TERRITORIES)])
+    copy = None if table is None else user_path(table)
+    if copy is not None:
+        require_writable(copy, overwrite)
+    places = places_of(lesions, watch=maps.add)
     places = Places(f"{sum(places.counts.values())} {ABOUT}", places.counts, places.clouds)
-    table = json.dumps(places.as_json(), indent=1) + "\n"
+    content = (json.dumps(places.as_json(), indent=1) + "\n").encode()
     affine = np.diag([STEP, STEP, STEP, 1.0])
     affine[:3, 3] = FIRST
-    contents = {"places.json": table.encode(), "places.md": numbers_page(places).encode()}
+    contents = {"places.json": content, "places.md": numbers_page(places).encode()}
     contents |= {
         f"lesions_{n}.nii": image_bytes(m, affine, "lesions that cover a voxel; mededit_monai")
         for n, m in maps.counts.items()
     }
-    folder = OutputFolder(out, [given.lesions])
     folder.write(contents)
     folder.reserve(["places.png"])
-    with replacing(out / "places.png") as unfinished:
+    with replacing(folder.path / "places.png") as unfinished:
         picture(maps).savefig(unfinished, dpi=90)
-    if given.table:
-        Path(given.table).write_text(table, encoding="utf-8")
-    print(contents["places.md"].decode())
+    if copy is not None:
+        write_output(copy, content, overwrite, folder.inputs)
+    return contents["places.md"].decode()
+
+
+def main() -> None:
+    """Command line of the study; exit code 2 and a sentence for bad input."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lesions", required=True, help="folder of masks in MNI space")
+    parser.add_argument("-o", "--output_dir", default="out/places")
+    parser.add_argument("--table", help="also write the table here")
+    parser.add_argument("--overwrite", action="store_true", help="replace a --table that this program wrote")
+    given = parser.parse_args()
+    with exit_on_bad_input():
+        print(lesion_places(given.lesions, given.output_dir, given.table, given.overwrite))
 
 
 if __name__ == "__main__":

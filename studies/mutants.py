@@ -34,6 +34,10 @@ from pathlib import Path
 
 import yaml
 
+from mededit_monai.core.errors import exit_on_bad_input
+from mededit_monai.io.atomic import json_bytes
+from mededit_monai.io.outputs import require_writable, write_output
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 LISTS = Path(__file__).with_name("mistakes")
 WORKER = Path(__file__).with_name("mutants_worker.py")
@@ -240,18 +244,22 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="mutants at a time, on one core each (default: 1)")
     parser.add_argument("--progress", action=argparse.BooleanOptionalAction, default=True, help="a line a mutant")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the outcomes there, too")
+    parser.add_argument("--overwrite", action="store_true", help="replace a --json that this program wrote")
     given = parser.parse_args()
     mutants = [mutant for mutant in read_mutants() if fnmatchcase(mutant.name, given.only)]
     if not mutants:
         parser.error(f"--only: no mutant's name matches {given.only!r}")
     if given.jobs < 1:
         parser.error(f"--jobs: got {given.jobs}, wanted at least 1")
+    if given.json:
+        with exit_on_bad_input():
+            require_writable(given.json, given.overwrite)
     try:
         outcomes = try_all(mutants, given.jobs, given.progress)
     except RuntimeError as error:
         parser.exit(2, f"mutants: {error}\n")
     if given.json:
-        given.json.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1) + "\n")
+        write_output(given.json, json_bytes([asdict(outcome) for outcome in outcomes]), overwrite=True)
     bad = [outcome for outcome in outcomes if not outcome.good]
     print(f"{len(outcomes) - len(bad)} of {len(outcomes)} mutants killed.")
     why = {mutant.name: mutant.why for mutant in mutants}

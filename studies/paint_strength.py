@@ -3,11 +3,12 @@
 """
 How strong shall the paint be? Contrast and the two-sample test of painted lesions, at several strengths.
 
-    python -m studies.paint_strength --cohort out/cohort --bundle tumor --condition regions --strengths 1 1.1 1.25
+    python -m studies.paint_strength --cohort out/cohort --condition regions --strengths 1 1.1 1.25
 
 Paints the lesions of a cohort's *validation* slices onto scans that the true displacement has moved: nothing but the
 painter is judged, and nothing is chosen by the testing cases. Of volumes it takes crops (``mededit simulate --crops``),
-which come displaced. Writes ``paint_strength.md`` and prints it.
+which come displaced. The two-sample test leaves anatomies out, so a cohort of one has a dash there. Writes
+``paint_strength.md`` and prints it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mededit_monai.core.errors import InputError, exit_on_bad_input
+from mededit_monai.core.errors import InputError, exit_on_bad_input, require_whole
 from mededit_monai.core.paths import user_path
 from mededit_monai.core.program import run_program
 from mededit_monai.evaluation.displaced import read_along_axes
@@ -29,6 +30,7 @@ from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.nifti import read_array
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.io.provenance import DISCLAIMER
+from mededit_monai.judges.samples import cohort_disease
 from mededit_monai.methods.build import build_editor
 from mededit_monai.methods.record import METHODS
 from mededit_monai.metrics.contrast import lesion_contrast
@@ -39,6 +41,7 @@ from mededit_monai.space.conditions import condition_channels
 from mededit_monai.space.flow import pull
 from mededit_monai.space.intensity import to_model_range, to_unit_range
 from mededit_monai.workflows import bundle_content
+from studies.cohorts import bundle_of, require_told
 
 #: Fewest pixels of a lesion that has an inside to look at, and cases painted at a time, by the spatial dimensions.
 SMALLEST, PORTION = {2: 20, 3: 60}, {2: 64, 3: 2}
@@ -78,7 +81,7 @@ def read_cases(datalist: Path, pixel_mm: float, condition: str, count: int) -> l
 def measure(
     cases: Sequence[dict], network: torch.nn.Module, scheduler: object, condition: str, strength: float
 ) -> list:
-    """Contrast, and AUC by squares and by trees, of the cases painted with a strength."""
+    """Contrast, and AUC by squares and by trees (NaN of one anatomy), of the cases painted with a strength."""
     told = "regions" if condition == "regions" else "pathology"
     settings = dict(METHODS["morph"].defaults(None, condition, cases[0]["moved"].ndim)) | {"guidance": strength}
     for name in ("effects", "spatial_dims"):  # the true displacement is in place of the first, the cases say the other
@@ -108,14 +111,15 @@ def measure(
         )
         for image, case in zip(painted, cases)
     ]
-    tests = [lesion_test(edits, truths, groups, kind, draws=50).value for kind in ("quadratic", "trees")]
+    kinds = ("quadratic", "trees") if len(set(groups)) > 1 else ()  # of one anatomy none can be left out
+    tests = [lesion_test(edits, truths, groups, kind, draws=50).value for kind in kinds] or [float("nan")] * 2
     return [float(np.nanmean(contrasts)), *tests]
 
 
 def compare(
     cohort: str,
     output: str,
-    bundle: str,
+    bundle: str | None,
     condition: str,
     strengths: Sequence[float],
     count: int,
@@ -124,12 +128,21 @@ def compare(
     """
     The table of all strengths.
 
+    Args:
+        cohort: folder of ``mededit simulate``; bundle: name or folder, None: that of the cohort's disease.
+        condition: what the painter is told, mask or (tumours) regions; count: at most so many cases.
+        weights: of a painter in place of the bundle's.
+
     Raises:
-        InputError: no validation cases with a lesion, or a file in the way.
+        InputError: no validation cases with a lesion, another disease's bundle, regions of a disease that has none, or
+            a file in the way.
     """
+    require_whole("cases", count, 1, most=10**7)
     folder = OutputFolder(user_path(output))
     folder.require_free(["paint_strength.md"])
-    datalist = user_path(cohort) / "datalist.json"
+    datalist, disease = user_path(cohort) / "datalist.json", cohort_disease(cohort)
+    require_told(disease, condition)
+    bundle = bundle_of(disease, bundle)
     dims = 3 if are_crops(datalist) else 2
     network, scheduler, pixel = bundle_content(
         bundle,
@@ -146,7 +159,7 @@ def compare(
     with torch.no_grad():
         rows = [[f"{one:g}", *measure(cases, network, scheduler, condition, one)] for one in strengths]
     heads = ["strength", "lesion contrast, 1 is right", "in-lesion AUC, 0.5 is best", "the same, trees"]
-    shown = [[row[0], *(f"{value:.3f}" for value in row[1:])] for row in rows]
+    shown = [[row[0], *("–" if value != value else f"{value:.3f}" for value in row[1:])] for row in rows]
     title = f"# Strength of the paint: {bundle}, {condition}, {len(cases)} validation cases"
     text = "\n".join([title, "", DISCLAIMER, "", *markdown_table(heads, shown), ""])
     folder.reserve(["paint_strength.md"])
@@ -158,7 +171,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Command line of the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cohort", required=True, help="folder of mededit simulate: slices, or crops")
-    parser.add_argument("--bundle", default="stroke")
+    parser.add_argument("--bundle", default=None, help="default: that of the cohort's disease")
     parser.add_argument("--condition", default="mask", choices=("mask", "regions"))
     parser.add_argument("--strengths", nargs="+", type=float, default=[1.0, 1.1, 1.25])
     parser.add_argument("--cases", type=int, default=200)

@@ -27,7 +27,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from mededit_monai import edit
-from mededit_monai.core.errors import InputError, exit_on_bad_input
+from mededit_monai.core.errors import InputError, exit_on_bad_input, require_whole
 from mededit_monai.core.program import run_program
 from mededit_monai.io.atomic import write_bytes, write_json, write_text
 from mededit_monai.io.displacement import read_displacement
@@ -278,6 +278,8 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("-o", "--output_dir", type=Path, default=Path("out/raw_scans"))
     given = parser.parse_args(words)
     with exit_on_bad_input():
+        require_whole("motions", given.motions, 0, most=10**4)
+        require_whole("seed", given.seed, 0)
         found = sorted(given.scans.glob("*.nii*"))
         masks = {path.with_name(f"{stem(path)}_brain.nii.gz") for path in found}
         scans = [path for path in found if path not in masks]

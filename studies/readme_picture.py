@@ -22,6 +22,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mededit_monai import edit
+from mededit_monai.io.atomic import replacing
 
 #: Below the panels.
 NOTE = "The right image is synthetic. Research use only, not a medical device."
@@ -86,7 +87,10 @@ def save_picture(planes: dict[str, np.ndarray], spacing: tuple[float, float], pa
         axes.set_title(words, color="white", fontsize=12, pad=6)
     figure.text(0.5, 8 / total[1], NOTE, color="#b0b0b0", fontsize=9, ha="center")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, facecolor="black", dpi=DPI, metadata={"Description": NOTE, "Software": None})
+    with replacing(path) as unfinished:
+        figure.savefig(
+            unfinished, format="png", facecolor="black", dpi=DPI, metadata={"Description": NOTE, "Software": None}
+        )
 
 
 def main() -> int:

@@ -11,7 +11,8 @@ judge alone. A target is met only where the whole 95 % interval lies on the righ
 only if a file cannot be loaded.
 
 The default editor is held against absolute targets, against MedEdit, naïve RePaint, SDEdit and the unedited scan, and,
-with ``--ceiling`` (what ``studies.effects_ceiling`` wrote), against the ceiling of a perfect mean.
+with ``--ceiling`` (what ``studies.effects_ceiling`` wrote), against the ceiling of a perfect mean: where it is of the
+same cases, against these very draws, of another cohort of the kind against any draw.
 
     … --candidate out/release/model.pt
 
@@ -25,7 +26,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,11 @@ from mededit_monai.core.errors import InputError, exit_on_bad_input
 from mededit_monai.core.paths import bundle_root, user_path
 from mededit_monai.core.program import run_program
 from mededit_monai.datasets.evaluation import cohort_facts
+from mededit_monai.evaluation.columns import COLUMNS
 from mededit_monai.evaluation.evaluate import EvaluationOptions, evaluate
 from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.evaluation.tables import tables_folder
+from mededit_monai.evaluation.write import read_lines
 from mededit_monai.io.atomic import write_json, write_text
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.outputs import OutputFolder, write_output
@@ -150,11 +153,16 @@ def release_check(
         what ``release_check.json`` holds.
 
     Raises:
-        InputError: a cohort, judge, scan or weight file that cannot be used.
+        InputError: a cohort, judge, scan or weight file that cannot be used, a ceiling of other cohorts, or an option
+            that volumes do not have.
     """
     cohort, output = str(user_path(cohort)), user_path(output)
-    facts, known = cohort_facts(cohort), read_ceiling(ceiling)
+    facts = cohort_facts(cohort)
+    known = read_ceiling(ceiling, facts)
     disease, dims = facts["disease"], facts["spatial_dims"]
+    for option, given in (("candidate", candidate), ("scans", scans)):
+        if given is not None and dims == 3:
+            raise InputError(f"--{option}: goes with slices, and {cohort} holds volumes; leave it out.")
     require_outside(output, cohort)
     own = OutputFolder(output, [Path(cohort) / "datalist.json", candidate and user_path(candidate)])
     own.require_free(FILES)
@@ -178,7 +186,8 @@ def release_check(
         (written,) = evaluate(options) or [None]
         scores = json.loads(Path(str(written)).read_bytes())
         rows = {_short_name(line["row"]): line["row"] for line in scores["rows"]}
-        content["targets"][name] = _targets(disease, dims if name not in PICTURED else None, known, scores)
+        same = known is not None and same_cases(known, facts, measured_cases(folder, rows[DEFAULT]))
+        content["targets"][name] = _targets(disease, dims if name not in PICTURED else None, known, scores, same)
         if name not in PICTURED:
             continue
         if _is_measured(scores, rows[DEFAULT]):
@@ -187,7 +196,7 @@ def release_check(
             save_cases(folder, rows[DEFAULT], thesis, "thesis", each=2, columns=2, overwrite=True)
         if candidate is not None and first:
             content["candidate"] = candidate_is_better(scores)
-    if scans is not None and dims == 2:
+    if scans is not None:
         edit_scans(scans, output / "scans", disease, method=DEFAULT)
         content["scans"] = "scans/sheet.png"
     own.reserve(FILES)
@@ -198,24 +207,64 @@ def release_check(
 
 def _tables(disease: str, spatial_dims: int) -> tuple[str, ...]:
     """Names of the tables, and of their folders; those that end with 2d or 3d measure displacement, without a judge."""
-    if spatial_dims == 3:
-        return (f"{disease}_3d",)
     names = ("stroke",) if disease == "stroke" else ("tumor", "tumor_regions")
-    return (*names, *(f"{name}_2d" for name in names))
+    measured = tuple(f"{name}_{spatial_dims}d" for name in names)
+    return measured if spatial_dims == 3 else (*names, *measured)
 
 
-def read_ceiling(path: str | None) -> dict[str, Any] | None:
-    """What ``studies.effects_ceiling`` wrote; InputError: a file that is missing or something else."""
+def read_ceiling(path: str | None, cohort: Mapping[str, Any]) -> dict[str, Any] | None:
+    """
+    What ``studies.effects_ceiling`` wrote; None: of no file.
+
+    Args:
+        cohort: facts of the one that is to be held against it.
+
+    Raises:
+        InputError: a file that is missing or something else, or of another disease, dimension, law or look.
+    """
     if path is None:
         return None
     place = user_path(path)
     try:
-        found = json.loads(place.read_bytes())
-        if found["ventricles"]["own"] and found["cases"]:
-            return dict(found)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise InputError(f"--ceiling: {place} is no ceiling.json; give what 'python -m studies.effects_ceiling' wrote.")
+        found = dict(json.loads(place.read_bytes()))
+        own = _kind(found)
+        for same in (False, True):
+            displaced_targets(2, "mask", found, same)  # every figure that is asked for is there
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(
+            f"--ceiling: {place} is no ceiling.json; give what 'python -m studies.effects_ceiling' wrote."
+        ) from None
+    for what, wanted in _kind(cohort).items():
+        if own[what] != wanted:
+            raise InputError(
+                f"--ceiling: {place} is of {what} {own[what]}, wanted {wanted} as the cohort is; give what 'python -m "
+                f"studies.effects_ceiling' wrote of such a cohort."
+            )
+    return found
+
+
+def _kind(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a ceiling and a cohort must have in common, by its name for people."""
+    truth = {name: facts["recipe"].get(name, "own") for name in ("law", "look")}
+    return {"disease": facts["disease"], "spatial dimensions": facts["spatial_dims"], **truth}
+
+
+def same_cases(ceiling: Mapping[str, Any], cohort: Mapping[str, Any], cases: Collection[str]) -> bool:
+    """
+    Whether a ceiling is of these very cases, and not of others as many.
+
+    Args:
+        cohort: facts of the one that the cases are of; cases: their names.
+    """
+    made_alike = all(ceiling.get(key) == cohort[key] for key in ("recipe", "simulator_version"))
+    return made_alike and {one["case_id"] for one in ceiling.get("case_draws", ())} == set(cases)
+
+
+def measured_cases(folder: Path, row: str) -> set[str]:
+    """Names of the cases of which a row's ventricle change by carried labels was measured, from ``metrics.csv``."""
+    needed = COLUMNS["carried_r"].figures
+    lines = [line for line in read_lines(folder / "metrics.csv") if line["row"] == row and line["pairing"] == "paired"]
+    return {line["case_id"] for line in lines if all(line.get(name) for name in needed)}
 
 
 def _is_measured(scores: Mapping[str, Any], row: str) -> bool:
@@ -223,9 +272,19 @@ def _is_measured(scores: Mapping[str, Any], row: str) -> bool:
 
 
 def _targets(
-    disease: str, spatial_dims: int | None, ceiling: Mapping[str, Any] | None, scores: Mapping[str, Any]
+    disease: str,
+    spatial_dims: int | None,
+    ceiling: Mapping[str, Any] | None,
+    scores: Mapping[str, Any],
+    same: bool = False,
 ) -> list[dict[str, Any]]:
-    """What the default editor shall reach, and whether it does; ``spatial_dims`` None: of a table with a judge."""
+    """
+    What the default editor shall reach, and whether it does.
+
+    Args:
+        spatial_dims: None: of a table with a judge; scores: the table's JSON.
+        same: whether its cases are the ceiling's.
+    """
     figures = {_short_name(row["row"]): row["figures"] for row in scores["rows"]}
     differences: dict[str, dict[str, Any]] = {}
     for line in scores["comparisons"]:
@@ -234,7 +293,7 @@ def _targets(
     if spatial_dims is None:
         targets = (*TARGETS[disease], *INDIRECT)
     else:
-        targets = displaced_targets(spatial_dims, ceiling, figures)
+        targets = displaced_targets(spatial_dims, scores["condition"], ceiling, same)
     found = (met(target, figures, differences) for target in targets)
     return [line for line in found if line is not None]
 
@@ -283,7 +342,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--preset", default="quick", choices=("quick", "full"))
     parser.add_argument("--candidate", default=None, help="weights of the painter to compare with the shipped ones")
     parser.add_argument("--judge", default=None, help="folder of a judge; default: the shipped one")
-    parser.add_argument("--ceiling", default=None, help="ceiling.json of studies.effects_ceiling on the same cohort")
+    parser.add_argument("--ceiling", default=None, help="ceiling.json of studies.effects_ceiling on such a cohort")
     parser.add_argument("--limit", type=int, default=None, help="at most so many cases")
     parser.add_argument("--output_dir", "-o", default="out/release_check")
     given = parser.parse_args(words)

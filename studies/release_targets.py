@@ -73,37 +73,40 @@ DISPLACED = (
 #: least, and of its end-point error, at most.
 NEAR_CEILING = {"carried_r": 0.97, "carried_slope": 0.85, "end_point": 1.5}
 
-#: Of volumes: the sign of the ventricles' change, slices that go together, no worse than slice by slice, regions.
+#: Of volumes: the sign of the ventricles' change, slices that go together, no worse than slice by slice.
 VOLUMES = (
     Target("carried_sign", low=0.97),
     Target("slice_step", low=0.9, high=1.1),
     Target("zone_error", below=("no_edit", "by_slice")),
     Target("end_point", below=("by_slice",)),
     Target("carried_error", below=("by_slice",)),
-    # Of tumours: told of the regions, the core is there; told of the bare mask, core and rim are drawn.
-    Target("core_present", low=0.95),
-    Target("core_and_rim", low=0.8),
 )
+
+#: Of volumes with tumours, by what the editor is told: both draw core and rim of large ones; where a small core lies, a
+#: bare mask does not say.
+LAID_OUT = {
+    "mask": (Target("core_and_rim", low=0.8),),
+    "regions": (Target("core_present", low=0.95), Target("core_and_rim", low=0.8)),
+}
 
 
 def displaced_targets(
-    spatial_dims: int, ceiling: Mapping[str, Any] | None, figures: Mapping[str, Mapping[str, Any]]
+    spatial_dims: int, condition: str, ceiling: Mapping[str, Any] | None, same_cases: bool = False
 ) -> tuple[Target, ...]:
     """
     What the displacement and the paint shall reach.
 
     Args:
+        condition: what the editor is told.
         ceiling: what ``ceiling.json`` holds; None: not computed, and nothing is held against it.
-        figures: row → column → figure of the table.
+        same_cases: whether the table's cases are the ceiling's: then the truth is the very same draw of each.
     """
     found = list(DISPLACED)
     if spatial_dims == 3:
-        found += VOLUMES
+        found += (*VOLUMES, *LAID_OUT.get(condition, ()))
     if ceiling is not None:
         known = ceiling["ventricles"]
-        counted = (figures.get(DEFAULT, {}).get("carried_r") or {}).get("n_cases")
-        same = counted == ceiling["cases"]  # then the truth is the very same draw of each case
-        r, slope = (known["own"][key]["value"] if same else known[key] for key in ("r", "slope"))
+        r, slope = (known["own"][key]["value"] if same_cases else known[key] for key in ("r", "slope"))
         found.append(Target("carried_r", low=NEAR_CEILING["carried_r"] * r, ceiling=r))
         found.append(Target("carried_slope", low=NEAR_CEILING["carried_slope"] * slope, ceiling=slope))
         if ceiling["end_point_mm"] is not None:

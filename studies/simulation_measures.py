@@ -16,8 +16,9 @@ from mededit_monai.io.nifti import read_array
 from mededit_monai.simulation.anatomies import TEMPLATE, list_anatomies, load_anatomy
 from mededit_monai.simulation.tissues import TISSUES
 
-#: Model pixels by which the drawn lesion's soft edge may exceed its mask: 2.5 mm, and the resizing filter.
-SOFT_EDGE = 3
+#: Model pixels by which a lesion's last trace may exceed its mask: a soft edge of 2.5 mm, the resizing filter and the
+#: scanner's blur, which leaves 3e-5 of the range as far as 4.5 pixels away.
+SOFT_EDGE = 5
 
 
 def measure_case(case: dict, disease: Disease) -> tuple[dict, dict]:

@@ -7,7 +7,8 @@ Can a classifier tell simulated lesion-free slices from slices of real scans?
 
 Real scans: T1 NIfTI files, skull-stripped or with ``X_brain.nii.gz`` beside them. Both kinds go through the model's
 geometry (128x128). Features of every slice: intensity quantiles and histogram, gradient sizes, radial power spectrum,
-local noise. Cross-validated by scan and anatomy: no scan is in training and test. AUC 0.5 = cannot tell, 1 = always.
+local noise. Cross-validated by scan and anatomy: no scan is in training and test, so at least two of each are needed.
+AUC 0.5 = cannot tell, 1 = always.
 """
 
 from __future__ import annotations
@@ -178,7 +179,7 @@ def main() -> int:
     """Command line of the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scans", required=True, help="folder of real T1 scans")
-    parser.add_argument("--anatomies", default=None, help="folder of label maps; default: the embedded template")
+    parser.add_argument("--anatomies", default=None, help="folder of label maps, at least 2 (the template alone is 1)")
     parser.add_argument("--per_scan", type=int, default=40)
     parser.add_argument("--per_anatomy", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
@@ -194,9 +195,11 @@ def main() -> int:
         scans = [Path(p) for p in list_anatomies(user_path(arguments.scans))]
         if len(scans) < 2:
             raise InputError(f"{arguments.scans}: holds {len(scans)} scan, wanted at least 2 to leave one out.")
-        found = measure(
-            scans, list_anatomies(arguments.anatomies), arguments.per_scan, arguments.per_anatomy, arguments.seed
-        )
+        anatomies = list_anatomies(arguments.anatomies)
+        if len(anatomies) < 2:
+            what = "the embedded template is" if arguments.anatomies is None else f"{arguments.anatomies} holds"
+            raise InputError(f"--anatomies: {what} 1, wanted at least 2 to leave one out; give a folder of label maps.")
+        found = measure(scans, anatomies, arguments.per_scan, arguments.per_anatomy, arguments.seed)
         text = json.dumps(found, indent=1)
         if output is not None:
             write_output(output, f"{text}\n".encode(), arguments.overwrite, scans)

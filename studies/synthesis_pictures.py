@@ -13,6 +13,7 @@ of the first modality. Prints which heads they are.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -27,9 +28,9 @@ from mededit_monai.core.errors import InputError, exit_on_bad_input
 from mededit_monai.core.paths import user_path
 from mededit_monai.core.program import run_program
 from mededit_monai.diseases.modalities import LABEL_KEY, MODALITIES
-from mededit_monai.io.atomic import replacing
 from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.nifti import read_array
+from mededit_monai.io.outputs import require_writable, write_output
 from mededit_monai.io.provenance import DISCLAIMER
 from mededit_monai.metrics.synthesis import mean_squared_error
 from mededit_monai.reports.plain_text import PLAIN
@@ -83,13 +84,12 @@ def _at(place: tuple[int, int, int], box: tuple[slice, ...], axis: int) -> tuple
     return tuple(place[axis] if k == axis else box[k] for k in range(3))
 
 
-def save_picture(columns: Mapping[str, list[list[np.ndarray]]], path: Path) -> None:
+def picture(columns: Mapping[str, list[list[np.ndarray]]]) -> bytes:
     """
-    Rows mask, real and synthetic; three columns under each title.
+    PNG: rows mask, real and synthetic; three columns under each title.
 
     Args:
         columns: of :func:`panels`, by their title.
-        path: PNG to write, whole or not at all.
     """
     figure = Figure(figsize=(3 * len(columns) * PANEL + 0.6, 3 * PANEL + 0.6), dpi=110, facecolor="black")
     FigureCanvasAgg(figure)
@@ -106,21 +106,31 @@ def save_picture(columns: Mapping[str, list[list[np.ndarray]]], path: Path) -> N
     note = f"Mask: core red, edema green, rim yellow. Real: simulated. {DISCLAIMER}"
     figure.text(0.5, 0.01, note, color="#b0b0b0", fontsize=7.5, ha="center", **PLAIN)
     figure.tight_layout(rect=(0, 0.04, 1, 1), pad=0.4)
-    with replacing(path) as unfinished:
-        figure.savefig(unfinished, facecolor="black", format="png")
+    stream = io.BytesIO()
+    figure.savefig(stream, facecolor="black", format="png")
+    return stream.getvalue()
 
 
-def draw(cohort: Path, synthesis: Path, path: Path) -> str:
-    """Write the picture; which heads it shows."""
+def draw(cohort: Path, synthesis: Path, path: Path, overwrite: bool = False) -> str:
+    """
+    Write the picture; which heads it shows.
+
+    Args:
+        overwrite: whether another picture of ours may be replaced.
+
+    Raises:
+        InputError: no synthesized head of the cohort, or a file in the way.
+    """
+    require_writable(path, overwrite)
     order = ranked(cohort, synthesis)
     middle, modalities = order[len(order) // 2], order[0][2]
     if len(modalities) > 1:
-        save_picture({name: panels(middle[1], synthesis, name) for name in modalities}, path)
+        columns = {name: panels(middle[1], synthesis, name) for name in modalities}
         chosen = {"middle": middle}
     else:
         chosen = {"nearest": order[0], "middle": middle, "farthest": order[-1]}
         columns = {f"{word} of {len(order)}": panels(one[1], synthesis, one[2][0]) for word, one in chosen.items()}
-        save_picture(columns, path)
+    write_output(path, picture(columns), overwrite, [cohort, synthesis])
     return json.dumps({word: {"case": one[1]["case_id"], "mse": one[0]} for word, one in chosen.items()}, indent=2)
 
 
@@ -130,9 +140,11 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--cohort", required=True, help="folder of mededit simulate")
     parser.add_argument("--synthesis", required=True, help="what mededit synthesize wrote of its datalist")
     parser.add_argument("--output", "-o", default="out/synthesis.png")
+    parser.add_argument("--overwrite", action="store_true", help="replace a picture that this program wrote")
     asked = parser.parse_args(words)
     with exit_on_bad_input():
-        print(draw(user_path(asked.cohort), user_path(asked.synthesis), user_path(asked.output)))
+        folders = user_path(asked.cohort), user_path(asked.synthesis)
+        print(draw(*folders, user_path(asked.output), asked.overwrite))
     return 0
 
 

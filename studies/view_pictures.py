@@ -16,6 +16,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from mededit_monai.io.atomic import replacing
 from tests.browser.pages import started_chromium, watched_pages
 
 #: Colours of the picture: few make it small.
@@ -37,7 +38,8 @@ def main() -> None:
             page.keyboard.press(key)
         page.wait_for_timeout(2000)
         seen = Image.open(io.BytesIO(page.screenshot(timeout=300_000))).convert("RGB")
-    seen.quantize(COLOURS, dither=Image.Dither.NONE).save(given.output, optimize=True)
+    with replacing(given.output) as unfinished:
+        seen.quantize(COLOURS, dither=Image.Dither.NONE).save(unfinished, format="PNG", optimize=True)
     print(f"{given.output}: {given.output.stat().st_size / 1000:.0f} kB")
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mededit_monai.io.atomic import write_text
 from mededit_monai.io.checksums import CHECKSUMS, WEIGHTS, checksums
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.weight_files import LARGE_FILES, large_files_list, released_files
@@ -61,7 +62,7 @@ def main() -> None:
             continue
         if only_check:
             raise SystemExit(f"{place.relative_to(REPOSITORY)}: out of date; run python -m studies.write_checksums")
-        place.write_text(text, encoding="utf-8")
+        write_text(place, text)
         print(f"{place.relative_to(REPOSITORY)}: written")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mededit_monai.core.options import options_of, reference_table, yaml_block
 from mededit_monai.downstream.options import DownstreamOptions
+from mededit_monai.io.atomic import write_text
 from mededit_monai.methods.edit_options import EditOptions
 from mededit_monai.recovery.options import RecoveryOptions
 from mededit_monai.synthesis.options import SynthesisOptions
@@ -76,7 +77,7 @@ def main() -> None:
     for path, text in stale.items():
         print(f"{path.relative_to(REPOSITORY)}: {'stale' if check else 'written'}")
         if not check:
-            path.write_text(text, encoding="utf-8")
+            write_text(path, text)
     sys.exit(int(check and bool(stale)))
 
 

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
+from mededit_monai.datasets.sources import is_nifti
 from mededit_monai.diseases import DISEASES
 from mededit_monai.io.atomic import replacing, write_json, write_text
 from mededit_monai.io.datalist import read_datalist
@@ -70,7 +71,7 @@ def find_images(given: str | Path) -> dict[str, Path]:
         edits = sorted(path.rglob("edited_slice.nii*"))
         if edits:
             return _by_name(("_".join(p.parent.relative_to(path).parts) or path.resolve().name, p) for p in edits)
-        found = _by_name((stem(p), p) for p in sorted(path.iterdir()) if p.name.endswith((".nii", ".nii.gz")))
+        found = _by_name((stem(p), p) for p in sorted(path.iterdir()) if is_nifti(p))
         if found:
             return found
         raise InputError(

@@ -81,6 +81,16 @@ def test_judging_needs_the_folder_for_itself_and_names_that_differ(tmp_path):
         find_images(images)
 
 
+def test_endings_in_capitals(tmp_path):
+    """As Windows programs write them; a file of that name alone is taken, too."""
+    images = slices(tmp_path / "images", "one", "two")
+    (images / "two.nii.gz").rename(images / "TWO.NII.GZ")
+    (images / "notes.txt").write_text("no image")
+    assert find_images(images) == {"TWO": images / "TWO.NII.GZ", "one": images / "one.nii.gz"}
+    judge(images, tmp_path / "out")
+    assert (tmp_path / "out" / "TWO_pathology.nii.gz").is_file()
+
+
 def test_a_damaged_image_is_named_and_nothing_written(tmp_path):
     images = slices(tmp_path / "images", "one", "two")
     raw = bytearray((images / "two.nii.gz").read_bytes())

@@ -9,8 +9,10 @@ import json
 import numpy as np
 import pytest
 
+from mededit_monai.core.errors import InputError
 from mededit_monai.simulation.plan import Recipe
 from mededit_monai.simulation.simulate import simulate_cohort
+from studies import calibrated_samples as study
 from studies.calibrated_samples import compared, main, summary
 
 
@@ -39,13 +41,46 @@ def test_cases_that_have_a_figure():
     assert summary(found, groups, "moved", 0) is None
 
 
+def tumours(folder) -> str:
+    """A cohort of tumours, by its lists alone."""
+    folder.mkdir()
+    recipe = Recipe("tumor", counts=(1, 1, 3), cases=5).as_json()
+    cases = [{"case_id": f"testing_{k:05d}"} for k in range(3)]
+    (folder / "cohort.json").write_text(json.dumps({"recipe": recipe}))
+    (folder / "datalist.json").write_text(json.dumps({"recipe": recipe, "testing": cases}))
+    return str(folder)
+
+
+@pytest.mark.parametrize(("given", "asked"), [(None, "tumor"), ("tumor", "tumor")])
+def test_the_editor_is_of_the_cohorts_disease(given, asked, tmp_path, monkeypatch):
+    edited_by = []
+    monkeypatch.setattr(study, "Editor", lambda bundle, condition: edited_by.append(bundle))
+    monkeypatch.setattr(study, "measure", lambda *given: {})
+    content = study.calibrated_samples(tumours(tmp_path / "cohort"), tmp_path / "out", bundle=given)
+    assert edited_by == [asked] and content["bundle"] == content["disease"] == "tumor"
+    assert json.loads((tmp_path / "out" / study.FILES[0]).read_bytes())["bundle"] == "tumor"
+
+
+def test_an_editor_of_another_disease_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "Editor", lambda *given: pytest.fail("an editor was opened"))
+    with pytest.raises(InputError, match="--bundle: 'stroke' is about 'stroke', wanted one about 'tumor'"):
+        study.calibrated_samples(tumours(tmp_path / "cohort"), tmp_path / "out", bundle="stroke")
+
+
+def test_strokes_have_no_regions(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(study, "recipe_of", lambda *given: Recipe(counts=(1, 1, 4), cases=6))
+    with pytest.raises(SystemExit) as caught:
+        main(["--cohort", "c", "--condition", "regions", "-o", str(tmp_path / "out")])
+    assert caught.value.code == 2 and "--condition: got 'regions', but lesions of 'stroke'" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_cohort(tmp_path, capsys):
     simulate_cohort(Recipe(counts=(1, 1, 4), cases=6, seed=3), tmp_path / "cohort", progress=False)
     words = ["--cohort", str(tmp_path / "cohort"), "--samples", "3", "--draws", "4", "-o", str(tmp_path / "out")]
     assert main(words) == 0
     content = json.loads((tmp_path / "out" / "calibrated_samples.json").read_text())
-    assert content["synthetic"] is True and content["cases"] == 4
+    assert content["synthetic"] is True and content["cases"] == 4 and content["bundle"] == "stroke"
     lesion = content["figures"]["lesion"]
     assert lesion["other_draws"]["value"] < lesion["one_edit"]["value"]
     assert 0.2 < lesion["ratio"]["value"] < 5

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.datasets.evaluation import cohort_facts
 from mededit_monai.evaluation.displaced import read_along_axes
 from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.nifti import read_array
@@ -31,6 +32,8 @@ def cohort(tmp_path_factory) -> Path:
 def test_the_first_draw_is_the_cohorts_own(cohort, tmp_path, capsys):
     assert main(["--cohort", str(cohort), "--draws", "4", "--cases", "4", "-o", str(tmp_path / "out")]) == 0
     content = json.loads((tmp_path / "out" / "ceiling.json").read_text())
+    facts = cohort_facts(cohort)
+    assert (content["recipe"], content["simulator_version"]) == (facts["recipe"], facts["simulator_version"])
     assert content["cases"] == 4 and content["unit"] == "mm²" and len(content["case_draws"][0]["changes"]) == 4
     assert "change by the mean displacement" in capsys.readouterr().out
     assert any(np.ptp(one["changes"]) > 0 for one in content["case_draws"])  # the hidden draws do something

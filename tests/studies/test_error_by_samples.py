@@ -65,6 +65,21 @@ def test_curve(toy, tmp_path):
     assert (tmp_path / "out" / FILES[2]).stat().st_size > 5000
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--method", "mededit=a", "--method", "mededit=b"], "--method: is given 2 times for 'mededit', wanted once"),
+        (["--method", "sdedit=a", "--before", "sdedit=1", "--before", "sdedit=2"], "--before: is given 2 times"),
+        (["--method", "sdedit=a", "--before", "palette=5"], "--before: is given for 'palette', wanted a method of"),
+        (["--method", "mededti=a"], "--method: got 'mededti', wanted one of"),
+    ],
+)
+def test_nothing_that_is_given_is_left_out_without_a_word(words, said, tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--cohort", "c", *words, "-o", str(tmp_path / "out")])
+    assert caught.value.code == 2 and said in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("words", [["--method", "sdedit"], ["--method", "a=b", "--before", "a=many"]])
 def test_words_that_are_no_pairs(words, capsys):
     with pytest.raises(SystemExit) as caught:

@@ -11,6 +11,8 @@ import yaml
 from simulation.small_brains import label_maps
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.core.paths import bundle_root
+from mededit_monai.io.hashing import sha256
 from mededit_monai.simulation.plan import Recipe
 from studies import folds as module
 from studies.error_by_samples import samples_seen
@@ -114,6 +116,27 @@ def test_folds_of_other_settings_are_not_mixed(quick, tmp_path):
     folds(tmp_path / "o", parts=(1,), **shared)
     with pytest.raises(InputError, match=r"fold_1.fold\.json: was made with other settings than these"):
         folds(tmp_path / "o", samples=600, **shared)
+
+
+@pytest.mark.parametrize("before", [{"effects.pt": "old"}, None], ids=["others", "not recorded"])
+def test_folds_beside_other_shipped_weights_are_measured_again(quick, tmp_path, monkeypatch, capsys, before):
+    """Not refused, which would throw the fold's trainings away, and not mixed."""
+    asked, shared = quick
+    folds(tmp_path / "o", parts=(1,), **shared)
+    place = tmp_path / "o" / "fold_1" / module.FOLD_FILE
+    content = json.loads(place.read_text())
+    assert set(content["request"][module.SHIPPED_WEIGHTS]) == {"effects.pt", "paint.pt"}
+    content["request"].pop(module.SHIPPED_WEIGHTS)
+    content["request"] |= {} if before is None else {module.SHIPPED_WEIGHTS: before}
+    place.write_text(json.dumps(content))
+    assert folds(tmp_path / "o", parts=(2,), **shared) is None and "folds 1, 3, 4, 5" in capsys.readouterr().err
+    assert folds(tmp_path / "o", parts=(1,), **shared) is None and "folds 3, 4, 5" in capsys.readouterr().err
+    assert [part for part, _ in asked] == [1, 2, 1]
+
+
+def test_digests_are_of_the_weights_that_an_edit_takes():
+    root = bundle_root("tumor") / "models"
+    assert module.shipped_weights("tumor") == {name: sha256(root / name) for name in ("effects.pt", "paint.pt")}
 
 
 @pytest.mark.parametrize(

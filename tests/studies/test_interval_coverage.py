@@ -27,3 +27,6 @@ def test_written_as_counted(tmp_path, monkeypatch, capsys):
     assert "| 3 | 0.400 | 0.700 |" in capsys.readouterr().out
     with pytest.raises(InputError, match="--runs"):
         study.interval_coverage(tmp_path / "other", runs=2)
+    with pytest.raises(SystemExit) as ended:
+        study.main(["--seed", "-1", "-o", str(tmp_path / "other")])
+    assert ended.value.code == 2 and "--seed: got -1" in capsys.readouterr().err and not (tmp_path / "other").exists()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 from lesions.ball import box_mask
 
+from mededit_monai.core.errors import InputError
+from mededit_monai.io.outputs import write_output
 from mededit_monai.lesions.places import SHIPPED, Gaussian, Places, shipped
 from mededit_monai.lesions.territories import SIDES, TERRITORIES
 from studies import lesion_places
@@ -52,3 +55,31 @@ def test_the_study_writes_table_maps_and_picture(tmp_path, monkeypatch, capsys):
     assert names == {"places.json", "places.md", "places.png", *(f"lesions_{name}.nii" for name in TERRITORIES)}
     assert (tmp_path / "table.json").read_bytes() == (tmp_path / "out" / "places.json").read_bytes()
     assert "| MCA | medium | 3 | 0 | too few |" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out", "table.json", ".mededit.json"}
+
+
+@pytest.mark.parametrize("more", ["", " --overwrite"])
+@pytest.mark.parametrize("name", ["table.json", "out/places.md"])
+def test_a_file_of_the_users_is_not_replaced(tmp_path, monkeypatch, capsys, name, more):
+    """Said before the masks are read."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / name).write_text("years of work")
+    monkeypatch.setattr(lesion_places, "places_of", lambda *given, **options: pytest.fail("the masks were read"))
+    words = f"x --lesions {tmp_path / 'in'} -o {tmp_path / 'out'} --table {tmp_path / 'table.json'}{more}"
+    monkeypatch.setattr("sys.argv", words.split())
+    with pytest.raises(SystemExit) as ended:
+        lesion_places.main()
+    assert ended.value.code == 2 and "was not written by mededit" in capsys.readouterr().err
+    assert (tmp_path / name).read_text() == "years of work"
+
+
+def test_another_table_of_ours_is_replaced_if_that_is_wanted(tmp_path, monkeypatch):
+    box_mask(tmp_path / "in" / "0.nii.gz", (-45, -10, 20), 8)
+    table = tmp_path / "table.json"
+    write_output(table, b"an earlier one")
+    given = str(tmp_path / "in"), str(tmp_path / "out"), str(table)
+    with pytest.raises(InputError, match="with other content; choose another name, or give --overwrite"):
+        lesion_places.lesion_places(*given)
+    assert table.read_bytes() == b"an earlier one"
+    lesion_places.lesion_places(*given, overwrite=True)
+    assert table.read_bytes() == (tmp_path / "out" / "places.json").read_bytes()

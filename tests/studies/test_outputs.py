@@ -13,6 +13,8 @@ from reports.small_evaluation import write_evaluation
 from mededit_monai.core.errors import InputError
 from studies import (
     cases_picture,
+    golden,
+    mutants,
     release_check,
     scan_comparison,
     scan_sheet,
@@ -52,6 +54,24 @@ def test_a_users_own_file_survives(monkeypatch, capsys, tmp_path, program, words
     code, said = run(monkeypatch, capsys, program.main, *words, "--output_dir", "out")
     assert code == 2 and f"{name}: is there already and was not written by mededit" in said
     assert {p.name: p.read_text() for p in (tmp_path / "out").iterdir()} == {name: "years of work"}
+
+
+@pytest.mark.parametrize("more", [(), ("--overwrite",)])
+def test_outcomes_of_mutants_replace_nothing_of_the_users(monkeypatch, capsys, tmp_path, more):
+    (tmp_path / "mine.json").write_text("years of work")
+    monkeypatch.setattr(mutants, "try_all", lambda *given, **options: pytest.fail("mistakes were tried"))
+    code, said = run(monkeypatch, capsys, mutants.main, "--json", str(tmp_path / "mine.json"), *more)
+    assert code == 2 and "mine.json: is there already and was not written by mededit" in said
+    assert (tmp_path / "mine.json").read_text() == "years of work"
+
+
+def test_a_record_replaces_nothing_without_a_word(monkeypatch, capsys, tmp_path, repository):
+    (tmp_path / "mine.json").write_text("years of work")
+    code, said = run(
+        monkeypatch, capsys, golden.main, "record", "--tree", str(repository), "--out", str(tmp_path / "mine.json")
+    )
+    assert code == 2 and "is there already; choose another --out, or give --overwrite" in said
+    assert (tmp_path / "mine.json").read_text() == "years of work"
 
 
 def test_a_picture_is_replaced_if_it_is_ours_and_that_is_wanted(capsys, tmp_path):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 from monai.networks.schedulers import DDPMScheduler
 
 from mededit_monai.io.nifti import save_synthetic
+from studies import paint_strength as study
 from studies.paint_strength import are_crops, measure, read_cases
 
 SCHEDULER = DDPMScheduler(schedule="linear_beta", beta_start=1e-4, beta_end=0.02, prediction_type="sample")
@@ -45,6 +47,39 @@ def test_a_change_of_half_the_size_has_half_the_contrast(strength):
     contrast, squares, trees = measure(cases(), Darker(), SCHEDULER, "mask", strength)
     assert contrast == pytest.approx(0.5 * strength, abs=1e-3)
     assert 0 <= squares <= 1 and 0 <= trees <= 1
+
+
+def test_one_anatomy_has_contrast_alone(tmp_path, monkeypatch):
+    """What a cohort on the template is; painted to the end, with a dash where anatomies would be left out."""
+    found = [case | {"anatomy": "icbm152"} for case in cases()]
+    contrast, *tests = measure(found, Darker(), SCHEDULER, "mask", 1.0)
+    assert contrast == pytest.approx(0.5, abs=1e-3) and np.isnan(tests).all() and len(tests) == 2
+    monkeypatch.setattr(study, "read_cases", lambda *given: found)
+    monkeypatch.setattr(study, "bundle_content", lambda *given, **options: (Darker(), SCHEDULER, 1.0))
+    text = study.compare(cohort(tmp_path), str(tmp_path / "out"), None, "mask", [1.0], 20)
+    assert "| 1 | 0.500 | – | – |" in text and text.startswith("# Strength of the paint: stroke, mask, 20")
+
+
+def cohort(folder: Path, disease: str = "stroke") -> str:
+    """A cohort of a disease, by its list alone."""
+    content = {"recipe": {"disease": disease}, "validation": [{"case_id": "a"}]}
+    (folder / "datalist.json").write_text(json.dumps(content))
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("disease", "words", "said"),
+    [
+        ("tumor", ["--bundle", "stroke"], "--bundle: 'stroke' is about 'stroke', wanted one about 'tumor'"),
+        ("stroke", ["--condition", "regions"], "--condition: got 'regions', but lesions of 'stroke' have none"),
+        ("stroke", ["--cases", "0"], "--cases: got 0"),
+    ],
+)
+def test_what_does_not_fit_the_cohort(disease, words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(study, "bundle_content", lambda *given, **options: pytest.fail("a painter was opened"))
+    with pytest.raises(SystemExit) as ended:
+        study.main(["--cohort", cohort(tmp_path, disease), "-o", str(tmp_path / "out"), *words])
+    assert ended.value.code == 2 and said in capsys.readouterr().err
 
 
 def test_crops_of_volumes_come_displaced(tmp_path):

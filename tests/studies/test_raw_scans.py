@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studies.raw_scans import MOVED_MM, Edited, a_motion, tissue_apart
+from studies.raw_scans import MOVED_MM, Edited, a_motion, main, tissue_apart
+
+
+@pytest.mark.parametrize("name", ["seed", "motions"])
+def test_numbers_that_are_none(name, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--scans", str(tmp_path), f"--{name}", "-1", "-o", str(tmp_path / "out")])
+    assert ended.value.code == 2 and f"--{name}: got -1" in capsys.readouterr().err
 
 
 def an_edit(field: np.ndarray, affine: np.ndarray) -> Edited:

@@ -23,10 +23,24 @@ def row(**figures) -> dict:
 
 #: What studies.effects_ceiling writes: of the cohort's own draws, and of any.
 CEILING = {
-    "cases": 240,
+    "disease": "stroke",
+    "spatial_dims": 2,
+    "recipe": {"disease": "stroke", "seed": 0},
+    "simulator_version": 5,
+    "cases": 2,
+    "case_draws": [{"case_id": "testing_00000"}, {"case_id": "testing_00001"}],
     "ventricles": {"own": {"r": {"value": 0.9}, "slope": {"value": 0.8}}, "r": 0.96, "slope": 0.92},
     "end_point_mm": {"value": 0.3, "low": 0.2, "high": 0.4},
 }
+
+
+#: Facts of the cohort that it is of.
+FACTS = {key: CEILING[key] for key in ("disease", "spatial_dims", "recipe", "simulator_version")}
+
+
+def scores(rows: list, lines: list, condition: str = "mask") -> dict:
+    """What the JSON of a table holds of them."""
+    return {"condition": condition, "rows": rows, "comparisons": lines}
 
 
 def paired(figures: dict, column: str, low: float = 0, high: float = 0) -> dict:
@@ -104,10 +118,10 @@ def test_targets_take_the_default_editors_differences():
             ("mededit", "no_edit", 3),
         )
     ]
-    (found,) = check._targets("stroke", None, None, {"rows": rows, "comparisons": lines})
+    (found,) = check._targets("stroke", None, None, scores(rows, lines))
     assert found["verdict"] == "met" and "< no_edit (2; difference -2 … -0.5)" in found["wanted"]
     lines[0]["high"] = 0.5
-    (found,) = check._targets("stroke", None, None, {"rows": rows, "comparisons": lines})
+    (found,) = check._targets("stroke", None, None, scores(rows, lines))
     assert found["verdict"] == "not shown"
 
 
@@ -138,7 +152,7 @@ def test_a_candidate_must_be_shown_to_be_better(zone, dice, ventricle, better):
         for name, (low, high) in {"zone_error": zone, "dice": dice, "ventricle_error": ventricle}.items()
     ]
     rows = [{"row": f"stroke_mask_{name}", "figures": row(ventricle_error=20.0)} for name in ("morph", "candidate")]
-    assert check.candidate_is_better({"rows": rows, "comparisons": lines})["better"] is better
+    assert check.candidate_is_better(scores(rows, lines))["better"] is better
 
 
 @pytest.mark.parametrize("disease", ["stroke", "tumor"])
@@ -154,7 +168,7 @@ def test_tables_hold_the_rows_that_targets_name(path: Path):
     names = {row.name for row in table.rows}
     assert check.DEFAULT in names
     if path.stem[-2:] in ("2d", "3d"):
-        targets = check.displaced_targets(int(path.stem[-2]), CEILING, {})
+        targets = check.displaced_targets(int(path.stem[-2]), table.condition, CEILING)
         regions = {"core_present", "core_and_rim"} if table.bundle == "stroke" else set()
         assert {target.column for target in targets} - regions <= set(table.columns)
         assert {name for target in targets for name in target.below} <= names
@@ -178,11 +192,11 @@ def test_volumes_are_held_against_slice_by_slice():
     rows = [{"row": f"stroke_mask_{name}", "figures": found} for name, found in figures]
     against = {"row": "stroke_mask_morph", "column": "zone_error", "difference": -1, "low": -2}
     lines = [{**against, "against": f"stroke_mask_{name}", "high": -0.5} for name in ("by_slice", "no_edit")]
-    found = {one["column"]: one for one in check._targets("stroke", 3, None, {"rows": rows, "comparisons": lines})}
+    found = {one["column"]: one for one in check._targets("stroke", 3, None, scores(rows, lines))}
     assert found["zone_error"]["verdict"] == "met" and "< by_slice (2; difference" in found["zone_error"]["wanted"]
     assert found["slice_step"]["wanted"] == "≥ 0.9, ≤ 1.1" and found["slice_step"]["verdict"] != "missed"
     rows[0]["figures"] = row(zone_error=1, slice_step=1.2)
-    found = {one["column"]: one for one in check._targets("stroke", 3, None, {"rows": rows, "comparisons": lines})}
+    found = {one["column"]: one for one in check._targets("stroke", 3, None, scores(rows, lines))}
     assert found["slice_step"]["verdict"] == "missed"
 
 
@@ -211,18 +225,49 @@ def test_markdown_names_what_was_missed():
 
 
 def test_the_ceiling_is_that_of_the_same_cases_or_of_any():
-    figures = {"morph": {"carried_r": {"value": 0.9, "n_cases": 240}}}
-    targets = {target.column: target for target in check.displaced_targets(2, CEILING, figures)}
+    targets = {target.column: target for target in check.displaced_targets(2, "mask", CEILING, same_cases=True)}
     assert targets["carried_r"].low == pytest.approx(0.97 * 0.9)
     assert targets["carried_slope"].low == pytest.approx(0.85 * 0.8)
     assert targets["end_point"].high == pytest.approx(0.45) and targets["end_point"].ceiling == pytest.approx(0.3)
     assert (targets["carried_r"].ceiling, targets["carried_slope"].ceiling) == pytest.approx((0.9, 0.8))
     assert "carried_sign" not in targets
-    figures["morph"]["carried_r"]["n_cases"] = 48
-    targets = {target.column: target for target in check.displaced_targets(3, CEILING, figures)}
+    targets = {target.column: target for target in check.displaced_targets(3, "mask", CEILING)}
     assert targets["carried_r"].low == pytest.approx(0.97 * 0.96) and targets["carried_sign"].low == 0.97
-    without = {target.column for target in check.displaced_targets(2, None, {})}
+    without = {target.column for target in check.displaced_targets(2, "mask", None)}
     assert not {"carried_r", "end_point"} & without and "carried_calibration" in without
+
+
+def test_as_many_cases_are_not_the_same_cases():
+    own = {"testing_00000", "testing_00001"}
+    assert check.same_cases(CEILING, FACTS, own)
+    assert not check.same_cases(CEILING, FACTS, {"testing_00000", "testing_00002"})
+    assert not check.same_cases(CEILING, FACTS | {"recipe": {"disease": "stroke", "seed": 1}}, own)
+    assert not check.same_cases(CEILING, FACTS | {"simulator_version": 6}, own)
+    assert not check.same_cases({k: v for k, v in CEILING.items() if k != "case_draws"}, FACTS, own)
+
+
+def test_cases_of_which_the_change_was_measured(tmp_path):
+    head = "row,pairing,case_id,carried_ventricle_change_predicted,carried_ventricle_change_true,carried_lesion_size"
+    lines = ["a,paired,c0,1,2,3", "a,paired,c1,,2,3", "b,paired,c2,1,2,3", "a,thesis,c3,1,2,3", "a,paired,c4,0,0,1"]
+    (tmp_path / "metrics.csv").write_text("\n".join([head, *lines, ""]))
+    assert check.measured_cases(tmp_path, "a") == {"c0", "c4"}
+
+
+def test_volumes_of_tumours_are_checked_by_mask_and_by_regions():
+    assert check._tables("tumor", 3) == ("tumor_3d", "tumor_regions_3d") and check._tables("stroke", 3) == (
+        "stroke_3d",
+    )
+    assert check._tables("tumor", 2) == ("tumor", "tumor_regions", "tumor_2d", "tumor_regions_2d")
+    assert all((tables_folder() / f"release_{name}.yaml").is_file() for name in check._tables("tumor", 3))
+    wanted = {
+        condition: {target.column: target.low for target in check.displaced_targets(3, condition, None)}
+        for condition in ("mask", "regions")
+    }
+    assert "core_present" not in wanted["mask"] and wanted["regions"]["core_present"] == 0.95
+    assert wanted["mask"]["core_and_rim"] == wanted["regions"]["core_and_rim"] == 0.8
+    rows = [{"row": "tumor_regions_morph", "figures": row(core_present=0.96, core_and_rim=0.7)}]
+    found = {one["column"]: one["verdict"] for one in check._targets("tumor", 3, None, scores(rows, [], "regions"))}
+    assert found == {"core_present": "met", "core_and_rim": "missed"}
 
 
 @pytest.mark.parametrize(("column", "value", "verdict"), [("jacobian", 0.05, "met"), ("jacobian", -0.01, "missed")])
@@ -234,9 +279,34 @@ def test_the_smallest_of_all_cases_has_no_interval_and_needs_none(column, value,
 def test_a_file_that_is_no_ceiling(tmp_path):
     place = tmp_path / "ceiling.json"
     with pytest.raises(InputError, match="--ceiling: .* is no ceiling.json"):
-        check.read_ceiling(str(place))
-    place.write_text("[]")
-    with pytest.raises(InputError, match="give what 'python -m studies.effects_ceiling' wrote"):
-        check.read_ceiling(str(place))
+        check.read_ceiling(str(place), FACTS)
+    for content in ([], {**CEILING, "ventricles": {"own": {"r": None}}}, {**CEILING, "recipe": None}, {"cases": 2}):
+        place.write_text(json.dumps(content))
+        with pytest.raises(InputError, match="give what 'python -m studies.effects_ceiling' wrote"):
+            check.read_ceiling(str(place), FACTS)
     place.write_text(json.dumps(CEILING))
-    assert check.read_ceiling(str(place)) == CEILING and check.read_ceiling(None) is None
+    assert check.read_ceiling(str(place), FACTS) == CEILING and check.read_ceiling(None, FACTS) is None
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"disease": "tumor"}, "is of disease stroke, wanted tumor"),
+        ({"spatial_dims": 3}, "is of spatial dimensions 2, wanted 3"),
+        ({"recipe": {"law": "elastic"}}, "is of law own, wanted elastic"),
+    ],
+)
+def test_a_ceiling_of_another_kind_is_refused(tmp_path, other, said):
+    place = tmp_path / "ceiling.json"
+    place.write_text(json.dumps(CEILING))
+    with pytest.raises(InputError, match=f"--ceiling: .* {said} as the cohort is"):
+        check.read_ceiling(str(place), FACTS | other)
+    assert check.read_ceiling(str(place), FACTS | {"recipe": {"seed": 8}}) == CEILING  # another cohort of the kind
+
+
+@pytest.mark.parametrize("option", ["candidate", "scans"])
+def test_what_volumes_do_not_have_is_refused(tmp_path, monkeypatch, option):
+    monkeypatch.setattr(check, "cohort_facts", lambda cohort: FACTS | {"spatial_dims": 3})
+    with pytest.raises(InputError, match=f"--{option}: goes with slices"):
+        check.release_check(str(tmp_path / "cohort"), tmp_path / "out", **{option: "file"})
+    assert not (tmp_path / "out").exists()

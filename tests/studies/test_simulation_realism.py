@@ -45,6 +45,19 @@ def test_what_does_not_differ_is_not_seen(monkeypatch):
     assert found["slices"] == [48, 48] and found["real_scans"] == ["a", "b"]
 
 
+@pytest.mark.parametrize("given", [None, "one"])
+def test_one_anatomy_cannot_be_left_out(given, tmp_path, monkeypatch, capsys):
+    """Said before any slice is drawn."""
+    for name in ("real_slices", "simulated_slices"):
+        monkeypatch.setattr(simulation_realism, name, lambda *given: pytest.fail("a slice was made"))
+    words = ["--scans", str(label_maps(tmp_path / "scans", 2))]
+    words += [] if given is None else ["--anatomies", str(label_maps(tmp_path / given, 1))]
+    monkeypatch.setattr("sys.argv", ["program", *words])
+    with pytest.raises(SystemExit) as ended:
+        simulation_realism.main()
+    assert ended.value.code == 2 and "1, wanted at least 2 to leave one out" in capsys.readouterr().err
+
+
 def test_features_by_hand():
     flat = features(0.4 * INSIDE, INSIDE)
     assert flat["quantile_50"] == pytest.approx(0.4) and flat["histogram_04"] == pytest.approx(1)

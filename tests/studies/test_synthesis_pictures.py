@@ -45,6 +45,11 @@ def test_the_nearest_and_the_farthest(cohort, tmp_path, capsys):
     said = json.loads(capsys.readouterr().out)
     assert [said[word]["case"] for word in ("farthest", "nearest", "middle")] == names and said["nearest"]["mse"] == 0
     assert Image.open(tmp_path / "a.png").size[0] > 1000
+    (tmp_path / "mine.png").write_text("years of work")
+    with pytest.raises(SystemExit) as ended:
+        main([*words[:-1], str(tmp_path / "mine.png"), "--overwrite"])
+    assert ended.value.code == 2 and "was not written by mededit" in capsys.readouterr().err
+    assert (tmp_path / "mine.png").read_text() == "years of work"
 
 
 def test_modalities_of_the_middle_head(cohort, tmp_path, capsys):
