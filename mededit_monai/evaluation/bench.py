@@ -112,6 +112,7 @@ def bench(options: BenchOptions) -> Path:
             "cases": counts,
             "judge": None if judge is None else judge_facts(judge, disease),
             "extractor": known[""].name if known else None,
+            "real_images": len(real),
             "machine": machine(options.device),
             "versions": versions(),
             "seed": options.seed,

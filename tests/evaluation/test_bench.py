@@ -99,12 +99,13 @@ def test_rows_costs_verdicts_and_files(toy, rows, tmp_path):
 
 
 @pytest.mark.slow
-def test_no_edit_is_compared_with_its_own_true_image(toy, rows, tmp_path):
+def test_no_image_that_kid_is_measured_to_is_of_an_edited_case(toy, rows, tmp_path):
     with few_draws():
         bench(replace(options(toy, rows, tmp_path / "out", cases=20), rows=("no_edit", "truth")))
     used = {case["case_id"] for case in json.loads((tmp_path / "out" / "triplets_paired.json").read_text())["testing"]}
     half = set(edited_half(toy.cohort, 0))
-    assert used == half and len(real_images(toy.cohort, half)) == len(real_images(toy.cohort)) - len(half)
+    content = json.loads((tmp_path / "out" / "bench.json").read_text())
+    assert used == half and content["real_images"] == len(real_images(toy.cohort, half)) == 4
 
 
 def test_times_stand_for_the_same_network_and_cases_alone(tmp_path, monkeypatch):

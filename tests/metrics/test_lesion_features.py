@@ -10,6 +10,7 @@ from scipy import ndimage, stats
 
 from mededit_monai.metrics import LesionFeatureMetric, lesion_features, lesion_test
 from mededit_monai.metrics.lesion_features import FLOOR, OF_REGIONS, PLAIN
+from mededit_monai.metrics.realism import Features, two_sample_auc
 
 #: Levels of the drawn head: 0.1 fluid, 0.5 gray and 0.9 white matter, so that 0.8 of intensity are 1 relative.
 FLUID, GRAY, WHITE = 0.1, 0.5, 0.9
@@ -113,6 +114,10 @@ def test_pairs_stay_together_and_what_is_missing_is_passed_over():
     own = rng.standard_normal((200, 4))
     groups = [f"brain_{k}" for k in range(200)]
     assert 0.4 < lesion_test(own, own.copy(), groups, draws=2).value < 0.6
+    few = [f"brain_{k % 20}" for k in range(200)]
+    together = lesion_test(own + 0.1, own, few, draws=100)  # for the interval, the two are drawn together
+    apart = two_sample_auc(Features(own + 0.1, "x", few), Features(own, "x", few), draws=100, classifier="quadratic")
+    assert together.high - together.low < 0.5 * (apart.high - apart.low)
     holed = own.copy()
     holed[:20], holed[30, 1], holed[:, 3] = np.nan, np.nan, np.nan
     found = lesion_test(holed, own, groups, draws=2)
