@@ -74,9 +74,10 @@ class Table:
     @property
     def option(self) -> str:
         """What ``--table`` calls it: a number, or a file as seen from a clone of this repository; others by name."""
-        if self.file == known_tables().get(self.table):
-            return self.table
-        return f"configs/tables/{self.file.name}" if self.file.parent == tables_folder() else self.file.name
+        shipped = tables_folder() / self.file.name
+        if not shipped.is_file() or shipped.read_bytes() != self.file.read_bytes():
+            return self.file.name
+        return self.table if shipped == known_tables().get(self.table) else f"configs/tables/{shipped.name}"
 
     @property
     def of_thesis(self) -> bool:

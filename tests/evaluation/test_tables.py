@@ -158,8 +158,12 @@ def test_what_the_command_calls_a_table(tmp_path):
     shipped = tables_folder() / "release_stroke_2d.yaml"
     own = tmp_path / "own.yaml"
     own.write_text(yaml.safe_dump(TABLE))  # says that it is 5.1, and is not the thesis's
-    tables = {word: chosen_tables([word], "stroke")[0] for word in ("5.1", str(shipped), str(own))}
-    assert [t.option for t in tables.values()] == ["5.1", "configs/tables/release_stroke_2d.yaml", "own.yaml"]
+    other = tmp_path / shipped.name  # another clone's than the one that is installed
+    other.write_bytes(shipped.read_bytes())
+    tables = {word: chosen_tables([word], "stroke")[0] for word in ("5.1", str(shipped), str(other), str(own))}
+    assert [t.option for t in tables.values()] == ["5.1", *["configs/tables/release_stroke_2d.yaml"] * 2, "own.yaml"]
+    other.write_text(shipped.read_text() + "# mine\n")
+    assert read_table(other).option == shipped.name
 
 
 def test_columns_by_extractor_and_pairing():
