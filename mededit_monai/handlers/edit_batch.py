@@ -42,8 +42,8 @@ class EditPrepareBatch(PrepareBatch):
 
         Returns:
             priors in [-1, 1], None, (), and ``brain``, ``pathology``, ``region``, ``seeds`` for the inferer, of a
-            course ``shares`` too, and the cases' views (``fine``) where they have any. All slices of a sample share a
-            seed, hence their noise: neighbours agree.
+            course ``shares`` too, and the cases' views (``fine``; None for a case without) where any has one. All
+            slices of a sample share a seed, hence their noise: neighbours agree.
         """
         cases = batchdata["cases"]
         stack = CaseStack.of(cases, self.course or self.samples)
@@ -55,7 +55,8 @@ class EditPrepareBatch(PrepareBatch):
             for key, name in (("image", "image"), ("brain", "brain"), ("pathology", "condition"), ("region", "region"))
         }
         image = to_model_range(tensors.pop("image"))
-        fine = {"fine": [cases[case]["fine"] for case, _, _ in stack]} if all("fine" in one for one in cases) else {}
+        views = [cases[case].get("fine") for case, _, _ in stack]
+        fine = {"fine": views} if any(view is not None for view in views) else {}
         return image, None, (), {**tensors, "seeds": seeds, **shares, **fine}
 
 

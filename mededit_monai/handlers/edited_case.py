@@ -39,5 +39,5 @@ class EditedCase:
     regions: np.ndarray
     facts: Mapping[str, Any]
     moved: Sequence[Moved] | None = None
-    fine: Sequence[FineEdit] | None = None
+    fine: Sequence[FineEdit | None] | None = None
     drawn: Sequence[np.ndarray] | None = None

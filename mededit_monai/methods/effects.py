@@ -129,7 +129,7 @@ class EffectsEditor(Inferer):
         displaced = pull(inputs, displacement / effects.pixel_mm)
         if "fine" in facts:
             moves = displacement.float().cpu().numpy()
-            facts["fine"] = [view.displaced_by(move) for view, move in zip(facts["fine"], moves)]
+            facts["fine"] = [view and view.displaced_by(move) for view, move in zip(facts["fine"], moves)]
         made = self.editor(displaced, network, brain=brain, pathology=pathology, region=region, seeds=seeds, **facts)
         moved = (displacement != 0).any(dim=1, keepdim=True)
         extras = {

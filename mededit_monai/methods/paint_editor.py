@@ -85,14 +85,15 @@ class PaintEditor(Editor):
         pathology: torch.Tensor,
         region: torch.Tensor,
         seeds: list[int],
-        fine: Sequence[FineView] | None = None,
+        fine: Sequence[FineView | None] | None = None,
     ) -> Edit:
         """
         The lesion, denoised and added.
 
         Args:
-            fine: a view of each row's scan to paint into; ``extras`` of the edit then have ``fine``, a
-                :class:`~mededit_monai.space.fine_view.FineEdit` a row, and the edit on the model's grid is its average.
+            fine: a view of each row's scan to paint into, None for a row that is painted on the model's grid; ``extras``
+                of the edit then have ``fine``, a :class:`~mededit_monai.space.fine_view.FineEdit` or None a row, and
+                the edit on the model's grid is its average.
 
         Returns:
             the edit; ``extras`` have ``regions``, if they were drawn: uint8 labels a row, on the grid painted on.
@@ -122,11 +123,20 @@ class PaintEditor(Editor):
         pathology: torch.Tensor,
         region: torch.Tensor,
         seeds: list[int],
-        fine: Sequence[FineView],
+        fine: Sequence[FineView | None],
     ) -> Edit:
-        """Each row on the grid of its view."""
-        edits, images, regions, limit, most = [], [], [], paint_region(pathology, brain) & region, 0
+        """Each row on the grid of its view, or of the model."""
+        edits: list[FineEdit | None] = []
+        images, regions, limit, most = [], [], paint_region(pathology, brain) & region, 0
         for k, (view, seed) in enumerate(zip(fine, seeds)):
+            if view is None:
+                row = [part[k : k + 1] for part in (brain, pathology, region)]
+                made = self.edit(prior[k : k + 1], calls.anew(), *row, [seed])
+                edits.append(None)
+                images.append(made.image[0])
+                regions += made.extras.get("regions", [])
+                most = max(most, made.evaluations)
+                continue
             scan, inside, lesion = view.tensors(prior)
             painted, own = paint_region(lesion, inside, rim_width(view.box.pixel_mm)), calls.anew(windows=True)
             told, drawn = self._told(lesion, [seed], view.box.pixel_mm)
@@ -136,8 +146,9 @@ class PaintEditor(Editor):
             image = scan.clone()
             if bool(painted.any()):
                 image[0] = self._denoised(scan, seen, painted, whole, own, [seed])[0]
-            edits.append(FineEdit(view, to_unit_range(image)[0, 0].float().cpu().numpy(), painted[0, 0].cpu().numpy()))
-            change = torch.from_numpy(2 * view.box.to_model(edits[-1].change, view.space)).to(prior)
+            one = FineEdit(view, to_unit_range(image)[0, 0].float().cpu().numpy(), painted[0, 0].cpu().numpy())
+            edits.append(one)
+            change = torch.from_numpy(2 * view.box.to_model(one.change, view.space)).to(prior)
             images.append(prior[k] + torch.where(limit[k], change, 0))
             most = max(most, own.count)
         image = torch.stack(images)

@@ -39,3 +39,10 @@ def test_a_course_is_one_sample_at_rising_shares():
     assert images == pytest.approx([0, 1, 0, 1, 0, 1, 2, 2, 2])
     assert facts["seeds"] == [case_seed(3, "a")] * 6 + [case_seed(3, "b")] * 3
     assert facts["shares"] == [0, 0, 0.5, 0.5, 1, 1, 0, 0.5, 1]
+
+
+def test_a_case_keeps_its_view_beside_one_without():
+    given = batch()
+    given["cases"][0]["fine"] = "view of a"
+    assert EditPrepareBatch(samples=1)(given)[3]["fine"] == ["view of a", "view of a", None]
+    assert "fine" not in EditPrepareBatch(samples=1)(batch())[3]

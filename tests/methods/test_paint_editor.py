@@ -353,3 +353,16 @@ def test_a_view_gets_the_same_paint_in_any_company():
     one = build(steps=2, clip=(-1, 1))(network=network, seeds=[2], fine=views[1:], **alone)
     assert np.array_equal(both.extras["fine"][1].edit, one.extras["fine"][0].edit)
     assert torch.equal(both.image[1:], one.image)
+
+
+@pytest.mark.slow
+def test_a_scan_on_the_model_s_grid_leaves_the_others_their_views():
+    views, case = fine_views()
+    network, settings = small_network(3), {"steps": 2, "clip": (-1, 1)}
+    mixed = build(**settings)(network=network, seeds=[1, 2], fine=[views[0], None], **case)
+    parts = [{key: tensor[k : k + 1] for key, tensor in case.items()} for k in (0, 1)]
+    seen = build(**settings)(network=network, seeds=[1], fine=views[:1], **parts[0])
+    plain = build(**settings)(network=network, seeds=[2], **parts[1])
+    assert np.array_equal(mixed.extras["fine"][0].edit, seen.extras["fine"][0].edit) and mixed.extras["fine"][1] is None
+    assert torch.equal(mixed.image[:1], seen.image) and torch.equal(mixed.image[1:], plain.image)
+    assert mixed.evaluations == plain.evaluations == seen.evaluations
