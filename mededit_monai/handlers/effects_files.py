@@ -104,7 +104,7 @@ class Moved:
         raise InputError(
             f"{name}: the displacement of strength {self.strength:.3g} folds tissue (smallest Jacobian {smallest:.2g} "
             f"on the scan's voxels, wanted one above 0); the largest strength that does not is {largest:.3g}, so give "
-            f"a smaller --effects."
+            f"a smaller --effects (with --samples, the strength is that times what the sample drew)."
         )
 
     def _largest_strength(self, space: ModelSpace, native: Native, shape: tuple[int, int, int]) -> float:

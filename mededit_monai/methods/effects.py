@@ -35,9 +35,14 @@ def effects_channels(scan: torch.Tensor, brain: torch.Tensor, pathology: torch.T
     return torch.cat([torch.where(brain > 0, scan, -1), brain, pathology], dim=1)
 
 
+#: Largest draw of the strength's logarithm, in σ: 99 of 100 people lie within it.
+FARTHEST = 2.5
+
+
 def drawn_factor(seed: int, spread: float) -> float:
     """
-    How much more or less than expected a lesion moves in one person: log s ~ N(-σ²/2, σ²), so that its mean is 1.
+    How much more or less than expected a lesion moves in one person: log s ~ N(-σ²/2, σ²), so that its mean is 1; draws
+    beyond :data:`FARTHEST` σ are taken for that, as no person differs so much and tissue would fold.
 
     Args:
         seed: of the case's sample, see :func:`~mededit_monai.sampling.noise.case_seed`; the draw is its own, beside the
@@ -45,7 +50,8 @@ def drawn_factor(seed: int, spread: float) -> float:
         spread: σ.
     """
     own = torch.Generator().manual_seed(case_seed(seed, "strength"))
-    return exp(spread * float(torch.randn((), generator=own, dtype=torch.float64)) - spread**2 / 2)
+    drawn = float(torch.randn((), generator=own, dtype=torch.float64))
+    return exp(spread * min(max(drawn, -FARTHEST), FARTHEST) - spread**2 / 2)
 
 
 class EffectsEditor(Inferer):

@@ -16,7 +16,7 @@ from mededit_monai.diseases import DISEASES
 from mededit_monai.methods.build import build_editor, editor_of, effects_network, effects_weights_of
 from mededit_monai.methods.edit_options import EditOptions
 from mededit_monai.methods.editor import Edit, Editor
-from mededit_monai.methods.effects import EffectsEditor, drawn_factor, effects_channels
+from mededit_monai.methods.effects import FARTHEST, EffectsEditor, drawn_factor, effects_channels
 from mededit_monai.networks.effects_network import Effects, EffectsNetwork
 from mededit_monai.sampling.noise import case_seed
 from mededit_monai.space.conditions import fused_channels
@@ -197,6 +197,13 @@ def test_drawn_strengths_have_mean_one_and_the_spread_that_is_said(spread):
     assert np.log(drawn).std() == pytest.approx(spread, rel=0.05)
     assert np.log(drawn).mean() == pytest.approx(-(spread**2) / 2, abs=4 * spread / math.sqrt(4000))
     assert drawn_factor(17, 0.0) == 1.0
+
+
+def test_no_draw_is_beyond_what_people_differ_by():
+    drawn = np.log([drawn_factor(case_seed(0, "case", sample), 0.62) for sample in range(4000)])
+    ends = (-FARTHEST * 0.62 - 0.62**2 / 2, FARTHEST * 0.62 - 0.62**2 / 2)
+    assert (drawn.min(), drawn.max()) == pytest.approx(ends) and math.exp(drawn.max()) < 4  # as far as --effects goes
+    assert 0.005 < np.isclose(drawn, ends[0]).mean() + np.isclose(drawn, ends[1]).mean() < 0.02
 
 
 def test_a_draw_is_not_the_first_number_of_the_noise():
