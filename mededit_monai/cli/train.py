@@ -48,6 +48,7 @@ def register(app: typer.Typer) -> None:
 
 def train_command(given: dict[str, Any]) -> None:
     """Train, and say where the weights are."""
+    from mededit_monai.training.folder import BEST_WEIGHTS, LAST_WEIGHTS
     from mededit_monai.workflows import train
 
     words, bundle, overlays = given.pop("context").args, given.pop("bundle"), given.pop("config", ())
@@ -60,10 +61,11 @@ def train_command(given: dict[str, Any]) -> None:
             raise InputError(f"--{name}: was given twice; give it once.")
     options = {name: text if name in files else _value(name, text) for name, (text,) in texts.items()}
     folder = train(bundle, overlays, **{name: given[name] for name in OF_THE_VERB}, **options)
+    weights = BEST_WEIGHTS if (folder / BEST_WEIGHTS).is_file() else LAST_WEIGHTS
     if as_json:
-        print(json.dumps({"output_dir": str(folder), "weights": str(folder / "model.pt")}))
+        print(json.dumps({"output_dir": str(folder), "weights": str(folder / weights)}))
     else:
-        print(f"{folder}: weights model.pt, curves progress.png, table history.csv")
+        print(f"{folder}: weights {weights}, curves progress.png, table history.csv")
 
 
 def _further(words: list[str], texts: dict[str, list[str]]) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) the mededit_monai authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Training cases whose randomness depends on seed, epoch and case only.
+Training cases whose randomness depends on seed, epoch, case and the case's turn in the epoch only.
 
 Nothing random lives in a process: a run that was killed, has other workers or is spread over several devices sees the
 same augmented cases with the same noise in the same batches.
@@ -9,6 +9,7 @@ same augmented cases with the same noise in the same batches.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,15 +23,15 @@ from mededit_monai.sampling.noise import case_seed
 
 class SeededCases(Dataset):
     """
-    Apply random transforms to cases, seeded by (seed, epoch, case).
+    Apply random transforms to cases, seeded by (seed, epoch, case, turn).
 
     Args:
         cases: map-style dataset of dictionaries with ``case_id``; usually cached.
         augmentation: random transform, or None.
         seed: of the run.
 
-    Indexed by ``(epoch, number)``, as :class:`EpochBatches` yields them, or by a number (epoch 0). Every item gets
-    ``seed``, a 63-bit number for the case's diffusion noise and timestep.
+    Indexed by ``(epoch, number, turn)``, as :class:`EpochBatches` yields them, by ``(epoch, number)`` (turn 0), or by a
+    number (epoch 0). Every item gets ``seed``, a 63-bit number for the case's diffusion noise and timestep.
     """
 
     def __init__(self, cases: Dataset, augmentation: Callable | None = None, seed: int = 0) -> None:
@@ -39,10 +40,10 @@ class SeededCases(Dataset):
     def __len__(self) -> int:
         return len(self.cases)  # type: ignore[arg-type]
 
-    def __getitem__(self, key: int | tuple[int, int]) -> Mapping[str, Any]:
-        epoch, number = key if isinstance(key, tuple) else (0, key)
+    def __getitem__(self, key: int | tuple[int, int] | tuple[int, int, int]) -> Mapping[str, Any]:
+        epoch, number, *turn = key if isinstance(key, tuple) else (0, key)
         item = dict(self.cases[number])
-        seed = case_seed(self.seed, f"{item['case_id']}@{epoch}")
+        seed = case_seed(self.seed, f"{item['case_id']}@{epoch}", *turn)
         if self.augmentation is not None:
             if isinstance(self.augmentation, Randomizable):
                 self.augmentation.set_random_state(seed=seed % 2**32)
@@ -52,13 +53,15 @@ class SeededCases(Dataset):
 
 class EpochBatches(Sampler):
     """
-    Shuffled batches of ``(epoch, number)``, for ``DataLoader(batch_sampler=…)``; a batch cut short is dropped.
+    Shuffled batches of ``(epoch, number, turn)``, for ``DataLoader(batch_sampler=…)``; a batch cut short is dropped.
 
     The order of epoch e depends on (seed, e). With several processes each takes its slice of a common batch of
     ``batch_size`` x ``world_size``, so that n processes train on what one process with n times the batch would.
 
     With ``epoch_cases`` an epoch takes the next so many of all cases, shuffled anew each time that all had their turn:
-    the checkpoint at an epoch's end then comes soon, however many cases there are.
+    the checkpoint at an epoch's end then comes soon, however many cases there are. An epoch of more than all
+    takes a case several times: its turns are counted from 0, and each has its own augmentation and noise. In an epoch
+    of no more than all every turn is 0, also of a case that ends one shuffle and begins the next.
 
     Args:
         length: cases.
@@ -86,6 +89,12 @@ class EpochBatches(Sampler):
         self.world_size = world_size or (torch.distributed.get_world_size() if distributed else 1)
         self.length, self.batch_size, self.seed, self.epoch = length, batch_size, seed, 1
         self.epoch_cases = length if epoch_cases is None else epoch_cases
+        common = batch_size * self.world_size
+        if len(self) == 0 and epoch_cases is not None:
+            raise InputError(
+                f"--epoch_cases: got {epoch_cases}, but a batch takes {common} cases; wanted at least {common}, or a "
+                f"smaller --batch_size."
+            )
         if len(self) == 0:
             processes = f" in each of {self.world_size} processes" if self.world_size > 1 else ""
             raise InputError(
@@ -100,12 +109,24 @@ class EpochBatches(Sampler):
     def __len__(self) -> int:
         return self.epoch_cases // (self.batch_size * self.world_size)
 
-    def __iter__(self) -> Iterator[Sequence[tuple[int, int]]]:
-        order = self._order()
+    def __iter__(self) -> Iterator[Sequence[tuple[int, int, int]]]:
+        order = self._turns()
         common = self.batch_size * self.world_size
         for batch in range(len(self)):
             first = batch * common + self.rank * self.batch_size
-            yield [(self.epoch, number) for number in order[first : first + self.batch_size]]
+            yield [(self.epoch, *one) for one in order[first : first + self.batch_size]]
+
+    def _turns(self) -> list[tuple[int, int]]:
+        """The epoch's cases, each with how often the epoch had it before; the same in every process."""
+        order = self._order()
+        if self.epoch_cases <= self.length:  # as ever, so that trainings of such epochs give the same bytes again
+            return [(number, 0) for number in order]
+        had: Counter[int] = Counter()
+        turns = []
+        for number in order:
+            turns.append((number, had[number]))
+            had[number] += 1
+        return turns
 
     def _order(self) -> list[int]:
         """The epoch's cases."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from ignite.engine import Engine, Events
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
-from mededit_monai.io.outputs import OutputFolder
+from mededit_monai.io.outputs import OutputFolder, written_files
 from mededit_monai.networks.weights import read_archive, save_atomically, save_weights
 from mededit_monai.training.distributed import is_main_process
 from mededit_monai.training.folder import BEST_WEIGHTS, CHECKPOINT_FILE, KEPT_WEIGHTS, LAST_WEIGHTS
@@ -41,8 +42,9 @@ class TrainingCheckpoint:
     the list of handlers: what a checkpoint says is done is written down, also its row of the history.
 
     Files: ``checkpoint.pt`` (everything, full precision), ``model.pt`` (the exported network at its lowest validation
-    metric), ``model_last.pt`` (the same after the last epoch), perhaps ``model_epoch_00010.pt`` and so on; all weight
-    files in half precision.
+    metric; after the last epoch if no epoch had one that is a number), ``model_last.pt`` (the same after the last
+    epoch), perhaps ``model_epoch_00010.pt`` and so on; all weight files in half precision. A training that begins anew
+    removes the first three of the one before.
 
     Args:
         output_dir: folder of the files.
@@ -50,7 +52,7 @@ class TrainingCheckpoint:
         exported: network whose weights are written, usually the averaged one.
         validator: its key metric decides which epoch was best, lower is better; None: the last is the best.
         settings: plain values that a resumed training must share.
-        resume: False starts anew and overwrites.
+        resume: False starts anew.
         keep_interval: epochs between weights that are kept under the epoch's number; 0: none.
 
     Raises:
@@ -87,8 +89,17 @@ class TrainingCheckpoint:
                 folder.require_free([place.name for place in self.folder.glob(KEPT_WEIGHTS.format("*"))])
             folder.reserve((CHECKPOINT_FILE, BEST_WEIGHTS, LAST_WEIGHTS))
         self.load(engine)
+        if is_main_process() and engine.state.epoch == 0:
+            self._remove_old()
         if not engine.has_event_handler(self.save, Events.EPOCH_COMPLETED):
             engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)  # now, behind those that were attached
+
+    def _remove_old(self) -> None:
+        """Files of a training before this one, which would pass for this one's; the checkpoint goes first."""
+        known = written_files(self.folder) or {}
+        for name in (CHECKPOINT_FILE, BEST_WEIGHTS, LAST_WEIGHTS):
+            if name in known:  # and stays so: they are about to be written
+                (self.folder / name).unlink(missing_ok=True)
 
     def load(self, engine: Engine) -> None:
         """
@@ -133,7 +144,7 @@ class TrainingCheckpoint:
         if not is_main_process():
             return
         save_weights(self.exported, self.folder / LAST_WEIGHTS)
-        if self.validator is None or self._is_best(engine):
+        if self.validator is None or self._is_best(engine) or self._stands_in(engine):
             save_weights(self.exported, self.folder / BEST_WEIGHTS)
         if self.keep_interval and engine.state.epoch % self.keep_interval == 0:
             name = KEPT_WEIGHTS.format(f"{engine.state.epoch:05d}")
@@ -159,7 +170,14 @@ class TrainingCheckpoint:
         self._validated = False
         state = self.validator.state  # type: ignore[union-attr]
         value = float(state.metrics[state.key_metric_name])
-        if value >= self.best["value"]:
+        if math.isnan(value) or value >= self.best["value"]:
             return False
         self.best = {"value": value, "epoch": engine.state.epoch}
+        return True
+
+    def _stands_in(self, engine: Engine) -> bool:
+        """Whether this epoch is the last, and none was the best."""
+        if self.best["epoch"] or engine.state.epoch != engine.state.max_epochs:
+            return False
+        logger.warning("%s: is of the last epoch, as no epoch has a validation metric to go by.", BEST_WEIGHTS)
         return True

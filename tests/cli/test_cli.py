@@ -85,3 +85,14 @@ def test_train_refuses_words_that_are_no_options(words, said, tmp_path, mededit)
     done = mededit("train", "-o", str(tmp_path / "out"), *words)
     assert done.refused(*said) and ("switch" in done.err) is (words[-1] == "false")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("there", "said"), [(("model.pt", "model_last.pt"), "model.pt"), (("model_last.pt",), "model_last.pt")]
+)
+def test_train_names_weights_that_are_there(there, said, tmp_path, monkeypatch, mededit):  # noqa: F811
+    for name in there:
+        (tmp_path / name).touch()
+    monkeypatch.setattr("mededit_monai.workflows.train", lambda *_, **__: tmp_path)
+    assert f": weights {said}, curves" in mededit("train", "-o", str(tmp_path)).out
+    assert json.loads(mededit("train", "-o", str(tmp_path), "--json").out)["weights"] == str(tmp_path / said)

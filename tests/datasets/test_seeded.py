@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.caching import cached_cases, training_cases
 from mededit_monai.datasets.seeded import EpochBatches, SeededCases
+from mededit_monai.sampling.noise import case_seed
 
 CASES = [{"case_id": f"case{k}", "image": torch.full((1, 4, 4), float(k))} for k in range(12)]
 NOISY = Compose([RandFlipd("image", prob=0.5, spatial_axis=0), RandGaussianNoised("image", prob=1.0)])
@@ -64,6 +65,32 @@ def test_short_epochs_take_all_cases_in_turn():
     assert epoch_of(EpochBatches(12, 4, epoch_cases=12), 2) == epoch_of(EpochBatches(12, 4), 2)
 
 
+def test_an_epoch_that_repeats_its_cases_sees_each_anew():
+    """Thirty of twelve: thirty seeds and images; the first turn's seed is what the case alone gets."""
+    sampler, data = EpochBatches(12, 2, epoch_cases=30), SeededCases(CASES, NOISY)
+    for epoch in (1, 2):
+        sampler.set_epoch(epoch)
+        keys = [key for batch in sampler for key in batch]
+        items = [data[key] for key in keys]
+        assert len({item["seed"] for item in items}) == len({item["image"].numpy().tobytes() for item in items}) == 30
+        firsts = [(key, item["seed"]) for key, item in zip(keys, items, strict=True) if key[2] == 0]
+        assert len(firsts) == 12 and all(seed == data[key[:2]]["seed"] for key, seed in firsts)
+        halves = [EpochBatches(12, 1, rank=rank, world_size=2, epoch_cases=30) for rank in (0, 1)]
+        for half in halves:
+            half.set_epoch(epoch)
+        assert [key for pair in zip(*halves, strict=True) for one in pair for key in one] == keys
+
+
+def test_the_seeds_of_whole_epochs_are_pinned():
+    """A training of epochs that repeat nothing gives the same bytes as with earlier versions."""
+    assert SeededCases(CASES)[3, 7, 0]["seed"] == SeededCases(CASES)[3, 7]["seed"] == case_seed(0, "case7@3")
+    for epoch_cases in (None, 12, 5):
+        sampler = EpochBatches(12, 1, epoch_cases=epoch_cases)
+        for epoch in (1, 2, 3):
+            sampler.set_epoch(epoch)
+            assert all(key[2] == 0 for batch in sampler for key in batch)
+
+
 def test_processes_share_the_batches_of_one():
     together = epoch_of(EpochBatches(12, 4), 3)
     apart = [epoch_of(EpochBatches(12, 2, rank=rank, world_size=2), 3) for rank in (0, 1)]
@@ -80,6 +107,12 @@ def test_a_batch_larger_than_the_set(world, words):
         EpochBatches(8, 9, rank=0, world_size=world)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("cases", [400, 4])
+def test_an_epoch_shorter_than_a_batch(cases):
+    with pytest.raises(InputError, match="^--epoch_cases: got 8, but a batch takes 16 cases; wanted at least 16, or a"):
+        EpochBatches(cases, 8, epoch_cases=8, rank=0, world_size=2)
 
 
 @pytest.mark.parametrize("size", [0, -3, 2.5, True])
