@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from monai.networks.schedulers import Scheduler
 
+from mededit_monai.core.errors import InputError
 from mededit_monai.methods.edit_options import MODES
 from mededit_monai.methods.editor import Edit, Editor, NetworkCalls
 from mededit_monai.methods.response import response_map, response_region
@@ -67,6 +68,11 @@ class InpaintingEditor(Editor):
             raise ValueError(f"dilation must not be negative, got {dilation}.")
         below = sum(t < resample_above * int(scheduler.num_train_timesteps) for t in self.levels.timesteps)
         self.moves = visits(len(self.levels), resample, jump, lowest=below)
+        if resample > 1 and len(self.levels) > 1 and all(after < before for before, after in self.moves):
+            raise InputError(
+                f"--resample: got {resample}, but of {len(self.levels)} levels none is gone back to with --jump {jump} and "
+                f"--resample_above {resample_above:g}; give a smaller one of these, or --resample 1."
+            )
         self.dilation, self.within_brain, self.paper = dilation, within_brain, mode == "paper"
 
     def region(self, brain: torch.Tensor, pathology: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from monai.transforms import Transform
+from scipy import ndimage
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.diseases.modalities import BRAIN_LABEL, TUMOR_LABELS
@@ -20,6 +21,9 @@ from mededit_monai.synthesis.labels import labels_on_grid, told_of, tumor_of
 
 #: A brain around a tumour has more ml than that; what has less and is called one is something else.
 SMALLEST_BRAIN_ML = 300.0
+
+#: Share of a tumour within the brain below which that is said: a mask's edge may be a voxel off.
+MOST_INSIDE = 0.9
 
 WANTED = "1 (core), 2 (edema), 3 (enhancing) and 4 (the brain around them)"
 
@@ -46,12 +50,14 @@ class LoadLabeld(Transform):
         case = dict(data)
         volume = read_volume(case["label"])
         labels = known_labels(volume, self.brats2021)
-        warnings = list(volume.warnings)
+        warnings, brain = list(volume.warnings), None
         if case.get("brain"):
             brain, told = _given_brain(Path(case["brain"]), volume)
             warnings += told
             labels = np.where((labels == 0) & brain, BRAIN_LABEL, labels)
-        _require_brain(volume, labels, bool(case.get("brain")))
+        _require_brain(volume, labels, brain is not None)
+        if brain is not None:
+            warnings += _tumor_within(volume, tumor_of(labels), brain)
         return case | {"volume": volume, "labels": labels.astype(np.uint8), "warnings": warnings}
 
 
@@ -87,6 +93,18 @@ def _given_brain(path: Path, mask: Volume) -> tuple[np.ndarray, list[str]]:
     binary = any(set(values) <= set(allowed) for allowed in BINARY)
     brain = binary_mask(given) if binary else brain_from_background(given)
     return brain, [*given.warnings, *([apart] if apart else [])]
+
+
+def _tumor_within(mask: Volume, tumor: np.ndarray, brain: np.ndarray) -> list[str]:
+    """A warning where much of the tumour lies outside the brain, in whose mask the tumour itself may be left out."""
+    inside = float(ndimage.binary_fill_holes(brain)[tumor].mean()) if tumor.any() else 1.0
+    if inside == 0:
+        raise InputError(
+            f"--brain: no voxel of the tumour of {mask.path} lies in it, wanted the brain of the same head; check that "
+            "the two belong together."
+        )
+    share = f"{mask.path.name}: {100 * (1 - inside):.0f}% of the tumour lies outside the brain of --brain."
+    return [share] if inside < MOST_INSIDE else []
 
 
 def _require_brain(mask: Volume, labels: np.ndarray, given: bool) -> None:

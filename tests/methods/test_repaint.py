@@ -222,6 +222,11 @@ def test_paper_mode_undoes_with_the_beta_of_the_level_below():
         ({"steps": 0}, "steps"),
         ({"dilation": -1}, "dilation"),
         ({"mode": "paper", "jump": 2}, "jump"),
+        (
+            {"steps": 8, "resample": 4, "jump": 60},
+            "--resample: got 4, but of 8 levels none is gone back to with --jump 60",
+        ),
+        ({"steps": 8, "resample": 2, "resample_above": 1.0}, "--resample_above 1; give a smaller one"),
     ],
 )
 def test_refuses(settings, word):

@@ -103,3 +103,19 @@ def test_masks_of_a_training():
     for wrong, words in ((label + 5 * (label == 1), "holds the label 6"), (label * (label < 4), "has no brain")):
         with pytest.raises(InputError, match=f"case 'a', 'label': {words}"):
             SplitLabeld()({"case_id": "a", "label": wrong})
+
+
+def test_a_tumour_outside_the_brain(tmp_path):
+    labels = label_array(brain=False)
+    brain = label_array() > 0
+    given = write_label(tmp_path / "brain.nii.gz", brain.astype(np.uint8))
+    hollow = write_label(tmp_path / "hollow.nii.gz", (brain & (labels == 0)).astype(np.uint8))  # the tumour left out
+    within = write_label(tmp_path / "within.nii.gz", labels)
+    assert not loaded(within, given)["warnings"] and not loaded(within, hollow)["warnings"]
+    outside = np.zeros_like(labels)
+    outside[:2, :2, :2] = 3
+    with pytest.raises(InputError, match="--brain: no voxel of the tumour of .*outside.nii.gz lies in it"):
+        loaded(write_label(tmp_path / "outside.nii.gz", outside), given)
+    partly = np.where(brain, labels, 3)  # and all of the air
+    (said,) = loaded(write_label(tmp_path / "partly.nii.gz", partly), given)["warnings"]
+    assert "of the tumour lies outside the brain of --brain" in said
