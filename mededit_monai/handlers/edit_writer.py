@@ -194,7 +194,7 @@ class EditWriter:
             "edited": f"edited{case['scan'].ending}",
             "brain_source": case["brain_source"],
             "slices": case["slices"],
-            "lesion_ml": round(float(case["lesion_volume"].sum() * np.prod(case["scan"].spacing)) / 1000, 6),
+            "lesion_ml": round(float(case["lesion_volume"].sum()) * case["scan"].voxel_ml, 6),
             "lesion_share_edited": round(case["lesion_share"], 6),
             "model_pixel_mm": case["space"].pixel_mm,
             **({"preparation": case["preparation"].facts()} if "preparation" in case else {}),

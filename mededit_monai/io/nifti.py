@@ -96,6 +96,11 @@ class Volume:
         x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(x), float(y), float(z)
 
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel in ml; of a sheared grid (a tilted gantry's) it is less than the product of its sides."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000
+
 
 def read_volume(path: str | Path) -> Volume:
     """

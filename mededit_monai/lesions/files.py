@@ -82,7 +82,7 @@ def write_lesion(
     inside = known.mask
     own_seed = case_seed(seed, stem(scan)) if wanted.kind in ("drawn", "random") else seed
     disease = DISEASES["tumor" if regions else "stroke"]
-    made = placed(wanted, volume, inside, disease, own_seed, keep_ventricles, places, None, known.source)
+    made = placed(wanted, volume, inside, disease, own_seed, keep_ventricles, places, None, known.source, regions)
     found = [*volume.warnings, *volume.format_warnings, *known.warnings, *made.warnings]
     refuse_warnings(found, strict)
     for warning in found:

@@ -9,6 +9,7 @@ from itertools import product
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from mededit_monai.space.model_space import with_every_component
 from mededit_monai.space.shapes import around, bounding_box
@@ -33,14 +34,12 @@ def carried(mask: np.ndarray, to_mask: np.ndarray, shape: tuple[int, ...], piece
     near = around(mask, 1)
     small = np.pad(mask[near].astype(np.float32), 1)
     start = np.array([part.start for part in near]) - 1
-    # As many samples as the mask has voxels across one of the scan's.
-    count = np.clip(np.ceil(np.linalg.norm(to_mask[:3, :3], axis=0) - 0.1), 1, MOST_SAMPLES).astype(int)
 
     def value(points: np.ndarray) -> np.ndarray:
         found: np.ndarray = ndimage.map_coordinates(small, points - start[:, None], np.float32, 1, "grid-constant")
         return found
 
-    found = _covered(value, to_mask, bounding_box(mask), shape, count) >= 0.5 - 1e-4
+    found = _covered(value, to_mask, bounding_box(mask), shape, _samples(to_mask)) >= 0.5 - 1e-4
     if pieces:
         back = np.linalg.inv(to_mask)
 
@@ -51,6 +50,40 @@ def carried(mask: np.ndarray, to_mask: np.ndarray, shape: tuple[int, ...], piece
         reached = _within(mask, back, shape)
         if reached.any():
             found = with_every_component(found, reached, nearest)
+    return found
+
+
+def carried_labels(labels: np.ndarray, to_mask: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """
+    Which label a lesion has in each voxel of another grid: the one that most of the voxel has.
+
+    Args:
+        labels: uint8, XxYxZ, 0 outside the lesion, not empty.
+        to_mask: voxel of the other grid → voxel of the labels, 4x4.
+        inside: bool, on the other grid: where the lesion is, of :func:`carried`.
+
+    Returns:
+        uint8, the shape of ``inside``, none of it 0 there; labels on the same grid are those labels.
+    """
+    near = around(labels > 0, 1)
+    small = np.pad(labels[near], 1)
+    start = np.array([part.start for part in near])[:, None] - 1
+    kinds = np.unique(labels[labels > 0])
+    shares = []
+    for kind in kinds:
+        of_kind = (small == kind).astype(np.float32)
+
+        def value(points: np.ndarray, of_kind: np.ndarray = of_kind) -> np.ndarray:
+            found: np.ndarray = ndimage.map_coordinates(of_kind, points - start, np.float32, 1, "grid-constant")
+            return found
+
+        shares.append(_covered(value, to_mask, bounding_box(labels > 0), inside.shape, _samples(to_mask)))
+    found = np.where(inside, kinds[np.argmax(shares, axis=0)], 0).astype(np.uint8)
+    missed = np.argwhere(inside & (np.max(shares, axis=0) == 0))  # a piece between the samples
+    if len(missed):
+        known = np.argwhere(labels > 0)
+        _, nearest = cKDTree(known).query(missed @ to_mask[:3, :3].T + to_mask[:3, 3])
+        found[tuple(missed.T)] = labels[tuple(known[nearest].T)]
     return found
 
 
@@ -84,6 +117,12 @@ def shaped(
         elif ((voxel >= 0) & (voxel < shape)).all():  # smaller than the distance of the samples
             found[tuple(voxel)] = True
     return found
+
+
+def _samples(to_mask: np.ndarray) -> np.ndarray:
+    """Along each axis of a voxel as many as the mask has voxels across it."""
+    sides: np.ndarray = np.linalg.norm(to_mask[:3, :3], axis=0)
+    return np.clip(np.ceil(sides - 0.1), 1, MOST_SAMPLES).astype(int)
 
 
 def _covered(

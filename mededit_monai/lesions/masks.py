@@ -82,7 +82,8 @@ def random_mask(wanted: Wanted, disease: Disease, seed: int) -> tuple[GivenMask,
         if _fits(facts, wanted, disease):
             return read_mask(path, in_mni=True), facts
     said = ", ".join(f"{name} {value}" for name, value in wanted.asked().items() if name != "folder")
-    limits = said or f"at most {LARGEST_ML:g} ml"
+    more = wanted.volume_ml is not None and wanted.volume_ml[1] > LARGEST_ML
+    limits = ", ".join([*([said] if said else []), *([f"at most {LARGEST_ML:g} ml"] if more or not said else [])])
     raise InputError(
         f"{folder}: none of its {len(files)} masks is as wanted ({limits}); ask for less, or give other masks."
     )
@@ -123,7 +124,7 @@ def mask_facts(path: Path, size: int = 0, changed: int = 0) -> MaskFacts:
 def _fits(facts: MaskFacts, wanted: Wanted, disease: Disease) -> bool:
     least, most = wanted.volume_ml or (0.0, LARGEST_ML)
     return (
-        least <= facts.ml <= most
+        least <= facts.ml <= min(most, LARGEST_ML)
         and wanted.stratum in (None, disease.stratum_of_volume(facts.ml))
         and wanted.side in (None, facts.side)
         and wanted.territory in (None, facts.territory)

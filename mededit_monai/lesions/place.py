@@ -16,16 +16,18 @@ from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import Disease
 from mededit_monai.io.formats.registry import image_sha256
-from mededit_monai.io.nifti import BINARY, TUMOR_LABELS, Volume, binary_mask, read_volume, require_same_grid
+from mededit_monai.io.nifti import Volume, read_volume, require_same_grid, whole_values
 from mededit_monai.lesions.drawn import infarct, irregular
-from mededit_monai.lesions.grid import carried, shaped
+from mededit_monai.lesions.grid import carried, carried_labels, shaped
 from mededit_monai.lesions.masks import GivenMask, mask_facts, random_mask, read_mask
 from mededit_monai.lesions.mni import MniSpace, mni_space
 from mededit_monai.lesions.places import Places, shipped
 from mededit_monai.lesions.territories import SIDES, shares_of, side_of
 from mededit_monai.lesions.tissue import Tissue, tissue_of
 from mededit_monai.lesions.wanted import Wanted
+from mededit_monai.prepare.brats_labels import ambiguous_label_4, refuse_other_labels
 from mededit_monai.prepare.plausible import LESION_SHARE
+from mededit_monai.simulation.lesion_library import mask_or_labels
 from mededit_monai.space.shapes import bounding_box, depth_in
 
 #: A lesion of fewer voxels is said to be small.
@@ -47,7 +49,7 @@ class Placed:
         facts: for JSON.
         warnings: sentences.
         spacing: mm, of a voxel.
-        drawn: labels that the lesion was drawn with, if it was.
+        drawn: labels that the lesion was drawn with, by us or in its file, if it was.
         mni: MNI space of the scan, if it was needed.
     """
 
@@ -73,6 +75,7 @@ class _Scene:
     brain: np.ndarray
     disease: Disease
     seed: int
+    regions: bool = False
     mni: MniSpace | None = None
     tissue: Tissue | None = None
     facts: dict[str, Any] = field(default_factory=dict)
@@ -100,6 +103,7 @@ def placed(
     places: Places | None = None,
     mni: MniSpace | None = None,
     brain_source: str = "file",
+    regions: bool = False,
 ) -> Placed:
     """
     Place a lesion in a scan.
@@ -113,11 +117,14 @@ def placed(
         places: where lesions are drawn; None: where real strokes were.
         mni: MNI space of the scan, if it is known already.
         brain_source: where the brain mask came from, for the preparation.
+        regions: whether its labels are asked for: a mask's own are taken along then, and if it has none, it is warned
+            that they are made up.
 
     Raises:
-        InputError: unusable mask, no registration, an empty result, or one that lies mostly outside the brain.
+        InputError: unusable mask, labels that mean something else, no registration, an empty result, or one that lies
+            mostly outside the brain.
     """
-    scene = _Scene(scan, brain, disease, seed)
+    scene = _Scene(scan, brain, disease, seed, regions)
     given, in_mni = _given(wanted, scene) if wanted.kind in ("mask", "random") else (None, wanted.in_mni)
     if in_mni:  # last of all: a registration takes its time
         scene.mni = mni or mni_space(scan, brain, brain_source)
@@ -129,7 +136,7 @@ def placed(
     if wanted.kind == "irregular":
         mask, drawn = irregular(scan, brain, _native_centre(wanted, scene), _radius(wanted, scene), seed)
     elif given is not None:
-        mask = _carried(given, scene)
+        mask, drawn = _carried(given, scene)
     elif wanted.kind == "drawn":
         mask = _infarct(wanted, scene, places or shipped())
     else:
@@ -147,16 +154,32 @@ def _given(wanted: Wanted, scene: _Scene) -> tuple[GivenMask, bool]:
         scene.facts["mask_in_mni"] = dataclasses.asdict(about)
     else:
         volume = read_volume(user_path(str(wanted.mask)))
-        if _same_grid(volume, scene.scan, wanted.space):
-            inside = binary_mask(volume, (*BINARY, *TUMOR_LABELS))
-            given, in_mni = GivenMask(volume.path, inside, volume.affine, volume.warnings), False
+        if not in_mni and _same_grid(volume, scene.scan, wanted.space):
+            given = GivenMask(volume.path, mask_or_labels(volume), volume.affine, volume.warnings)
         else:
             given = read_mask(volume.path, in_mni)
             if in_mni:
                 scene.facts["mask_in_mni"] = dataclasses.asdict(mask_facts(volume.path))
     scene.facts |= {"file": str(given.path), "file_sha256": image_sha256(given.path)}
-    scene.warnings += given.warnings
+    scene.warnings += [*given.warnings, *(_label_warnings(given) if scene.regions else [])]
     return given, in_mni
+
+
+def _label_warnings(given: GivenMask) -> list[str]:
+    """What is doubtful about a mask's labels as regions of a tumour; InputError where they are others."""
+    if not _has_labels(given):
+        return [
+            f"{given.path.name}: is a mask without labels, so the layout of the tumour's regions in it is made up "
+            f"(core in its depth, then rim, edema around); give a map of 1 core, 2 edema and 3 rim to say it."
+        ]
+    values = np.unique(whole_values(read_volume(given.path))).tolist()
+    refuse_other_labels(given.path, values, regions=True)
+    doubt = ambiguous_label_4(values, given.path)
+    return [doubt] if doubt else []
+
+
+def _has_labels(given: GivenMask) -> bool:
+    return given.voxels.dtype != bool and int(given.voxels.max()) > 1
 
 
 def _same_grid(mask: Volume, scan: Volume, space: str | None) -> bool:
@@ -173,15 +196,16 @@ def _same_grid(mask: Volume, scan: Volume, space: str | None) -> bool:
     return True
 
 
-def _carried(given: GivenMask, scene: _Scene) -> np.ndarray:
-    """A mask of somebody's on the scan's grid."""
+def _carried(given: GivenMask, scene: _Scene) -> tuple[np.ndarray, np.ndarray | None]:
+    """A mask of somebody's on the scan's grid, and its labels there where they are asked for and it has some."""
     to_mask = np.linalg.inv(given.affine) @ scene.to_space
     mask = carried(np.asarray(given.voxels) > 0, to_mask, scene.brain.shape)
     if not mask.any():
         raise InputError(
             f"{given.path}: does not reach into the scan {scene.scan.path}; check --space and both headers."
         )
-    return mask
+    labels = carried_labels(given.voxels, to_mask, mask) if scene.regions and _has_labels(given) else None
+    return mask, labels
 
 
 def _infarct(wanted: Wanted, scene: _Scene, places: Places) -> np.ndarray:
@@ -269,7 +293,7 @@ def _note_facts(mask: np.ndarray, wanted: Wanted, scene: _Scene) -> None:
     """What the mask is, for JSON; and that it is small, if it is."""
     scan, voxels = scene.scan, np.argwhere(mask)
     points = voxels @ scan.affine[:3, :3].T + scan.affine[:3, 3]
-    ml = len(voxels) * float(np.prod(scan.spacing)) / 1000
+    ml = len(voxels) * scan.voxel_ml
     about: dict[str, Any] = {
         "source": wanted.kind,
         "asked": wanted.asked(),

@@ -52,7 +52,7 @@ def brain_from_background(scan: Volume) -> np.ndarray:
         raise InputError(f"{scan.path}: is constant ({background:g} everywhere); give a scan of a head.")
     largest = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
     brain = ndimage.binary_fill_holes(largest)
-    millilitres = float(brain.sum()) * float(np.prod(scan.spacing)) / 1000
+    millilitres = float(brain.sum()) * scan.voxel_ml
     if millilitres > LARGEST_BRAIN_ML:
         raise NotStripped(
             f"{scan.path}: shows more than a brain ({millilitres:.0f} ml are not background, a brain has at most "

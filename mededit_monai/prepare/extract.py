@@ -60,7 +60,7 @@ def extracted_brain(scan: Volume) -> np.ndarray:
     except (AssertionError, ValueError, RuntimeError) as error:  # an empty mask has no largest piece, and no middle
         raise InputError(f"{scan.path}: no brain was found in it ({error}); {_WAYS}.") from error
     brain = np.asarray(mask.dataobj) > 0
-    millilitres = float(brain.sum()) * float(np.prod(scan.spacing)) / 1000
+    millilitres = float(brain.sum()) * scan.voxel_ml
     if not SMALLEST_BRAIN_ML <= millilitres <= LARGEST_BRAIN_ML:
         raise InputError(
             f"{scan.path}: what was found as its brain has {millilitres:.0f} ml, wanted {SMALLEST_BRAIN_ML:.0f} to "

@@ -78,7 +78,7 @@ class LoadCased(Transform):
         brain = known.mask
         warnings += known.warnings
         if case.get("lesion"):
-            made = _lesion(case, scan, brain, known.source)
+            made = _lesion(case, scan, brain, known.source, self.condition == "regions")
             pathology, case["lesion_facts"] = made.mask, made.facts
             labels = made.labels if self.condition == "regions" else None
             warnings += made.warnings
@@ -123,10 +123,13 @@ class LoadCased(Transform):
         return label_mask(volume)
 
 
-def _lesion(case: Mapping[Hashable, Any], scan: Volume, brain: np.ndarray, source: str) -> Placed:
+def _lesion(
+    case: Mapping[Hashable, Any], scan: Volume, brain: np.ndarray, source: str, regions: bool = False
+) -> Placed:
     """The lesion that a case asks for in words; its random numbers are the case's own."""
     from mededit_monai.lesions.place import placed  # looks at tissue and draws: this module is below it
 
     options = case["request"]["options"]
     seed = case_seed(int(options.get("seed", 0)), case.get("noise_name", case["case_id"]))
-    return placed(case["lesion"], scan, brain, DISEASES[options.get("disease", "stroke")], seed, brain_source=source)
+    disease = DISEASES[options.get("disease", "stroke")]
+    return placed(case["lesion"], scan, brain, disease, seed, brain_source=source, regions=regions)

@@ -57,7 +57,7 @@ def brain_warnings(path: Path | None, brain: np.ndarray, scan: Volume) -> list[s
     Raises:
         InputError: far too large for a brain.
     """
-    millilitres = float(brain.sum()) * float(np.prod(scan.spacing)) / 1000
+    millilitres = float(brain.sum()) * scan.voxel_ml
     name = scan.path if path is None else path
     if millilitres > LARGEST_BRAIN_ML:
         raise InputError(

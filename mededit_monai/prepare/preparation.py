@@ -83,7 +83,7 @@ class Preparation:
 
     def facts(self) -> dict[str, Any]:
         """Its figures, for JSON."""
-        millilitres = float(self.brain.sum()) * float(np.prod(self.scan.spacing)) / 1000
+        millilitres = float(self.brain.sum()) * self.scan.voxel_ml
         return {
             "brain_source": self.brain_source,
             "brain_ml": round(millilitres, 1),

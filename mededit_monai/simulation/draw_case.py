@@ -56,6 +56,35 @@ class LesionPool:
             self._found[key] = fitting, np.flatnonzero(fitting.any(axis=1))
         return self._found[key]
 
+    def require_any(self, recipe: Recipe, split: str) -> None:
+        """
+        Refuse a pool whose lesions all lie beside the heights that a recipe draws from.
+
+        They are not left out before masks are divided among the splits: that would move lesions of cohorts that were
+        made already to other splits.
+
+        Raises:
+            InputError: none has a voxel there.
+        """
+        heights = heights_of(recipe)
+        if self.library is None:
+            return
+        if (self.library.areas[np.array(self.members, int)][:, np.searchsorted(HEIGHTS, heights)] > 0).any():
+            return
+        names = [self.library.names[number] for number in self.members]
+        shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+        span = f"{heights[0]:g}" if len(heights) == 1 else f"{heights[0]:g} to {heights[-1]:g}"
+        raise InputError(
+            f"--lesions: none of the masks of {split} ({shown}) reaches the heights that are drawn (--slice "
+            f"{recipe.slice}: MNI z {span} mm), wanted at least one; add masks that do, or take away those that do not."
+        )
+
+
+def heights_of(recipe: Recipe) -> np.ndarray:
+    """Heights that a recipe's slices may have, MNI mm."""
+    disease = recipe.record
+    return np.array([disease.middle]) if recipe.slice == "mid" else np.arange(*disease.heights, dtype=float)
+
 
 def draw_case(recipe: Recipe, case: Case, anatomy: PreparedAnatomy, pool: LesionPool) -> dict:
     """
@@ -121,7 +150,7 @@ def _choose(recipe: Recipe, case: Case, stratum: str, pool: LesionPool, draws: D
     disease, rng = recipe.record, draws.of("choice", 1)
     low, high = disease.bounds_mm2(stratum)
     flat = recipe.spatial_dims == 2
-    heights = np.array([disease.middle]) if recipe.slice == "mid" else np.arange(*disease.heights, dtype=float)
+    heights = heights_of(recipe)
     if pool.library is None:
         height = float(heights[rng.integers(len(heights))]) if flat else None
         size_mm = float(np.sqrt(np.exp(rng.uniform(np.log(low), np.log(high))) / np.pi))

@@ -23,7 +23,7 @@ from mededit_monai.io.atomic import replacing, write_text
 from mededit_monai.io.case_names import stem
 from mededit_monai.io.formats.directions import axis_names, is_usable
 from mededit_monai.io.formats.registry import is_image
-from mededit_monai.io.nifti import BINARY, TUMOR_LABELS, binary_mask, label_mask, read_volume
+from mededit_monai.io.nifti import BINARY, TUMOR_LABELS, Volume, binary_mask, label_mask, read_volume, whole_values
 from mededit_monai.io.outputs import make_folder
 from mededit_monai.io.whole import read_whole
 from mededit_monai.simulation.anatomies import require_distinct
@@ -229,9 +229,18 @@ def mask_voxels(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     except Exception:  # noqa: BLE001, S110 - the careful reader below says what is wrong
         pass
     volume = read_volume(path)
+    return mask_or_labels(volume), volume.affine, volume.warnings
+
+
+def mask_or_labels(volume: Volume) -> np.ndarray:
+    """
+    A mask's voxels, XxYxZ: bool, or uint8 labels (1 core, 2 edema, 3 enhancing) where it holds more than one.
+
+    Raises:
+        InputError: neither a mask nor a tumour's label map, or empty.
+    """
     inside = binary_mask(volume, (*BINARY, *TUMOR_LABELS))
-    labelled = 1 < volume.data.max() < 255
-    return (label_mask(volume) if labelled else inside), volume.affine, volume.warnings
+    return label_mask(volume) if 1 < whole_values(volume).max() < 255 else inside
 
 
 def _is_clear(header: nib.Nifti1Header) -> bool:

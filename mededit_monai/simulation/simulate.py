@@ -96,6 +96,8 @@ def simulate_cohort(
         _require_own(folder, recipe)  # once more: another run may just have ended
         library = _library(recipe, progress)
         members = _members(library, recipe)
+        for split in {case.split: None for case in cases}:
+            LesionPool(library, members[split]).require_any(recipe, split)
         todo = _unfinished(root, recipe, cases, workers)
         _check_anatomies(recipe, todo)
         folder.reserve([*COHORT_FILES[recipe.layout], *names])
@@ -175,7 +177,9 @@ def _library(recipe: Recipe, progress: bool) -> LesionLibrary | None:
 def lesion_pool(recipe: Recipe, split: str) -> LesionPool:
     """The lesions that a recipe gives to a split; InputError: a folder that cannot be used."""
     library = _library(recipe, progress=False)
-    return LesionPool(library, _members(library, recipe)[split])
+    pool = LesionPool(library, _members(library, recipe)[split])
+    pool.require_any(recipe, split)
+    return pool
 
 
 def _members(library: LesionLibrary | None, recipe: Recipe) -> dict[str, tuple[int, ...]]:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.io.nifti import VALUE_TOLERANCE, NativeCopy, Volume, read_volume, whole_values
+from mededit_monai.space.model_space import with_every_component
 from mededit_monai.space.native_flow import SLAB, Box, NativeFlow, box_on, grid_points, places_in, places_of
 
 #: Whole numbers are labels if they are so few, or if so large a share of neighbours along x is alike: a few hundredths
@@ -46,7 +47,7 @@ class Carried:
     @property
     def voxel_ml(self) -> float:
         """Volume of a voxel."""
-        return float(abs(np.linalg.det(self.volume.affine[:3, :3]))) / 1000
+        return self.volume.voxel_ml
 
     @cached_property
     def coded(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -134,7 +135,8 @@ class LabelSize:
 
 def lesion_on(one: Carried, lesion: np.ndarray, affine: np.ndarray) -> tuple[Box, np.ndarray]:
     """
-    A lesion mask on the grid of a carried file, by nearest voxels.
+    A lesion mask on the grid of a carried file, by nearest voxels; a component that falls between the centres of coarse
+    voxels keeps the one nearest to its middle.
 
     Args:
         lesion: p, bool on the scan's grid, XxYxZ RAS; it lies in the counterfactual's space and is not displaced.
@@ -153,7 +155,25 @@ def lesion_on(one: Carried, lesion: np.ndarray, affine: np.ndarray) -> tuple[Box
         near = np.rint(grid_points(box, first, part.shape, to_scan)).astype(int)
         inside = ((near >= 0) & (near < np.array(lesion.shape)[:, None])).all(axis=0)
         part[...] = (inside & lesion[tuple(np.where(inside, near, 0))]).reshape(part.shape)
-    return box, found
+    start, back = np.array([side.start for side in box]), np.linalg.inv(to_scan)
+    back[:3, 3] += back[:3, :3] @ [x.start, y.start, z.start]  # from voxels of the lesion's box
+    there = _on_grid(lesion[x, y, z], back, one.shape)
+    if not there.any():
+        return box, found
+
+    def nearest(voxels: np.ndarray) -> tuple[np.ndarray, ...]:
+        places = np.rint(voxels @ back[:3, :3].T + back[:3, 3]).astype(int) - start
+        return tuple(np.clip(places, 0, np.array(found.shape) - 1).T)
+
+    return box, with_every_component(found, there, nearest)
+
+
+def _on_grid(mask: np.ndarray, to_grid: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """The part of a mask that lies on another grid; ``to_grid``: voxels of the mask → voxels of the grid, 4x4."""
+    found, voxels = np.zeros_like(mask), np.argwhere(mask)
+    places = np.rint(voxels @ to_grid[:3, :3].T + to_grid[:3, 3])
+    found[tuple(voxels[((places >= 0) & (places < shape)).all(axis=1)].T)] = True
+    return found
 
 
 def carried_copy(

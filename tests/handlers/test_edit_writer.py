@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -356,3 +357,14 @@ def test_preview_shows_the_slice_with_the_most_lesion(tmp_path, monkeypatch):
         assert np.array_equal(shown[key], space.planes(case[key][:, 0].numpy())[largest] > 0), key
     assert np.abs(shown["prior"] - space.planes(case["image"][:, 0].numpy())[largest]).max() < 1e-6
     assert shown["title"].split() == ["a", "slice", str(round(space.heights[largest])), "mededit"]
+
+
+def test_the_lesions_volume_on_a_sheared_grid(tmp_path):
+    """Planes that a tilted gantry shifted against each other: a voxel keeps its 16 mm³, though its side is longer."""
+    case = loaded(tmp_path, "a")
+    sheared = case["scan"].affine.copy()
+    sheared[1, 2] += 2.0
+    case["scan"] = replace(case["scan"], affine=sheared)
+    write(tmp_path / "out", [case], brighter)
+    facts = json.loads((tmp_path / "out" / "a" / "provenance.json").read_bytes())
+    assert facts["lesion_ml"] == pytest.approx(float(case["lesion_volume"].sum()) * 0.016, abs=1e-6)

@@ -108,6 +108,19 @@ def test_labels_of_a_tumour(ball, tmp_path):
     assert not (tmp_path / "t.png").exists()
 
 
+def test_labels_of_somebodys_tumour(ball, tmp_path):
+    """Not layers by depth, but what the file says; a file that says nothing gets a warning."""
+    head = nib.load(ball)
+    labels = np.zeros(head.shape, np.uint8)
+    labels[22:26, 15:20, 15:20], labels[26:30, 15:20, 15:20] = 2, 3
+    for name, data in (("labels", labels), ("mask", labels // 2)):
+        nib.save(nib.Nifti1Image(data, head.affine), tmp_path / f"{name}.nii.gz")
+        wanted, place = files.Wanted(mask=str(tmp_path / f"{name}.nii.gz")), tmp_path / f"{name}_out.nii"
+        made = files.write_lesion(wanted, ball, place, regions=True, keep_ventricles=True, preview=False)
+        same = np.array_equal(np.asarray(nib.load(place).dataobj), labels)
+        assert same is (name == "labels") and any("is made up" in said for said in made["warnings"]) is not same
+
+
 def test_of_several_volumes_the_one_that_is_asked_for(ball, tmp_path, mededit):  # noqa: F811
     single = nib.load(ball)
     data = np.asarray(single.dataobj)

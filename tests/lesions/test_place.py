@@ -184,3 +184,80 @@ def test_labels_of_a_tumour_lie_in_layers_of_any_shape(tmp_path):
 def test_a_few_voxels_are_said(tmp_path):
     found, _ = made(write_ball(tmp_path), "sphere 30 -20 20 2", keep_ventricles=True)
     assert f"the lesion has {found.mask.sum()} voxel" in found.warnings[0]
+
+
+def label_file(path, low=(25, 10, 15), high=(29, 20, 18), step: int = 1):
+    """A block on the ball's grid, or on one ``step`` times as fine: half edema, half enhancing rim, no core."""
+    labels = np.zeros((38, 38, 38), np.uint8)
+    labels[tuple(slice(a, b) for a, b in zip(low, high))] = 2
+    labels[low[0] : (low[0] + high[0]) // 2][labels[low[0] : (low[0] + high[0]) // 2] == 2] = 3
+    to_world = affine()
+    fine = to_world @ np.diag([1 / step, 1 / step, 1 / step, 1.0])
+    fine[:3, 3] -= (to_world - fine)[:3, :3] @ np.full(3, 0.5)
+    return write(path, labels.repeat(step, 0).repeat(step, 1).repeat(step, 2), fine, "LPS"), labels
+
+
+@pytest.mark.parametrize("step, space", [(1, ""), (1, "mni"), (2, "native")])
+def test_the_labels_of_a_file_are_taken_along(tmp_path, step, space):
+    mask, labels = label_file(tmp_path / "labels.nii.gz", step=step)
+    found, _ = made(write_ball(tmp_path), f"mask {mask} {space}", keep_ventricles=True, regions=True)
+    assert np.array_equal(found.labels, labels) and not found.warnings
+
+
+def test_labels_of_a_folders_masks_are_taken_along_and_coarsely(tmp_path):
+    """Of a block of 1 mm labels each voxel of 3 mm has the label that most of it has."""
+    data, to_world = np.zeros((18, 18, 18), np.uint8), np.diag([1.0, 1.0, 1.0, 1.0])
+    to_world[:3, 3] = (24.5, -31.5, 11.5)  # the block fills 4 x 4 x 4 voxels of the scan
+    data[3:-3, 3:-3, 3:-3] = 1
+    data[3:-3, 3:-3, 9:-3] = 3
+    write(tmp_path / "masks" / "a.nii.gz", data, to_world)
+    found, scan = made(write_ball(tmp_path), f"random {tmp_path / 'masks'}", keep_ventricles=True, regions=True)
+    for label, heights in ((1, (15.5, 18.5)), (3, (21.5, 24.5))):
+        points = np.argwhere(found.labels == label) @ scan.affine[:3, :3].T + scan.affine[:3, 3]
+        assert set(points[:, 2]) == set(heights) and len(points) == 32
+    assert np.array_equal(found.labels > 0, found.mask)
+
+
+def test_a_layout_that_is_made_up_is_said(tmp_path):
+    path, mask = write_ball(tmp_path), box_mask(tmp_path / "box.nii.gz", (-30, -20, 20), 20)
+    found, _ = made(path, f"mask {mask} native", keep_ventricles=True, regions=True)
+    assert "box.nii.gz: is a mask without labels, so the layout of the tumour's regions" in found.warnings[0]
+    assert {1, 2, 3} <= set(np.unique(found.labels).tolist())
+    assert not made(path, f"mask {mask} native", keep_ventricles=True)[0].warnings
+
+
+def test_labels_that_mean_something_else_are_refused(tmp_path):
+    path, (mask, _) = write_ball(tmp_path), label_file(tmp_path / "BraTS-PED-00001-000-seg.nii.gz")
+    with pytest.raises(InputError, match="paediatric"):
+        made(path, f"mask {mask}", regions=True)
+    assert made(path, f"mask {mask}", keep_ventricles=True)[0].mask.any()
+
+
+def test_a_mask_in_mni_space_on_the_scans_own_grid(tmp_path):
+    """The same numbers in the header do not make it the scan's space, if somebody says that it is MNI's."""
+    moved = np.eye(4)
+    moved[:3, 3] = (0, -12, 0)
+    mask = np.zeros((38, 38, 38), np.uint8)
+    mask[25:29, 15:20, 15:18] = 1
+    path, file = write_ball(tmp_path), write(tmp_path / "mask.nii.gz", mask, affine())
+    for space, steps in (("", 0), ("native", 0), ("mni", 4)):
+        found, _ = made(path, f"mask {file} {space}", to_scan=moved, keep_ventricles=True)
+        assert np.array_equal(found.mask, np.roll(mask > 0, -steps, axis=1))
+
+
+def test_a_random_mask_is_never_larger_than_a_hemispheres(tmp_path):
+    box_mask(tmp_path / "masks" / "big.nii.gz", (0, -20, 20), 34, 2.0)  # 314 ml
+    for words in ("", "100-500ml"):
+        with pytest.raises(InputError, match="none of its 1 masks is as wanted .*at most 250 ml"):
+            random_mask(from_words(f"random {tmp_path / 'masks'} {words}"), STROKE, 0)
+
+
+def test_the_volume_on_a_sheared_grid(tmp_path):
+    """Planes shifted against each other, as a tilted gantry does: a voxel keeps its 27 mm³."""
+    distance = np.linalg.norm(np.indices((38, 38, 38)) - 18.5, axis=0)
+    sheared, mask = affine(), (distance < 5).astype(np.uint8)
+    sheared[1, 2] = 1.5
+    for name, data in (("scan", np.where(distance < 17, 700, 0).astype(np.int16)), ("mask", mask)):
+        nib.save(nib.Nifti1Image(data, sheared), tmp_path / f"{name}.nii.gz")
+    found, _ = made(tmp_path / "scan.nii.gz", f"mask {tmp_path / 'mask.nii.gz'}", keep_ventricles=True)
+    assert found.facts["volume_ml"] == pytest.approx(mask.sum() * 0.027, abs=1e-4)

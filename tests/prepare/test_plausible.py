@@ -15,8 +15,10 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.io.nifti import binary_mask, read_volume, require_same_grid, whole_values
+from mededit_monai.prepare.brain import brain_from_background
 from mededit_monai.prepare.load import LoadCased
 from mededit_monai.prepare.one_by_one import OneByOne
+from mededit_monai.prepare.plausible import brain_warnings
 from mededit_monai.space.to_model import ToModelSpaced
 
 
@@ -322,6 +324,24 @@ def test_fluid_brighter_than_tissue(tmp_path, ventricle, warned):
     head = write_head(tmp_path / "head", shape=(80, 100, 30))
     change(head.scan, lambda data: np.where((data > 0) & (data < 350), ventricle, data))
     assert any("as in T2-weighted scans" in one for one in load(head)["warnings"]) is warned
+
+
+def test_the_volume_of_a_sheared_voxel(tmp_path):
+    """A ball of 1600 ml whose planes a gantry tilted by 45° shifts: by the product of its sides it had 2263 ml."""
+    sheared = np.diag([4.0, 4.0, 4.0, 1.0])
+    sheared[1, 2] = 4.0
+    inside = np.arange(60**3).reshape(60, 60, 60) < 25000
+    image = nib.Nifti1Image(np.where(inside, 700, 0).astype(np.int16), sheared)
+    nib.save(image, tmp_path / "scan.nii.gz")
+    scan = read_volume(tmp_path / "scan.nii.gz")
+    assert scan.voxel_ml == pytest.approx(0.064) and np.prod(scan.spacing) == pytest.approx(64 * 2**0.5)
+    assert brain_warnings(None, scan.data > 0, scan) == []
+    whole = np.zeros((60, 60, 60), bool)
+    whole.ravel()[:30000] = True  # 1920 ml, 2715 by the product: more than a brain has
+    assert brain_warnings(None, whole, scan) == []
+    data = np.where(whole, 700, 0).astype(np.int16)
+    nib.save(nib.Nifti1Image(data, sheared), tmp_path / "large.nii.gz")
+    assert brain_from_background(read_volume(tmp_path / "large.nii.gz")).sum() >= 30000
 
 
 def test_voxels_that_no_network_knows(tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from simulation.small_brains import label_maps, lesion_masks
+from simulation.small_brains import SHAPE, SPACING, label_maps, lesion_masks, save
 from typer.testing import CliRunner
 
 from mededit_monai.cli import app
@@ -178,6 +178,35 @@ def test_folds_test_on_everybody_once(folders):
         assert tested == sorted({name for split in folds[0].values() for name in split})
         assert all(not {*fold["testing"]} & {*fold["training"], *fold["validation"]} for fold in folds)
     assert "fold" not in Recipe().as_json() and cohorts[1].as_json()["fold"] == "2/3"
+
+
+@pytest.mark.parametrize(
+    "spatial_dims, slice_, heights", [(2, "all", "-4 to 61"), (3, "all", "-4 to 61"), (2, "mid", "")]
+)
+def test_masks_beside_the_heights_of_a_split(folders, tmp_path, spatial_dims, slice_, heights):
+    """Cerebellar ones, where the split has no others, are refused before a case is made; beside others they are not."""
+    recipe = Recipe("stroke", 6, folders["anatomies"], spatial_dims=spatial_dims, slice=slice_)
+    for k in range(3):
+        save(ball_at(z=20), tmp_path / "masks" / f"a{k}.nii.gz")
+    recipe = replace(recipe, lesions=str(tmp_path / "masks"))
+    alone = lesion_pool(recipe, "validation")
+    (name,) = (alone.library.names[number] for number in alone.members)
+    save(ball_at(z=-40), tmp_path / "masks" / f"{name}.nii.gz")
+    said = rf"none of the masks of validation \({name}\) reaches the heights .*--slice {slice_}: MNI z {heights}"
+    with pytest.raises(InputError, match=said):
+        simulate_cohort(recipe, tmp_path / "c", 1, progress=False)
+    assert not (tmp_path / "c" / "cohort.json").exists()
+    assert lesion_pool(recipe, "training").members  # of the other splits nothing is said
+    small = replace(recipe, counts=(1, 0, 0), cases=1)
+    if spatial_dims == 2:
+        assert simulate_cohort(small, tmp_path / "d", 1, progress=False).made == 1
+
+
+def ball_at(z: float) -> np.ndarray:
+    """A lesion of 10 mm radius, 30 mm to the right, on the small head's grid."""
+    places = [(np.arange(n) - (n - 1) / 2) * SPACING for n in SHAPE]
+    x, y, up = np.meshgrid(*places, indexing="ij")
+    return ((x - 30) ** 2 + (y + 10) ** 2 + (up - z) ** 2 < 100).astype(np.uint8)
 
 
 def test_one_anatomy_serves_every_split():

@@ -166,6 +166,20 @@ def test_the_lesion_on_a_finer_grid(tmp_path):
     assert np.array_equal(found, lesion.repeat(2, 0).repeat(2, 1).repeat(2, 2))
 
 
+def test_a_component_between_coarse_planes_keeps_a_voxel(tmp_path):
+    """Planes 12 mm apart at every sixth of the scan's: two components lie between them, one lies beside the map."""
+    lesion = box(low=(5, 6, 2), high=(8, 9, 4)) | box(low=(12, 14, 8), high=(13, 15, 9)) | box(low=(1, 1, 14))
+    lesion[1:10, 1:12, 14:] = 0
+    lesion[1:3, 1:3, 15] = 1
+    coarse = np.diag([2.0, 2.0, 12.0, 1.0])
+    coarse[:3, 3] = (-20, -24, -16 + 2)  # the planes 1 and 7 of the scan
+    one = Carried(read_volume(saved(tmp_path / "a.nii.gz", np.zeros((20, 24, 2), np.uint8), coarse, "LPS")))
+    where, inside = lesion_on(one, lesion > 0, AFFINE)
+    found = np.zeros(one.shape, bool)
+    found[where] = inside
+    assert np.argwhere(found).tolist() == [[6, 7, 0], [12, 14, 1]]
+
+
 def test_maps_get_no_label(tmp_path):
     one = Carried(read_volume(saved(tmp_path / "a.nii.gz", np.random.default_rng(0).uniform(0, 1, SHAPE))))
     lesion = lesion_on(one, box() > 0, AFFINE)
