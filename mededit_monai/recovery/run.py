@@ -43,7 +43,7 @@ from mededit_monai.recovery.score import score_case, score_unedited, summary
 from mededit_monai.recovery.segmenters import Segmenter, segmenter_of
 
 #: Raise it whenever the same request gives another result.
-RUN_VERSION = 1
+RUN_VERSION = 2
 
 EDITS, FOUND, CASES = "edits", "found", "cases"
 
@@ -54,7 +54,7 @@ def recovery(options: RecoveryOptions) -> Path:
     ``recovery.json``, ``recovery.csv``, ``recovery.md`` and ``recovery.png``.
 
     Run again it goes on: edits are kept as ``mededit edit`` keeps them, segmentations by the bytes of their image and
-    the segmenter's command.
+    brain mask, the segmenter's command, and what its labels mean.
 
     Returns:
         ``recovery.json``.
@@ -173,25 +173,25 @@ class _Scored:
             return None
 
     def _scan_line(self, one: Insertion, name: str) -> dict[str, Any]:
-        facts = self._facts(one)
-        request = self._request(scan=image_sha256(one.scan))
+        brain = self._brain(one, self._facts(one))
+        request = self._request({"scan": one.scan, "brain": brain})
         if (known := self._known(name, request)) is not None:
             return known
         scan = read_volume(one.scan)
-        found = self.segmenter(scan, self._brain(one, facts))
+        found = self.segmenter(scan, brain)
         return self._keep(name, one, request, found, scan, score_unedited(found, scan.spacing))
 
     def _case_line(self, one: Insertion, with_scan: bool) -> dict[str, Any]:
         edit, facts = self.folder.path / EDITS / one.case_id, self._facts(one)
         before = self.folder.path / FOUND / f"{_unedited(one)}.nii.gz" if with_scan else None
-        files = {"image": edit / facts["edited"], "lesion": self._lesion(one, facts)}
+        files, brain = {"image": edit / facts["edited"], "lesion": self._lesion(one, facts)}, self._brain(one, facts)
         if before is not None and self.segmenter.ventricles:
             files["before"] = before
-        request = self._request(**{name: image_sha256(path) for name, path in files.items()})
+        request = self._request(files | {"brain": brain})
         if (known := self._known(one.case_id, request)) is not None:
             return known
         image = read_volume(files["image"])
-        found = self.segmenter(image, self._brain(one, facts))
+        found = self.segmenter(image, brain)
         lesion = binary_mask(read_volume(files["lesion"]), (*BINARY, *TUMOR_LABELS))
         if (edit / "edited_slice.nii.gz").is_file():
             lesion = lesion & np.isin(np.arange(lesion.shape[2]), facts["slices"])
@@ -220,9 +220,11 @@ class _Scored:
         given = facts["files"].get("brain")
         return found if found.is_file() else Path(given) if given else None
 
-    def _request(self, **digests: str) -> dict[str, Any]:
+    def _request(self, files: Mapping[str, Path | None]) -> dict[str, Any]:
+        """All that decides a line: who looks, what the labels mean, and the bytes of the files there are."""
         labels = {name: list(getattr(self.segmenter, name, ())) for name in ("lesion", "ventricle")}
-        return {"version": RUN_VERSION, "segmenter": self.segmenter.name, **labels, **digests}
+        inputs = {name: image_sha256(path) for name, path in files.items() if path is not None}
+        return {"version": RUN_VERSION, "segmenter": self.segmenter.name, "labels": labels, "inputs": inputs}
 
     def _known(self, name: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
         """A line that was found before by the same request."""

@@ -15,7 +15,7 @@ from mededit_monai.bids.names import cases_dir
 from mededit_monai.core.errors import InputError, say
 from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.editing import EditingCases
-from mededit_monai.io.case_names import case_name, owner_of, stem
+from mededit_monai.io.case_names import case_name, other_scan, owner_of, stem
 from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.finished import require_own_folder
 from mededit_monai.io.formats.registry import image_sha256
@@ -35,7 +35,8 @@ def synthesis_cases(options: SynthesisOptions, request: Mapping[str, Any]) -> Ed
         request: everything that decides the result, written to each case's provenance.
 
     Raises:
-        InputError: no mask or too much given, a file that does not exist, a result's folder that is not ours.
+        InputError: no mask or too much given, a file that does not exist, a result's folder that is not ours or
+            another mask's.
     """
     out = user_path(cases_dir(options.output_dir, options.layout))
     datalist = options.datalist
@@ -79,9 +80,19 @@ def _is_pending(case: dict[str, Any], out: Path, request: Mapping[str, Any], ove
     if is_finished(final, made):
         say(f"{case['case_id']} is done with these options, skipped ({final})")
         return False
+    _require_same_mask(final, case["label"], overwrite)
     require_own_folder(final, overwrite)
     require_apart(final, files.values())
     return True
+
+
+def _require_same_mask(final: Path, label: str, overwrite: bool) -> None:
+    """Refuse to put a case's result in the place of another mask's."""
+    if not overwrite and other_scan(final, label) is not None:
+        raise InputError(
+            f"{final}: holds the result of another mask, wanted that of {label}; choose another --output_dir, or give "
+            f"--overwrite to replace it."
+        )
 
 
 def collate_masks(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from promises.verbs import mededit, tree  # noqa: F401
-from recovery.toy import SHAPE, fake_edit, labels, segmenter, write_scans
+from recovery.toy import AFFINE, SHAPE, fake_edit, labels, segmenter, write_scans
 
 from mededit_monai.core.errors import InputError, SomeFailed
+from mededit_monai.io.nifti import read_volume, save_synthetic
+from mededit_monai.recovery import run as run_module
 from mededit_monai.recovery.cases import insertions
 from mededit_monai.recovery.options import RecoveryOptions
 from mededit_monai.recovery.report import FILES
@@ -77,6 +79,42 @@ def test_it_goes_on_and_changes_nothing_when_all_is_done(scans, tmp_path):
     }
     (scans.parent / "out" / "found" / "p0_lesion1.nii.gz").unlink()
     assert run(scans, command) == first and len((tmp_path / "calls").read_text().splitlines()) == 7
+
+
+def test_other_labels_are_scored_anew(scans, tmp_path):
+    command = segmenter(tmp_path, labels(), NOTHING)
+    recalls = [run(scans, command, lesion_labels=one)["recall"]["all"]["value"] for one in ("1", "3", "1")]
+    assert recalls == [1, 0, 1]
+
+
+class MaskSegmenter:
+    """Calls the whole brain mask lesion."""
+
+    name, ventricles = "mask", False
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def __call__(self, scan, brain) -> np.ndarray:
+        self.seen.append(scan.path.name)
+        return (read_volume(brain).data > 0).astype(np.uint8)
+
+
+def test_another_brain_mask_is_segmented_anew(scans, tmp_path, monkeypatch):
+    own, brain = MaskSegmenter(), tmp_path / "brain.nii.gz"
+    monkeypatch.setattr(run_module, "segmenter_of", lambda options, disease: own)
+    datalist = tmp_path / "cases.json"
+    datalist.write_text(json.dumps([{"case_id": "p0", "scan": str(scans / "p0.nii.gz"), "brain": str(brain)}]))
+    asked = {"lesions": ["MCA left small"], "progress": False}
+    found = []
+    for voxels in (100, 100, 200):
+        mask = np.zeros(SHAPE, np.uint8)
+        mask.flat[:voxels] = 1
+        save_synthetic(mask, AFFINE, brain)
+        content = json.loads(recovery(datalist, tmp_path / "out", **asked).read_bytes())
+        found.append(content["unedited_scans"][0]["false_ml"])
+    assert found == pytest.approx([0.8, 0.8, 1.6])
+    assert own.seen == ["p0.nii.gz", "edited.nii.gz"] * 2  # nothing was looked at again while the mask was the same
 
 
 def test_one_case_that_fails_does_not_stop_the_others(scans, tmp_path):
@@ -154,3 +192,16 @@ def test_the_command(scans, tmp_path, mededit):  # noqa: F811
     assert done.code == 0 and json.loads(done.out)["recall"]["all"]["value"] == 1, done.said
     assert "recall, all: 1.000 of 2 lesions" in mededit(*words, "-o", out).out
     assert mededit("recovery", "-o", out).refused("--scans: is missing")
+
+
+def test_the_command_tells_the_result_when_a_case_failed(scans, tmp_path, mededit, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    command = segmenter(tmp_path, labels(), NOTHING, failing="p0_lesion1")
+    words = ("recovery", "--scans", scans, "--lesions", "MCA left small", "MCA right small", "--segmenter", command)
+    done = mededit(*words, "--json")
+    assert done.refused("1 of 4 cases failed, the others are done"), done.said
+    told = json.loads(done.out)
+    assert told["written"] == "out/recovery/recovery.json" and told["recall"]["all"]["n_cases"] == 3
+    assert [one["case_id"] for one in told["failed"]] == ["p0_lesion1"]
+    done = mededit(*words, "-o", "elsewhere")
+    assert done.refused("1 of 4 cases failed") and "recall, all: 1.000 of 3 lesions" in done.out, done.said

@@ -45,7 +45,8 @@ def fake_edit(datalist, output_dir, **options) -> list[Path]:
             save_synthetic(np.full(SHAPE, 50, np.int16), AFFINE, folder / "edited.nii.gz")
             save_synthetic((labels() == 1).astype(np.uint8), AFFINE, folder / "pathology.nii.gz")
             write_displacement(folder / "displacement.nii.gz", np.zeros((3, *SHAPE), np.float32), AFFINE)
-            facts = {"case_id": case["case_id"], "files": {"scan": case["scan"]}, "edited": "edited.nii.gz"}
+            files = {name: case[name] for name in ("scan", "brain") if name in case}
+            facts = {"case_id": case["case_id"], "files": files, "edited": "edited.nii.gz"}
             write_provenance(folder, {"options": options, "inputs": {}}, facts | {"slices": [5]})
         written.append(output_dir / case["case_id"])
     return written
