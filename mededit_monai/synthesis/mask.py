@@ -109,7 +109,7 @@ def _tumor_within(mask: Volume, tumor: np.ndarray, brain: np.ndarray) -> list[st
 
 def _require_brain(mask: Volume, labels: np.ndarray, given: bool) -> None:
     """Without its brain, what comes out is garbage: that a mask has one is made sure of."""
-    voxel = float(np.prod(mask.spacing)) / 1000
+    voxel = mask.voxel_ml
     around, tumor = float((labels == BRAIN_LABEL).sum()) * voxel, float(tumor_of(labels).sum()) * voxel
     if around == 0:
         raise InputError(
