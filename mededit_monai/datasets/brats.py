@@ -23,7 +23,7 @@ _MODALITY = {ending: name for name, endings in ENDINGS.items() for ending in end
 _SCAN = re.compile(rf"(?P<name>.+?)(?P<mark>[-_])(?P<ending>{'|'.join(_MODALITY)}){NIFTI_END}", re.IGNORECASE)
 
 #: Since 2023 the last number counts the time points of a patient.
-_TIME_POINT = re.compile(r"(?P<patient>BraTS(?:-[A-Za-z]+)+-\d+)-\d+")
+_TIME_POINT = re.compile(r"(?P<patient>BraTS(?:-[A-Za-z]+)+-\d+)-\d+", re.IGNORECASE)
 
 
 def find_brats(root: str | Path, brains: str | None = None, modalities: Sequence[str] = ()) -> Listing:
@@ -45,12 +45,14 @@ def find_brats(root: str | Path, brains: str | None = None, modalities: Sequence
         InputError: if the folder does not exist or holds no such scan.
     """
     root, listing = user_path(root), Listing()
+    spelled: dict[str, str] = {}  # a patient in lower case → as first met: one patient, however the files are spelled
     wanted = tuple(modalities) or ("t1ce",)
     for name, mark, scans in _heads(root, wanted):
         scan = next(iter(scans.values()))
         missing = [modality for modality in wanted if modality not in scans]
         time_point = _TIME_POINT.fullmatch(name)
         patient = time_point["patient"] if time_point else name
+        patient = spelled.setdefault(patient.lower(), patient)
         labels, target = beside(scan, f"{name}{mark}seg"), beside(scan, f"{name}{mark}gtv")
         brain = next((found for one in scans.values() if (found := find_brain(one, root, brains))), None)
         if missing and not is_hidden_part(scan, root):

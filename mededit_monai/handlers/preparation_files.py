@@ -4,17 +4,21 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mededit_monai.core.errors import say
+from mededit_monai.core.errors import InputError, say
 from mededit_monai.core.paths import user_path
 from mededit_monai.io.atomic import replacing, write_json
 from mededit_monai.io.case_names import case_name, owner_of
+from mededit_monai.io.claims import claim
 from mededit_monai.io.finished import finished_folder
-from mededit_monai.io.hashing import sha256
+from mededit_monai.io.formats.registry import image_sha256
 from mededit_monai.io.nifti import (
     PREPARED_NOTE,
     NativeCopy,
@@ -30,6 +34,9 @@ from mededit_monai.reports.preparation import save_check
 
 #: For people; names that other programs read.
 PICTURE, BRAIN, TRANSFORM, FACTS = "check.png", "brain.nii.gz", "to_template.tfm", "preparation.json"
+
+#: So long another run may be at work under a scan's name, in seconds; writing a preparation takes a few.
+WAIT = 60.0
 
 
 def write_preparation(folder: Path, found: Preparation) -> None:
@@ -97,24 +104,52 @@ def prepare_scan(
     volume = read_scan(place, echo)
     known = KnownBrain.of(volume, files.get("brain"))
     warnings = [*volume.warnings, *volume.format_warnings, *known.warnings]
-    final = out / case_name(out, str(place), overwrite)
-    require_apart(final, files.values())
+    require_apart(out / case_name(out, str(place), overwrite), files.values())  # at once, and not after the computing
     found = Preparation.of(volume, known.mask, known.source)
     warnings += found.warnings
     refuse_warnings(warnings, strict)
-    with finished_folder(final, overwrite, scan=owner_of(str(place))) as unfinished:
-        write_preparation(unfinished, found)
-        for name, data in (("prepared.nii.gz", found.even.data), ("bias.nii.gz", found.gain)):
-            save_image(NativeCopy.to_native(data.astype(np.float32), volume), volume.native_affine, unfinished / name)
-        facts = {
-            "note": PREPARED_NOTE,
-            "files": files,
-            "inputs": {name: sha256(path) for name, path in files.items()},
-            **found.facts(),
-            "warnings": warnings,
-            "versions": versions(),
-        }
-        write_json(unfinished / PROVENANCE_FILE, facts, indent=2)
+    inputs = {name: image_sha256(path) for name, path in files.items()}
+    with _held_place(out, place, overwrite) as final:
+        require_apart(final, files.values())
+        with finished_folder(final, overwrite, scan=owner_of(str(place))) as unfinished:
+            write_preparation(unfinished, found)
+            for name, data in (("prepared.nii.gz", found.even.data), ("bias.nii.gz", found.gain)):
+                native = NativeCopy.to_native(data.astype(np.float32), volume)
+                save_image(native, volume.native_affine, unfinished / name)
+            facts = {
+                "note": PREPARED_NOTE,
+                "files": files,
+                "inputs": inputs,
+                **found.facts(),
+                "warnings": warnings,
+                "versions": versions(),
+            }
+            write_json(unfinished / PROVENANCE_FILE, facts, indent=2)
     for warning in warnings:
         say(f"{final.name}: warning: {warning}")
     return final, found.facts() | {"warnings": warnings}
+
+
+@contextmanager
+def _held_place(out: Path, scan: Path, overwrite: bool) -> Iterator[Path]:
+    """
+    The folder of a scan's result, claimed while the block runs.
+
+    The name is asked for now: another run may have put another scan's result there while this one was computing. One
+    that is just writing there is waited for, since only then is known whose the name is.
+    """
+    end = time.monotonic() + WAIT
+    with ExitStack() as held:
+        while True:
+            final = out / case_name(out, scan, overwrite)
+            try:
+                held.enter_context(claim(out, [final.name]))
+            except InputError:
+                if time.monotonic() > end or not out.is_dir():
+                    raise
+                time.sleep(0.1)
+                continue
+            if out / case_name(out, scan, overwrite) == final:
+                break
+            held.close()  # taken between the question and the claim
+        yield final

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -190,7 +191,7 @@ def design_of(content: Any, place: str) -> Design:
         InputError: as :func:`read_design`.
     """
     _require_entries(content, "design", place)
-    _require(content["dims"] in (2, 3), place, "dims", content["dims"], "2 or 3")
+    _require(type(content["dims"]) is int and content["dims"] in (2, 3), place, "dims", content["dims"], "2 or 3")
     found = content.get("arms")
     _require(isinstance(found, Mapping) and bool(found), place, "arms", found, "a mapping of names")
     arms = tuple(_arm(name, one or {}, place) for name, one in content["arms"].items())
@@ -251,8 +252,8 @@ def _arm(name: Any, one: Any, place: str) -> Arm:
     name = _name(name, "arm", place)
     _require_entries(one, "arm", f"{place}: arm '{name}'")
     published, real = one.get("published", {}), one.get("real", False)
-    is_figures = isinstance(published, Mapping) and all(isinstance(v, (int, float)) for v in published.values())
-    _require(is_figures, place, f"published of '{name}'", published, "a mapping of scales to numbers")
+    is_figures = isinstance(published, Mapping) and all(map(_is_finite, published.values()))
+    _require(is_figures, place, f"published of '{name}'", published, "a mapping of scales to finite numbers")
     _require(isinstance(real, bool), place, f"real of '{name}'", real, "true or false")
     return Arm(name, str(one.get("label", name)), real, {str(key): float(v) for key, v in published.items()})
 
@@ -261,9 +262,9 @@ def _stage(one: Any, arms: tuple[str, ...], place: str) -> Stage:
     _require_entries(one, "stage", f"{place}: a stage")
     title, shows, own = str(one["title"]), one["shows"], one.get("arms", list(arms))
     what = f"{place}: stage '{title}'"
-    is_parts = isinstance(shows, list) and "image" in shows and set(shows) <= set(PARTS)
+    is_parts = _are_of(shows, PARTS) and "image" in shows
     _require(is_parts, what, "shows", shows, f"a list of image and perhaps {', '.join(PARTS[1:])}")
-    _require(isinstance(own, list) and own and set(own) <= set(arms), what, "arms", own, f"some of {', '.join(arms)}")
+    _require(_are_of(own, arms) and own, what, "arms", own, f"some of {', '.join(arms)}")
     _require(isinstance(one["scales"], Mapping) and one["scales"], what, "scales", one["scales"], "a mapping of names")
     scales = tuple(_scale(name, scale, what) for name, scale in one["scales"].items())
     shown = tuple(part for part in PARTS if part in shows)
@@ -283,6 +284,16 @@ def _scale(name: Any, one: Any, place: str) -> Scale:
     _require(not asks or set(values) == {0, 1}, place, f"values of '{name}'", values, "0 (synthetic) and 1 (real)")
     ordered = {key: str(values[key]) for key in sorted(values)}
     return Scale(name, str(one.get("label", name)), str(one["question"]), ordered, asks)
+
+
+def _are_of(names: Any, known: Sequence[str]) -> bool:
+    """Whether it is a list of known names; YAML may put anything into a list."""
+    return isinstance(names, list) and all(name in known for name in names)
+
+
+def _is_finite(value: Any) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and abs(value) <= sys.float_info.max
 
 
 def _is_whole_keys(values: Any) -> bool:

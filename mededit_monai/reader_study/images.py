@@ -18,6 +18,7 @@ from mededit_monai.datasets.evaluation import group_of
 from mededit_monai.datasets.pairing import PAIRINGS
 from mededit_monai.datasets.splits import quartile_bounds, stratum_of
 from mededit_monai.io.datalist import read_datalist
+from mededit_monai.io.formats.registry import is_there
 from mededit_monai.io.nifti import read_volume
 from mededit_monai.io.tables import named_path, read_table
 from mededit_monai.reader_study.design import PARTS, Arm, Design
@@ -145,7 +146,7 @@ def _require_parts(files: Mapping[str, Path], wanted: set[str], place: str) -> N
     lacking = next((part for part in PARTS if part in wanted and part not in files), None)
     if lacking:
         raise InputError(f"{place} has no '{lacking}', which a stage of the design shows; add it.")
-    absent = next((path for path in files.values() if not path.is_file()), None)
+    absent = next((path for path in files.values() if not is_there(path)), None)
     if absent:
         raise InputError(f"{place} names {absent}, which is not there; check the path.")
 

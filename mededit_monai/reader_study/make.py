@@ -19,7 +19,7 @@ from mededit_monai.core.errors import InputError, require_choice, require_whole
 from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.pairing import PAIRINGS
 from mededit_monai.io.atomic import json_bytes
-from mededit_monai.io.hashing import sha256
+from mededit_monai.io.formats.registry import image_sha256
 from mededit_monai.io.held import held_folder
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.reader_study.blinding import Item, choose_images, make_items, rater_orders
@@ -88,19 +88,18 @@ def make_study(
     items = make_items(chosen, plan, seed)
     orders = rater_orders(items, chosen, plan, seed)
     key = _key(plan, chosen, items, orders, seed, output)
-    page = rating_page(
-        plan, key["study"], hashlib.sha256(json_bytes(key)).hexdigest(), items, orders, *_drawn(plan, chosen, items)
-    )
+    digest = hashlib.sha256(json_bytes(key)).hexdigest()
+    page = rating_page(plan, key["study"], digest, items, orders, *_drawn(plan, chosen, items))
     contents = {
         KEY: json_bytes(key),
-        CHECKSUM: f"{hashlib.sha256(json_bytes(key)).hexdigest()}  {KEY}\n".encode(),
+        CHECKSUM: f"{digest}  {KEY}\n".encode(),
         PAGE: page.encode(),
         DESIGN: yaml.safe_dump(design_content(plan), sort_keys=False, allow_unicode=True, width=110).encode(),
         README: _README.encode(),
     }
-    _require_same_study(output / KEY, contents[KEY])
     read = [path for one in chosen for path in one.files.values()]
     with held_folder(output, FILES, read) as folder:
+        _require_same_study(output, contents, digest)
         folder.write(contents)
     return {
         "page": str(output / PAGE),
@@ -132,7 +131,7 @@ def _key(
     """What each code stands for. ``study`` is a digest of all else, so that a page and a key belong together."""
 
     def file(path: Path) -> dict[str, str]:
-        return {"path": Path(os.path.relpath(path, output)).as_posix(), "sha256": sha256(path)}
+        return {"path": Path(os.path.relpath(path, output)).as_posix(), "sha256": image_sha256(path)}
 
     content = {
         "program": "mededit_monai",
@@ -156,9 +155,26 @@ def _key(
     return {"study": hashlib.sha256(json_bytes(content)).hexdigest()[:12], **content}
 
 
-def _require_same_study(path: Path, content: bytes) -> None:
-    """Raters may be at work with the page that is there: it is never replaced by that of another study."""
-    if path.is_file() and path.read_bytes() != content:
-        raise InputError(
-            f"{path}: is the key of another study, whose raters may be at work; choose another --output_dir."
-        )
+def _require_same_study(folder: Path, contents: Mapping[str, bytes], digest: str) -> None:
+    """
+    Raters may be at work with the page that is there: it is never replaced by that of another study.
+
+    Args:
+        contents: of the new study's files; digest: SHA-256 of its key, which its page names.
+
+    Raises:
+        InputError: names the file; the key may be elsewhere, so its checksum and the page tell as well.
+    """
+    for name, what in ((KEY, "key"), (CHECKSUM, "checksum of the key")):
+        path, content = folder / name, contents[name]
+        if path.is_file() and path.read_bytes() != content:
+            raise _another_study(path, what)
+    page = folder / PAGE
+    if page.is_file() and digest.encode() not in page.read_bytes():
+        raise _another_study(page, "page")
+
+
+def _another_study(path: Path, what: str) -> InputError:
+    return InputError(
+        f"{path}: is the {what} of another study, whose raters may be at work; choose another --output_dir."
+    )

@@ -21,7 +21,6 @@ from mededit_monai.io.atomic import json_bytes, remove_unfinished, write_bytes
 from mededit_monai.io.claims import exclusive
 from mededit_monai.io.outputs import MARKER, OutputFolder, list_files, remove_listed_file, written_files
 from mededit_monai.io.provenance import DISCLAIMER, PROVENANCE_FILE
-from mededit_monai.io.whole import is_whole
 
 #: The cases that failed, each with its sentence; there while any has.
 FAILED_FILE = "failed.json"
@@ -121,14 +120,19 @@ _UTF8 = ("utf-8", "surrogateescape")
 def _list_failed(folder: Path, mine: set[str], failed: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
     """Bring ``failed.json`` up to date for the cases of a run, and return all that it lists."""
     place = folder / FAILED_FILE
-    before = json.loads(place.read_bytes()) if is_whole(place) else []
-    listed = [*(one for one in before if one["case_id"] not in mine), *failed]
+    before = _json(place)
+    known = [one for one in before if _is_failure(one)] if isinstance(before, list) else []
+    listed = [*(one for one in known if one["case_id"] not in mine), *failed]
     if not listed:
         remove_listed_file(place)
     elif listed != before:
         list_files(folder, {FAILED_FILE: None})
         write_bytes(place, json_bytes(listed))
     return listed
+
+
+def _is_failure(one: Any) -> bool:
+    return isinstance(one, dict) and all(isinstance(one.get(name), str) for name in ("case_id", "failed"))
 
 
 def summary_rows(folder: Path, made: Collection[str], failed: Sequence[Mapping[str, str]]) -> list[CaseRow]:
@@ -182,8 +186,15 @@ def _table(rows: Sequence[CaseRow]) -> bytes:
     stream = io.StringIO()
     writer = csv.DictWriter(stream, [one.name for one in fields(CaseRow)], lineterminator="\n")
     writer.writeheader()
-    writer.writerows({k: "" if v is None else v for k, v in asdict(row).items()} for row in rows)
+    writer.writerows({k: _cell(v) for k, v in asdict(row).items()} for row in rows)
     return stream.getvalue().encode(*_UTF8)
+
+
+def _cell(value: Any) -> Any:
+    """What a spreadsheet shows as it is: a text that it would compute as a formula gets an apostrophe before it."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return "" if value is None else value
 
 
 def _page(folder: Path, rows: Sequence[CaseRow]) -> str:

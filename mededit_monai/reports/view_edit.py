@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,21 @@ import numpy as np
 from nibabel.orientations import apply_orientation, io_orientation
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.io.atomic import remove_unfinished
 from mededit_monai.io.claims import exclusive
 from mededit_monai.io.displacement import read_displacement
 from mededit_monai.io.formats.registry import image_sha256, is_there
 from mededit_monai.io.nifti import BINARY, TUMOR_LABELS, Volume, binary_mask, read_echo, read_volume
-from mededit_monai.io.outputs import OutputFolder, require_apart
+from mededit_monai.io.outputs import MARKER, OutputFolder, require_apart
 from mededit_monai.io.provenance import PROVENANCE_FILE
 from mededit_monai.reports.view_facts import facts_of
 from mededit_monai.reports.view_page import viewer_page
 from mededit_monai.reports.view_volumes import ViewCase, ViewStep
 
 VIEWER_FILE = "viewer.html"
+
+#: Folders of a case's samples or of the steps of its course; copies of them have other names.
+_STEP = re.compile(r"(course|sample)_[0-9]+")
 
 
 def case_folders(folder: str | Path) -> list[Path]:
@@ -73,8 +78,8 @@ def write_edit_view(
     written = OutputFolder(place.parent, inputs)
     written.require_free([place.name])
     written.require_unchanged([place.name])
-    written.reserve([])  # its folder, which others may be writing to as well
-    with exclusive(place.parent):
+    with exclusive(place.parent):  # which makes it; others may be writing to it as well
+        remove_unfinished(place.parent, (place.name, MARKER))  # of a run that was killed
         written.write({place.name: content})
     return place
 
@@ -157,7 +162,7 @@ def _on_grid(volume: Volume, prior: Volume) -> Volume:
 
 def _step_folders(folder: Path) -> list[Path]:
     """A case's samples or steps of its course, in their order; the case's own folder where it is a single edit."""
-    inner = [one for kind in ("course", "sample") for one in folder.glob(f"{kind}_*/") if _provenance(one) is not None]
+    inner = [one for one in folder.glob("*/") if _STEP.fullmatch(one.name) and _provenance(one) is not None]
     return sorted(inner, key=lambda one: int(one.name.rpartition("_")[2])) or [folder]
 
 

@@ -175,6 +175,16 @@ def test_time_points_belong_to_one_patient(tmp_path):
     assert [v.patient for v in find_brats(tmp_path).volumes] == ["BraTS-GLI-00005"] * 2 + ["BraTS-GLI-00006"]
 
 
+@pytest.mark.parametrize("second", ["brats-gli-00005-001", "BRATS-GLI-00005-001", "BraTS-GLI-00005-001"])
+def test_time_points_belong_to_one_patient_however_they_are_spelled(tmp_path, second):
+    """Else a patient would be in two of the splits."""
+    for name in ("brats-gli-00005-000", second, "brats-gli-00006-000"):
+        brats_case(tmp_path, name)
+    found = {v.volume_id: v.patient for v in find_brats(tmp_path).volumes}
+    assert found["brats-gli-00005-000"] == found[second] != found["brats-gli-00006-000"]
+    assert {patient.lower() for patient in found.values()} == {"brats-gli-00005", "brats-gli-00006"}
+
+
 def test_validation_part_has_no_segmentation(tmp_path):
     brats_case(tmp_path)
     for part in ("ASNR-MICCAI-BraTS2023-GLI-Challenge-ValidationData", "other"):

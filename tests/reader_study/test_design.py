@@ -52,6 +52,7 @@ STAGE = DESIGN["stages"][0]
         ({"arms": None}, "lacks the entry 'arms'"),
         ({"colour": "red"}, "has the entry 'colour'"),
         ({"dims": 4}, "its dims is 4; wanted 2 or 3"),
+        ({"dims": 2.0}, "its dims is 2.0; wanted 2 or 3"),
         ({"images": 0}, "its images is 0"),
         ({"images": True}, "its images is True"),
         ({"strata": "some"}, "wanted proportional, equal, none"),
@@ -59,9 +60,16 @@ STAGE = DESIGN["stages"][0]
         ({"raters": ["a/b"]}, "has the rater 'a/b'"),
         ({"arms": {"../x": {}}}, "has the arm '../x'"),
         ({"arms": {"real": {"published": {"beauty": 1}}}, "stages": [STAGE]}, "has published 'beauty'"),
+        *(
+            ({"arms": {"real": {"published": {"realism": odd}}}, "stages": [STAGE]}, "of scales to finite numbers")
+            for odd in (float("nan"), float("inf"), 10**400, True, "3")
+        ),
         ({"stages": [STAGE, STAGE]}, "asks for 'realism' twice"),
         ({"stages": [STAGE | {"shows": ["prior"]}]}, "its shows is ['prior']"),
+        ({"stages": [STAGE | {"shows": ["image", ["prior"]]}]}, "its shows is ['image', ['prior']]"),
         ({"stages": [STAGE | {"arms": ["gan"]}]}, "its arms is ['gan']"),
+        ({"stages": [STAGE | {"arms": [{"a": 1}]}]}, "its arms is [{'a': 1}]"),
+        ({"arms": [{"a": 1}]}, "its arms is [{'a': 1}]"),
         ({"stages": [STAGE | {"scales": {"x": {"question": "?", "values": {0: "no"}}}}]}, "its values of 'x'"),
         ({"stages": [STAGE | {"scales": {"x": {"question": "?", "values": {0: "no", 11: "yes"}}}}]}, "its values of"),
         (

@@ -34,6 +34,7 @@ def test_a_table(tmp_path, design):
         ("person_1,real", "person_0,real", "line 3 has the case 'person_0' of arm 'real'"),
         ("smooth_0_prior.nii", "", "has no 'prior', which a stage of the design shows"),
         ("real_0_image.nii", "none.nii", "which is not there"),
+        ("real_0_image.nii", ".", "which is not there"),
     ],
 )
 def test_a_table_that_cannot_be(tmp_path, design, old, new, words):

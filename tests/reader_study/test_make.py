@@ -9,12 +9,17 @@ import hashlib
 import json
 import re
 
+import nibabel as nib
+import numpy as np
 import pytest
 import yaml
+from image_files import write_dicom
 from promises.verbs import tree
 from reader_study.toy import ARMS, DESIGN, VOLUME, parts_of, write_design, write_images
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.io.formats.registry import image_sha256
+from mededit_monai.io.outputs import written_files
 from mededit_monai.reader_study.design import read_design
 from mededit_monai.reader_study.make import FILES, make_study
 
@@ -87,6 +92,42 @@ def test_a_study_is_never_replaced_by_another(made):
     assert tree(made) == before
     make_study(root / "toy.yaml", made, images=root / "images/images.csv", seed=5)  # the same study is no change
     assert tree(made) == before
+
+
+@pytest.mark.parametrize(
+    ("away", "words"),
+    [
+        (("key.json",), "key.json.sha256: is the checksum of the key of another study"),
+        (("key.json", "key.json.sha256"), "rating.html: is the page of another study"),
+    ],
+)
+def test_nor_where_its_key_was_taken_away(tmp_path, away, words):
+    """As it is told to: the raters must not see it."""
+    design, images, out = write_design(tmp_path), write_images(tmp_path / "images"), tmp_path / "out"
+    make_study(design, out, images=images, seed=5)
+    key = (out / "key.json").read_bytes()
+    for name in away:
+        (out / name).unlink()
+    before = {name: (out / name).read_bytes() for name in FILES if name not in away}
+    with pytest.raises(InputError, match=words):
+        make_study(design, out, images=images, seed=7)
+    assert before == {path.name: path.read_bytes() for path in out.iterdir() if path.name != ".mededit.json"}
+    make_study(design, out, images=images, seed=5)  # of the same study the key comes back
+    assert (out / "key.json").read_bytes() == key and sorted(written_files(out)) == sorted(FILES)
+
+
+def test_a_scan_that_is_a_folder_of_dicom(tmp_path):
+    table = write_images(tmp_path / "images", 4, VOLUME)
+    for arm in ARMS:
+        image = nib.load(table.parent / f"{arm}_0_image.nii")
+        write_dicom(table.parent / f"{arm}_0_image", np.asarray(image.dataobj).astype(np.int16), image.affine)
+    table.write_text(table.read_text().replace("_0_image.nii", "_0_image"))
+    stages, arms = [DESIGN["stages"][0]], {name: {} for name in ARMS}
+    design = write_design(tmp_path, dims=3, slices=4, strata="none", stages=stages, arms=arms, repeats=0)
+    make_study(design, tmp_path / "out", images=table)
+    images = json.loads((tmp_path / "out" / "key.json").read_bytes())["images"]
+    told = {one["files"]["image"]["sha256"] for one in images if one["case"] == "person_0"}
+    assert told == {image_sha256(table.parent / f"{arm}_0_image") for arm in ARMS}
 
 
 def test_volumes(tmp_path):

@@ -91,6 +91,34 @@ def test_a_case_that_is_done_failed_no_more(tmp_path, made):
     assert not (tmp_path / "failed.json").exists() and "failed.json" not in written_files(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "content", ["null", "[1]", "{}", '[{"case_id": "a"}]', '[{"case_id": ["a"], "failed": "b"}]', "[", ""]
+)
+def test_a_list_of_failures_that_is_none(tmp_path, content):
+    """It is ours, so that it is written anew, and no case is lost for it."""
+    write_summary(tmp_path, (), (), [failure("two")])
+    (tmp_path / "failed.json").write_text(content)
+    result(tmp_path, "one")
+    write_summary(tmp_path, {"one"}, (), [failure("three")])
+    assert json.loads((tmp_path / "failed.json").read_text()) == [failure("three")] and set(table(tmp_path)) == {
+        "one",
+        "three",
+    }
+    (tmp_path / "failed.json").write_text(content)
+    write_summary(tmp_path, {"one"}, {"three"}, [])
+    assert not (tmp_path / "failed.json").exists()
+
+
+@pytest.mark.parametrize("name", ["=1+1", "@SUM(A1)", "+1", "-1", "\t=1"])
+def test_no_name_is_a_formula(tmp_path, name):
+    """Spreadsheets compute what a cell begins with = + - or @."""
+    result(tmp_path, name)
+    write_summary(tmp_path, {name}, (), [failure("bad", "=2+2")])
+    rows = table(tmp_path)
+    assert rows[f"'{name}"]["path"] == f"'{name}" and rows["bad"]["reason"] == "'=2+2"
+    assert rows[f"'{name}"]["seconds"] == "1.0"
+
+
 def test_a_case_that_failed_is_not_done_by_an_older_result(tmp_path):
     result(tmp_path, "two")
     write_summary(tmp_path, (), (), [failure("two")])

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from shutil import copytree
 
 import nibabel as nib
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from view_cases import AFFINE, head, lesion, write_case
 
 from mededit_monai.errors import InputError
-from mededit_monai.io.finished import is_complete
+from mededit_monai.io.finished import finished_folder, is_complete, require_own_folder
 from mededit_monai.io.outputs import list_files, written_files
 from mededit_monai.reports.view_edit import VIEWER_FILE, case_folders, edit_view, write_edit_view
 
@@ -41,6 +42,9 @@ def test_steps_of_a_course_are_in_their_order(tmp_path):
     names = tuple(f"course_{k}" for k in range(11))
     case = edit_view(write_case(tmp_path / "out" / "T1", steps=names))
     assert [step.name for step in case.steps] == [f"strength {k / 2:g}" for k in range(11)]
+    copytree(tmp_path / "out" / "T1" / "course_3", tmp_path / "out" / "T1" / "course_best")
+    copytree(tmp_path / "out" / "T1" / "course_3", tmp_path / "out" / "T1" / "course_3_copy")
+    assert len(list(edit_view(tmp_path / "out" / "T1").steps)) == 11
     samples = edit_view(write_case(tmp_path / "more" / "T1", steps=("sample_1", "sample_0")))
     assert [step.name for step in samples.steps] == ["sample 0", "sample 1"]
 
@@ -56,6 +60,18 @@ def test_the_page_becomes_one_of_the_result_s_files(tmp_path):
     with pytest.raises(InputError, match="was changed after mededit wrote it"):
         write_edit_view(folder)
     assert page.read_text() == "<p>mine</p></html>"
+
+
+def test_what_a_killed_view_left_goes(tmp_path):
+    """Else it would be in the way of the next edit, as a file of somebody's."""
+    with finished_folder(tmp_path / "out" / "T1") as unfinished:
+        copytree(write_case(tmp_path / "made" / "T1"), unfinished, dirs_exist_ok=True)
+    folder = tmp_path / "out" / "T1"
+    for name in ("viewer.html", ".mededit.json", "mine.html"):
+        (folder / f".0123abcd.unfinished.{name}").write_bytes(b"half")
+    write_edit_view(folder)
+    (folder / ".0123abcd.unfinished.mine.html").unlink()  # the only one that is left
+    require_own_folder(folder)
 
 
 def test_a_page_elsewhere(tmp_path):
