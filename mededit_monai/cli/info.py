@@ -38,6 +38,7 @@ def info_command(
     """What a scan, mask or result is, and what an edit would do with it; without FILE, what a bundle is."""
     from mededit_monai.core.errors import InputError
     from mededit_monai.core.paths import bundle_root, user_path
+    from mededit_monai.io.atomic import json_bytes
 
     root = bundle_root(bundle)
     if file is None and echo is not None:
@@ -50,18 +51,31 @@ def info_command(
 
         facts = file_facts(user_path(file), bundle_disease(root), echo)
     if as_json:
-        print(json.dumps(facts, indent=2))
+        print(json_bytes(facts, 2).decode(), end="")
         return
     print("\n".join(lines(facts)))
 
 
 def bundle_facts(root: Path) -> dict[str, Any]:
-    """Version, task and weights of a bundle, with their SHA-256."""
+    """
+    Version, task and weights of a bundle, with their SHA-256.
+
+    Raises:
+        InputError: its ``metadata.json`` is missing, damaged, or says not what the bundle is.
+    """
+    from mededit_monai.core.errors import InputError
     from mededit_monai.io.provenance import sha256
 
-    metadata = json.loads((root / "configs" / "metadata.json").read_bytes())
+    place = root / "configs" / "metadata.json"
+    try:
+        metadata = json.loads(place.read_bytes())
+        about = {key: metadata[key] for key in ("version", "task")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{place}: cannot be read, or is no JSON with 'version' and 'task'; get the bundle again."
+        ) from error
     weights = {p.name: sha256(p) for p in sorted((root / "models").glob("*.pt"))}
-    return {"bundle": root.name, "version": metadata["version"], "task": metadata["task"], "weights": weights}
+    return {"bundle": root.name, **about, "weights": weights}
 
 
 def lines(facts: Mapping[str, Any], indent: str = "") -> list[str]:

@@ -18,6 +18,7 @@ Trainer = Annotated[str, typer.Option(help="nnunet: short (CPU), thesis (200 epo
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; default: a GPU if there is one.")]
 Workers = Annotated[int, typer.Option(help="nnunet: processes.")]
 Seed = Annotated[int, typer.Option(help="embedded: same seed, same training.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace masks and tables that were changed by hand.")]
 Progress = Annotated[bool, typer.Option("--progress/--no_progress", help="Progress bar.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 JUDGES = ("embedded", "nnunet")
@@ -120,6 +121,7 @@ def predict_command(
     ] = None,
     trainer: Trainer = "short",
     device: Annotated[str | None, typer.Option(help="nnunet: cpu or cuda; default: a GPU if there is one.")] = None,
+    overwrite: Overwrite = False,
     progress: Progress = True,
     as_json: AsJson = False,
 ) -> None:
@@ -151,7 +153,7 @@ def predict_command(
             raise InputError("--disease: is missing; wanted stroke or tumor, whose judge shall look.")
         found = load_judge(disease, weights)
         facts = {"judge": found.name, "disease": disease, "ceiling": found.ceiling}
-    content = judge_images(images, output_dir, found.segment, facts, progress)
+    content = judge_images(images, output_dir, found.segment, facts, progress, overwrite)
     if as_json:
         print(json.dumps({**facts, "output_dir": output_dir, "areas_mm2": content["areas_mm2"]}))
         return

@@ -39,7 +39,14 @@ def bundle_homes() -> list[Path]:
 
 
 def user_path(given: str | Path) -> Path:
-    """A path as a person gave it, ``~`` expanded; links are left as they are."""
+    """
+    A path as a person gave it, ``~`` expanded; links are left as they are.
+
+    Raises:
+        InputError: an empty one, which would mean the current folder.
+    """
+    if not os.fspath(given):
+        raise InputError("An empty path was given, wanted a file or folder; is a variable unset? '.' is this folder.")
     return Path(os.path.expanduser(given))
 
 
@@ -48,4 +55,4 @@ def default_cache() -> Path:
     base = os.environ.get("MEDEDIT_CACHE")
     if base:
         return user_path(base)
-    return user_path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mededit_monai"
+    return user_path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mededit_monai"

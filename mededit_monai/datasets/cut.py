@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,22 @@ from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.evaluation import cohort_facts
 from mededit_monai.diseases import DISEASES
-from mededit_monai.io.atomic import json_bytes
+from mededit_monai.io.atomic import json_bytes, remove_unfinished
+from mededit_monai.io.claims import claim
 from mededit_monai.io.datalist import FILE_KEYS, VOLUME_KEYS, read_datalist
-from mededit_monai.io.finished import finished_folder
+from mededit_monai.io.finished import clear_up, finished_folder, require_own_folder
+from mededit_monai.io.hashing import sha256
 from mededit_monai.io.nifti import PREPARED_NOTE, SYNTHETIC_NOTE, read_array, save_image
-from mededit_monai.io.outputs import OutputFolder
+from mededit_monai.io.outputs import OutputFolder, marker_facts
 from mededit_monai.simulation.files import model_affine
 from mededit_monai.space.intensity import intensity_ceiling, to_unit
 
 #: What is scaled to the slice's own percentile, and what is copied.
 IMAGES = ("prior", "image")
 MASKS = ("brain", "prior_brain", "pathology", "regions", "ventricles", "prior_ventricles", "tissue", "prior_tissue")
+
+#: The list of all cases, in the folder that is written.
+LIST = "datalist.json"
 
 #: Splits that are cut.
 SPLITS = ("training", "validation", "testing")
@@ -55,7 +60,8 @@ def cut_cohort(
         cases by split.
 
     Raises:
-        InputError: a cohort that holds slices, has no pairs or is damaged; a folder that is in the way.
+        InputError: a cohort that holds slices, has no pairs or is damaged; a folder that is in the way, holds the
+            slices of another cohort, or files that were changed by hand.
     """
     source, root = user_path(cohort), user_path(output_dir)
     facts = cohort_facts(source)
@@ -66,21 +72,63 @@ def cut_cohort(
         )
     place = source / "datalist.json"
     output = OutputFolder(root, [place])
-    output.require_free(["datalist.json"])
+    output.require_free([LIST])
     content = json.loads(place.read_bytes())
     splits = {split: read_datalist(place, split) for split in SPLITS if content.get(split)}
+    names = [case["case_id"] for cases in splits.values() for case in cases]
     lists: dict[str, list[dict[str, Any]]] = {split: [] for split in splits}
-    bar = tqdm(total=sum(map(len, splits.values())), desc="slices", unit="case", disable=not progress)
-    with bar:
-        for split, cases in splits.items():
-            for case in cases:
-                lists[split].append(_cut_case(case, root, facts, overwrite))
-                bar.update()
     about = {key: facts[key] for key in ("synthetic", "simulator_version")}
     recipe = {**facts["recipe"], "spatial_dims": 2, "cut_from": facts["name"]}
     head = {"name": f"{facts['name']}, slices", "description": _DESCRIPTION, **about, "recipe": recipe}
-    output.write({"datalist.json": json_bytes({**head, **lists})})
+    cut_from = sha256(place)
+    with claim(root):
+        remove_unfinished(root)  # of a run that was killed
+        clear_up(root / "cases", names)
+        _require_own(output, head, cut_from, names, overwrite)
+        output.reserve([LIST], cut_from=cut_from)
+        with tqdm(total=len(names), desc="slices", unit="case", disable=not progress) as bar:
+            for split, cases in splits.items():
+                for case in cases:
+                    lists[split].append(_cut_case(case, root, facts, overwrite))
+                    bar.update()
+        output.write({LIST: json_bytes({**head, **lists})})
     return {split: len(cases) for split, cases in lists.items()}
+
+
+def _require_own(
+    output: OutputFolder, head: Mapping[str, Any], cut_from: str, names: Sequence[str], overwrite: bool
+) -> None:
+    """
+    A folder is ours if it holds slices of the same cohort and nothing of it was changed, and free if it has none.
+
+    Raises:
+        InputError: names what is in the way.
+    """
+    place = output.path / LIST
+    known = marker_facts(output.path).get("cut_from")
+    if known not in (None, cut_from):
+        raise InputError(
+            f"{output.path}: holds slices of another cohort, or of another list of cases of this one; choose another "
+            f"folder with -o or remove it."
+        )
+    if not overwrite:
+        output.require_unchanged([LIST])
+    if known is None and place.is_file():  # of a version that did not write down what it cut
+        try:
+            found = json.loads(place.read_bytes())
+        except ValueError as error:
+            raise InputError(
+                f"{place}: is not valid JSON ({error}); remove the folder or choose another with -o."
+            ) from error
+        wanted = json.loads(json_bytes(dict(head)))
+        for key in ("recipe", "simulator_version"):
+            if not isinstance(found, dict) or found.get(key) != wanted[key]:
+                raise InputError(
+                    f"{output.path}: holds slices of another cohort ({key} is another one); choose another folder "
+                    f"with -o or remove it."
+                )
+    for name in names:
+        require_own_folder(output.path / "cases" / name, overwrite)
 
 
 _DESCRIPTION = "Of every volume the axial slice with the most lesion (research use only)."

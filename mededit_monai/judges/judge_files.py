@@ -25,7 +25,7 @@ from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.held import held_folder
 from mededit_monai.io.nifti import read_volume, save_synthetic
-from mededit_monai.io.outputs import OutputFolder
+from mededit_monai.io.outputs import OutputFolder, list_files
 from mededit_monai.io.provenance import DISCLAIMER, versions
 from mededit_monai.judges.structures import TISSUES, VENTRICLES
 from mededit_monai.reports.plain_text import PLAIN
@@ -124,6 +124,7 @@ def judge_images(
     segment: Segment,
     facts: Mapping[str, Any],
     progress: bool = True,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """
     Judge files and write, for each, its masks; and for all ``areas.csv``, ``judged.json`` and ``preview.png``.
@@ -133,21 +134,35 @@ def judge_images(
         output: folder; ``NAME_pathology.nii.gz`` and so on are uint8 on the image's grid.
         segment: of a judge.
         facts: name of the judge, its ``disease`` (needed if it gives regions), its held-out Dice, …; written down.
+        overwrite: whether files of an earlier run that were changed by hand may be replaced.
 
     Returns:
         the content of ``judged.json``.
 
     Raises:
-        InputError: nothing to judge, a file that cannot be judged, or one in the output folder that mededit did not
-            write (nothing is written then).
+        InputError: nothing to judge, a file that cannot be judged, an output in the folder of the images, or a file in
+            the output folder that mededit did not write, or that was changed since (nothing is written then).
     """
-    judged = [read_image(name, path) for name, path in find_images(images).items()]
     folder = user_path(output)
+    _require_outside(folder, user_path(images))
+    judged = [read_image(name, path) for name, path in find_images(images).items()]
     names = [f"{image.name}_{key}.nii.gz" for image in judged for key in MASKS]
     own = OutputFolder(folder, [user_path(images), *(image.path for image in judged)])
     own.require_free([*names, *SUMMARY_FILES])
     with held_folder(folder, SUMMARY_FILES, own.inputs):
+        if not overwrite:
+            own.require_unchanged([*names, *SUMMARY_FILES])
         return _write_judged(judged, own, segment, facts, progress)
+
+
+def _require_outside(output: Path, images: Path) -> None:
+    """Refuse an output in a folder of images, where the next run would take its masks for images; links followed."""
+    own, read = output.resolve(), images.resolve()
+    if read.is_dir() and read in (own, *own.parents):
+        raise InputError(
+            f"{output}: lies in the folder of the images, {images}, so the next run would take masks for images; "
+            f"choose a folder outside it with --output_dir."
+        )
 
 
 def _write_judged(
@@ -157,10 +172,11 @@ def _write_judged(
     rows, pictures = [], []
     for image in tqdm(judged, desc="judging", disable=not progress):
         masks = segment(image.slices)
-        own.reserve(f"{image.name}_{key}.nii.gz" for key in masks)
-        for key, mask in masks.items():
-            volume = np.moveaxis(np.asarray(mask), 0, 2).astype(np.uint8)
-            save_synthetic(volume, image.affine, folder / f"{image.name}_{key}.nii.gz")
+        names = [f"{image.name}_{key}.nii.gz" for key in masks]
+        _begin(own, names)
+        for name, mask in zip(names, masks.values()):
+            save_synthetic(np.moveaxis(np.asarray(mask), 0, 2).astype(np.uint8), image.affine, folder / name)
+        _end(own, names)
         rows.append({"name": image.name, **_areas(masks, image.affine, facts.get("disease"))})
         pictures.append((image, masks))
     content = {
@@ -170,6 +186,7 @@ def _write_judged(
         "areas_mm2": rows,
         "versions": versions(),
     }
+    _begin(own, SUMMARY_FILES)
     write_json(folder / "judged.json", content)
     stream = io.StringIO(newline="")
     writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in rows for key in row)))
@@ -177,7 +194,19 @@ def _write_judged(
     writer.writerows(rows)
     write_text(folder / "areas.csv", stream.getvalue())
     _picture(pictures[:SHOWN], folder / "preview.png")
+    _end(own, SUMMARY_FILES)
     return content
+
+
+def _begin(own: OutputFolder, names: Sequence[str]) -> None:
+    """List files that are about to be written; until they are whole, an older digest says nothing."""
+    own.require_free(names)
+    list_files(own.path, dict.fromkeys(names))
+
+
+def _end(own: OutputFolder, names: Sequence[str]) -> None:
+    """List what was written with its bytes, so that a later run knows what was changed by hand."""
+    list_files(own.path, {name: sha256(own.path / name) for name in names})
 
 
 def _areas(masks: Mapping[str, np.ndarray], affine: np.ndarray, disease: str | None) -> dict[str, float]:

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.core.paths import bundle_root
+from mededit_monai.core.paths import bundle_root, default_cache, user_path
 
 
 def test_bundles_by_name_and_folder():
@@ -14,3 +16,13 @@ def test_bundles_by_name_and_folder():
         InputError, match="'strok' is neither a known bundle .semantic_synthesis, stroke, tumor. nor a bundle's folder"
     ):
         bundle_root("strok")
+
+
+def test_an_empty_path_is_not_the_current_folder(tmp_path, monkeypatch):
+    """As `-o "$OUT"` gives it where OUT is not set."""
+    with pytest.raises(InputError, match="An empty path was given"):
+        user_path("")
+    assert user_path(".") == Path(".") and user_path("~") == Path.home()
+    monkeypatch.delenv("MEDEDIT_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "")  # which means the same as if it were not set
+    assert default_cache() == Path.home() / ".cache" / "mededit_monai"

@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -21,8 +24,11 @@ from mededit_monai.datasets.cut import cut_cohort
 from mededit_monai.diseases import DISEASES
 from mededit_monai.evaluation.edits import read_edit
 from mededit_monai.evaluation.evaluate import evaluate
+from mededit_monai.io.claims import RUNS, claim
 from mededit_monai.io.datalist import read_datalist
+from mededit_monai.io.hashing import sha256
 from mededit_monai.io.nifti import read_array
+from mededit_monai.io.outputs import marker_facts
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +77,61 @@ def test_what_it_refuses(volumes, tmp_path):
     with pytest.raises(InputError, match="is a folder that mededit did not write"):
         cut_cohort(volumes, tmp_path / "own", overwrite=True)
     assert (own / "notes.txt").read_text() == "mine"
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_slices_of_another_cohort_stay(volumes, tmp_path):
+    out, other = tmp_path / "out", tmp_path / "other"
+    shutil.copytree(volumes, other)
+    content = json.loads((other / "datalist.json").read_bytes())
+    (other / "datalist.json").write_text(json.dumps(content | {"recipe": {**content["recipe"], "seed": 99}}))
+    cut_cohort(volumes, out)
+    before = tree(out)
+    cut_cohort(volumes, out)  # the same again is no change
+    assert tree(out) == before
+    for overwrite in (False, True):
+        with pytest.raises(InputError, match="out: holds slices of another cohort"):
+            cut_cohort(other, out, overwrite)
+        assert tree(out) == before
+    marker = json.loads(before[".mededit.json"])
+    del marker["cut_from"]  # as of a version that did not write it down
+    (out / ".mededit.json").write_text(json.dumps(marker))
+    with pytest.raises(InputError, match="out: holds slices of another cohort"):
+        cut_cohort(other, out)
+    cut_cohort(volumes, out)
+    assert marker_facts(out)["cut_from"] == sha256(volumes / "datalist.json")
+
+
+@pytest.mark.parametrize("name", ["datalist.json", "cases/testing_00001/pathology.nii"])
+def test_what_was_changed_by_hand_stays(volumes, tmp_path, name):
+    cut_cohort(volumes, tmp_path / "out")
+    place = tmp_path / "out" / name
+    if name.endswith(".json"):
+        place.write_text(json.dumps(json.loads(place.read_bytes()) | {"testing": []}))
+    else:
+        nib.save(nib.Nifti1Image(np.ones((3, 3, 1), np.uint8), np.eye(4)), place)
+    before = tree(tmp_path / "out")
+    with pytest.raises(InputError, match=f"{place.name}: was changed after mededit wrote it"):
+        cut_cohort(volumes, tmp_path / "out")
+    assert tree(tmp_path / "out") == before
+    cut_cohort(volumes, tmp_path / "out", overwrite=True)
+    assert place.read_bytes() != before[name]
+
+
+def test_what_a_killed_run_left_goes_and_two_runs_never_collide(volumes, tmp_path):
+    script = "import os, sys; from mededit_monai.datasets import cut; cut.save_image = lambda *a: os._exit(9);"
+    script += "cut.cut_cohort(*sys.argv[1:])"
+    out = tmp_path / "out"
+    assert subprocess.run([sys.executable, "-c", script, str(volumes), str(out)]).returncode == 9
+    (out / ".0123abcd.unfinished.datalist.json").write_bytes(b"half")
+    assert len(list(out.rglob("*.unfinished*"))) == 2
+    with claim(out), pytest.raises(InputError, match="another run is writing it"):
+        cut_cohort(volumes, out)
+    cut_cohort(volumes, out)
+    assert not list(out.rglob("*.unfinished*")) and not (out / RUNS).exists()
 
 
 @pytest.mark.slow

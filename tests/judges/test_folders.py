@@ -71,6 +71,35 @@ def test_judging_replaces_its_own_files_alone(tmp_path, name):
     assert {p.name: p.read_text() for p in out.iterdir()} == {name: "years of work"}
 
 
+@pytest.mark.parametrize("name", ["one_pathology.nii.gz", "one_ventricles.nii.gz", "areas.csv"])
+def test_judging_keeps_what_was_corrected_by_hand(tmp_path, name):
+    images, out = slices(tmp_path / "images", "one"), tmp_path / "out"
+    judge(images, out)
+    if name.endswith(".csv"):
+        (out / name).write_text("corrected by hand")
+    else:
+        nib.save(nib.Nifti1Image(np.ones((128, 128, 1), np.uint8), np.eye(4)), out / name)
+    mine = {p.name: p.read_bytes() for p in out.iterdir()}
+    with pytest.raises(InputError, match=f"{name}: was changed after mededit wrote it"):
+        judge(images, out)
+    assert {p.name: p.read_bytes() for p in out.iterdir() if p.name != ".mededit.json"} == {
+        k: v for k, v in mine.items() if k != ".mededit.json"
+    }
+    judge_images(images, out, halves, {"judge": "halves"}, progress=False, overwrite=True)
+    assert (out / name).read_bytes() != mine[name] and all(written_files(out).values())
+
+
+@pytest.mark.parametrize("below", [".", "judged", "link"])
+def test_masks_do_not_come_to_lie_among_the_images(tmp_path, below):
+    """The next run would take them for images."""
+    images = slices(tmp_path / "images", "one")
+    (tmp_path / "link").symlink_to(images)
+    output = tmp_path / "link" if below == "link" else images / below
+    with pytest.raises(InputError, match="lies in the folder of the images"):
+        judge(images, output)
+    assert [p.name for p in images.iterdir()] == ["one.nii.gz"]
+
+
 def test_judging_needs_the_folder_for_itself_and_names_that_differ(tmp_path):
     images = slices(tmp_path / "images", "one")
     with claim(tmp_path / "out"), pytest.raises(InputError, match="another run is writing it"):
