@@ -70,8 +70,8 @@ class InpaintingEditor(Editor):
         self.moves = visits(len(self.levels), resample, jump, lowest=below)
         if resample > 1 and len(self.levels) > 1 and all(after < before for before, after in self.moves):
             raise InputError(
-                f"--resample: got {resample}, but of {len(self.levels)} levels none is gone back to with --jump {jump} and "
-                f"--resample_above {resample_above:g}; give a smaller one of these, or --resample 1."
+                f"--resample: got {resample}, but of {len(self.levels)} levels none is gone back to with --jump {jump} "
+                f"and --resample_above {resample_above:g}; give a smaller one of these, or --resample 1."
             )
         self.dilation, self.within_brain, self.paper = dilation, within_brain, mode == "paper"
 

@@ -91,9 +91,9 @@ class PaintEditor(Editor):
         The lesion, denoised and added.
 
         Args:
-            fine: a view of each row's scan to paint into, None for a row that is painted on the model's grid; ``extras``
-                of the edit then have ``fine``, a :class:`~mededit_monai.space.fine_view.FineEdit` or None a row, and
-                the edit on the model's grid is its average.
+            fine: a view of each row's scan to paint into, None for a row that is painted on the model's grid;
+                ``extras`` of the edit then have ``fine``, a :class:`~mededit_monai.space.fine_view.FineEdit` or None a
+                row, and the edit on the model's grid is its average.
 
         Returns:
             the edit; ``extras`` have ``regions``, if they were drawn: uint8 labels a row, on the grid painted on.
