@@ -60,8 +60,8 @@ def synthesis_metrics() -> dict[str, object]:
         "diversity, MS-SSIM between pairs": three(of_set["diversity"]),
         "diversity of real heads": three(of_set["diversity_real"]),
         "FID of three planes": three(of_set["fid_3d"]),
-        "the same, halves of the sets": three(of_set["fid_3d_halves"]),
-        "the same, two halves of the real set": three(of_set["fid_3d_floor"]),
+        "FID of two halves of the real set": three(of_set["fid_3d_floor"]),
+        **({"FID of halves of both sets": three(of_set["fid_3d_halves"])} if "fid_3d_halves" in of_set else {}),
     }
 
 
