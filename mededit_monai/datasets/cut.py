@@ -23,7 +23,7 @@ from mededit_monai.io.datalist import FILE_KEYS, VOLUME_KEYS, read_datalist
 from mededit_monai.io.finished import clear_up, finished_folder, require_own_folder
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.nifti import PREPARED_NOTE, SYNTHETIC_NOTE, read_array, save_image
-from mededit_monai.io.outputs import OutputFolder, marker_facts
+from mededit_monai.io.outputs import OutputFolder, facts_in, marker_facts
 from mededit_monai.simulation.files import model_affine
 from mededit_monai.space.intensity import intensity_ceiling, to_unit
 
@@ -114,15 +114,10 @@ def _require_own(
     if not overwrite:
         output.require_unchanged([LIST])
     if known is None and place.is_file():  # of a version that did not write down what it cut
-        try:
-            found = json.loads(place.read_bytes())
-        except ValueError as error:
-            raise InputError(
-                f"{place}: is not valid JSON ({error}); remove the folder or choose another with -o."
-            ) from error
+        found = facts_in(place)
         wanted = json.loads(json_bytes(dict(head)))
         for key in ("recipe", "simulator_version"):
-            if not isinstance(found, dict) or found.get(key) != wanted[key]:
+            if found.get(key) != wanted[key]:
                 raise InputError(
                     f"{output.path}: holds slices of another cohort ({key} is another one); choose another folder "
                     f"with -o or remove it."

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -31,7 +30,7 @@ from mededit_monai.datasets.sources import Listing, SourceVolume
 from mededit_monai.io.atomic import json_bytes, swept
 from mededit_monai.io.claims import RUNS, claim
 from mededit_monai.io.finished import remove_listed
-from mededit_monai.io.outputs import MARKER, OutputFolder, list_files, require_apart, written_files
+from mededit_monai.io.outputs import MARKER, OutputFolder, facts_in, list_files, require_apart, written_files
 from mededit_monai.simulation.pool import MOST_WORKERS, one_thread, results
 
 #: Raise it whenever the same recipe and the same files give other bytes.
@@ -206,13 +205,8 @@ def _require_free(root: Path, recipe: DatasetRecipe, overwrite: bool) -> None:
         if root.is_dir() and any(p.name not in (MARKER, RUNS) for p in root.iterdir()):
             raise InputError(f"{root}: is not empty and holds no prepared data set; choose another folder with -o.")
         return
-    try:
-        found = json.loads(place.read_bytes())
-    except ValueError as error:
-        raise InputError(
-            f"{place}: is not valid JSON ({error}); remove the folder or choose another with -o."
-        ) from error
-    found = found if isinstance(found, dict) and isinstance(found.get("recipe"), dict) else {"recipe": {}}
+    found = facts_in(place)
+    found = found if isinstance(found.get("recipe"), dict) else {"recipe": {}}
     for key, value in wanted["recipe"].items():
         if found["recipe"].get(key) != value:
             raise InputError(

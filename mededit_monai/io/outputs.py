@@ -38,6 +38,22 @@ def marker_facts(folder: str | Path) -> dict[str, Any]:
     return {k: v for k, v in (_marker(Path(folder)) or {}).items() if k != "files"}
 
 
+def facts_in(place: Path) -> dict[str, Any]:
+    """
+    What a JSON file says of the folder that it is in; nothing, if it holds something else than an object.
+
+    Raises:
+        InputError: it is no JSON.
+    """
+    try:
+        found = json.loads(place.read_bytes())
+    except ValueError as error:
+        raise InputError(
+            f"{place}: is not valid JSON ({error}); remove the folder or choose another with -o."
+        ) from error
+    return found if isinstance(found, dict) else {}
+
+
 def list_files(folder: str | Path, files: Mapping[str, str | None], **facts: Any) -> None:
     """Add files to a folder's marker; facts stand beside the list."""
     folder = Path(folder)

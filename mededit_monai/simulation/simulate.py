@@ -27,7 +27,7 @@ from mededit_monai.core.paths import default_cache, user_path
 from mededit_monai.io.atomic import json_bytes, swept, write_json
 from mededit_monai.io.case_names import stem
 from mededit_monai.io.claims import RUNS, claim
-from mededit_monai.io.outputs import MARKER, OutputFolder, require_apart, written_files
+from mededit_monai.io.outputs import MARKER, OutputFolder, facts_in, require_apart, written_files
 from mededit_monai.simulation.anatomies import load_anatomy
 from mededit_monai.simulation.crops import draw_crop
 from mededit_monai.simulation.draw_case import LesionPool, draw_case
@@ -227,13 +227,7 @@ def _require_own(folder: OutputFolder, recipe: Recipe) -> None:
         if root.is_dir() and any(p.name not in (MARKER, RUNS) for p in root.iterdir()):
             raise InputError(f"{root}: is not empty and holds no simulated cohort; choose another folder with -o.")
         return
-    try:
-        found = json.loads(place.read_bytes())
-        found = found if isinstance(found, dict) else {}
-    except ValueError as error:
-        raise InputError(
-            f"{place}: is not valid JSON ({error}); remove the folder or choose another with -o."
-        ) from error
+    found = facts_in(place)
     wanted = json.loads(json.dumps(_identity(recipe)))
     for key in ("recipe", "simulator_version"):
         if found.get(key) != wanted[key]:
