@@ -366,8 +366,9 @@ def read_array(path: str | Path) -> np.ndarray:
         InputError: missing, damaged, not NIfTI, or with NaN or infinite voxels.
     """
     path = Path(path)
+    image = parse_nifti(path, read_whole(path))
     try:
-        array = np.asarray(parse_nifti(path, read_whole(path)).dataobj)
+        array = np.asarray(image.dataobj)
     except (EOFError, OSError, ValueError) as error:
         raise InputError(f"{path}: is truncated or damaged ({short(error)}); copy or download it again.") from error
     if array.dtype.kind == "f" and not np.isfinite(array).all():

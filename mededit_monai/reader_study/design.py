@@ -141,7 +141,7 @@ class Design:
         """
         if images is not None and not 1 <= images <= 1000:
             raise InputError(f"--per_arm: got {images}, wanted a whole number from 1 to 1000.")
-        names = _raters("--raters", list(raters)) if raters else self.raters
+        names = _raters("--rater", list(raters)) if raters else self.raters
         return replace(self, images=images or self.images, raters=names)
 
 

@@ -24,6 +24,9 @@ KEY, CHECKSUM = "key.json", "key.json.sha256"
 #: Kind of a file of ratings, in the file itself.
 KIND = "ratings of a reader study"
 
+#: What a file of ratings says of itself: whose ratings of what.
+HEAD = ("study", "key_sha256", "rater")
+
 
 @dataclass(frozen=True)
 class Study:
@@ -103,14 +106,18 @@ def read_study(folder: str | Path) -> Study:
         raise InputError(f"--study: {folder} has no {KEY}; give the folder that 'mededit study make' wrote.")
     raw = place.read_bytes()
     digest = hashlib.sha256(raw).hexdigest()
-    told = checksum.read_text(encoding="utf-8").split()[:1] if checksum.is_file() else []
+    told = checksum.read_text(encoding="utf-8", errors="replace").split()[:1] if checksum.is_file() else []
     if told != [digest]:
         found = told[0] if told else "none"
         raise InputError(f"{place}: has the SHA-256 {digest}, but {checksum.name} says {found}; restore both files.")
     try:
-        return Study(folder, json.loads(raw), digest)
-    except ValueError as error:
-        raise InputError(f"{place}: is not valid JSON ({error}); restore it.") from error
+        study = Study(folder, json.loads(raw), digest)
+        _ = study.name, study.design, study.items, study.images
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{place}: is no key of a study ({error!r}); restore it.") from error
+    return study
 
 
 def read_ratings(path: str | Path) -> RatingFile:
@@ -135,22 +142,36 @@ def _read_json(path: Path) -> RatingFile:
     content = json.loads(read_text(path, "JSON", "give a file that the page saved"))
     if not isinstance(content, dict) or content.get("kind") != KIND:
         raise InputError(f"{path}: is no file of ratings; give one that the page saved.")
-    ratings = tuple(Rating(str(r["item"]), str(r["scale"]), r["value"]) for r in content["ratings"])
-    simulated = bool(content.get("simulated", False))
-    return RatingFile(path, content["study"], content["key_sha256"], str(content["rater"]), ratings, simulated)
+    head = [_entry(content, name, str, path) for name in HEAD]
+    lines = _entry(content, "ratings", list, path)
+    odd = next((line for line in lines if not isinstance(line, Mapping)), None)
+    if odd is not None:
+        raise InputError(f"{path}: has the rating {odd!r}, wanted an object; give a file that the page saved.")
+    ratings = tuple(
+        Rating(_entry(line, "item", str, path), _entry(line, "scale", str, path), line["value"]) for line in lines
+    )
+    simulated = _entry(content, "simulated", bool, path) if "simulated" in content else False
+    return RatingFile(path, *head, ratings, simulated)
+
+
+def _entry(content: Mapping[str, Any], name: str, kind: type, path: Path) -> Any:
+    """An entry of a file of ratings; InputError: of another kind. A missing one is a KeyError."""
+    if isinstance(content[name], kind):
+        return content[name]
+    wanted = {str: "a text", bool: "true or false", list: "a list"}[kind]
+    raise InputError(f"{path}: has the {name} {content[name]!r}, wanted {wanted}; give a file that the page saved.")
 
 
 def _read_csv(path: Path) -> RatingFile:
     rows = [row for _, row in read_table(path).rows]
     if not rows:
         raise InputError(f"{path}: holds no ratings; give a file that the page saved.")
-    names = ("study", "key_sha256", "rater")
-    for name in names:
+    for name in HEAD:
         if len({row[name] for row in rows}) > 1:
             raise InputError(f"{path}: names more than one {name}; give one file a rater.")
     ratings = tuple(Rating(row["item"], row["scale"], int(row["value"])) for row in rows)
     simulated = any(row.get("simulated", "").lower() == "true" for row in rows)
-    return RatingFile(path, *(rows[0][name] for name in names), ratings, simulated)
+    return RatingFile(path, *(rows[0][name] for name in HEAD), ratings, simulated)
 
 
 def problems(files: Sequence[RatingFile], study: Study) -> Iterator[str]:

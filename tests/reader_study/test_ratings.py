@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import shutil
 
@@ -64,6 +65,21 @@ def test_a_csv_file_says_the_same(made, sent, tmp_path):
         (lambda c: c.update(study="0" * 12), "give the --study that the page was made with"),
         (lambda c: c.update(kind="key"), "is no file of ratings"),
         (lambda c: c.pop("rater"), "is no file of ratings"),
+        (lambda c: c.update(key_sha256=None), "has the key_sha256 None, wanted a text"),
+        (lambda c: c.update(key_sha256=["a"]), "has the key_sha256 ['a'], wanted a text"),
+        (lambda c: c.update(study=7), "has the study 7, wanted a text"),
+        (lambda c: c.update(rater=None), "has the rater None, wanted a text"),
+        (lambda c: c.update(rater={}), "has the rater {}, wanted a text"),
+        (lambda c: c.update(ratings=None), "has the ratings None, wanted a list"),
+        (lambda c: c.update(ratings={"a": 1}), "has the ratings {'a': 1}, wanted a list"),
+        (lambda c: c["ratings"].append("a"), "has the rating 'a', wanted an object"),
+        (lambda c: c["ratings"][0].update(item=None), "has the item None, wanted a text"),
+        (lambda c: c["ratings"][0].update(scale=[]), "has the scale [], wanted a text"),
+        (lambda c: c["ratings"][0].update(value=None), "= None, which the design does not allow"),
+        (lambda c: c["ratings"][0].update(value=[1]), "= [1], which the design does not allow"),
+        (lambda c: c["ratings"][0].pop("value"), "is no file of ratings (KeyError('value'))"),
+        (lambda c: c.pop("key_sha256"), "is no file of ratings (KeyError('key_sha256'))"),
+        (lambda c: c.update(simulated="false"), "has the simulated 'false', wanted true or false"),
     ],
 )
 def test_files_that_cannot_be_used(made, sent, change, words):
@@ -89,3 +105,26 @@ def test_a_key_that_was_changed(made, tmp_path):
         read_study(tmp_path / "study")
     with pytest.raises(InputError, match="has no key.json"):
         read_study(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c.pop("study"),
+        lambda c: c.update(items=None),
+        lambda c: c["items"][0].pop("stage"),
+        lambda c: c["items"].append(3),
+        lambda c: c.update(images=4),
+        lambda c: c.update(design=None),
+    ],
+)
+def test_a_key_that_is_none_though_its_digest_fits(made, tmp_path, change):
+    shutil.copytree(made, tmp_path / "study")
+    changed(tmp_path / "study/key.json", change)
+    digest = hashlib.sha256((tmp_path / "study/key.json").read_bytes()).hexdigest()
+    (tmp_path / "study/key.json.sha256").write_text(f"{digest}  key.json\n")
+    with pytest.raises(InputError, match="key.json: "):
+        read_study(tmp_path / "study")
+    (tmp_path / "study/key.json.sha256").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="restore both files"):
+        read_study(tmp_path / "study")

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,12 +38,39 @@ def repairs() -> Iterator[list[str]]:
 
 
 def parse_nifti(path: Path, content: bytes) -> nib.Nifti1Image:
-    """A NIfTI-1 or NIfTI-2 image from its bytes; what the file is called does not matter."""
+    """
+    A NIfTI-1 or NIfTI-2 image from its bytes; what the file is called does not matter.
+
+    Raises:
+        InputError: no NIfTI, or a header that names other voxels than the file holds.
+    """
     with repairs():
         return _parse(path, content)
 
 
 def _parse(path: Path, content: bytes) -> nib.Nifti1Image:
+    image = _parsed(path, content)
+    _require_voxels(path, image, len(content))
+    return image
+
+
+def _require_voxels(path: Path, image: nib.Nifti1Image, length: int) -> None:
+    """Refuse a shape that none has, and more voxels than there are: numpy would run out of memory, or of integers."""
+    shape, dtype, start = tuple(int(n) for n in image.shape), image.get_data_dtype(), int(image.dataobj.offset)
+    if min(shape, default=0) < 1:
+        raise InputError(
+            f"{path}: is truncated or damaged (its header gives it the shape {shape}, wanted at least one voxel along "
+            f"every axis); copy or download it again."
+        )
+    wanted = start + math.prod(shape) * dtype.itemsize
+    if wanted > length:
+        raise InputError(
+            f"{path}: is truncated or damaged ({length} bytes, and by its header {wanted:.15g}: from byte {start:.15g} "
+            f"on {'x'.join(map(str, shape))} voxels of {dtype.itemsize}); copy or download it again."
+        )
+
+
+def _parsed(path: Path, content: bytes) -> nib.Nifti1Image:
     kind = nib.Nifti2Image if content[:4] in _SECOND else nib.Nifti1Image
     try:
         if kind.header_class(content[: kind.header_class.sizeof_hdr], check=False)["magic"].item()[:1] != b"n":
