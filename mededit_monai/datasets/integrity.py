@@ -25,6 +25,7 @@ from mededit_monai.io.nifti import (
 )
 from mededit_monai.prepare.brain import brain_from_background
 from mededit_monai.prepare.brats_labels import ambiguous_label_4, refuse_other_labels
+from mededit_monai.space.model_space import ModelSpace
 
 BRAIN_MASKS_PAGE = "docs/how_to/brain_masks.md"
 
@@ -110,6 +111,9 @@ def load_source(source: SourceVolume, disease: str) -> tuple[LoadedVolume | None
     }
     doubt = ambiguous_label_4([4], source.pathology) if mask and mask[2] else None
     warnings += [f"{mask[0].path.name}: {doubt}"] if doubt else []
+    if brain.any():
+        window = ModelSpace.around_brain(brain, scan.affine, DISEASES[disease].window)
+        warnings += window.window_warnings(brain=brain, lesion=marked & brain)
     if any(warnings):
         facts["warnings"] = [sentence for sentence in warnings if sentence]
     labels = mask[1] if mask and mask[3] else None

@@ -28,7 +28,7 @@ from mededit_monai.lesions.wanted import Wanted
 from mededit_monai.prepare.brats_labels import ambiguous_label_4, refuse_other_labels
 from mededit_monai.prepare.plausible import LESION_SHARE
 from mededit_monai.simulation.lesion_library import mask_or_labels
-from mededit_monai.space.shapes import bounding_box, depth_in
+from mededit_monai.space.shapes import bounding_box, depth_in, main_box
 
 #: A lesion of fewer voxels is said to be small.
 FEW_VOXELS = 8
@@ -311,7 +311,7 @@ def _note_facts(mask: np.ndarray, wanted: Wanted, scene: _Scene) -> None:
         about |= {"territory": next(iter(shares)), "territory_shares": shares, "mni_space": scene.mni.how}
         about["mni_to_scan"] = scene.mni.to_scan.round(6).tolist()
     else:
-        ends = bounding_box(scene.brain)[0]  # the brain's middle, along the axis that points to the patient's right
+        ends = main_box(scene.brain)[0]  # the brain's middle, along the axis that points to the patient's right
         about |= {"centre_mni_mm": None, "side": side_of(voxels[:, 0] - ends.mean())}
     scene.facts = about | scene.facts
     asked = scene.facts.get("drawn", {}).get("side")

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from mededit_monai.io.nifti import Volume
 from mededit_monai.simulation.anatomies import deep_fluid, tissue_means
-from mededit_monai.space.shapes import bounding_box
+from mededit_monai.space.shapes import main_box
 
 #: More points than this are no brain: one fills 5 million.
 MOST_POINTS = 40_000_000
@@ -58,7 +58,7 @@ def tissue_of(scan: Volume, brain: np.ndarray, mni_to_scan: np.ndarray | None = 
         None if the brain's box is far too large.
     """
     to_space = scan.affine if mni_to_scan is None else np.linalg.inv(mni_to_scan) @ scan.affine
-    ends = bounding_box(brain) + np.array([-0.5, 0.5])
+    ends = main_box(brain) + np.array([-0.5, 0.5])
     corners = np.array(list(product(*ends))) @ to_space[:3, :3].T + to_space[:3, 3]
     low, high = np.floor(corners.min(axis=0)) - 1, np.ceil(corners.max(axis=0)) + 2
     if mni_to_scan is not None:

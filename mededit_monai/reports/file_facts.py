@@ -221,6 +221,7 @@ def _as_scan(volume: Volume, disease: str, values: dict[str, Any]) -> dict[str, 
         values["kind"] = "skull-stripped scan"
     warnings = [*volume.warnings, *volume.format_warnings, *known.warnings]
     space = ModelSpace.around_brain(brain, volume.affine, DISEASES[disease].window)
+    warnings += space.window_warnings(brain=brain)
     middle = [(index - 1) / 2 for index in (space.size, space.size)]
     centre = space.affine @ [*middle, (len(space.heights) - 1) / 2, 1]
     return {

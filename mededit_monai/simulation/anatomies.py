@@ -23,7 +23,7 @@ from mededit_monai.prepare.brain import brain_from_background
 from mededit_monai.simulation.anatomy_cache import cache_path, recall, store
 from mededit_monai.simulation.prepared import PreparedAnatomy, brain_of_classes, prepare, soft_classes
 from mededit_monai.simulation.tissues import LABELS, LARGEST_LABEL, REQUIRED, class_table
-from mededit_monai.space.shapes import around
+from mededit_monai.space.shapes import around, main_box
 
 #: Name of the embedded anatomy, given in place of a folder.
 TEMPLATE = "icbm152"
@@ -230,7 +230,7 @@ def deep_fluid(fluid: np.ndarray, brain: np.ndarray, depth_mm: float = 20.0, ste
     for axis in range(3 if step > 1 else 0):
         deep = np.repeat(deep, step, axis)
     deep = deep[tuple(slice(0, n) for n in brain.shape)]
-    low = int(np.flatnonzero(brain.any(axis=(0, 1)))[0])
+    low = int(main_box(brain)[2, 0])
     deep[..., : low + 55] = False  # fourth ventricle and basal cisterns
     labels, count = ndimage.label(ndimage.binary_opening(fluid & deep))
     sizes = np.bincount(labels.ravel())[1:] if count else np.zeros(0)
@@ -242,8 +242,7 @@ def split_sides(lateral: np.ndarray, brain: np.ndarray) -> np.ndarray:
     """A ventricle mask (0, 1) split at the brain's middle into 1 left and 2 right; one with sides is kept."""
     if lateral.max() == 2:
         return lateral
-    columns = np.flatnonzero(brain.any(axis=(1, 2)))
-    middle = (columns[0] + columns[-1]) / 2
+    middle = main_box(brain)[0].mean()
     side = np.where(np.arange(brain.shape[0]) < middle, 1, 2)[:, None, None]
     return np.where(lateral > 0, side, 0).astype(np.uint8)
 

@@ -14,7 +14,7 @@ from scipy import ndimage
 from mededit_monai.diseases.canvas import TISSUES
 from mededit_monai.simulation.tissues import PARENCHYMA
 from mededit_monai.simulation.ventricle_size import VentricleSizes
-from mededit_monai.space.shapes import bounding_box
+from mededit_monai.space.shapes import bounding_box, main_box
 
 #: Extent of the cerebrum in MNI space, mm, (x, y, z) low and high: cortex of the ICBM 152 template. Lesions in MNI
 #: space and slice heights are carried to a brain by matching this box.
@@ -96,7 +96,7 @@ def prepare(
             box, whose lower end (cerebellum) is ignored.
         intensity: of a real scan, 1 = bright white matter.
     """
-    box = bounding_box(brain)
+    box = main_box(brain)
     scale, offset = _mni_from_box(bounding_box(cerebrum) if cerebrum is not None else None, box)
     start = np.maximum(box[:, 0] - margin, 0)
     stop = np.minimum(box[:, 1] + 1 + margin, brain.shape)

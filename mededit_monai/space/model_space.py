@@ -18,6 +18,7 @@ import torch
 from scipy import ndimage
 
 from mededit_monai.space.model_size import MODEL_SIZE
+from mededit_monai.space.shapes import main_box
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,7 @@ class ModelSpace:
         cls, brain: np.ndarray, affine: np.ndarray, window: int = 233, size: int = MODEL_SIZE, depth: int | None = None
     ) -> ModelSpace:
         """
-        Centre the window on the brain's bounding box.
+        Centre the window on the bounding box of the brain, without voxels astray far from it.
 
         Args:
             brain: bool, XxYxZ in RAS order, not empty. The whole volume, so that all slices share a grid.
@@ -65,8 +66,7 @@ class ModelSpace:
         """
         affine = np.asarray(affine, dtype=np.float64)
         x, y, z = (float(step) for step in np.linalg.norm(affine[:3, :3], axis=0))
-        ends = [np.flatnonzero(brain.any(axis=tuple({0, 1, 2} - {axis})))[[0, -1]] for axis in range(3)]
-        centre, pixel = [(first + last) / 2 for first, last in ends], window / size
+        centre, pixel = main_box(brain).mean(axis=1), window / size
         # floor(a + 1/2): round() would send halves to the even neighbour, which differs between mirrored scans.
         start = [int(np.floor(c - (window - 1) / 2 / step + 0.5)) for c, step in zip(centre, (x, y))]
         heights, more = np.arange(brain.shape[2]), {"size": size, "spatial_dims": 2 if depth is None else 3}
@@ -122,6 +122,23 @@ class ModelSpace:
     @property
     def _step(self) -> float:
         return self.window / self.size
+
+    def outside(self, mask: np.ndarray) -> int:
+        """How many voxels of a mask (bool, XxYxZ RAS) lie beyond the window; in 2-D, of those in the space's slices."""
+        part = mask[:, :, self.heights] if self.spatial_dims == 2 else mask
+        places = [self.on_axis(np.arange(mask.shape[axis]), axis) for axis in range(self.spatial_dims)]
+        within = [(place >= -0.5) & (place <= side - 0.5) for place, side in zip(places, self.shape)]
+        return int(np.count_nonzero(part)) - int(np.count_nonzero(part[np.ix_(*within)]))
+
+    def window_warnings(self, **masks: np.ndarray) -> list[str]:
+        """A sentence for each mask (by what it shows) of which the model does not see all."""
+        return [
+            f"{count} of the {int(np.count_nonzero(mask))} voxels of the {name} lie outside the model's window of "
+            f"{round(self.window * self.unit_mm)} mm around the brain and are not seen by it; check that the brain "
+            f"mask is right, without pieces far from the brain."
+            for name, mask in masks.items()
+            if (count := self.outside(mask))
+        ]
 
     def to_model(self, volume: np.ndarray, kind: str = "intensity") -> np.ndarray:
         """

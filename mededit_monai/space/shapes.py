@@ -9,6 +9,9 @@ import scipy  # its parts are loaded at their first use
 
 from mededit_monai.space.fields import blur, doubled, smooth_noise
 
+#: A piece of a mask with less than this share of its largest piece's voxels is no part of what the mask shows.
+STRAY_SHARE = 0.05
+
 
 def blob(
     allowed: np.ndarray, centre: np.ndarray, radius: float, spacing: float, compact: bool, rng: np.random.Generator
@@ -119,6 +122,25 @@ def bounding_box(mask: np.ndarray) -> np.ndarray:
         inside = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
         box.append((int(inside[0]), int(inside[-1])))
     return np.array(box)
+
+
+def main_box(mask: np.ndarray) -> np.ndarray:
+    """
+    The bounding box of a mask without its strays, (n, 2), inclusive: a voxel that a network or a slip of the pen left
+    far from the brain must not say where the brain is.
+
+    Args:
+        mask: bool, not empty. What hangs together, corners included, is a piece; a piece of less than a twentieth of
+            the largest is a stray. Hemispheres in a slab, or temporal poles, are more than that.
+    """
+    whole = bounding_box(mask)
+    labels, count = scipy.ndimage.label(mask[around(mask, 0)], np.ones((3,) * mask.ndim))
+    if count == 1:
+        return whole
+    sizes = np.bincount(labels.ravel())
+    main = sizes >= STRAY_SHARE * sizes[1:].max()
+    main[0] = False
+    return bounding_box(main[labels]) + whole[:, :1]
 
 
 def around(mask: np.ndarray, margin: int) -> tuple[slice, ...]:

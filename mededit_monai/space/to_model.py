@@ -103,9 +103,13 @@ class ToModelSpaced(Transform):
             region = self._region(condition.any(axis=1), inside, scan.spacing[2] / space.pixel_mm)
         rows = {"image": image, "brain": inside, "pathology": lesion, "condition": condition, "region": region}
         slices = [int(z) for z in space.heights] if self.depth is None else space.reached(region, brain.shape[2])
+        odd = space.window_warnings(brain=brain, lesion=pathology)
         if not region.any():
             where = f"slices {slices}" if self.depth is None else "the whole volume"
-            raise InputError(f"{scan.path}: the edit region is empty in {where}; choose another --region.")
+            beyond = f" ({'; '.join(odd).rstrip('.')})" if odd else ""
+            raise InputError(f"{scan.path}: the edit region is empty in {where}{beyond}; choose another --region.")
+        if odd:
+            case["warnings"] = [*case.get("warnings", ()), *odd]
         share = float(pathology[:, :, slices].sum() / pathology.sum())
         if self.slice_index == "auto" and share < LESION_SHARE:
             count = int(pathology.any(axis=(0, 1)).sum())

@@ -146,4 +146,7 @@ class ToNetworkGridd(Transform):
         labels = case["labels"]
         space = ModelSpace.around_brain(labels > 0, case["volume"].affine, self.window, self.side, self.depth)
         on_grid = labels_on_grid(space, labels, parts=self.condition == "regions")
+        odd = space.window_warnings(brain=labels > 0, tumour=tumor_of(labels))
+        if odd:
+            case["warnings"] = [*case.get("warnings", ()), *odd]
         return case | {"condition": told_of(on_grid, self.condition), "space": space}
