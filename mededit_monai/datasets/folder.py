@@ -41,12 +41,16 @@ def find_folder(root: str | Path, brains: str | None = None, disease: str = "str
     Raises:
         InputError: if there is no such table or folder, the table cannot be read or lacks a column, or none is found.
     """
+    table = table_of(root)
+    return _derivatives(user_path(root), brains, disease) if table is None else _table(table, brains)
+
+
+def table_of(root: str | Path) -> Path | None:
+    """The table that a root is or holds, which may be missing; None for a folder of BIDS derivatives."""
     root = user_path(root)
-    is_table = root.is_file() or (root.suffix.lower() in _TABLES and not root.is_dir())
-    table = root if is_table else root / "cases.csv"
-    if is_table or table.is_file():
-        return _table(table, brains)
-    return _derivatives(root, brains, disease)
+    if root.is_file() or (root.suffix.lower() in _TABLES and not root.is_dir()):
+        return root
+    return root / "cases.csv" if (root / "cases.csv").is_file() else None
 
 
 def _table(path: Path, brains: str | None) -> Listing:

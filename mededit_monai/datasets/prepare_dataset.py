@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ from mededit_monai.datasets.sources import Listing, SourceVolume
 from mededit_monai.io.atomic import json_bytes, swept
 from mededit_monai.io.claims import RUNS, claim
 from mededit_monai.io.finished import remove_listed
+from mededit_monai.io.formats.registry import image_sha256, is_there
 from mededit_monai.io.outputs import MARKER, OutputFolder, facts_in, list_files, require_apart, written_files
 from mededit_monai.simulation.pool import MOST_WORKERS, one_thread, results
 
@@ -38,6 +40,9 @@ PREPARATION_VERSION = 1
 
 #: Files of a prepared data set that are about all of it.
 SET_FILES = ("recipe.json", "datalist.json", "dataset.json", "report.html")
+
+#: Key of recipe.json: SHA-256 of the table that lists the volumes, where there is one.
+TABLE = "table_sha256"
 
 #: Warnings that are said one by one at the end of a run.
 MOST_WARNINGS = 10
@@ -107,6 +112,8 @@ def _prepare(
     overwrite: bool,
 ) -> Prepared:
     records = {v.volume_id: record for v in listing.volumes if (record := finished_volume(root, v))}
+    if not records:
+        _require_same_files(root, recipe, listing)
     todo = [volume for volume in listing.volumes if volume.volume_id not in records]
     for volume in todo:
         require_own_cases(root, volume, overwrite)
@@ -124,10 +131,10 @@ def _prepare(
     if not todo and not records:
         raise InputError(f"{recipe.root}: none of its {total + len(listing.ignored)} volumes can be used; see --root.")
 
-    folder = OutputFolder(root)
+    folder = OutputFolder(root, overwrite=overwrite)
     made = [record_name(volume) for volume in todo]
     folder.reserve([*SET_FILES, *made])
-    folder.write({"recipe.json": json_bytes(_identity(recipe))})
+    folder.write({"recipe.json": json_bytes(_identity(recipe) | _table(root, recipe))})
     if made:
         list_files(root, dict.fromkeys(made))  # while they are made again, their old digests say nothing
     make = partial(_make, root=root, recipe=recipe, overwrite=overwrite)
@@ -196,8 +203,37 @@ def _identity(recipe: DatasetRecipe) -> dict[str, Any]:
     return {"recipe": recipe.as_json(), "preparation_version": PREPARATION_VERSION}
 
 
+def _table(root: Path, recipe: DatasetRecipe) -> dict[str, Any]:
+    """What is noted of the table that lists the volumes; a data set of before that was noted stays as it is."""
+    digest = recipe.table_sha256()
+    known = facts_in(root / "recipe.json") if (root / "recipe.json").is_file() else {TABLE: None}
+    return {TABLE: digest} if digest is not None and TABLE in known else {}
+
+
+def _require_same_files(root: Path, recipe: DatasetRecipe, listing: Listing) -> None:
+    """
+    Refuse a folder with volumes of which not one was made of any file that was found now: another data set's, whose
+    folder has the same name.
+    """
+    known: set[str] = set()
+    for place in sorted((root / "volumes").glob("*.json")):
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):  # damaged: it is made again
+            known |= {one["sha256"] for one in json.loads(place.read_bytes())["inputs"].values()}
+    if not known:
+        return
+    files = [path for volume in listing.volumes for path in volume.files().values() if is_there(path)]
+    if not any(image_sha256(path) in known for path in files):
+        raise InputError(
+            f"{root}: holds another data set (its volumes were made from none of the files in {recipe.root}); choose "
+            f"another folder with -o or remove it."
+        )
+
+
 def _require_free(root: Path, recipe: DatasetRecipe, overwrite: bool) -> None:
-    """A folder is ours if it holds the same recipe and nothing of it was changed, and free if it is empty or absent."""
+    """
+    A folder is ours if it holds the same recipe, of the same table if there is one, and nothing of it was changed, and
+    free if it is empty or absent.
+    """
     place, wanted = root / "recipe.json", _identity(recipe)
     if root.exists() and not root.is_dir():
         raise InputError(f"{root}: is a file, wanted a folder; choose another with -o.")
@@ -213,6 +249,12 @@ def _require_free(root: Path, recipe: DatasetRecipe, overwrite: bool) -> None:
                 f"{root}: holds another data set ({key} {found['recipe'].get(key)}, wanted {value}); choose another "
                 f"folder with -o or remove it."
             )
+    digest = recipe.table_sha256()
+    if digest is not None and found.get(TABLE, digest) != digest:
+        raise InputError(
+            f"{root}: holds another data set (of a table with the SHA-256 {found[TABLE][:12]}…, while that of "
+            f"{recipe.root} is {digest[:12]}…); choose another folder with -o or remove it."
+        )
     if found.get("preparation_version") != PREPARATION_VERSION:
         raise InputError(
             f"{root}: was prepared by another version ({found.get('preparation_version')}, this is "

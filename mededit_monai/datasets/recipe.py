@@ -15,10 +15,11 @@ import numpy as np
 from mededit_monai.core.errors import InputError, require_choice, require_whole
 from mededit_monai.datasets.atlas import find_atlas
 from mededit_monai.datasets.brats import find_brats
-from mededit_monai.datasets.folder import find_folder
+from mededit_monai.datasets.folder import find_folder, table_of
 from mededit_monai.datasets.sources import Listing
 from mededit_monai.diseases import DISEASES
 from mededit_monai.diseases.modalities import SIDE, check_heads
+from mededit_monai.io.hashing import sha256
 
 #: Where a data set comes from → its disease (None: to be given).
 SOURCES: Mapping[str, str | None] = {"atlas": "stroke", "brats": "tumor", "folder": None}
@@ -103,6 +104,11 @@ class DatasetRecipe:
     def disease_name(self) -> str | None:
         """The source's disease, else the one that was given."""
         return SOURCES[self.source] or self.disease
+
+    def table_sha256(self) -> str | None:
+        """SHA-256 of the table that lists the volumes; None where they are found in folders."""
+        table = table_of(self.root) if self.source == "folder" else None
+        return sha256(table) if table is not None and table.is_file() else None
 
     def find(self) -> Listing:
         """The volumes of the source."""

@@ -15,7 +15,7 @@ import numpy as np
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import Disease
-from mededit_monai.io.formats.registry import is_image
+from mededit_monai.io.formats.registry import files_of, image_sha256, is_image
 from mededit_monai.lesions.territories import shares_of, side_of
 from mededit_monai.lesions.wanted import Wanted
 from mededit_monai.simulation.lesion_library import LARGEST_ML, inside_mni, mask_voxels, set_voxels
@@ -77,8 +77,7 @@ def random_mask(wanted: Wanted, disease: Disease, seed: int) -> tuple[GivenMask,
         raise InputError(f"{folder}: holds no NIfTI masks (.nii, .nii.gz), wanted lesion masks in MNI space.")
     for number in np.random.default_rng(seed).permutation(len(files)):
         path = files[number]
-        state = path.stat()
-        facts = mask_facts(path, state.st_size, state.st_mtime_ns)
+        facts = mask_facts(path)
         if _fits(facts, wanted, disease):
             return read_mask(path, in_mni=True), facts
     said = ", ".join(f"{name} {value}" for name, value in wanted.asked().items() if name != "folder")
@@ -96,25 +95,36 @@ def masks_in(folder: Path) -> list[Path]:
 
 
 def folder_state(wanted: Wanted) -> dict[str, str]:
-    """What tells a folder of masks from one with other files, for a request; nothing for other lesions."""
+    """What tells a folder of masks from one with others, by names and bytes, for a request; else nothing."""
     if not wanted.folder or not user_path(wanted.folder).is_dir():
         return {}
     folder = user_path(wanted.folder)
-    listed = [[path.relative_to(folder).as_posix(), path.stat().st_size] for path in masks_in(folder)]
+    listed = [[path.relative_to(folder).as_posix(), _digest(path, _state(path))] for path in masks_in(folder)]
     return {"folder_sha256": hashlib.sha256(json.dumps(listed).encode()).hexdigest()}
 
 
-@lru_cache(maxsize=20_000)
-def mask_facts(path: Path, size: int = 0, changed: int = 0) -> MaskFacts:
+def mask_facts(path: Path) -> MaskFacts:
     """
-    Look at a mask in MNI space once.
-
-    Args:
-        size, changed: of the file; others than before make it look again.
+    Look at a mask in MNI space, once while its files stay as they are.
 
     Raises:
         InputError: as :func:`read_mask`.
     """
+    return _facts(path, _state(path))
+
+
+def _state(path: Path) -> tuple[tuple[int, int], ...]:
+    """Size and time of change of a mask's files: for one process to know that it has read them before, no longer."""
+    return tuple((state.st_size, state.st_mtime_ns) for state in (file.stat() for file in files_of(path)))
+
+
+@lru_cache(maxsize=20_000)
+def _digest(path: Path, state: tuple[tuple[int, int], ...]) -> str:
+    return image_sha256(path)
+
+
+@lru_cache(maxsize=20_000)
+def _facts(path: Path, state: tuple[tuple[int, int], ...]) -> MaskFacts:
     given = read_mask(path, in_mni=True)
     points = _millimetres(given.voxels, given.affine)
     ml = len(points) * abs(float(np.linalg.det(given.affine[:3, :3]))) / 1000

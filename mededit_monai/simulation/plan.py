@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +15,8 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.diseases import DISEASES, Disease
 from mededit_monai.diseases.modalities import SIDE, check_heads
 from mededit_monai.io.case_names import stem
+from mededit_monai.io.formats.registry import is_image
+from mededit_monai.io.hashing import sha256
 from mededit_monai.simulation.anatomies import TEMPLATE, list_anatomies
 from mededit_monai.simulation.laws import LAWS
 from mededit_monai.simulation.laws import OWN as OWN_LAW
@@ -138,8 +142,23 @@ class Recipe:
         given = {"anatomies": self.anatomies, "lesions": self.lesions}
         return {k: user_path(v) for k, v in given.items() if v is not None and (k, str(v)) != ("anatomies", TEMPLATE)}
 
+    def inputs(self) -> dict[str, str]:
+        """
+        Digests of what the given folders hold, by their options: of every image that may be read, its name there and
+        its bytes. A folder that was moved is the same one, and another of its name is not.
+        """
+        found = {}
+        for option, folder in self.folders().items():
+            digest = hashlib.sha256()
+            # Only lesions are looked for in folders below; one of anatomies may hold the cohort itself.
+            for path in sorted(folder.rglob("*") if option == "lesions" else folder.glob("*")):
+                if is_image(path) and not path.name.startswith(".") and not path.is_dir():
+                    digest.update(json.dumps([path.relative_to(folder).as_posix(), sha256(path)]).encode())
+            found[option] = digest.hexdigest()
+        return found
+
     def as_json(self) -> dict:
-        """Options with folders by their names, for files that must not hold a machine's paths."""
+        """Options with folders by their names, for files that must not hold a machine's paths; see :meth:`inputs`."""
         options = asdict(self)
         for key in ("anatomies", "lesions"):
             options[key] = Path(options[key]).name if options[key] else None

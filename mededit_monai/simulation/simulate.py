@@ -9,7 +9,7 @@ import gc
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -47,6 +47,9 @@ SIMULATOR_VERSION = 5
 #: as much as seven slices.
 CHUNK = (5, 120)
 
+
+#: Key of cohort.json: what the folders held that it was made from.
+INPUTS = "inputs"
 
 #: Warnings about lesion masks that are said one by one.
 MOST_WARNINGS = 10
@@ -91,9 +94,10 @@ def simulate_cohort(
     _require_apart(root, recipe)
     cases, anatomies = plan_cases(recipe)
     names = [name for case in cases for name in file_names(recipe, case).values()]
-    _require_own(folder, recipe)
+    inputs = recipe.inputs()
+    _require_own(folder, recipe, inputs)
     with claim(root):
-        _require_own(folder, recipe)  # once more: another run may just have ended
+        _require_own(folder, recipe, inputs)  # once more: another run may just have ended
         library = _library(recipe, progress)
         members = _members(library, recipe)
         for split in {case.split: None for case in cases}:
@@ -102,7 +106,8 @@ def simulate_cohort(
         _check_anatomies(recipe, todo)
         folder.reserve([*COHORT_FILES[recipe.layout], *names])
         if not (root / "cohort.json").is_file():
-            write_json(root / "cohort.json", _identity(recipe))
+            write_json(root / "cohort.json", _identity(recipe) | _told(inputs))
+        known = _told(facts_in(root / "cohort.json").get(INPUTS))  # a cohort of before they were noted stays as it is
         start = time.perf_counter()
         bar = tqdm(
             total=len(cases), initial=len(cases) - len(todo), desc=f"simulating {recipe.disease}", disable=not progress
@@ -128,7 +133,7 @@ def simulate_cohort(
             "lesions": "drawn" if library is None else {split: len(ids) for split, ids in members.items()},
             "lesions_left_out": {} if library is None else library.excluded,
         }
-        lists = {"cohort.json": json_bytes(content), **layout_files(recipe, listed)}
+        lists = {"cohort.json": json_bytes(content | known), **layout_files(recipe, listed)}
         if recipe.layout != "nnunet":
             lists["datalist.json"] = json_bytes(content | listed)
         folder.write(lists)
@@ -205,6 +210,10 @@ def _identity(recipe: Recipe) -> dict:
     }
 
 
+def _told(inputs: Mapping[str, str] | None) -> dict:
+    return {INPUTS: inputs} if inputs else {}
+
+
 def _require_apart(root: Path, recipe: Recipe) -> None:
     """
     Refuse an output folder that is an input or lies around one; in the lesions' folder, which is read with all that is
@@ -219,8 +228,11 @@ def _require_apart(root: Path, recipe: Recipe) -> None:
         )
 
 
-def _require_own(folder: OutputFolder, recipe: Recipe) -> None:
-    """A folder is ours if it holds the same recipe and nothing of it was changed, and free if it is empty or absent."""
+def _require_own(folder: OutputFolder, recipe: Recipe, inputs: Mapping[str, str]) -> None:
+    """
+    A folder is ours if it holds the same recipe, of the same files, and nothing of it was changed, and free if it is
+    empty or absent. Cohorts of before the files were noted are known by the recipe alone.
+    """
     root, place = folder.path, folder.path / "cohort.json"
     folder.require_free([])
     if not place.is_file():
@@ -233,6 +245,14 @@ def _require_own(folder: OutputFolder, recipe: Recipe) -> None:
         if found.get(key) != wanted[key]:
             raise InputError(
                 f"{root}: holds another cohort ({key} {found.get(key)}, wanted {wanted[key]}); choose another "
+                f"folder with -o or remove it."
+            )
+    for option, digest in inputs.items():
+        known = (found.get(INPUTS) or {}).get(option, digest)
+        if known != digest:
+            raise InputError(
+                f"{root}: holds another cohort (made from other files than those in --{option} "
+                f"{recipe.folders()[option]}, whose SHA-256 is {digest[:12]}…, wanted {known[:12]}…); choose another "
                 f"folder with -o or remove it."
             )
     if written_files(root) is None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import nibabel as nib
@@ -16,6 +17,7 @@ from promises.verbs import mededit  # noqa: F401
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.datasets.editing import editing_cases
+from mededit_monai.lesions import masks
 from mededit_monai.prepare.load import LoadCased
 
 NONE = dict.fromkeys(("scan", "pathology", "brain", "datalist", "dataset_dir", "region", "shard"))
@@ -79,6 +81,29 @@ def test_another_folder_of_masks_is_another_request(head, tmp_path):
     (second,) = cases(datalist=listed("a", lesion="random masks"))
     assert first["request"]["lesion"]["folder"] == second["request"]["lesion"]["folder"] == str(tmp_path / "masks")
     assert first["request"] != second["request"]
+
+
+def test_a_mask_changed_in_its_place_is_another_request(head, tmp_path):
+    """Of the same size, and of the same time: only its bytes tell."""
+    mask = box_mask(tmp_path / "masks" / "a.nii", (36, -10, 10), 20)
+    times, size = mask.stat().st_mtime_ns, mask.stat().st_size
+    requests = [cases(datalist=listed("a", lesion="random masks"))[0]["request"] for _ in range(2)]
+    assert requests[0] == requests[1]
+    box_mask(mask, (30, -16, 16), 20)
+    assert mask.stat().st_size == size
+    requests.append(cases(datalist=listed("a", lesion="random masks"))[0]["request"])
+    assert requests[2] != requests[0]
+    masks._digest.cache_clear()  # as in a new process
+    os.utime(mask, ns=(times, times))
+    assert cases(datalist=listed("a", lesion="random masks"))[0]["request"] == requests[2]
+
+
+def test_the_facts_of_a_mask_are_those_of_its_bytes_now(tmp_path):
+    mask = box_mask(tmp_path / "a.nii", (36, -10, 10), 20)
+    right = masks.mask_facts(mask)
+    box_mask(mask, (-36, -10, 10), 20)
+    os.utime(mask, ns=(1, 1))
+    assert (right.side, masks.mask_facts(mask).side) == ("right", "left")
 
 
 @pytest.mark.parametrize(
