@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from mededit_monai.cli.generated import BUNDLE, JSON, add_verb, say_written
+from mededit_monai.core.errors import SomeFailed
 from mededit_monai.core.options import Option, options_of
 from mededit_monai.synthesis.options import SynthesisOptions
 
@@ -40,9 +42,16 @@ def register(app: typer.Typer) -> None:
 
 
 def synthesize_command(given: dict[str, Any]) -> None:
-    """Synthesize, and say where the results are."""
+    """Synthesize, and say where the results are; what was done before is said too."""
     from mededit_monai.workflows import synthesize
 
     as_json, overlays = given.pop("json"), given.pop("config", ())
-    written = synthesize(overlays=overlays, **given)
-    say_written(written, as_json, lambda folder: f"{folder}: look at {sorted(folder.rglob('*.png'))[0]}")
+    try:
+        say_written(synthesize(overlays=overlays, **given), as_json, _line)
+    except SomeFailed as some:
+        say_written(some.written, as_json, _line, some.failed)
+        raise
+
+
+def _line(folder: Path) -> str:
+    return f"{folder}: look at {sorted(folder.rglob('*.png'))[0]}"

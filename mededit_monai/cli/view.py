@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mededit_monai.cli.generated import SETTINGS
+from mededit_monai.cli.generated import SETTINGS, say_written
 
 
 def register(app: typer.Typer) -> None:
@@ -31,20 +31,28 @@ def view_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """A page to look at an edit in a browser: one file that holds scan and counterfactual and needs no network."""
-    from mededit_monai.core.errors import InputError
+    from mededit_monai.core.errors import InputError, SomeFailed
     from mededit_monai.core.paths import user_path
-    from mededit_monai.reports.view_edit import case_folders, write_edit_view
+    from mededit_monai.reports.view_edit import case_folders, write_edit_view, write_edit_views
 
     folders = case_folders(user_path(folder))
     named = {"--output": output, "--scan": scan, "--pathology": pathology}
     for name, given in named.items():
         if given is not None and len(folders) > 1:
             raise InputError(f"{name}: got '{given}' for {len(folders)} cases in {folder}; give the folder of one.")
-    files = {name: None if given is None else user_path(given) for name, given in named.items()}
-    written = []
-    for one in folders:
-        written.append(write_edit_view(one, files["--scan"], files["--pathology"], files["--output"]))
-        if not as_json:
-            print(f"{written[-1]}: open it in a browser; it holds the scan, so share it as you would share that")
+    if len(folders) == 1:
+        files = [None if given is None else user_path(given) for given in (scan, pathology, output)]
+        say_written([write_edit_view(folders[0], *files)], as_json, _line)
+        return
+    try:
+        pages = write_edit_views(folders, lambda page: None if as_json else print(_line(page)))
+    except SomeFailed as some:
+        if as_json:
+            say_written(some.written, as_json, _line, some.failed)
+        raise
     if as_json:
-        print(json.dumps({"synthetic": True, "written": [str(page) for page in written]}))
+        say_written(pages, as_json, _line)
+
+
+def _line(page: Path) -> str:
+    return f"{page}: open it in a browser; it holds the scan, so share it as you would share that"

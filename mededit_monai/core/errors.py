@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,17 @@ class SomeFailed(InputError):
         written: folders of those that were made.
         failed: ``case_id`` and ``failed``, a sentence, of those that are not.
         before: how many had been done before.
-        listed: the file that lists those that failed.
+        listed: the file that lists those that failed, if there is one.
     """
 
-    def __init__(self, written: Sequence[Path], failed: Sequence[Mapping[str, str]], before: int, listed: Path) -> None:
+    def __init__(
+        self, written: Sequence[Path], failed: Sequence[Mapping[str, str]], before: int = 0, listed: Path | None = None
+    ) -> None:
         self.written, self.failed = list(written), list(failed)
         count, done = len(self.failed), len(self.written) + before
         others = ", the others are done" if done else ""
-        super().__init__(f"{count} of {count + done} cases failed{others}; {listed} lists them.")
+        where = "" if listed is None else f"; {listed} lists them"
+        super().__init__(f"{count} of {count + done} cases failed{others}{where}.")
 
 
 def require_choice(name: str, value: Any, known: Sequence[Any]) -> None:
@@ -169,14 +172,17 @@ def _wrapped_in_worker(error: BaseException) -> InputError | None:
     return InputError(f"{found['system']}; check the path, its permissions and the space that is left.")
 
 
+#: Another place to write to, in the words of every verb.
+_ELSEWHERE = "choose another place with -o (--output_dir or --output)"
+
 #: What to do about what the operating system says.
 _WAYS = {
-    errno.ENOSPC: "free some space, or choose another --output_dir",
-    errno.EDQUOT: "free some space, or choose another --output_dir",
-    errno.EFBIG: "the file system or the shell ('ulimit -f') limits files to less; choose another --output_dir",
+    errno.ENOSPC: f"free some space, or {_ELSEWHERE}",
+    errno.EDQUOT: f"free some space, or {_ELSEWHERE}",
+    errno.EFBIG: f"the file system or the shell ('ulimit -f') limits files to less; {_ELSEWHERE}",
     errno.EACCES: "change its permissions, or choose another place",
     errno.EPERM: "change its permissions, or choose another place",
-    errno.EROFS: "choose another --output_dir",
+    errno.EROFS: _ELSEWHERE,
     errno.ENOENT: "check the path",
     errno.ENOTDIR: "a file is in the way; choose another path",
     errno.EISDIR: "wanted a file; choose another path",
@@ -185,6 +191,12 @@ _WAYS = {
     errno.EMFILE: "raise the limit with 'ulimit -n', or give fewer --num_workers",
     errno.ENOMEM: "close other programs, or give a smaller --batch_size or fewer --workers",
 }
+
+#: No room for what is written.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+#: Files and folders under the names that they have while they are written (see ``io.atomic`` and ``io.finished``).
+_UNFINISHED = re.compile(r"(?<![^/])\.(?:[0-9a-f]{8}\.unfinished\.([^/]+)|([^/]+)\.[0-9a-f]{8,20}\.unfinished)(?![^/])")
 
 #: Runtime errors of libraries that say what the operating system said.
 _MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|Cannot allocate memory|bad_alloc", re.I)
@@ -204,7 +216,8 @@ def _system_sentence(error: BaseException) -> str | None:
             "a process of this run was killed, as happens when memory runs out; give fewer --workers or --num_workers."
         )
     if isinstance(error, RuntimeError) and _WRITING.search(text):
-        return f"a file could not be written ({text.splitlines()[0][:120]}); free some space, or choose another place."
+        what = _final_name(getattr(error, "filename", None) or "a file")
+        return f"{what} could not be written ({text.splitlines()[0][:120]}); free some space, or choose another place."
     if isinstance(error, UnicodeEncodeError) and sys.getfilesystemencoding() == "ascii":
         return f"{error.object!r}: cannot be a file name in this locale; set PYTHONUTF8=1 or LC_ALL=C.UTF-8."
     return None
@@ -215,10 +228,16 @@ def _os_sentence(error: OSError, text: str) -> str:
         last = text.strip().splitlines()[-1].partition(": ")[2]
         return f"{last}; check the path, its permissions and the space that is left."
     names = [os.fsdecode(n) for n in (error.filename, error.filename2) if isinstance(n, (str, bytes))]
-    what = f"{names[0]}: " if names else ""
+    # What is copied or renamed has two names, of which the second is written.
+    what = f"{_final_name(names[-1 if error.errno in _FULL else 0])}: " if names else ""
     why = error.strerror or text or type(error).__name__
     way = _WAYS.get(error.errno or 0, "check the path and the disk")
     return f"{what}{why[:1].lower() + why[1:]}; {way}."
+
+
+def _final_name(path: str) -> str:
+    """The path that something half-written was to get; it is gone by the time that somebody reads its name."""
+    return _UNFINISHED.sub(lambda found: found[1] or found[2], path)
 
 
 def say(sentence: str, error: bool = False) -> None:
@@ -235,7 +254,7 @@ def say(sentence: str, error: bool = False) -> None:
 def say_lines(lines: Sequence[str]) -> None:
     """Lines on stderr as they are, above any progress bar, such as those that another process said."""
     bars = sys.modules["tqdm"].tqdm.external_write_mode(file=sys.stderr) if "tqdm" in sys.modules else nullcontext()
-    with bars:
+    with bars, suppress(OSError):  # a screen that nobody looks at any more is no reason to stop
         for line in lines:
             print(line, file=sys.stderr, flush=True)
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +117,32 @@ def editing_cases(
             }
         ]
     own_region = region if region and region not in ("auto", "dilate", "brain", "pathology") else None
-    pending, done = [], []
-    for case in share_of(cases, shard):
+    chosen = share_of(cases, shard)
+    for case in chosen:
         case["region_file"] = None if own_region is None else str(user_path(_text("region", own_region)))
+    found = sorted_out(chosen, lambda case: _is_pending(case, out, options, overwrite), keep_going)
+    if shard is None:
+        require_any(found, "edited")
+    return found
+
+
+def sorted_out(
+    cases: Iterable[dict[str, Any]], is_pending: Callable[[dict[str, Any]], bool], keep_going: bool
+) -> EditingCases:
+    """
+    Which cases are to be worked on, and which are done.
+
+    Args:
+        is_pending: checks a case and fills in what goes with it; False if its result is there.
+        keep_going: whether a case with a fault is kept, with the sentence under ``failed``, instead of ending the run.
+
+    Raises:
+        InputError: a case with a fault.
+    """
+    pending, done = [], []
+    for case in cases:
         try:
-            if _is_pending(case, out, options, overwrite):
+            if is_pending(case):
                 pending.append(case)
             else:
                 done.append(case["case_id"])
@@ -129,12 +150,23 @@ def editing_cases(
             if not keep_going:
                 raise
             pending.append(case | failed_case(case["case_id"], error))
-    if shard is None and not done and pending and all(case.get("failed") for case in pending):
-        more = (
-            f" None of the {len(pending)} cases can be edited; this is why not the first." if len(pending) > 1 else ""
-        )
-        raise InputError(f"{pending[0]['failed']}{more}")  # nothing to go on with: the list or the folder is wrong
     return EditingCases(pending, done)
+
+
+def require_any(cases: EditingCases, verb: str) -> None:
+    """
+    Refuse cases of which every one has failed already: the list or the folder is wrong.
+
+    Args:
+        verb: what they were to be, for the sentence.
+
+    Raises:
+        InputError: why the first one failed.
+    """
+    if cases.done or not cases or not all(case.get("failed") for case in cases):
+        return
+    more = f" None of the {len(cases)} cases can be {verb}; this is why not the first." if len(cases) > 1 else ""
+    raise InputError(f"{cases[0]['failed']}{more}")
 
 
 def _is_pending(case: dict[str, Any], out: Path, options: Mapping[str, Any], overwrite: bool) -> bool:

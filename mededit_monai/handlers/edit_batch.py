@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from monai.engines.utils import PrepareBatch
 
+from mededit_monai.handlers.portions import samples_of
 from mededit_monai.sampling.noise import case_seed
 from mededit_monai.space.conditions import condition_channels
 from mededit_monai.space.intensity import to_model_range, to_unit_range
@@ -24,10 +25,13 @@ class EditPrepareBatch(PrepareBatch):
             :class:`~mededit_monai.space.stack.CaseStack`).
         course: instead of samples: so many edits a case, all of the first sample's noise, from no displacement to that
             of ``--effects``; 0: none.
+
+    Attributes:
+        count: edits a case, samples or steps.
     """
 
     def __init__(self, seed: int = 0, samples: int = 1, course: int = 0) -> None:
-        self.seed, self.samples, self.course = seed, samples, course
+        self.seed, self.samples, self.course, self.count = seed, samples, course, course or samples
 
     def __call__(
         self,
@@ -38,18 +42,19 @@ class EditPrepareBatch(PrepareBatch):
     ) -> tuple[torch.Tensor, None, tuple, dict]:
         """
         Args:
-            batchdata: of :func:`~mededit_monai.datasets.editing.collate_cases`.
+            batchdata: of :func:`~mededit_monai.datasets.editing.collate_cases`; perhaps a portion of its samples
+                (:func:`~mededit_monai.handlers.portions.samples_of`).
 
         Returns:
             priors in [-1, 1], None, (), and ``brain``, ``pathology``, ``region``, ``seeds`` for the inferer, of a
             course ``shares`` too, and the cases' views (``fine``; None for a case without) where any has one. All
             slices of a sample share a seed, hence their noise: neighbours agree.
         """
-        cases = batchdata["cases"]
-        stack = CaseStack.of(cases, self.course or self.samples)
+        cases, numbers = batchdata["cases"], samples_of(batchdata, self.count)
+        stack = CaseStack.of(cases, len(numbers))
         names = [case.get("noise_name", case["case_id"]) for case in cases]
-        seeds = [case_seed(self.seed, names[case], 0 if self.course else sample) for case, sample, _ in stack]
-        shares = {"shares": [step / (self.course - 1) for _, step, _ in stack]} if self.course else {}
+        seeds = [case_seed(self.seed, names[case], 0 if self.course else numbers[k]) for case, k, _ in stack]
+        shares = {"shares": [numbers[k] / (self.course - 1) for _, k, _ in stack]} if self.course else {}
         tensors = {
             key: stack.rows(batchdata[name]).to(device=device, non_blocking=non_blocking)
             for key, name in (("image", "image"), ("brain", "brain"), ("pathology", "condition"), ("region", "region"))

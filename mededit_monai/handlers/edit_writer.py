@@ -4,30 +4,31 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
 
-from mededit_monai.core.errors import InputError, SomeFailed, say
+from mededit_monai.core.errors import InputError, say
 from mededit_monai.diseases import DISEASES
+from mededit_monai.handlers.case_writer import CaseWriter
 from mededit_monai.handlers.edit_previews import save_model_preview, save_volume_preview
 from mededit_monai.handlers.edited_case import EditedCase
 from mededit_monai.handlers.effects_files import Moved, write_effects
 from mededit_monai.handlers.evaluator import EDIT
+from mededit_monai.handlers.portions import samples_of
 from mededit_monai.handlers.preparation_files import write_preparation
+from mededit_monai.handlers.sample_spread import Spread
 from mededit_monai.io.atomic import write_bytes, written_aside
 from mededit_monai.io.finished import finished_folder
 from mededit_monai.io.nifti import NativeCopy, save_synthetic
 from mededit_monai.io.provenance import write_provenance
 from mededit_monai.prepare.native import Native
-from mededit_monai.prepare.one_by_one import failed_case, refuse_warnings
-from mededit_monai.reports.edit_summary import FAILED_FILE, require_free_summary, write_summary
+from mededit_monai.prepare.one_by_one import refuse_warnings
+from mededit_monai.reports.edit_summary import require_free_summary, write_summary
 from mededit_monai.reports.view_edit import VIEWER_FILE, edit_page, write_edit_view
 from mededit_monai.sampling.noise import case_seed
 from mededit_monai.space.intensity import to_unit_range
@@ -35,7 +36,7 @@ from mededit_monai.space.restore import labels_on_scan, restore
 from mededit_monai.space.stack import CaseStack
 
 
-class EditWriter:
+class EditWriter(CaseWriter):
     """
     Restore and write the cases of each batch, folder by folder; a folder appears only when it is complete.
 
@@ -74,32 +75,18 @@ class EditWriter:
         many: bool = False,
         html: bool = False,
     ) -> None:
-        self.output_dir, self.many, self.html = Path(output_dir), many, html
-        self.seed, self.samples, self.course, self.restore = seed, course or samples, course, restore
-        self.strict, self.keep_going, self.overwrite = strict, keep_going, overwrite
-        self.written: list[Path] = []
-        self.failed: list[dict[str, str]] = []
-        self._started = 0.0
+        super().__init__(Path(output_dir), course or samples, keep_going)
+        self.seed, self.course, self.restore, self.many = seed, course, restore, many
+        self.strict, self.overwrite, self.html = strict, overwrite, html
 
     @property
     def _kind(self) -> str:
         return "course" if self.course else "sample"
 
-    def attach(self, engine: Engine) -> None:
-        """Attach to an ``EditEvaluator``."""
-        engine.add_event_handler(Events.GET_BATCH_COMPLETED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
-
-    def _start(self, engine: Engine) -> None:
-        self._started = time.perf_counter()
-
-    def __call__(self, engine: Engine) -> None:
-        seconds = time.perf_counter() - self._started
-        self.failed += engine.state.batch.get("failed", [])
-        if not engine.state.batch["cases"]:
-            return
-        batch, output = engine.state.batch, engine.state.output
-        stack = CaseStack.of(batch["cases"], self.samples)
+    def parts(self, batch: Mapping[str, Any], output: Mapping[str, Any], seconds: float) -> list[EditedCase]:
+        """See :meth:`CaseWriter.parts`."""
+        count = len(samples_of(batch, self.samples))
+        stack = CaseStack.of(batch["cases"], count)
         # The prior as the editor saw it, so that what was not edited differs by exactly nothing.
         priors, edits = (
             stack.of_samples(to_unit_range(output[key]).float().cpu().numpy()[:, 0])
@@ -112,17 +99,13 @@ class EditWriter:
         fine = output[EDIT].extras.get("fine")
         labels = output[EDIT].extras.get("regions")
         drawn = stack.of_items(labels) if labels else None
+        found = []
         for number, case in enumerate(batch["cases"]):
             parts = (part[number] for part in (edits, brains, lesions, regions))
-            mine = fine and fine[number * self.samples : (number + 1) * self.samples]  # volumes: a row a sample
+            mine = fine and fine[number * count : (number + 1) * count]  # volumes: a row a sample
             own = drawn and [np.stack(sample) for sample in drawn[number]]
-            edited = EditedCase(case, priors[number][0], *parts, facts, moved[number], mine, own)
-            try:
-                self._write_case(edited)
-            except Exception as error:
-                if not self.keep_going:
-                    raise
-                self.failed.append(failed_case(case["case_id"], error))
+            found.append(EditedCase(case, priors[number][0], *parts, facts, moved[number], mine, own))
+        return found
 
     def require_free(self, names: Sequence[str]) -> None:
         """
@@ -160,86 +143,62 @@ class EditWriter:
             made = {folder.name for folder in self.written}
             write_summary(self.output_dir, made, done, self.failed, self.overwrite)
 
-    def report_failures(self, before: int = 0) -> None:
-        """
-        At the end of a run that kept going.
-
-        Args:
-            before: how many cases were done before.
-
-        Raises:
-            SomeFailed: if any case failed.
-        """
-        if not self.failed:
-            return
-        for one in self.failed:
-            say(f"{one['case_id']}: {one['failed']}", error=True)
-        raise SomeFailed(self.written, self.failed, before, self.output_dir / FAILED_FILE)
-
-    def _write_case(self, edited: EditedCase) -> None:
-        case = edited.case
-        if not np.isfinite(edited.edits).all():
-            share = np.mean(~np.isfinite(edited.edits))
-            raise InputError(
-                f"{case['case_id']}: the network gave NaN or infinite values in {share:.0%} of the edit, so nothing "
-                f"was written; check --weights and options such as --guidance."
-            )
-        final = self.output_dir / case["case_id"]
-        # Everything outside the brain is composited back.
-        edited = replace(edited, edits=np.where(edited.brain, edited.edits, edited.prior))
-        facts = {
-            "case_id": case["case_id"],
-            "files": case["files"],
-            "scan_format": case["scan"].kind,
-            "edited": f"edited{case['scan'].ending}",
-            "brain_source": case["brain_source"],
-            "slices": case["slices"],
-            "lesion_ml": round(float(case["lesion_volume"].sum()) * case["scan"].voxel_ml, 6),
-            "lesion_share_edited": round(case["lesion_share"], 6),
-            "model_pixel_mm": case["space"].pixel_mm,
-            **({"preparation": case["preparation"].facts()} if "preparation" in case else {}),
-            **edited.facts,
-        }
-        facts |= {"lesion_made": case["lesion_facts"]} if "lesion_facts" in case else {}
+    def writing(self, case: Mapping[str, Any]) -> Generator[None, EditedCase, None]:
+        """See :meth:`CaseWriter.writing`."""
+        edited = self._composited((yield))
+        facts, seconds = _facts(edited), edited.facts["seconds"]
+        # Of samples that come in portions, what is odd of the lesion is said of the first ones.
         warnings = [*case["warnings"], *_lesion_warnings(edited)]
         owner = {"scan": case["owner"]} if case.get("owner") else {}
+        final = self.output_dir / case["case_id"]
         with finished_folder(final, self.overwrite, clear=False, **owner) as unfinished:
-            if "preparation" in case:
-                write_preparation(unfinished / "prepare", case["preparation"])
-            if "lesion_facts" in case:
-                native = Native.of(case)
-                mask = case.get("regions") if native.regions is None else native.regions
-                mask = NativeCopy.to_native((native.lesion if mask is None else mask).astype(np.uint8), native.scan)
-                save_synthetic(mask, native.scan.native_affine, unfinished / "pathology.nii.gz")
-            volumes = []
+            _write_inputs(unfinished, case)
+            spread, first = Spread(), 0
             for k in range(self.samples):
+                if k - first == len(edited.edits):
+                    del edited  # before the next portion is made
+                    edited, first = self._composited((yield)), k
+                    facts["nfe"] = max(facts["nfe"], edited.facts["nfe"])
+                    seconds += edited.facts["seconds"]
                 folder = unfinished if self.samples == 1 else unfinished / f"{self._kind}_{k}"
                 folder.mkdir(exist_ok=True)
                 seed = case_seed(self.seed, case.get("noise_name", case["case_id"]), 0 if self.course else k)
-                volume, found = self._write_sample(
-                    folder, edited, k, facts | {"case_seed": seed, self._kind: k}, warnings
-                )
-                volumes.append(volume)
+                own = facts | edited.facts | {"case_seed": seed, self._kind: k}
+                volume, found = self._write_sample(folder, edited, k - first, own, warnings)
+                if volume is not None:
+                    spread.add(volume, edited.edits[k - first], edited.regions[k - first])
                 warnings = list(dict.fromkeys([*warnings, *found]))
+            facts |= {"seconds": round(seconds, 3), "warnings": warnings}
             if self.course:
                 note = f"last of {self.samples} steps of a course"
                 save_model_preview(
                     unfinished, edited, edited.edits[-1], edited.regions[-1], note, edited.moved and edited.moved[-1]
                 )
-                write_provenance(unfinished, case["request"], facts | {"warnings": warnings})
+                write_provenance(unfinished, case["request"], facts)
             elif self.samples > 1:
-                stack, affine = np.stack(volumes), Native.of(case).scan.native_affine
-                save_synthetic(stack.mean(0, dtype=np.float64).astype(np.float32), affine, unfinished / "mean.nii.gz")
-                save_synthetic(stack.std(0, dtype=np.float64).astype(np.float32), affine, unfinished / "sd.nii.gz")
+                affine = Native.of(case).scan.native_affine
+                for name, image in zip(("mean", "sd"), spread.mean_and_sd()):
+                    save_synthetic(image, affine, unfinished / f"{name}.nii.gz")
                 note = f"mean of {self.samples} samples"
-                save_model_preview(unfinished, edited, edited.edits.mean(0), edited.regions.any(axis=0), note)
-                write_provenance(unfinished, case["request"], facts | {"warnings": warnings})
+                save_model_preview(unfinished, edited, spread.mean_edit, spread.region, note)
+                write_provenance(unfinished, case["request"], facts)
             refuse_warnings(warnings, self.strict)
             if self.html:
                 write_bytes(unfinished / VIEWER_FILE, edit_page(unfinished))
         for warning in warnings:
             say(f"{case['case_id']}: warning: {warning}")
         self.written.append(final)
+
+    @staticmethod
+    def _composited(edited: EditedCase) -> EditedCase:
+        """With everything outside the brain as it was; InputError for an edit that is no image."""
+        if not np.isfinite(edited.edits).all():
+            share = np.mean(~np.isfinite(edited.edits))
+            raise InputError(
+                f"{edited.case['case_id']}: the network gave NaN or infinite values in {share:.0%} of the edit, so "
+                f"nothing was written; check --weights and options such as --guidance."
+            )
+        return replace(edited, edits=np.where(edited.brain, edited.edits, edited.prior))
 
     def _write_sample(
         self, folder: Path, edited: EditedCase, sample: int, facts: dict[str, Any], warnings: list[str]
@@ -288,6 +247,36 @@ class EditWriter:
         write_provenance(folder, case["request"], facts)
         needed = self.samples > 1 and not self.course
         return copy.native_volume() if needed else None, restored.warnings
+
+
+def _facts(edited: EditedCase) -> dict[str, Any]:
+    """Of a case and its edits, for the provenance."""
+    case = edited.case
+    return {
+        "case_id": case["case_id"],
+        "files": case["files"],
+        "scan_format": case["scan"].kind,
+        "edited": f"edited{case['scan'].ending}",
+        "brain_source": case["brain_source"],
+        "slices": case["slices"],
+        "lesion_ml": round(float(case["lesion_volume"].sum()) * case["scan"].voxel_ml, 6),
+        "lesion_share_edited": round(case["lesion_share"], 6),
+        "model_pixel_mm": case["space"].pixel_mm,
+        **({"preparation": case["preparation"].facts()} if "preparation" in case else {}),
+        **edited.facts,
+        **({"lesion_made": case["lesion_facts"]} if "lesion_facts" in case else {}),
+    }
+
+
+def _write_inputs(folder: Path, case: Mapping[str, Any]) -> None:
+    """What was prepared of a raw head, and the mask of a lesion that was asked for in words."""
+    if "preparation" in case:
+        write_preparation(folder / "prepare", case["preparation"])
+    if "lesion_facts" in case:
+        native = Native.of(case)
+        mask = case.get("regions") if native.regions is None else native.regions
+        mask = NativeCopy.to_native((native.lesion if mask is None else mask).astype(np.uint8), native.scan)
+        save_synthetic(mask, native.scan.native_affine, folder / "pathology.nii.gz")
 
 
 def _lesion_warnings(edited: EditedCase) -> list[str]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from monai.engines.utils import IterationEvents
 from monai.utils import CommonKeys
 
 from mededit_monai.core.devices import cpu_autocast
+from mededit_monai.handlers.portions import REST, SAMPLES, portions
 from mededit_monai.prepare.one_by_one import failed_case
 
 #: Key of an iteration's output under which the whole :class:`~mededit_monai.methods.editor.Edit` is.
@@ -23,6 +25,8 @@ class EditEvaluator(SupervisedEvaluator):
     MONAI's evaluator for editors: the image of their ``Edit`` is the prediction, and all of it is under ``edit``.
 
     It passes over a batch of which no case can be used (see ``OneByOne``). ``amp`` works on CPUs that take bf16 too.
+    Where ``prepare_batch`` knows of many samples a case (``count``), the output has those of the first portion, and an
+    iterator over the outputs of the others, for :func:`~mededit_monai.handlers.portions.outputs_of`.
 
     Args:
         keep_going: whether the cases of a batch that cannot be edited are set apart under ``failed``, each with the
@@ -40,9 +44,12 @@ class EditEvaluator(SupervisedEvaluator):
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> dict:
         if not batchdata.get("cases", True):
             return {}
+        first, *others = portions(getattr(self.prepare_batch, "count", 1))
+        if others:
+            batchdata[SAMPLES] = first
         try:
-            with cpu_autocast(self._cpu_amp):
-                return super()._iteration(engine, batchdata)
+            output = self._made(engine, batchdata)
+            return output | {REST: self._others(engine, batchdata, others)} if others else output
         except Exception as error:
             if not self.keep_going:
                 raise
@@ -51,6 +58,15 @@ class EditEvaluator(SupervisedEvaluator):
             batchdata["failed"] = [*batchdata.get("failed", ()), *(failed | {"case_id": name} for name in names)]
             batchdata["cases"] = []
             return {}
+
+    def _made(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> dict:
+        with cpu_autocast(self._cpu_amp):
+            return super()._iteration(engine, batchdata)
+
+    def _others(self, engine: SupervisedEvaluator, batchdata: dict[str, Any], parts: Sequence[range]) -> Iterator[dict]:
+        for samples in parts:
+            batchdata[SAMPLES] = samples
+            yield self._made(engine, batchdata)
 
     @staticmethod
     def _unpack(engine: SupervisedEvaluator) -> None:

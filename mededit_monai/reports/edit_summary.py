@@ -59,25 +59,29 @@ class CaseRow:
     path: str = ""
 
 
-def require_free_summary(folder: Path, names: Collection[str], overwrite: bool = False) -> None:
+def require_free_summary(
+    folder: Path,
+    names: Collection[str],
+    overwrite: bool = False,
+    files: Collection[str] = (FAILED_FILE, *SUMMARY_FILES),
+) -> None:
     """
     Refuse files of somebody's in the place of the summary.
 
     Args:
         folder: the output folder; names: of the cases; overwrite: whether a summary that was changed may be replaced.
+        files: of which the summary consists.
 
     Raises:
         InputError: such a file is there, one of ours was changed, or a case is called like one.
     """
-    clash = sorted({FAILED_FILE, *SUMMARY_FILES} & set(names))
+    clash = sorted(set(files) & set(names))
     if clash:
         raise InputError(
             f"case_id '{clash[0]}': is the name of a file that tells of all cases; call the case otherwise."
         )
-    output = OutputFolder(folder)
-    output.require_free((FAILED_FILE, *SUMMARY_FILES))
-    if not overwrite:
-        output.require_unchanged(SUMMARY_FILES)
+    OutputFolder(folder, overwrite=True).require_free(set(files) - set(SUMMARY_FILES))  # brought up to date, as a log
+    OutputFolder(folder, overwrite=overwrite).require_free(set(files) & set(SUMMARY_FILES))
 
 
 def write_summary(
@@ -111,7 +115,29 @@ def write_summary(
         rows = summary_rows(folder, made, listed)
         if not rows:
             return
-        OutputFolder(folder).write({TABLE_FILE: _table(rows), PAGE_FILE: _page(folder, rows).encode(*_UTF8)})
+        OutputFolder(folder, overwrite=overwrite).write(
+            {TABLE_FILE: _table(rows), PAGE_FILE: _page(folder, rows).encode(*_UTF8)}
+        )
+
+
+def write_failures(folder: Path, made: Collection[str], failed: Sequence[Mapping[str, str]]) -> None:
+    """
+    Bring ``failed.json`` up to date, and write nothing else.
+
+    Args:
+        folder: the output folder.
+        made: names of the cases that this run made, or found done.
+        failed: ``case_id`` and ``failed``, a sentence, of those that it could not make.
+
+    Raises:
+        InputError: a file of somebody's is in its place.
+    """
+    if not (failed or folder.is_dir()):
+        return
+    with exclusive(folder):
+        remove_unfinished(folder, (FAILED_FILE, MARKER))  # nobody else writes these now
+        require_free_summary(folder, (), files=(FAILED_FILE,))
+        _list_failed(folder, {*made, *(one["case_id"] for one in failed)}, failed)
 
 
 _UTF8 = ("utf-8", "surrogateescape")

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from nibabel.orientations import apply_orientation, io_orientation
 
-from mededit_monai.core.errors import InputError
+from mededit_monai.core.errors import InputError, SomeFailed, say
+from mededit_monai.datasets.editing import EditingCases, require_any
 from mededit_monai.io.atomic import remove_unfinished
 from mededit_monai.io.claims import exclusive
 from mededit_monai.io.displacement import read_displacement
@@ -21,6 +22,7 @@ from mededit_monai.io.formats.registry import image_sha256, is_there
 from mededit_monai.io.nifti import BINARY, TUMOR_LABELS, Volume, binary_mask, read_echo, read_volume
 from mededit_monai.io.outputs import MARKER, OutputFolder, require_apart
 from mededit_monai.io.provenance import PROVENANCE_FILE
+from mededit_monai.prepare.one_by_one import failed_case
 from mededit_monai.reports.view_facts import facts_of
 from mededit_monai.reports.view_page import viewer_page
 from mededit_monai.reports.view_volumes import ViewCase, ViewStep
@@ -77,11 +79,43 @@ def write_edit_view(
     require_apart(place, inputs)
     written = OutputFolder(place.parent, inputs)
     written.require_free([place.name])
-    written.require_unchanged([place.name])
     with exclusive(place.parent):  # which makes it; others may be writing to it as well
         remove_unfinished(place.parent, (place.name, MARKER))  # of a run that was killed
         written.write({place.name: content})
     return place
+
+
+def write_edit_views(folders: Sequence[Path], written: Callable[[Path], None]) -> list[Path]:
+    """
+    Write the page of each of several cases. One that cannot be shown is told of at the end, and the others go on; no
+    ``failed.json`` lists it, since that is the edit's, which has not failed.
+
+    Args:
+        folders: of cases.
+        written: is told of each page as it is there.
+
+    Returns:
+        the pages.
+
+    Raises:
+        InputError: none of them can be shown.
+        SomeFailed: some of them.
+    """
+    pages: list[Path] = []
+    failed: list[dict[str, str]] = []
+    for one in folders:
+        try:
+            pages.append(write_edit_view(one))
+        except Exception as error:
+            failed.append(failed_case(one.name, error))
+        else:
+            written(pages[-1])
+    require_any(EditingCases(failed, [page.parent.name for page in pages]), "shown")
+    for case in failed:
+        say(f"{case['case_id']}: {case['failed']}", error=True)
+    if failed:
+        raise SomeFailed(pages, failed)
+    return pages
 
 
 def edit_page(folder: str | Path, scan: str | Path | None = None, pathology: str | Path | None = None) -> bytes:

@@ -14,7 +14,8 @@ from monai.engines.utils import PrepareBatch
 from mededit_monai.bids.names import cases_dir
 from mededit_monai.core.errors import InputError, say
 from mededit_monai.core.paths import user_path
-from mededit_monai.datasets.editing import EditingCases
+from mededit_monai.datasets.editing import EditingCases, require_any, sorted_out
+from mededit_monai.handlers.portions import samples_of
 from mededit_monai.io.case_names import case_name, other_scan, owner_of, stem
 from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.finished import require_own_folder
@@ -29,14 +30,15 @@ FILES = ("label", "brain")
 
 def synthesis_cases(options: SynthesisOptions, request: Mapping[str, Any]) -> EditingCases:
     """
-    The masks to synthesize from; those whose result is there, made by the same request, are named as done.
+    The masks to synthesize from; those whose result is there, made by the same request, are named as done. Of a list
+    that keeps going, a case with a fault is kept, with the sentence under ``failed``.
 
     Args:
         request: everything that decides the result, written to each case's provenance.
 
     Raises:
         InputError: no mask or too much given, a file that does not exist, a result's folder that is not ours or
-            another mask's.
+            another mask's; of a list that keeps going, if that is so of every case.
     """
     out = user_path(cases_dir(options.output_dir, options.layout))
     datalist = options.datalist
@@ -59,9 +61,9 @@ def synthesis_cases(options: SynthesisOptions, request: Mapping[str, Any]) -> Ed
     else:
         brain = None if options.brain is None else str(user_path(options.brain))
         cases = [{"case_id": None, "label": str(user_path(options.mask)), "brain": brain}]
-    pending = [case for case in cases if _is_pending(case, out, request, options.overwrite)]
-    left = {case["case_id"] for case in pending}
-    return EditingCases(pending, [case["case_id"] for case in cases if case["case_id"] not in left])
+    found = sorted_out(cases, lambda case: _is_pending(case, out, request, options.overwrite), options.keeps_going)
+    require_any(found, "synthesized")
+    return found
 
 
 def _is_pending(case: dict[str, Any], out: Path, request: Mapping[str, Any], overwrite: bool) -> bool:
@@ -96,9 +98,15 @@ def _require_same_mask(final: Path, label: str, overwrite: bool) -> None:
 
 
 def collate_masks(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A batch: ``condition`` Nx(1+K)xHxWxD, everything else in the list ``cases``."""
-    rest = [{key: value for key, value in case.items() if key != "condition"} for case in cases]
-    return {"condition": torch.stack([case["condition"] for case in cases]), "cases": rest}
+    """
+    A batch: ``condition`` Nx(1+K)xHxWxD, everything else in the list ``cases``; those that failed (``failed`` among
+    their keys) in the list ``failed``.
+    """
+    failed = [{"case_id": case["case_id"], "failed": case["failed"]} for case in cases if case.get("failed")]
+    good = [case for case in cases if not case.get("failed")]
+    told = {"condition": torch.stack([case["condition"] for case in good])} if good else {}
+    rest = [{key: value for key, value in case.items() if key != "condition"} for case in good]
+    return told | {"cases": rest} | ({"failed": failed} if failed else {})
 
 
 class SynthesisPrepareBatch(PrepareBatch):
@@ -106,10 +114,13 @@ class SynthesisPrepareBatch(PrepareBatch):
     Args:
         seed: the run's; each volume's own follows from it, the case's name and the sample's number.
         samples: volumes a mask.
+
+    Attributes:
+        count: volumes a mask.
     """
 
     def __init__(self, seed: int = 0, samples: int = 1) -> None:
-        self.seed, self.samples = seed, samples
+        self.seed, self.samples, self.count = seed, samples, samples
 
     def __call__(
         self,
@@ -118,8 +129,8 @@ class SynthesisPrepareBatch(PrepareBatch):
         non_blocking: bool = False,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, None, tuple, dict]:
-        """Conditions, each as often as there are samples, and the seeds of their noise."""
+        """Conditions, each as often as there are samples in the batch's portion, and the seeds of their noise."""
         told = batchdata["condition"].to(device=device, non_blocking=non_blocking)
-        names = [case["noise_name"] for case in batchdata["cases"]]
-        seeds = [case_seed(self.seed, name, sample) for name in names for sample in range(self.samples)]
-        return told.repeat_interleave(self.samples, dim=0), None, (), {"seeds": seeds}
+        names, numbers = [case["noise_name"] for case in batchdata["cases"]], samples_of(batchdata, self.count)
+        seeds = [case_seed(self.seed, name, sample) for name in names for sample in numbers]
+        return told.repeat_interleave(len(numbers), dim=0), None, (), {"seeds": seeds}

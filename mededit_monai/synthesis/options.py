@@ -58,6 +58,7 @@ class SynthesisOptions:
     )
 
     layout: str = _run("folders", LAYOUT_HELP, choices=LAYOUTS)
+    keep_going: bool = _run(True, "Go on with a list's other cases if one fails; failed.json lists them.")
     overwrite: bool = _run(False, "Replace a result that was changed by hand.")
     cluster: str | None = cluster_option("The run itself")
     device: Any = _run(None, "cpu, cuda, cuda:1, …; by default a GPU if there is one.", yaml="")
@@ -84,7 +85,19 @@ class SynthesisOptions:
         require_cluster(values.get("cluster"))
         if values.get("cluster") is not None and values.get("mask") is not None:
             raise InputError(f"--cluster: got '{values['cluster']}' with a single mask; it goes with --datalist.")
+        if values.get("keep_going") is False and values.get("mask") is not None:
+            raise InputError("--keep_going: got False with a single mask; it goes with --datalist, leave it out.")
         return cls(**values)
+
+    @property
+    def many(self) -> bool:
+        """Whether the cases are those of a list."""
+        return self.datalist is not None or self.dataset_dir is not None
+
+    @property
+    def keeps_going(self) -> bool:
+        """Whether a case that fails is noted, and the others go on; a single mask that fails ends the run."""
+        return self.many and self.keep_going
 
     def recorded(self) -> dict[str, Any]:
         """What decides the result."""

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext, suppress
+
 from monai.bundle import ConfigParser
 
 from mededit_monai.bids.dataset import bids_dataset
@@ -109,20 +111,29 @@ def run_synthesis(parser: ConfigParser) -> None:
     Build and run the evaluator; while it runs, no other run takes up the same cases.
 
     Raises:
-        InputError: bad input, or another run at the same cases.
+        InputError: bad input, or another run at the same cases, or a file of somebody's in the place of failed.json.
+        SomeFailed: at the end of a run that kept going.
     """
     with reporting_bad_input():
         cases, writer = parser.get_parsed_content("cases"), parser.get_parsed_content("writer")
         names, bids = [case["case_id"] for case in cases], bids_dataset(parser)
+        writer.require_free(names)
         if bids is not None:
-            bids.require_free(cases, cases.done)
-        if cases:
-            with claim(writer.output_dir, names):
-                clear_up(writer.output_dir, names)
+            bids.require_free(cases, cases.done, writer.keep_going)
+        with claim(writer.output_dir, names) if cases else nullcontext():  # nothing to claim: all are done already
+            clear_up(writer.output_dir, names, cases.done)
+            try:
                 settings: SynthesisOptions = parser.get_parsed_content("settings")
-                if settings.cluster is None:
+                if cases and settings.cluster is None:
                     run_engine(parser, "evaluator")
-                else:
-                    _run_on_cluster(parser, cases, settings.cluster, shown=settings.progress)
-        if bids is not None:
-            writer.written = bids.add_results(writer, cases.done)
+                elif cases:
+                    how = {"shown": settings.progress, "keep_going": settings.keeps_going}
+                    _run_on_cluster(parser, cases, settings.cluster, **how)
+            except BaseException:
+                with suppress(InputError, OSError):  # what ended the run is what is to be said
+                    writer.summarize(cases.done)
+                raise
+            laid_out = bids and bids.add_results(writer, cases.done, writer.keep_going)
+            writer.summarize(cases.done)
+            writer.written = writer.written if laid_out is None else laid_out
+        writer.report_failures(len(cases.done))

@@ -151,6 +151,13 @@ def test_the_layout_arrives(synthesis):
     assert synthesis.built(output_dir="out", layout="bids")("writer").output_dir == Path("out/sourcedata/mededit")
 
 
+@pytest.mark.parametrize("beside, wanted", [({}, False), ({"datalist": "a.json"}, True), ({"dataset_dir": "a"}, True)])
+def test_a_list_keeps_going_if_asked_to(synthesis, beside, wanted):
+    assert synthesis.built(**beside)("writer").many is wanted
+    for keep_going in (True, False):
+        assert synthesis.built(**beside, keep_going=keep_going)("writer").keep_going is (wanted and keep_going)
+
+
 def test_every_option_of_the_network_s_own_is_in_the_tables():
     own = set(own_training_options(network_named("med_ddpm")))
     assert {wire.option for wire in TRAINING} == own and {wire.option for wire in SYNTHESIS} == own

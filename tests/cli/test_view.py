@@ -40,6 +40,31 @@ def test_bad_input_is_one_sentence(tmp_path, monkeypatch, mededit):  # noqa: F81
     assert not list(Path("out").rglob("viewer.html"))
 
 
+def test_a_case_that_cannot_be_shown_does_not_stop_the_others(tmp_path, monkeypatch, mededit):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b", "c"):
+        write_case(Path("out") / name, scan=f"{name}.nii.gz")
+    Path("out/b.nii.gz").unlink()
+    Path("out/failed.json").write_text("[]")  # of the edit, whose cases are all there
+    some = mededit("view", "out")
+    assert some.code == 2 and [line.split(":")[0] for line in some.out.splitlines()] == [
+        "out/a/viewer.html",
+        "out/c/viewer.html",
+    ]
+    first, last = some.err.splitlines()
+    assert first.startswith("mededit: b: ") and first.endswith("say where it is now with --scan FILE.")
+    assert last == "mededit: 1 of 3 cases failed, the others are done."
+    assert Path("out/c/viewer.html").is_file() and not Path("out/b/viewer.html").exists()
+    assert Path("out/failed.json").read_text() == "[]"
+    told = mededit("view", "out", "--json")
+    assert told.code == 2 and [one["case_id"] for one in json.loads(told.out)["failed"]] == ["b"]
+    assert json.loads(told.out)["written"] == ["out/a/viewer.html", "out/c/viewer.html"]
+    for name in ("a", "c"):
+        Path(f"out/{name}.nii.gz").unlink()
+    none = mededit("view", "out")
+    assert none.refused("--scan FILE. None of the 3 cases can be shown; this is why not the first.") and not none.out
+
+
 def test_an_edit_writes_it_if_asked_to(tmp_path, monkeypatch, mededit):  # noqa: F811
     """With the result, and later beside one that was done without it."""
     monkeypatch.chdir(tmp_path)

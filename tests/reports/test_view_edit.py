@@ -74,6 +74,28 @@ def test_what_a_killed_view_left_goes(tmp_path):
     require_own_folder(folder)
 
 
+def test_a_result_in_which_a_view_was_killed_can_be_made_again(tmp_path):
+    """The page was listed, half of it was written, and a lock lay in the folder: none of that is somebody's."""
+    final = tmp_path / "out" / "T1"
+
+    def made() -> None:
+        with finished_folder(final) as unfinished:
+            (unfinished / "edited.nii.gz").write_bytes(b"edit")
+
+    made()
+    list_files(final, {VIEWER_FILE: None})
+    (final / ".0123abcd.unfinished.viewer.html").write_bytes(b"half")
+    (final / ".mededit.runs").mkdir()
+    (final / ".mededit.runs" / "registry.lock").touch()
+    assert not is_complete(final)
+    made()
+    assert is_complete(final) and sorted(one.name for one in final.iterdir()) == [".mededit.json", "edited.nii.gz"]
+    assert [one.name for one in final.parent.iterdir()] == ["T1"]  # nothing of the older one stays beside it
+    (final / ".0123abcd.unfinished").write_text("somebody's")
+    with pytest.raises(InputError, match="was not written by mededit and would have to go"):
+        made()
+
+
 def test_a_page_elsewhere(tmp_path):
     folder = write_case(tmp_path / "out" / "T1")
     page = write_edit_view(folder, output=tmp_path / "pages" / "a.html")
