@@ -74,7 +74,7 @@ def edit(
         the folders written, in the order of the cases.
 
     Raises:
-        InputError: bad input, in one sentence.
+        InputError: bad input, in one sentence; SomeFailed: some cases of a datalist failed, the others are done.
 
     Example:
         >>> from mededit_monai import edit
@@ -108,7 +108,7 @@ def synthesize(
         the folders written, in the order of the cases.
 
     Raises:
-        InputError: bad input, in one sentence.
+        InputError: bad input, in one sentence; SomeFailed: some cases of a datalist failed, the others are done.
     """
     given = {"mask": mask, "output_dir": output_dir, **options}
     with _workflow(bundle, ["inference.yaml", *checked_overlays(overlays, bundle)], "inference", given) as workflow:
@@ -187,7 +187,7 @@ def downstream(
     from mededit_monai.evaluation.folder import path_word  # the evaluation's plan imports this module
 
     places = {"cohort": cohort, "output_dir": output_dir, "synthetic": synthetic}
-    paths = {name: path_word(name, value, optional=name == "synthetic") for name, value in places.items()}
+    paths = {name: path_word(name, value, optional=name != "output_dir") for name, value in places.items()}
     with raising_bad_input():
         return run_downstream(DownstreamOptions.of(paths | {k: plain_value(k, v) for k, v in options.items()}))
 

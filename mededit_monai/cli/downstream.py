@@ -31,7 +31,7 @@ def downstream_command(given: dict[str, Any]) -> None:
     from mededit_monai.workflows import downstream
 
     as_json = given.pop("json")
-    written = downstream(**given)
+    written = downstream(**{"cohort": None, **given})
     content = json.loads(written.read_bytes())
     if as_json:
         facts = {row["row"]: row["dice"]["value"] for row in content["rows"]}

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
+from mededit_monai.cli.given import GivenOnce
 from mededit_monai.core.options import Option, options_of
 from mededit_monai.methods.edit_options import EditOptions
 
@@ -58,7 +58,7 @@ def add_verb(
     verb.__doc__ = help
     more = {"allow_extra_args": True, "ignore_unknown_options": True} if typed else {}
     lists = frozenset(f"--{one.name}" for one in declared if one.several)
-    kind = type("Verb", (ListsCommand,), {"lists": lists}) if lists else TyperCommand
+    kind = type("Verb", (ListsCommand,), {"lists": lists}) if lists else GivenOnce
     app.command(name, cls=kind, context_settings=SETTINGS | more, epilog=f"Example: {example}")(verb)
 
 
@@ -76,7 +76,7 @@ def say_written(
         print("nothing to do: every case is done with these options.")
 
 
-class ListsCommand(TyperCommand):
+class ListsCommand(GivenOnce):
     """A command with options that take every word up to the next option."""
 
     lists: frozenset[str] = frozenset()

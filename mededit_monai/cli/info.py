@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from mededit_monai.cli.generated import ECHO, SETTINGS
+from mededit_monai.cli.given import refuse_unused
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def info_command(
+    context: typer.Context,
     file: Annotated[
         str | None,
         typer.Argument(
@@ -50,6 +52,8 @@ def info_command(
         from mededit_monai.reports.file_facts import file_facts
 
         facts = file_facts(user_path(file), bundle_disease(root), echo)
+        if "edit" not in facts:
+            refuse_unused(context, ("bundle",), f"says whose edits a scan or mask would go to, and {file} is a result")
     if as_json:
         print(json_bytes(facts, 2).decode(), end="")
         return

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mededit_monai.cli.generated import ECHO, SETTINGS
-from mededit_monai.cli.given import given_words
+from mededit_monai.cli.given import given_words, refuse_unused
 
 #: Radius of an irregular lesion, mm.
 RADIUS = 14.0
@@ -71,7 +71,7 @@ def lesion_command(
     """Make a lesion mask on a scan's grid: a shape, an infarct in a territory, or a mask of somebody's."""
     from mededit_monai.core.errors import InputError
     from mededit_monai.lesions.files import summary, write_lesion
-    from mededit_monai.lesions.wanted import Wanted
+    from mededit_monai.lesions.wanted import SHAPES, Wanted
 
     words = given_words(context, ["radius"])
     if words and radii is not None:
@@ -83,6 +83,8 @@ def lesion_command(
         shape = "irregular"
     sizes = (radius,) * 3 if words or shape == "irregular" else radii
     wanted = Wanted(shape, centre, radii or sizes, space, mask, lesions, stratum, side, territory, volume)
+    if wanted.kind in ("mask", *SHAPES[1:]):
+        refuse_unused(context, ("seed",), "applies to what is drawn or taken at random")
     made = write_lesion(
         wanted, scan, output, brain, seed, regions, keep_ventricles, territories, overwrite, strict, echo=echo
     )

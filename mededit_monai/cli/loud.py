@@ -26,15 +26,16 @@ _MORE = [
 
 def add_loudness(app: typer.Typer, but: tuple[str, ...] = ()) -> None:
     """Give every verb of a program, and every part of one, the two options; but: verbs that only look."""
-    for command in _commands(app):
+    for command in commands_of(app):
         if command.name not in but:
             command.callback = _loud(command.callback)
 
 
-def _commands(app: typer.Typer) -> Iterator[Any]:
+def commands_of(app: typer.Typer) -> Iterator[Any]:
+    """Every verb of a program, and every part of one, as typer keeps them."""
     yield from app.registered_commands
     for group in app.registered_groups:
-        yield from _commands(group.typer_instance)
+        yield from commands_of(group.typer_instance)
 
 
 def _loud(run: Callable[..., Any]) -> Callable[..., Any]:

@@ -30,7 +30,8 @@ from mededit_monai.cli import (
     view,
 )
 from mededit_monai.cli.generated import SETTINGS
-from mededit_monai.cli.loud import add_loudness
+from mededit_monai.cli.given import GivenOnce
+from mededit_monai.cli.loud import add_loudness, commands_of
 from mededit_monai.core.program import run_program, use_utf8
 
 
@@ -49,6 +50,9 @@ def make_app() -> typer.Typer:
     for verb in (*verbs, downstream, recovery, study, export, doctor):
         verb.register(app)
     add_loudness(app, but=("info", "doctor"))
+    for command in commands_of(app):
+        if not issubclass(command.cls, GivenOnce):
+            command.cls = GivenOnce
     return app
 
 
@@ -80,6 +84,10 @@ def _run_verb() -> None:
         code = make_app()(standalone_mode=False)
     except typer.Abort:
         raise KeyboardInterrupt from None
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # which typer makes exit code 1 of
+            raise ended.__context__ from None
+        raise
     except Exception as error:
         if not hasattr(error, "exit_code") or not hasattr(error, "show"):  # typer brings its own click, or not
             raise

@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def simulate_command(
+    context: typer.Context,
     output_dir: Annotated[str, typer.Option("--output_dir", "-o", help="Folder of the cohort.")],
     disease: Annotated[str, typer.Option(help="stroke, tumor or a plugin's disease.")] = "stroke",
     cases: Annotated[int, typer.Option(help="Pairs in all splits together.")] = 100,
@@ -79,10 +80,13 @@ def simulate_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Simulate pairs of brains with and without a lesion, the true counterfactual known."""
+    from mededit_monai.cli.given import refuse_unused
     from mededit_monai.simulation.plan import Recipe
     from mededit_monai.simulation.pool import worker_count
     from mededit_monai.simulation.simulate import simulate_cohort
 
+    if counts is not None:
+        refuse_unused(context, ("cases",), "is the sum of --counts")
     cases = cases if counts is None else sum(counts)
     kind = (crops, tuple(modalities) if modalities else None, side, law, look)
     recipe = Recipe(

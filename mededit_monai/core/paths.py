@@ -51,8 +51,19 @@ def user_path(given: str | Path) -> Path:
 
 
 def default_cache() -> Path:
-    """Where simulated cohorts and prepared anatomies are kept: ``$MEDEDIT_CACHE``, else the user's cache folder."""
-    base = os.environ.get("MEDEDIT_CACHE")
-    if base:
+    """
+    Where simulated cohorts and prepared anatomies are kept: ``$MEDEDIT_CACHE``, else the user's cache folder.
+
+    Raises:
+        InputError: neither is known.
+    """
+    if base := os.environ.get("MEDEDIT_CACHE"):
         return user_path(base)
-    return user_path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mededit_monai"
+    if caches := os.environ.get("XDG_CACHE_HOME"):
+        return user_path(caches) / "mededit_monai"
+    try:
+        return Path.home() / ".cache" / "mededit_monai"
+    except RuntimeError:
+        raise InputError(
+            "MEDEDIT_CACHE: is not set, and this user has no home directory to keep a cache in; set it to a folder."
+        ) from None

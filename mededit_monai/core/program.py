@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mededit_monai.core.errors import find_input_error, say
+from mededit_monai.core.errors import InputError, find_input_error, say
 
 
 def exit_code(error: BaseException) -> int:
@@ -54,11 +54,12 @@ def _write_traceback(error: BaseException) -> str:
     name = f"fault_{time.strftime('%Y%m%dT%H%M%S')}_{os.getpid()}.txt"
     from mededit_monai.core.paths import default_cache
 
-    for folder in (default_cache() / "faults", Path(tempfile.gettempdir())):
+    for place in (lambda: default_cache() / "faults", lambda: Path(tempfile.gettempdir())):
         try:
+            folder = place()
             folder.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(f"{command}\n\n{text}", encoding="utf-8", errors="backslashreplace")
-        except OSError:
+        except (OSError, InputError):  # InputError: nobody knows of a cache
             continue
         return str(folder / name)
     print(text, file=sys.stderr)
@@ -67,11 +68,47 @@ def _write_traceback(error: BaseException) -> str:
 
 def run_program(function: Callable[[], Any]) -> None:
     """Run a program's ``main``: whatever ends it, one sentence and an exit code; returns if nothing went wrong."""
+    _open_closed_streams()
     _end_in_order_when_terminated()
+    ended = False
+    code = 0
     try:
         function()
     except BaseException as error:
-        sys.exit(exit_code(error))
+        ended, code = True, exit_code(error)
+    flushed = _flush()
+    if ended or code or flushed:
+        sys.exit(code or flushed)
+
+
+def _flush() -> int:
+    """Write what was printed now: where the interpreter does it and fails, it ends with 120 and words of its own."""
+    code = 0
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - else the interpreter tries once more
+        if not isinstance(error, BrokenPipeError):
+            error.filename = "standard output"
+        code = exit_code(error)
+    try:
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - the same
+    return code
+
+
+def _open_closed_streams() -> None:
+    """
+    Let a stream that the shell closed (``2>&-``) lead nowhere.
+
+    Else what is opened next would get its number, and what libraries say would be written into that file.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode)  # noqa: SIM115 - for as long as the process runs
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 #: Signals that asked this process to end, but for Ctrl-C's.
@@ -95,6 +132,7 @@ def report_what_ends_this_process() -> None:
     def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
         sys.exit(exit_code(error))  # the interpreter takes the exit code of a SystemExit raised here
 
+    _open_closed_streams()
     sys.excepthook = hook
 
 

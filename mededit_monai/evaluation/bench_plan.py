@@ -129,7 +129,7 @@ def read_plan(
             raise InputError(f"{place}: its {key} is '{content[key]}', which is none of its rows.")
     groups = {row.group for row in rows}
     for word in wanted:
-        require_choice("rows", word, (*sorted(names), *sorted(groups)))
+        require_choice("row", word, (*sorted(names), *sorted(groups)))
     if wanted:
         rows = [row for row in rows if row.key in wanted or row.group in wanted]
     elif "most_evaluations" in limits:

@@ -16,7 +16,7 @@ from mededit_monai.datasets.sources import is_nifti
 from mededit_monai.diseases import DISEASES
 from mededit_monai.io.case_names import stem
 from mededit_monai.io.nifti import NativeCopy, save_synthetic
-from mededit_monai.io.outputs import require_apart, require_writable, write_output
+from mededit_monai.io.outputs import require_apart, require_replaceable, require_writable, write_output
 from mededit_monai.lesions.place import placed
 from mededit_monai.lesions.places import Places, places_of
 from mededit_monai.lesions.wanted import Wanted
@@ -93,6 +93,8 @@ def write_lesion(
         title = summary(made.facts)
         drawn = _saved(lambda place: save_lesion_preview(volume, inside, made.mask, place, title), picture.name)
         contents[picture] = drawn
+    for place, content in contents.items():  # all before the first is written: no mask without its picture
+        require_replaceable(place, content, overwrite)
     for place, content in contents.items():
         write_output(place, content, overwrite, inputs)
     facts = {"written": str(output), "preview": None if picture is None else str(picture), **made.facts}

@@ -21,6 +21,7 @@ from mededit_monai.io.atomic import write_bytes, write_json, write_text
 from mededit_monai.io.checksums import APART, CHECKSUMS, OK, UNDECLARED, checksums, weights_states
 from mededit_monai.io.finished import finished_folder
 from mededit_monai.io.hashing import sha256
+from mededit_monai.io.outputs import require_outside
 from mededit_monai.io.weight_files import LARGE_FILES, large_files_list, released_files
 from mededit_monai.networks.weights import read_weights
 from mededit_monai.sharing.hub import EXTRA, require_hub_id
@@ -93,7 +94,7 @@ def export_bundle(
         checksum was declared for) and ``apart`` (weights that are not here, but released apart).
 
     Raises:
-        InputError: a folder that is there, or a bundle that is not whole.
+        InputError: a folder that is there or lies in the bundle, or a bundle that is not whole.
     """
     require_choice("to", to, TARGETS)
     if hub_id is not None:
@@ -103,7 +104,9 @@ def export_bundle(
     final = user_path(output_dir)
     if os.path.lexists(final) and (not final.is_dir() or any(final.iterdir())):
         raise InputError(f"--output_dir: {final} is there already, and an export replaces nothing; name a new folder.")
-    source = whole_bundle(bundle_root(bundle))
+    root = bundle_root(bundle)
+    require_outside(final, root, "the bundle, whose files the next export would take it for")
+    source = whole_bundle(root)
     with finished_folder(final, bundle=source.name) as folder:
         large = (_write_zoo if to == "zoo" else _write_hub)(source, folder, hub_id, files_url)
     written = [p for p in final.rglob("*") if p.is_file()]

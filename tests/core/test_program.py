@@ -20,7 +20,7 @@ from mededit_monai.core.errors import InputError, find_input_error
 from mededit_monai.core.program import exit_code, run_program
 
 
-def os_error(number: int, *names: str) -> OSError:
+def os_error(number: int, *names: str | None) -> OSError:
     return OSError(number, os.strerror(number), *names)
 
 
@@ -41,6 +41,12 @@ def os_error(number: int, *names: str) -> OSError:
         (BrokenProcessPool("A process in the process pool was terminated abruptly"), ("was killed", "--workers")),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), ("was killed", "--num_workers")),
         (RuntimeError("PytorchStreamWriter failed writing file data/0"), ("could not be written",)),
+        (os_error(errno.ENOSPC, "bundle/a.pt", None, "out/a.pt"), ("mededit: out/a.pt: no space left", "-o")),
+        (os_error(errno.EACCES, "out/.a.nii.0123abcd.unfinished"), ("mededit: out/a.nii: permission",)),
+        (
+            os_error(errno.EFBIG, "out/.t1.0123456789abcdef01ab.unfinished/.01234567.unfinished.b.png"),
+            ("out/t1/b.png:",),
+        ),
     ],
     ids=str,
 )
@@ -98,6 +104,47 @@ def test_exit_codes(error, code):
     with pytest.raises(SystemExit) as caught:
         run_program(ends)
     assert caught.value.code == code
+
+
+STREAMS = """
+import os, sys
+from mededit_monai.core.errors import InputError, say
+from mededit_monai.core.program import run_program
+def main():
+    say("a warning")
+    print("x" * int(sys.argv[2]))
+    with open(sys.argv[1], "w") as file:
+        file.write(f"{file.fileno() > 2}")
+    if len(sys.argv) > 3:
+        raise InputError("a: bad; way out.")
+run_program(main)
+"""
+
+
+@pytest.mark.parametrize(
+    "streams, code, said",
+    [
+        (">&-", 0, "mededit: a warning\n"),
+        ("2>&-", 0, ""),
+        ("<&- >&- 2>&-", 0, ""),
+        ("2>/dev/full", 0, ""),
+        (">/dev/full", 2, "mededit: standard output: no space left on device"),
+        ("| true", 141, "mededit: a warning\n"),
+        ("2>&1 | true", 141, ""),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 10**5])
+@pytest.mark.parametrize("bad", [False, True])
+def test_streams_that_are_closed_or_that_nobody_reads(tmp_path, streams, code, said, size, bad):
+    """The files are written all the same, unless what is said before is more than a pipe holds."""
+    early = size > 1 and code
+    words = f'"{sys.executable}" -c "$STREAMS" file {size} {"bad" if bad else ""} {streams}; exit ${{PIPESTATUS[0]}}'
+    environment = {**os.environ, "STREAMS": STREAMS, "PYTHONUNBUFFERED": ""}
+    done = subprocess.run(["bash", "-c", words], cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == (2 if bad and not early else code), done.stderr
+    assert not any(word in done.stderr for word in ("Traceback", "Exception ignored", "AttributeError"))
+    if not early:
+        assert said in done.stderr and (tmp_path / "file").read_text() == "True"
 
 
 class BadCases(Dataset):

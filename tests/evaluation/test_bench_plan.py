@@ -39,7 +39,7 @@ def test_a_part_of_them():
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
-        ({}, {"wanted": ("algoritm_1",)}, "algoritm_1"),
+        ({}, {"wanted": ("algoritm_1",)}, "^--row: got .algoritm_1"),
         ({}, {"preset": "fast"}, "--preset"),
         ({"reference": "nothing"}, {}, "its reference is 'nothing', which is none of its rows"),
         ({"more": 1}, {}, "has the entries .*more.*; wanted reference"),

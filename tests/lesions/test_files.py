@@ -93,6 +93,14 @@ def test_what_is_refused(ball, tmp_path, monkeypatch, mededit, words, said):  # 
     assert tree(tmp_path) == before
 
 
+def test_a_picture_of_another_mask_is_not_replaced(ball, tmp_path, mededit):  # noqa: F811
+    words = ("lesion", "--scan", ball)
+    assert mededit(*words, "--radius", 9, "-o", tmp_path / "lesion.nii.gz").code == 0
+    before = tree(tmp_path)
+    done = mededit(*words, "--radius", 7, "-o", tmp_path / "lesion.nii")
+    assert done.refused("lesion.png: is there already, with other content") and tree(tmp_path) == before
+
+
 def test_a_picture_of_somebodys_is_not_replaced(ball, tmp_path, mededit):  # noqa: F811
     (tmp_path / "lesion.png").write_bytes(b"mine")
     before = tree(tmp_path)

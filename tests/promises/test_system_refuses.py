@@ -24,8 +24,8 @@ def head(tmp_path, monkeypatch):
     return write_head(tmp_path / "head")
 
 
-def edit(head, *more: object) -> tuple:
-    return ("edit", "--scan", head.scan, "--pathology", head.pathology, "-o", "out", "--slice_index", 10, *more)
+def edit(head, *more: object, out: str = "out") -> tuple:
+    return ("edit", "--scan", head.scan, "--pathology", head.pathology, "-o", out, "--slice_index", 10, *more)
 
 
 def full(*arguments, **keywords):
@@ -67,13 +67,14 @@ def test_a_limit_on_the_size_of_files(head, mededit):  # noqa: F811
         done = mededit(*edit(head))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert done.refused("file too large", "ulimit") and not Path("out").exists()
+    assert done.refused("file too large", "ulimit", "out/scan/") and not Path("out").exists()
+    assert "unfinished" not in done.err
 
 
 @pytest.mark.parametrize("out", ["head/scan.nii.gz", "head/scan.nii.gz/sub", "/proc/nope", "/dev/null", "x" * 300])
 def test_an_output_folder_that_cannot_be(head, mededit, out):  # noqa: F811
     before = tree(Path())
-    done = mededit(*edit(head), "-o", out)
+    done = mededit(*edit(head, out=out))
     assert done.code == 2 and "Traceback" not in done.said and done.err.count("mededit: ") == 1, done.said
     assert tree(Path()) == before
 

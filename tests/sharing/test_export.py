@@ -233,6 +233,15 @@ def test_options_that_say_nothing_sensible(bundle, tmp_path, mededit, given, wor
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("inner", ["", "share", "docs/share"])
+def test_an_export_does_not_go_into_the_bundle(bundle, mededit, inner):  # noqa: F811
+    """The next one would take it for a part of the bundle."""
+    before = tree(bundle)
+    done = mededit("export", "--bundle", bundle, "--to", "hf", "-o", bundle / inner)
+    assert done.code == 2 and tree(bundle) == before
+    assert not inner or done.refused("--output_dir: ", "lies in", "the bundle"), done.err
+
+
 def test_what_is_said(bundle, tmp_path, mededit):  # noqa: F811
     (bundle / "models" / "SHA256SUMS").write_text("")
     done = mededit("export", "--bundle", bundle, "--to", "zoo", "-o", tmp_path / "out", "--json")
