@@ -38,12 +38,11 @@ from mededit_monai.core.program import run_program
 from mededit_monai.datasets.evaluation import cohort_facts
 from mededit_monai.evaluation.columns import COLUMNS
 from mededit_monai.evaluation.evaluate import EvaluationOptions, evaluate
-from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.evaluation.tables import tables_folder
 from mededit_monai.evaluation.write import read_lines
 from mededit_monai.io.atomic import write_json, write_text
 from mededit_monai.io.hashing import sha256
-from mededit_monai.io.outputs import OutputFolder, write_output
+from mededit_monai.io.outputs import OutputFolder, require_outside, write_output
 from mededit_monai.io.provenance import DISCLAIMER, versions
 from mededit_monai.methods.record import METHODS, network_named
 from mededit_monai.reports.plain_text import markdown_table

@@ -28,6 +28,7 @@ from mededit_monai.core.errors import exit_on_bad_input, require_choice
 from mededit_monai.core.paths import user_path
 from mededit_monai.core.program import run_program
 from mededit_monai.io.atomic import replacing, write_json, write_text
+from mededit_monai.io.held import held_folder
 from mededit_monai.io.nifti import read_volume
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.io.provenance import DISCLAIMER
@@ -97,11 +98,12 @@ def compare_on_scans(
             found[method].append({"scan": stem(Path(scan)), **figures})
             shown.setdefault(stem(Path(scan)), planes)
             edits.setdefault(stem(Path(scan)), {})[method] = planes["edit"]
-    OutputFolder(output).reserve(FILES)
-    save_sheet(shown, edits, output / "sheet.png")
-    save_sheet(shown, edits, output / "gallery.png", differences=False)
-    write_json(output / "comparison.json", {"synthetic": True, "note": DISCLAIMER, "bundle": bundle, "methods": found})
-    write_text(output / "comparison.md", markdown(found, bundle))
+    content = {"synthetic": True, "note": DISCLAIMER, "bundle": bundle, "methods": found}
+    with held_folder(output, FILES):
+        save_sheet(shown, edits, output / "sheet.png")
+        save_sheet(shown, edits, output / "gallery.png", differences=False)
+        write_json(output / "comparison.json", content)
+        write_text(output / "comparison.md", markdown(found, bundle))
     return found
 
 

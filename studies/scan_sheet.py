@@ -23,9 +23,9 @@ from mededit_monai.core.paths import bundle_root, user_path
 from mededit_monai.core.program import run_program
 from mededit_monai.diseases import DISEASES
 from mededit_monai.diseases.bundle import bundle_disease
-from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.io.atomic import replacing
-from mededit_monai.io.outputs import OutputFolder
+from mededit_monai.io.held import held_folder
+from mededit_monai.io.outputs import OutputFolder, require_outside
 from mededit_monai.simulation.anatomies import list_anatomies, stem
 from mededit_monai.simulation.drawing import draw_lesion
 from mededit_monai.workflows import edit
@@ -57,8 +57,8 @@ def edit_scans(scans: str | Path, output: str | Path, bundle: str, radius: float
         draw_lesion(scan, lesion, radius=radius, brain=brain, regions=labels)
         edit(scan, lesion, output, bundle=bundle, brain=brain, progress=False, **options)
         folders.append(output / stem(scan))
-    OutputFolder(output).reserve(["sheet.png"])
-    save_sheet_of_previews([folder / "preview.png" for folder in folders], output / "sheet.png")
+    with held_folder(output, ["sheet.png"]):
+        save_sheet_of_previews([folder / "preview.png" for folder in folders], output / "sheet.png")
     return folders
 
 

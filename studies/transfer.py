@@ -33,11 +33,10 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.core.program import run_program
 from mededit_monai.diseases import DISEASES
 from mededit_monai.evaluation.evaluate import EvaluationOptions, evaluate
-from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.evaluation.tables import tables_folder
 from mededit_monai.evaluation.write import interval
 from mededit_monai.io.atomic import write_json, write_text
-from mededit_monai.io.outputs import OutputFolder
+from mededit_monai.io.outputs import OutputFolder, require_outside
 from mededit_monai.io.provenance import DISCLAIMER, versions
 from mededit_monai.reports.plain_text import markdown_table
 from mededit_monai.simulation.laws import LAWS

@@ -27,11 +27,10 @@ from mededit_monai.core.errors import InputError, exit_on_bad_input
 from mededit_monai.core.paths import user_path
 from mededit_monai.core.program import run_program
 from mededit_monai.diseases import DISEASES
-from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.io.atomic import replacing, write_json, write_text
 from mededit_monai.io.held import held_folder
 from mededit_monai.io.nifti import Volume, binary_mask, read_volume, require_same_grid
-from mededit_monai.io.outputs import OutputFolder
+from mededit_monai.io.outputs import OutputFolder, require_outside
 from mededit_monai.judges.embedded import Judge, load_judge
 from mededit_monai.metrics.adherence import dice
 from mededit_monai.metrics.statistics import bootstrap

@@ -80,7 +80,8 @@ class BidsDataset:
         Raises:
             InputError: names both cases, or what is in the way.
         """
-        OutputFolder(self.path).require_free((DESCRIPTION, README_FILE, IGNORE_FILE))
+        # What somebody has changed of these stays as it is.
+        OutputFolder(self.path, overwrite=True).require_free((DESCRIPTION, README_FILE, IGNORE_FILE))
         todo = [case for case in pending if not case.get("failed")]
         names = {name: name_of(case_facts(self.cases / name)) for name in done}
         names |= {case["case_id"]: bids_name(case["case_id"], _image(case["files"])) for case in todo}

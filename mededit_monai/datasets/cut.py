@@ -71,7 +71,7 @@ def cut_cohort(
             f"and without the lesion; give a cohort of 'mededit simulate --spatial_dims 3'."
         )
     place = source / "datalist.json"
-    output = OutputFolder(root, [place])
+    output = OutputFolder(root, [place], overwrite)
     output.require_free([LIST])
     content = json.loads(place.read_bytes())
     splits = {split: read_datalist(place, split) for split in SPLITS if content.get(split)}
@@ -99,7 +99,7 @@ def _require_own(
     output: OutputFolder, head: Mapping[str, Any], cut_from: str, names: Sequence[str], overwrite: bool
 ) -> None:
     """
-    A folder is ours if it holds slices of the same cohort and nothing of it was changed, and free if it has none.
+    A folder is ours if it holds slices of the same cohort and no case was changed, and free if it has none.
 
     Raises:
         InputError: names what is in the way.
@@ -111,8 +111,6 @@ def _require_own(
             f"{output.path}: holds slices of another cohort, or of another list of cases of this one; choose another "
             f"folder with -o or remove it."
         )
-    if not overwrite:
-        output.require_unchanged([LIST])
     if known is None and place.is_file():  # of a version that did not write down what it cut
         found = facts_in(place)
         wanted = json.loads(json_bytes(dict(head)))

@@ -158,8 +158,8 @@ def channels_of(cohort: Cohort, wanted: Sequence[str] = ()) -> list[str]:
     if missing or not shared:
         raise InputError(
             f"--cohort: {cohort.name} has heads without '{(missing or MODALITIES)[0]}', wanted "
-            f"{', '.join(wanted) or 'a modality'} of every case, as the synthetic ones have; prepare it with these "
-            f"--modalities."
+            f"{', '.join(wanted) or 'a modality'} of every case, as the synthetic ones have; prepare it with these, "
+            f"by 'mededit dataset brats --modalities NAME'."
         )
     return list(wanted) or shared
 
@@ -257,7 +257,7 @@ def _synthetic_example(
         if str(inputs.get(key)) not in cohort.origins:
             raise InputError(
                 f"{place}: its {key} is none of the cohort's files, so whose it is, and which fold must not learn from "
-                f"it, is not known; make it with --datalist of the cohort, or give that cohort with --cohort."
+                f"it, is not known; make it by 'mededit edit --datalist' of the cohort, or give its own with --cohort."
             )
         label, whose = cohort.origins[inputs[key]]
         patients |= whose

@@ -23,10 +23,9 @@ from mededit_monai.downstream.options import REFERENCE, DownstreamOptions, Row
 from mededit_monai.downstream.plan import Plan, Run, make_plan
 from mededit_monai.downstream.report import FILES, report_files
 from mededit_monai.downstream.train import train_and_measure
-from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.io.atomic import json_bytes
 from mededit_monai.io.held import held_folder
-from mededit_monai.io.outputs import OutputFolder, make_folder
+from mededit_monai.io.outputs import OutputFolder, make_folder, require_outside
 from mededit_monai.io.provenance import versions
 
 NOTE = "Research use only, not a medical device."

@@ -50,18 +50,6 @@ def check_limits(options: Any, names: Iterable[str]) -> None:
         require_whole(name, getattr(options, name), least, optional=name not in ("seed", "batch_size"), most=most)
 
 
-def require_outside(output: str | Path, folder: str | Path, what: str = "the cohort") -> None:
-    """
-    Refuse to write into, or over, a folder that is read; links are followed.
-
-    Raises:
-        InputError: names both.
-    """
-    own, other = Path(output).resolve(), Path(folder).resolve()
-    if other.is_dir() and (own == other or other in own.parents):
-        raise InputError(f"--output_dir: {output} lies in {folder}, {what}; choose a folder beside it.")
-
-
 def require_folder_name(place: str | Path, what: str, name: Any) -> None:
     """Raises InputError for a name that cannot be that of a file or folder: it would lead elsewhere."""
     if not isinstance(name, str) or not name or name.startswith(".") or set(name) & set("/\\\0"):

@@ -20,11 +20,11 @@ from mededit_monai.datasets.evaluation import cohort_facts, edited_half
 from mededit_monai.datasets.pairing import PAIRINGS
 from mededit_monai.diseases.bundle import bundle_disease
 from mededit_monai.evaluation.columns import COLUMNS, OF_FEATURES
-from mededit_monai.evaluation.folder import LIMITS, check_limits, path_word, require_outside
+from mededit_monai.evaluation.folder import LIMITS, check_limits, path_word
 from mededit_monai.evaluation.rows import AREA, Row, planned_rows
 from mededit_monai.evaluation.run_row import TRUTH, Job
 from mededit_monai.evaluation.tables import PRESETS, Table, chosen_tables
-from mededit_monai.io.outputs import OutputFolder
+from mededit_monai.io.outputs import OutputFolder, require_outside
 from mededit_monai.workflows import checked_overlays
 
 

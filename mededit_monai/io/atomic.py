@@ -30,11 +30,23 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     unfinished = path.with_name(f".{secrets.token_hex(4)}.unfinished.{path.name}")
     try:
-        yield unfinished
+        with naming(path):
+            yield unfinished
         os.replace(unfinished, path)
     except BaseException:
         with suppress(OSError):
             unfinished.unlink()
+        raise
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Say what is written where the operating system does not, as of a full disk, for the sentence about it."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # libraries hide what was refused in a RuntimeError
+        if getattr(error, "filename", None) is None:
+            error.filename = str(path)  # type: ignore[union-attr]
         raise
 
 
@@ -97,6 +109,11 @@ def swept(folders: Collection[str | Path]) -> Iterator[None]:
         for folder in folders:
             remove_unfinished(folder)
         raise
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a file or folder of this name is being written, or was when its process was killed."""
+    return _UNFINISHED.fullmatch(name) is not None
 
 
 def remove_unfinished(folder: str | Path, names: Collection[str] | None = None) -> None:

@@ -63,6 +63,7 @@ def other_scan(folder: Path, scan: str | Path) -> str | None:
     if not (folder / MARKER).is_file() or marker_facts(folder).get("scan") in (None, owner_of(scan)):
         return None
     try:
-        return str(json.loads((folder / PROVENANCE_FILE).read_bytes())["files"]["scan"])
+        files = json.loads((folder / PROVENANCE_FILE).read_bytes())["files"]
+        return str(files["scan"] if "scan" in files else files["label"])  # a synthesis has a mask in a scan's place
     except (OSError, ValueError, KeyError, TypeError):
         return "its provenance is gone"

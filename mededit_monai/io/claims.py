@@ -17,6 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.io.atomic import naming
 from mededit_monai.io.outputs import make_folder
 
 #: Folder in the output folder while runs are at work: a lock held by each, and the names that it writes.
@@ -52,9 +53,10 @@ def claim(folder: str | Path, names: Collection[str] = (ALL,)) -> Iterator[None]
     try:
         with _registry(runs):
             _require_unclaimed(runs, folder, wanted)
-            (runs / f"{own}.json").write_text(
-                json.dumps({"names": sorted(wanted), "process": os.getpid(), "host": socket.gethostname()})
-            )
+            with naming(runs / f"{own}.json"):
+                (runs / f"{own}.json").write_text(
+                    json.dumps({"names": sorted(wanted), "process": os.getpid(), "host": socket.gethostname()})
+                )
             lock.acquire()
             held = True
         yield

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.io.atomic import is_unfinished, remove_unfinished
+from mededit_monai.io.claims import RUNS, exclusive
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.outputs import MARKER, list_files, make_folder, was_changed, written_files
 
@@ -63,6 +65,8 @@ def require_own_folder(folder: str | Path, overwrite: bool = False) -> None:
     """
     Refuse to replace a folder with anything in it that mededit did not write, or that was changed since.
 
+    What a run that was killed left half-written in it, as of a page about the result, is mededit's own.
+
     Args:
         overwrite: whether files that mededit wrote may go though they were changed since.
 
@@ -85,6 +89,7 @@ def require_own_folder(folder: str | Path, overwrite: bool = False) -> None:
             f"{folder}: is a folder that mededit did not write (it has no {MARKER}), so it is not replaced; choose "
             f"another --output_dir or another case name."
         )
+    contents = [name for name in contents if not _is_left_over(name)]
     strange = [name for name in contents if name not in files]
     if strange:
         raise InputError(
@@ -179,6 +184,9 @@ def _put_in_place(unfinished: Path, final: Path, overwrite: bool) -> None:
         os.rename(unfinished, final)
         return
     require_own_folder(final, overwrite)  # once more: computing took a while
+    if any(_is_left_over(name) for name in _contents(final)):
+        with exclusive(final):  # who adds a page to a result holds this while it does
+            remove_unfinished(final)
     old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
     os.rename(final, old)
     try:
@@ -187,6 +195,11 @@ def _put_in_place(unfinished: Path, final: Path, overwrite: bool) -> None:
         os.rename(old, final)
         raise
     remove_listed(old)
+
+
+def _is_left_over(name: str) -> bool:
+    """Whether a file of a finished folder, relative, is of a run that added to it and was killed."""
+    return name.startswith(f"{RUNS}/") or is_unfinished(name)
 
 
 def _contents(folder: Path) -> list[str]:

@@ -106,12 +106,9 @@ def write_output(path: str | Path, content: bytes, overwrite: bool = False, inpu
     """
     path = Path(path)
     require_apart(path, inputs)
-    same = path.is_file() and path.read_bytes() == content
-    if same and (written_files(path.parent) or {}).get(path.name) == sha256(path):
+    if _is_written(path, content):
         return
-    require_writable(path, overwrite)
-    if path.exists() and not same and not overwrite:
-        raise InputError(f"{path}: is there already, with other content; choose another name, or give --overwrite.")
+    require_replaceable(path, content, overwrite)
     from mededit_monai.io.claims import exclusive  # which makes its folder by a function of ours
 
     make_folder(path.parent)
@@ -120,6 +117,27 @@ def write_output(path: str | Path, content: bytes, overwrite: bool = False, inpu
         list_files(path.parent, {path.name: None})
         write_bytes(path, content)
         list_files(path.parent, {path.name: sha256(path)})
+
+
+def require_replaceable(path: str | Path, content: bytes, overwrite: bool = False) -> None:
+    """
+    Refuse what :func:`write_output` would refuse, for who writes several files and wants all of them or none.
+
+    Raises:
+        InputError: a file that is not ours is in the way, or one of ours with other content and no ``overwrite``.
+    """
+    path = Path(path)
+    if _is_written(path, content):
+        return
+    require_writable(path, overwrite)
+    if path.exists() and not overwrite and path.read_bytes() != content:
+        raise InputError(f"{path}: is there already, with other content; choose another name, or give --overwrite.")
+
+
+def _is_written(path: Path, content: bytes) -> bool:
+    """Whether nothing is left to do: the file is there with these bytes, and listed with them."""
+    same = path.is_file() and path.read_bytes() == content
+    return same and (written_files(path.parent) or {}).get(path.name) == sha256(path)
 
 
 def require_apart(path: str | Path, inputs: Iterable[str | Path]) -> None:
@@ -138,6 +156,22 @@ def require_apart(path: str | Path, inputs: Iterable[str | Path]) -> None:
             raise InputError(f"{path}: would be written over the input {other}; choose another place for the result.")
 
 
+def require_outside(output: str | Path, folder: str | Path, what: str = "the cohort") -> None:
+    """
+    Refuse to write into, or over, a folder that is read: the next run would take its results for what it reads. Links
+    are followed; a folder that is a file, or is not there, holds nothing.
+
+    Args:
+        what: the folder is, for the sentence.
+
+    Raises:
+        InputError: names both.
+    """
+    own, read = Path(output).resolve(), Path(folder).resolve()
+    if read.is_dir() and read in (own, *own.parents):
+        raise InputError(f"--output_dir: {output} lies in {folder}, {what}; choose a folder beside it.")
+
+
 class OutputFolder:
     """
     A folder that a verb writes many files to, on its own and by other libraries.
@@ -145,19 +179,28 @@ class OutputFolder:
     Args:
         path: of the folder; made when the first names are reserved.
         inputs: files and folders that nothing may be written over.
+        overwrite: whether files of ours that were changed by hand may be replaced.
     """
 
-    def __init__(self, path: str | Path, inputs: Iterable[str | Path | None] = ()) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, inputs: Iterable[str | Path | None] = (), overwrite: bool = False) -> None:
+        self.path, self.overwrite = Path(path), overwrite
         self.inputs = [Path(given) for given in inputs if given]
+        self.begun: Files = {}  # what was listed before digests were set aside; see ``held_folder``
 
     def require_free(self, names: Iterable[str]) -> None:
         """
-        Refuse if a file of these names (relative, ``/`` between folders) is there that mededit did not write.
+        Refuse, before anything is computed, what :meth:`write` would refuse: files of these names (relative, ``/``
+        between folders) that mededit did not write, or that were changed since.
 
         Raises:
             InputError: names the first one.
         """
+        names = list(names)
+        self._require_ours(names)
+        if not self.overwrite:
+            self.require_unchanged(names)
+
+    def _require_ours(self, names: Iterable[str]) -> None:
         if os.path.lexists(self.path) and not self.path.is_dir():
             raise InputError(f"{self.path}: is a file, wanted a folder; choose another with --output_dir.")
         known = written_files(self.path) or {}
@@ -175,9 +218,14 @@ class OutputFolder:
                 )
 
     def reserve(self, names: Iterable[str], **facts: Any) -> None:
-        """List names before they are written, so that a run that was killed knows its own files."""
+        """
+        List names before they are written, so that a run that was killed knows its own files.
+
+        Raises:
+            InputError: a file that mededit did not write is in the way.
+        """
         names = list(names)
-        self.require_free(names)
+        self._require_ours(names)
         make_folder(self.path)
         known = written_files(self.path) or {}
         list_files(self.path, known | {name: known.get(name) for name in names}, **facts)
@@ -191,7 +239,10 @@ class OutputFolder:
         """
         known = written_files(self.path) or {}
         for name in names:
-            if was_changed(self.path / name, known.get(name)):
+            if not was_changed(self.path / name, known.get(name) or self.begun.get(name)):
+                continue
+            known = written_files(self.path) or {}  # another process of the same run may have written it just now
+            if was_changed(self.path / name, known.get(name) or self.begun.get(name)):
                 raise InputError(
                     f"{self.path / name}: was changed after mededit wrote it, so it is not replaced; move it away or "
                     f"choose another folder with --output_dir."
@@ -202,10 +253,11 @@ class OutputFolder:
         Write files and list them with their bytes; the same bytes are no change.
 
         Raises:
-            InputError: one of them is not ours to replace.
+            InputError: one of them is not ours to replace, or was changed since; none is written then.
         """
-        self.reserve(contents)
         new = {n: c for n, c in contents.items() if not (self.path / n).is_file() or (self.path / n).read_bytes() != c}
+        self.require_free(new)
+        self.reserve(contents)
         if new:
             list_files(self.path, dict.fromkeys(new))  # while a file is written, its old digest says nothing
         for name, content in new.items():

@@ -25,7 +25,7 @@ from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.hashing import sha256
 from mededit_monai.io.held import held_folder
 from mededit_monai.io.nifti import read_volume, save_synthetic
-from mededit_monai.io.outputs import OutputFolder, list_files
+from mededit_monai.io.outputs import OutputFolder, list_files, require_outside
 from mededit_monai.io.provenance import DISCLAIMER, versions
 from mededit_monai.judges.structures import TISSUES, VENTRICLES
 from mededit_monai.reports.plain_text import PLAIN
@@ -144,25 +144,13 @@ def judge_images(
             the output folder that mededit did not write, or that was changed since (nothing is written then).
     """
     folder = user_path(output)
-    _require_outside(folder, user_path(images))
+    require_outside(folder, user_path(images), "and what lies in the folder of the images is judged the next time")
     judged = [read_image(name, path) for name, path in find_images(images).items()]
     names = [f"{image.name}_{key}.nii.gz" for image in judged for key in MASKS]
-    own = OutputFolder(folder, [user_path(images), *(image.path for image in judged)])
-    own.require_free([*names, *SUMMARY_FILES])
-    with held_folder(folder, SUMMARY_FILES, own.inputs):
-        if not overwrite:
-            own.require_unchanged([*names, *SUMMARY_FILES])
+    own = OutputFolder(folder, [user_path(images), *(image.path for image in judged)], overwrite)
+    own.require_free(names)
+    with held_folder(folder, SUMMARY_FILES, own.inputs, overwrite=overwrite):
         return _write_judged(judged, own, segment, facts, progress)
-
-
-def _require_outside(output: Path, images: Path) -> None:
-    """Refuse an output in a folder of images, where the next run would take its masks for images; links followed."""
-    own, read = output.resolve(), images.resolve()
-    if read.is_dir() and read in (own, *own.parents):
-        raise InputError(
-            f"{output}: lies in the folder of the images, {images}, so the next run would take masks for images; "
-            f"choose a folder outside it with --output_dir."
-        )
 
 
 def _write_judged(

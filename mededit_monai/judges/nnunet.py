@@ -261,7 +261,7 @@ def train_nnunet(datalist: str | Path, folder: NNUNetFolder, disease: str) -> Pa
     """
     require_nnunet()
     folder.check()
-    with held_folder(folder.root, NNUNET_NAMES):
+    with held_folder(folder.root, NNUNET_NAMES, sealed=False):
         export_datalist(datalist, folder, disease)
         plan_and_preprocess(folder)
         fold = folder.results / "fold_0"

@@ -27,12 +27,12 @@ from mededit_monai.core.paths import user_path
 from mededit_monai.datasets.caching import training_cases
 from mededit_monai.datasets.seeded import EpochBatches
 from mededit_monai.diseases import DISEASES
-from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.handlers.checkpoint import BEST_WEIGHTS, TrainingCheckpoint
 from mededit_monai.handlers.ema import ExponentialMovingAverage
 from mededit_monai.handlers.guards import EpochSetter, FiniteLoss, GradientClipper
 from mededit_monai.handlers.training_log import TrainingLog
 from mededit_monai.io.atomic import write_json
+from mededit_monai.io.outputs import require_outside
 from mededit_monai.io.provenance import versions
 from mededit_monai.judges.embedded import (
     BATCH,

@@ -49,7 +49,13 @@ def insertions(options: RecoveryOptions) -> list[Insertion]:
     """
     place, asked = user_path(options.scans or ""), options.asked()
     for text in asked:
-        from_words(text)
+        try:
+            from_words(text)
+        except InputError as error:
+            sentence = str(error).replace("--lesion:", "--lesions:")
+            raise InputError(sentence) from None
+    if not place.exists():
+        raise InputError(f"--scans: {place} not found; give a folder of scans without lesion, or a datalist.")
     if place.is_dir():
         scans = [{"case_id": stem(path), "scan": str(path)} for path in masks_in(place)]
         if not scans:

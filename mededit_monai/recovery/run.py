@@ -19,7 +19,6 @@ from mededit_monai.core.paths import bundle_root, user_path
 from mededit_monai.diseases import DISEASES
 from mededit_monai.diseases.bundle import bundle_disease
 from mededit_monai.evaluation.displaced import read_along_axes
-from mededit_monai.evaluation.folder import require_outside
 from mededit_monai.io.atomic import json_bytes
 from mededit_monai.io.formats.registry import image_sha256
 from mededit_monai.io.held import held_folder
@@ -33,7 +32,7 @@ from mededit_monai.io.nifti import (
     read_volume,
     save_synthetic,
 )
-from mededit_monai.io.outputs import OutputFolder, make_folder
+from mededit_monai.io.outputs import OutputFolder, make_folder, require_outside
 from mededit_monai.io.provenance import DISCLAIMER, PROVENANCE_FILE, versions
 from mededit_monai.prepare.one_by_one import failed_case
 from mededit_monai.recovery.cases import Insertion, insertions

@@ -22,7 +22,6 @@ from jinja2 import Environment, PackageLoader
 from mededit_monai.core.errors import exit_on_bad_input
 from mededit_monai.core.program import run_program
 from mededit_monai.diseases import STRATA
-from mededit_monai.io.atomic import write_text
 from mededit_monai.io.outputs import OutputFolder
 from mededit_monai.reports.evaluation_figures import (
     MEASURED_BY,
@@ -69,8 +68,7 @@ def write_report(folder: str | Path, html: bool = False) -> Path:
         loader=PackageLoader("mededit_monai.reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     page = environment.get_template("evaluation.html").render(report_view(source, html))
-    OutputFolder(source.folder).reserve(["report.html"])
-    write_text(source.folder / "report.html", page)
+    OutputFolder(source.folder).write({"report.html": page.encode("utf-8", "surrogateescape")})
     return source.folder / "report.html"
 
 

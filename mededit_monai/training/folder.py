@@ -42,7 +42,7 @@ def training_folder(folder: str | Path, names: Collection[str], inputs: Iterable
         InputError: another training is at work there, or a file of these names is not ours or is an input.
     """
     folder = Path(folder)
-    with held_folder(folder, names, inputs):
+    with held_folder(folder, names, inputs, sealed=False):
         before = _events(folder)
         try:
             yield

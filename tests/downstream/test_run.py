@@ -162,3 +162,14 @@ def test_folders_that_are_not_ours(places, tmp_path):
         downstream(places[0], places[1], places[1], rows=("synthetic",), **QUICK)
     with pytest.raises(InputError, match="--device: got 'tpu9'"):
         downstream(places[0], tmp_path / "o", rows=("real",), **QUICK | {"device": "tpu9"})
+
+
+def test_a_report_that_somebody_edited_is_not_replaced(places, tmp_path, monkeypatch):
+    """Refused before the first training, also where other rows are asked for."""
+    downstream(places[0], tmp_path, places[1], rows=("real",), **QUICK)
+    (tmp_path / "report.html").write_text("with my remarks")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    monkeypatch.setattr(module, "make_plan", lambda options: pytest.fail("something was read"))
+    with pytest.raises(InputError, match="report.html: was changed after mededit wrote it, so it is not replaced"):
+        downstream(places[0], tmp_path, places[1], rows=ROWS, **QUICK)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

@@ -81,6 +81,15 @@ def test_the_same_words_from_another_folder_are_another_scan(tmp_path, monkeypat
         assert name == {"sub-01": "T1", "sub-02": "sub-02_T1"}[subject]
 
 
+def test_the_mask_of_a_synthesis_is_named(tmp_path):
+    for name in ("T1", "b_T1"):
+        with finished_folder(tmp_path / name, scan=owner_of("a/T1.nii")) as folder:
+            (folder / "provenance.json").write_text(json.dumps({"files": {"label": "a/T1.nii"}, "inputs": {}}))
+    assert other_scan(tmp_path / "T1", "b/T1.nii") == "a/T1.nii"
+    with pytest.raises(InputError, match=r"holds the result of another scan \(a/T1.nii\)"):
+        case_name(tmp_path, "b/T1.nii")
+
+
 def test_results_of_nobody(tmp_path):
     assert other_scan(tmp_path / "none", "T1.nii") is None
     (tmp_path / "folder").mkdir()

@@ -205,3 +205,15 @@ def test_the_command_tells_the_result_when_a_case_failed(scans, tmp_path, mededi
     assert [one["case_id"] for one in told["failed"]] == ["p0_lesion1"]
     done = mededit(*words, "-o", "elsewhere")
     assert done.refused("1 of 4 cases failed") and "recall, all: 1.000 of 3 lesions" in done.out, done.said
+
+
+def test_a_report_that_somebody_edited_is_not_replaced(scans, tmp_path, monkeypatch):
+    """Refused before the first edit."""
+    run(scans, segmenter(tmp_path, labels(), NOTHING))
+    out = scans.parent / "out"
+    (out / "recovery.md").write_text("with my remarks")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    monkeypatch.setattr(run_module, "_edited", lambda *_: pytest.fail("something was edited"))
+    with pytest.raises(InputError, match="recovery.md: was changed after mededit wrote it, so it is not replaced"):
+        run(scans, segmenter(tmp_path, labels(), NOTHING))
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
