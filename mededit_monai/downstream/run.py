@@ -55,8 +55,8 @@ def downstream(options: DownstreamOptions) -> Path:
     OutputFolder(output).require_free(FILES)  # before all files are read
     plan = make_plan(options)
     inputs = [user_path(options.cohort or "") / "datalist.json", options.synthetic]
-    with held_folder(output, [*FILES, *(run.name for run in plan.runs)], inputs) as folder:
-        found = _trained(plan, folder)
+    with held_folder(output, FILES, inputs) as folder:
+        found = _trained(plan, OutputFolder(output, inputs, overwrite=True))  # a run's damaged record is made again
         content = results_of(plan, found)
         folder.write({"results.json": json_bytes(content)} | report_files(content))
     return output / "results.json"
@@ -64,6 +64,7 @@ def downstream(options: DownstreamOptions) -> Path:
 
 def _trained(plan: Plan, folder: OutputFolder) -> dict[str, Any]:
     """What every run found, by its name; those that are not done yet are done now."""
+    folder.reserve(run.name for run in plan.runs)
     found = {run.name: done for run in plan.runs if (done := _finished(folder.path, run, plan)) is not None}
     todo = [run for run in plan.runs if run.name not in found]
     if not todo:
