@@ -25,7 +25,8 @@ from mededit_monai.evaluation.rows import Row
 from mededit_monai.evaluation.run_row import Job, row_workflow
 from mededit_monai.evaluation.tables import read_table
 from mededit_monai.io.claims import claim
-from mededit_monai.io.outputs import written_files
+from mededit_monai.io.hashing import sha256
+from mededit_monai.io.outputs import list_files, written_files
 from mededit_monai.methods.editor import Edit
 from mededit_monai.networks import read_weights
 
@@ -90,6 +91,9 @@ def test_own_files_are_replaced_and_strange_ones_stay(toy, tmp_path):
     content = json.loads((out / "evaluation.json").read_text())
     content["tables"] = ["5.1", "9.9"]  # an evaluation before this one may say that the user's file is its own
     (out / "evaluation.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="evaluation.json: was changed after mededit wrote it"):  # by the user
+        evaluate(replace(options, seed=1))
+    list_files(out, {"evaluation.json": sha256(out / "evaluation.json")})  # or by that evaluation
     evaluate(replace(options, seed=1))
     assert (out / "table_9_9.md").read_text() == "mine" and files(out)["metrics.csv"] != first["metrics.csv"]
 

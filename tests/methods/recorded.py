@@ -62,7 +62,7 @@ def runs() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     yield "stroke", "morph", "mask", {"steps": 2, "sampler": "ddim", "spacing": "logsnr", "guidance": 1.5}
     yield "stroke", "mededit", "mask", {"steps": 3, "spacing": "t", "mode": "paper", "resample": 2, "dilation": 25}
     yield "stroke", "mededit", "mask", {
-        "steps": 4,
+        "steps": 5,
         "spacing": "logsnr",
         "resample": 3,
         "jump": 2,
