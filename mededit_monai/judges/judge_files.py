@@ -144,7 +144,7 @@ def judge_images(
             the output folder that mededit did not write, or that was changed since (nothing is written then).
     """
     folder = user_path(output)
-    require_outside(folder, user_path(images), "and what lies in the folder of the images is judged the next time")
+    require_outside(folder, user_path(images), "the folder of the images, so the next run would take masks for images")
     judged = [read_image(name, path) for name, path in find_images(images).items()]
     names = [f"{image.name}_{key}.nii.gz" for image in judged for key in MASKS]
     own = OutputFolder(folder, [user_path(images), *(image.path for image in judged)], overwrite)

@@ -105,7 +105,7 @@ def export_bundle(
     if os.path.lexists(final) and (not final.is_dir() or any(final.iterdir())):
         raise InputError(f"--output_dir: {final} is there already, and an export replaces nothing; name a new folder.")
     root = bundle_root(bundle)
-    require_outside(final, root, "the bundle, whose files the next export would take it for")
+    require_outside(final, root, "the bundle, so the next export would pack it too")
     source = whole_bundle(root)
     with finished_folder(final, bundle=source.name) as folder:
         large = (_write_zoo if to == "zoo" else _write_hub)(source, folder, hub_id, files_url)
