@@ -16,7 +16,7 @@ from mededit_monai.io.atomic import replacing
 from mededit_monai.simulation.prepared import PreparedAnatomy
 
 #: Raise it whenever preparation changes.
-FORMAT = 7
+FORMAT = 8
 
 _ARRAYS = ("channels", "box", "mni_scale", "mni_offset", "intensity")
 
