@@ -241,5 +241,9 @@ def test_the_bench_of_volumes(found, tmp_path):
         assert (abs(verdict["zone_share"]) < 1e-6) is exact
     assert rows["truth"]["figures"]["slice_step"]["value"] == pytest.approx(1)
     text = (tmp_path / "out" / "bench.md").read_text()
-    assert "Judge: none of volumes" not in text and "Judge: mededit_judge_stroke_3d" in text and "end-point error, mm at most 5 % higher" in text
+    assert (
+        "Judge: none of volumes" not in text
+        and "Judge: mededit_judge_stroke_3d" in text
+        and "end-point error, mm at most 5 % higher" in text
+    )
     assert (tmp_path / "out" / "bench.png").stat().st_size > 5000
