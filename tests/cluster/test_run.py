@@ -82,6 +82,7 @@ def test_who_leaves_does_not_wait(tmp_path):
 
 @pytest.mark.slow
 def test_a_scheduler_that_somebody_started(two):
+    two._client.wait_for_workers(2, timeout=60)  # the test before may have killed one
     address = two._client.scheduler.address
     with cluster(address) as other:
         assert other.workers == 2 and dict(other.results(jobs.squared, [(5,)])) == {0: 25}
