@@ -176,3 +176,21 @@ def _range(one: Option) -> str:
     if one.least is None or one.most is None:
         return ""
     return f" {one.least:g} or more." if one.most >= LARGE else f" {one.least:g} to {one.most:.15g}."
+
+
+class OneOrMany:
+    """Base of options that name one case, or a list of them; ``keep_going`` is about the list."""
+
+    datalist: str | None
+    dataset_dir: str | None
+    keep_going: bool
+
+    @property
+    def many(self) -> bool:
+        """Whether the cases are those of a list."""
+        return self.datalist is not None or self.dataset_dir is not None
+
+    @property
+    def keeps_going(self) -> bool:
+        """Whether a case that fails is noted, and the others go on; a single case that fails ends the run."""
+        return self.many and self.keep_going

@@ -11,7 +11,7 @@ from typing import Any
 
 from mededit_monai.bids.names import LAYOUT_HELP, LAYOUTS
 from mededit_monai.cluster.where import cluster_option
-from mededit_monai.core.options import option, options_of, refuse_unknown
+from mededit_monai.core.options import OneOrMany, option, options_of, refuse_unknown
 from mededit_monai.methods.edit_checks import check_resolved, check_together, refuse_useless
 from mededit_monai.methods.record import CHOSEN, METHODS, Method, own_options
 from mededit_monai.sampling.levels import SPACINGS
@@ -26,7 +26,7 @@ WRITE, RUN = "What is written", "The run itself"
 
 
 @dataclass(frozen=True)
-class EditOptions:
+class EditOptions(OneOrMany):
     """
     Everything that can be said about an edit.
 
@@ -318,16 +318,6 @@ class EditOptions:
     def record(self) -> Method:
         """The method's record."""
         return METHODS[self.method]
-
-    @property
-    def many(self) -> bool:
-        """Whether the cases are those of a list."""
-        return self.datalist is not None or self.dataset_dir is not None
-
-    @property
-    def keeps_going(self) -> bool:
-        """Whether a case that fails is noted, and the others go on; a single scan that fails ends the run."""
-        return self.many and self.keep_going
 
     @property
     def region_word(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from mededit_monai.bids.names import LAYOUT_HELP, LAYOUTS
 from mededit_monai.cluster.where import cluster_option, require_cluster
 from mededit_monai.core.errors import InputError
-from mededit_monai.core.options import option, options_of, refuse_unknown
+from mededit_monai.core.options import OneOrMany, option, options_of, refuse_unknown
 from mededit_monai.sampling.levels import NOISE_SCHEDULES, SPACINGS
 from mededit_monai.sampling.sampler import SAMPLERS
 from mededit_monai.space.conditions import CONDITIONINGS
@@ -24,7 +24,7 @@ _run = partial(option, group="The run itself")
 
 
 @dataclass(frozen=True)
-class SynthesisOptions:
+class SynthesisOptions(OneOrMany):
     """Everything that can be said about a synthesis. What is recorded decides the result."""
 
     mask: str | None = _what(
@@ -88,16 +88,6 @@ class SynthesisOptions:
         if values.get("keep_going") is False and values.get("mask") is not None:
             raise InputError("--keep_going: got False with a single mask; it goes with --datalist, leave it out.")
         return cls(**values)
-
-    @property
-    def many(self) -> bool:
-        """Whether the cases are those of a list."""
-        return self.datalist is not None or self.dataset_dir is not None
-
-    @property
-    def keeps_going(self) -> bool:
-        """Whether a case that fails is noted, and the others go on; a single mask that fails ends the run."""
-        return self.many and self.keep_going
 
     def recorded(self) -> dict[str, Any]:
         """What decides the result."""
