@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,16 +70,16 @@ def irregular(
         if ((nearest >= 0) & (nearest < inside.shape)).all() and inside[tuple(nearest)]:
             size = " x ".join(f"{mm:g}" for mm in spacing)
             raise InputError(
-                f"--radius: got {radius:g} mm, but the voxels of {volume.path} measure {size} mm and the middle of "
-                f"none lies in the lesion; wanted at least {max(spacing):g}."
+                f"{volume.path}: has voxels of {size} mm, and the middle of none lies in a lesion of radius "
+                f"{radius:g} mm; wanted a radius of at least {max(spacing):g}."
             )
         if centre is None:
             raise InputError(
-                f"--centre: was not given, and the place 30 mm to the right of the middle of the brain of "
-                f"{volume.path} and 15 mm above it lies outside the brain; give a point inside it (world mm, RAS+)."
+                f"{volume.path}: no centre was given, and the place 30 mm to the right of the middle of the brain and "
+                f"15 mm above it lies outside the brain; give a centre inside it (world mm, RAS+)."
             )
         raise InputError(
-            f"--centre: {centre} lies outside the brain of {volume.path}; choose a point inside it (world mm, RAS+)."
+            f"{volume.path}: the centre {centre} lies outside the brain; choose a point inside it (world mm, RAS+)."
         )
     return lesion, np.select([depth < 0.45, depth < 0.65], [1, 3], 2)
 
@@ -102,7 +103,7 @@ class Infarct:
     place: str
 
 
-def infarct(wanted: Wanted, tissue: Tissue, disease: Disease, places: Places, seed: int) -> Infarct:
+def infarct(wanted: Wanted, tissue: Tissue, disease: Disease, places: Places, seed: int, path: Path) -> Infarct:
     """
     A lesion in the territory of an artery, with its sulci but without ventricles.
 
@@ -115,6 +116,7 @@ def infarct(wanted: Wanted, tissue: Tissue, disease: Disease, places: Places, se
     Args:
         tissue: of the scan in MNI space.
         seed: decides everything that is drawn.
+        path: of the scan, for messages.
 
     Raises:
         InputError: there is no tissue of that territory in the brain.
@@ -127,7 +129,10 @@ def infarct(wanted: Wanted, tissue: Tissue, disease: Disease, places: Places, se
     room = _room(tissue, side, name, rng)
     solid = room & (tissue.fluid < 0.5)
     if not solid.any():
-        raise InputError(f"--territory: the brain shows no tissue of {name} on the {side}; ask for another place.")
+        raise InputError(
+            f"{path}: the brain shows no tissue of the territory {name} on the {side}; ask for another territory or "
+            f"side."
+        )
     radius = min(radius, (3 * LARGEST_SHARE * int(room.sum()) / (4 * np.pi)) ** (1 / 3))
     centre, place = _centre(tissue, solid, places.centres(name, stratum, side, CANDIDATES, rng), rng)
     mask = territory(room, centre, radius, 1.0, tissue.gray, rng)

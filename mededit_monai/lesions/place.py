@@ -189,8 +189,8 @@ def _same_grid(mask: Volume, scan: Volume, space: str | None) -> bool:
     except InputError as error:
         if space is None:
             raise InputError(
-                f"{mask.path}: lies on another grid than {scan.path}; say whose mm it is in, with --space native (the "
-                f"scan's) or --space mni."
+                f"{mask.path}: lies on another grid than {scan.path}; say in whose space it is: native (the scan's "
+                f"mm) or mni."
             ) from error
         return False
     return True
@@ -202,7 +202,8 @@ def _carried(given: GivenMask, scene: _Scene) -> tuple[np.ndarray, np.ndarray | 
     mask = carried(np.asarray(given.voxels) > 0, to_mask, scene.brain.shape)
     if not mask.any():
         raise InputError(
-            f"{given.path}: does not reach into the scan {scene.scan.path}; check --space and both headers."
+            f"{given.path}: does not reach into the scan {scene.scan.path}; check the space (native or mni) and "
+            f"both headers."
         )
     labels = carried_labels(given.voxels, to_mask, mask) if scene.regions and _has_labels(given) else None
     return mask, labels
@@ -211,7 +212,7 @@ def _carried(given: GivenMask, scene: _Scene) -> tuple[np.ndarray, np.ndarray | 
 def _infarct(wanted: Wanted, scene: _Scene, places: Places) -> np.ndarray:
     if scene.tissue is None:
         raise InputError(f"{scene.scan.path}: its brain is far too large or too thin to draw in; give a shape instead.")
-    made = infarct(wanted, scene.tissue, scene.disease, places, scene.seed)
+    made = infarct(wanted, scene.tissue, scene.disease, places, scene.seed, scene.scan.path)
     scene.facts["drawn"] = {
         "stratum": made.stratum,
         "side": made.side,
@@ -242,7 +243,8 @@ def _cut(mask: np.ndarray, scene: _Scene, keep_ventricles: bool) -> np.ndarray:
         where = "outside the brain" if total else "outside the scan"
         raise InputError(
             f"{scene.scan.path}: the lesion would lie {'mostly ' if inside.any() else ''}{where} ({int(inside.sum())} "
-            f"of {total} voxels inside it); choose another place, or check --space and the brain mask."
+            f"of {total} voxels inside it); choose another place, or check the space (native or "
+            f"mni) and the brain mask."
         )
     covered = int(inside.sum()) / int(scene.brain.sum())
     if covered > LESION_SHARE[1]:
@@ -269,8 +271,8 @@ def _cut(mask: np.ndarray, scene: _Scene, keep_ventricles: bool) -> np.ndarray:
     cut = 1 - int(left.sum()) / int(inside.sum())
     if not left.any():
         raise InputError(
-            f"{scene.scan.path}: the lesion would lie in a ventricle alone; choose another place, or give "
-            f"--keep_ventricles."
+            f"{scene.scan.path}: the lesion would lie in a ventricle alone; choose another place ('mededit lesion "
+            f"--keep_ventricles' makes a mask there)."
         )
     scene.facts["cut_in_ventricles"] = round(cut, 4)
     if cut > VENTRICLE_SHARE:
@@ -322,5 +324,5 @@ def _note_facts(mask: np.ndarray, wanted: Wanted, scene: _Scene) -> None:
         radius = f"radius {wanted.radii[0]:g} mm, " if wanted.radii else ""
         scene.warnings.append(
             f"the lesion has {len(voxels)} voxel{'s' if len(voxels) > 1 else ''} only ({radius}voxels of {size} mm); "
-            f"a larger {'--radius' if wanted.radii else 'one'} gives it a shape."
+            f"a larger {'radius' if wanted.radii else 'one'} gives it a shape."
         )

@@ -166,7 +166,11 @@ def from_words(text: Any) -> Wanted:
             if name in found:
                 raise InputError(f"--lesion: '{word}' in '{text}' says the {name} a second time; say each thing once.")
             found[name] = value
-    return Wanted(**found).check()
+    try:
+        return Wanted(**found).check()
+    except InputError as error:  # which names options of 'mededit lesion'
+        about = str(error).replace("--lesions", "random").replace("--", "")
+        raise InputError(f"--lesion: '{text}': {about}") from None
 
 
 def _split(text: str) -> list[str]:
@@ -200,7 +204,8 @@ def _read(word: str, rest: list[str], text: str) -> dict[str, Any]:
                 else "X Y Z and a radius"
             )
             raise InputError(
-                f"--lesion: '{word}' in '{text}' has {len(numbers)} numbers after it, wanted {wanted}, in mm."
+                f"--lesion: '{word}' in '{text}' has {len(numbers)} number{'s' * (len(numbers) != 1)} after it, wanted "
+                f"{wanted}, in mm."
             )
         del rest[: len(numbers)]
         radii = numbers[3:] if len(numbers) == 6 else 3 * numbers[3:]

@@ -88,7 +88,7 @@ def test_brain_mask_stands_in_for_skull_stripping(head, tmp_path):
     [
         ({"radius": 0}, "--radius: got 0, wanted a positive number"),
         ({"radius": -3.5}, "--radius: got -3.5, wanted a positive number"),
-        ({"centre": (300, 0, 0)}, r"--centre: \(300, 0, 0\) lies outside the brain of .*scan.nii.gz; choose a point"),
+        ({"centre": (300, 0, 0)}, r"scan.nii.gz: the centre \(300, 0, 0\) lies outside the brain; choose a point"),
     ],
 )
 def test_refuses_what_cannot_be_drawn(head, tmp_path, options, words):
@@ -134,7 +134,7 @@ def test_a_lesion_of_few_voxels_says_so(head, tmp_path, capsys):
     assert not capsys.readouterr().err
     with pytest.raises(InputError, match="the lesion has 1 voxel only.*Refused, since --strict was given"):
         draw_lesion(head.scan, tmp_path / "s.nii.gz", (-2, -2, 10), radius=1, strict=True)
-    with pytest.raises(InputError, match=r"--radius: got 0.5 mm, but the voxels .* measure 2 x 2 x 4 mm.*at least 4"):
+    with pytest.raises(InputError, match=r"has voxels of 2 x 2 x 4 mm, .* of radius 0.5 mm; .*at least 4"):
         draw_lesion(head.scan, tmp_path / "s.nii.gz", (-1, -1, 8), radius=0.5)
     assert not (tmp_path / "s.nii.gz").exists()
 
