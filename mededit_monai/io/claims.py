@@ -126,5 +126,5 @@ def _require_unclaimed(runs: Path, folder: Path, wanted: set[str]) -> None:
             what = folder if common[0] == ALL else folder / common[0]
             raise InputError(
                 f"{what}: another run is writing it (process {facts['process']} on {facts['host']}); wait for it, or "
-                f"choose another --output_dir."
+                f"choose another output folder."
             )

@@ -202,7 +202,7 @@ class OutputFolder:
 
     def _require_ours(self, names: Iterable[str]) -> None:
         if os.path.lexists(self.path) and not self.path.is_dir():
-            raise InputError(f"{self.path}: is a file, wanted a folder; choose another with --output_dir.")
+            raise InputError(f"{self.path}: is a file, wanted a folder; choose another output folder.")
         known = written_files(self.path) or {}
         for name in names:
             place = self.path / name
@@ -214,7 +214,7 @@ class OutputFolder:
             if name not in known:
                 raise InputError(
                     f"{place}: is there already and was not written by mededit ({self.path / MARKER} does not list "
-                    f"it), so it is not replaced; choose another folder with --output_dir."
+                    f"it), so it is not replaced; choose another output folder."
                 )
 
     def reserve(self, names: Iterable[str], **facts: Any) -> None:
@@ -245,7 +245,7 @@ class OutputFolder:
             if was_changed(self.path / name, known.get(name) or self.begun.get(name)):
                 raise InputError(
                     f"{self.path / name}: was changed after mededit wrote it, so it is not replaced; move it away or "
-                    f"choose another folder with --output_dir."
+                    f"choose another output folder."
                 )
 
     def write(self, contents: Mapping[str, bytes]) -> None:
@@ -281,7 +281,7 @@ def make_folder(folder: str | Path) -> None:
         except (FileExistsError, NotADirectoryError) as error:
             there = next((p for p in (folder, *folder.parents) if os.path.lexists(p) and not p.is_dir()), None)
             if there is not None:
-                sentence = f"{there}: is a file, wanted a folder to write to; choose another --output_dir."
+                sentence = f"{there}: is a file, wanted a folder to write to; choose another output folder."
                 raise InputError(sentence) from error
         except FileNotFoundError:
             pass

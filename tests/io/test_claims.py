@@ -43,7 +43,7 @@ def other_run(tmp_path):
 def test_what_another_run_writes_is_refused_in_a_sentence(tmp_path, other_run, theirs, mine):
     run = other_run(theirs)
     with (
-        pytest.raises(InputError, match=f"another run is writing it .process {run.pid} on .*another --output_dir"),
+        pytest.raises(InputError, match=f"another run is writing it .process {run.pid} on .*another output folder"),
         claim(tmp_path / "out", mine),
     ):
         pass
