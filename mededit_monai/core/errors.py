@@ -210,7 +210,10 @@ def _system_sentence(error: BaseException) -> str | None:
     if isinstance(error, OSError):
         return _os_sentence(error, text)
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _MEMORY.search(text)):
-        return "not enough memory; give a smaller --batch_size, fewer --samples or fewer --workers."
+        return (
+            "not enough memory; close other programs, or ask for less at once, where the command has one of these: "
+            "--batch_size, --samples, --workers."
+        )
     if type(error).__name__ == "BrokenProcessPool" or (isinstance(error, RuntimeError) and _KILLED.search(text)):
         return (
             "a process of this run was killed, as happens when memory runs out; give fewer --workers or --num_workers."
