@@ -86,7 +86,7 @@ class EditOptions(OneOrMany):
     method: str = option("morph", "Editing method.", group=HOW, choices=METHODS.names, recorded=True)
     condition: str = option(
         "mask",
-        "What the network is told of the lesion: its mask, boxes around its pieces, or a tumour's regions.",
+        "What the network is given of the lesion: its mask, boxes around its pieces, or a tumour's regions.",
         group=HOW,
         choices=CONDITIONS,
         recorded=True,

@@ -29,7 +29,7 @@ NETWORK_OPTIONS = (
     ),
     _network(
         "conditioning",
-        "How the network is told of the mask; concat as published.",
+        "How the network is conditioned on the mask; concat as published.",
         default="concat",
         choices=CONDITIONINGS,
     ),

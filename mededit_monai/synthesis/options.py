@@ -51,7 +51,7 @@ class SynthesisOptions(OneOrMany):
     spacing: str = _sample("logsnr", "Noise levels evenly spaced in t or in log-SNR.", choices=SPACINGS)
 
     noise_schedule: str = _trained("cosine", "How noise grows with t.", choices=NOISE_SCHEDULES)
-    conditioning: str = _trained("concat", "How the network is told of the mask.", choices=CONDITIONINGS)
+    conditioning: str = _trained("concat", "How the network is conditioned on the mask.", choices=CONDITIONINGS)
 
     autoencoder: str | None = _trained(
         None, "Weight file of its autoencoder, if it diffuses latents.", file=True, recorded=False

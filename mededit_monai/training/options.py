@@ -89,7 +89,7 @@ class TrainingOptions:
     bias: float = _share(0.0, "A field as of a coil.")
     lesion_free_share: float = _share(0.15, "Shown without lesion and with p = 0.")
 
-    condition: str = _network("mask", "What the network is told of the lesion.", choices=CONDITIONS)
+    condition: str = _network("mask", "What the network is given of the lesion.", choices=CONDITIONS)
     family: str = _network("mededit", "Which network, by its method.", choices=lambda: tuple(networks()))
     prediction_type: str | None = _network(
         None,
