@@ -153,7 +153,7 @@ def compare(drawn: str, real: str) -> str:
         values = {word: np.array([row[name] for row in table]) for word, table in tables.items()}
         auc = roc_auc_score(np.repeat([0, 1], len(pairs)), np.concatenate([values["drawn"], values["real"]]))
         shown = ["{1:.2f} ({0:.2f} to {2:.2f})".format(*np.percentile(values[w], (25, 50, 75))) for w in tables]
-        rows.append([told, *shown, f"{auc:.2f}"])
+        rows.append([told, *shown, f"{max(auc, 1 - auc):.2f}"])  # whichever way it tells
     found = separability(*(np.array([list(row.values()) for row in tables[word]]) for word in ("drawn", "real")))
     size = np.percentile([mask.sum() * steps["drawn"] ** 3 / 1000 for mask in masks["drawn"]], (5, 50, 95))
     return "\n".join(

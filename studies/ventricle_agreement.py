@@ -103,7 +103,7 @@ def compare_scan(path: Path, judge: Judge, network: Any, classes: tuple[int, ...
 
 
 def agreement(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Correlation, slope of the judge's area on MeshNet's, and means with intervals over scans, then slices."""
+    """Correlation, slope through 0 of the judge's areas on MeshNet's, and means with intervals (scans, slices)."""
     first, second = (np.array([row[key] for row in rows]) for key in ("judge_mm2", "meshnet_mm2"))
     scans = [row["scan"] for row in rows]
     dices, large = np.array([row["dice"] for row in rows]), second >= LARGE_MM2
@@ -169,7 +169,7 @@ def _markdown(found: dict[str, Any]) -> str:
         "Real scans, axial slices in the model's geometry. Neither is the truth. Research use only.",
         "",
         f"{found['slices']} slices of {found['scans']} scans: "
-        f"r = {number(found['r'])}, slope {number(found['slope'])}.",
+        f"r = {number(found['r'])}, slope through 0 {number(found['slope'])}.",
         "",
     ]
     names = {
