@@ -199,7 +199,7 @@ def write_triplets(
 
 
 def group_of(case: Mapping[str, Any]) -> str:
-    """Who a case belongs to: its anatomy, else its patient, else itself."""
+    """Who a case belongs to: its anatomy, which simulated patients share, else its patient, else itself."""
     return str(case.get("anatomy") or case.get("patient") or case["case_id"])
 
 

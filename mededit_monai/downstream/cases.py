@@ -19,6 +19,7 @@ from monai.utils import convert_to_tensor
 from tqdm import tqdm
 
 from mededit_monai.core.errors import InputError
+from mededit_monai.datasets.evaluation import group_of
 from mededit_monai.datasets.splits import SPLITS
 from mededit_monai.diseases.modalities import LABEL_KEY, MODALITIES
 from mededit_monai.io.datalist import read_datalist
@@ -122,13 +123,8 @@ def _origins(
         for path in (case[key] for key in keys if case.get(key) and Path(case[key]).is_file()):
             digest = sha256(path)
             first, patients = found.get(digest, (path, frozenset()))
-            found[digest] = first, patients | {patient_of(case)}
+            found[digest] = first, patients | {group_of(case)}
     return found
-
-
-def patient_of(case: Mapping[str, Any]) -> str:
-    """Who a case is of; one that says nothing is of a patient of its own."""
-    return str(case.get("patient") or case["case_id"])
 
 
 def _require_file(case: Mapping[str, Any], key: str, place: Path | str) -> None:
@@ -179,7 +175,7 @@ def real_examples(cohort: Cohort, channels: Sequence[str]) -> list[Example]:
         for key in channels:
             _require_file(case, key, cohort.name)
     return [
-        example(case["case_id"], {patient_of(case)}, [case[key] for key in channels], case[label])
+        example(case["case_id"], {group_of(case)}, [case[key] for key in channels], case[label])
         for case in cohort.cases
     ]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.core.paths import user_path
+from mededit_monai.datasets.evaluation import group_of
 from mededit_monai.diseases.record import STRATA
 from mededit_monai.io.case_names import stem
 from mededit_monai.io.datalist import read_datalist
@@ -25,7 +26,7 @@ class Insertion:
 
     Args:
         case_id: of the counterfactual; scan_id: of the scan, for what is found in it before the edit.
-        patient: whose scan it is.
+        patient: whose scan it is; of a simulated one, whose brain.
         entry: the case as ``mededit edit`` takes it.
     """
 
@@ -76,6 +77,5 @@ def insertions(options: RecoveryOptions) -> list[Insertion]:
         lesions = [{"lesion": text} for text in asked or (() if own else STRATA)] or [own]
         for number, lesion in enumerate(lesions):
             name = case["case_id"] if lesion is own else f"{case['case_id']}_lesion{number}"
-            patient = str(case.get("patient") or case["case_id"])
-            found.append(Insertion(name, case["case_id"], patient, {"case_id": name, **entry, **lesion}))
+            found.append(Insertion(name, case["case_id"], group_of(case), {"case_id": name, **entry, **lesion}))
     return found

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pytest
@@ -40,6 +41,21 @@ def test_no_patient_is_on_both_sides(places):
     for row in ROWS:
         held_out = Counter(n for run in plan.runs if run.row.key == row and run.seed == 1 for n in run.testing)
         assert held_out == dict.fromkeys(range(12), 1)
+
+
+def test_simulated_patients_who_share_a_brain_are_one(tmp_path):
+    """Each case of a simulated cohort has a patient of its own, and few brains are behind them."""
+    cohort = write_cohort(tmp_path / "cohort", 6, 2)
+    content = json.loads((cohort / "datalist.json").read_text())
+    for case in (*content["training"], *content["testing"]):
+        case |= {"anatomy": f"brain_{int(case['patient'][1:]) % 3}", "patient": case["case_id"]}
+    (cohort / "datalist.json").write_text(json.dumps(content))
+    edits = write_edits(tmp_path / "edits", cohort, {"two": ("p1_0", "p2_0")})
+    plan = plan_of((cohort, edits), rows=["real"])
+    assert set(plan.folds) == {"brain_0", "brain_1", "brain_2"} and plan.cases[-1].patients == {"brain_1", "brain_2"}
+    for run in plan.runs:
+        learned, measured = ({p for n in part for p in plan.cases[n].patients} for part in (run.training, run.testing))
+        assert len(measured) == 1 and not learned & measured
 
 
 def test_a_synthetic_case_is_of_all_its_patients(places):

@@ -174,6 +174,8 @@ def test_what_goes_where(tmp_path):
     (tmp_path / "cases.json").write_text(json.dumps(listed))
     (one,) = insertions(RecoveryOptions.of({"scans": str(tmp_path / "cases.json")}))
     assert (one.case_id, one.patient, one.scan) == ("a", "q", mask)
+    (tmp_path / "brains.json").write_text(json.dumps([listed[0] | {"anatomy": "brain"}]))
+    assert insertions(RecoveryOptions.of({"scans": str(tmp_path / "brains.json")}))[0].patient == "brain"
     assert one.entry["pathology"] == str(tmp_path / "c.nii.gz") and one.entry["brain"] == str(tmp_path / "b.nii.gz")
 
 
