@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from mededit_monai.core.errors import InputError, require_choice
 from mededit_monai.metrics.statistics import bootstrap_draws, joint_draws
+
+#: The kernel of KID: (x·y / D + 1)³.
+CUBIC = partial(polynomial_kernel, degree=3, coef0=1)
 
 
 @dataclass(frozen=True)
@@ -129,10 +133,13 @@ def fid(edits: Features, real: Features, resamples: int = 10, seed: int = 0) -> 
 
 
 def squared_mmd(
-    edits: np.ndarray, real: np.ndarray, patients: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None
+    edits: np.ndarray,
+    real: np.ndarray,
+    patients: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
+    kernel: Callable[[np.ndarray, np.ndarray], np.ndarray] = CUBIC,
 ) -> float:
     """
-    Unbiased squared maximum mean discrepancy (Gretton et al., JMLR 2012, eq. 3), kernel (x·y / D + 1)³:
+    Unbiased squared maximum mean discrepancy (Gretton et al., JMLR 2012, eq. 3), by default with (x·y / D + 1)³:
 
         Σ_{i≠j} k(xi, xj) / n(n-1) + Σ_{i≠j} k(yi, yj) / m(m-1) - 2 Σ_{ij} k(xi, yj) / nm
 
@@ -142,6 +149,7 @@ def squared_mmd(
     Args:
         edits, real: NxD and MxD, at least two rows each.
         patients: of the rows of both, one name for one patient; None: each row is of another.
+        kernel: NxD and MxD → NxM.
 
     Returns:
         0 on average for one distribution, so it can be negative.
@@ -154,11 +162,11 @@ def squared_mmd(
 
     def mean(one: int, two: int) -> float:
         parts = (edits, real)
-        kernel = polynomial_kernel(parts[one], parts[two], degree=3, coef0=1)  # gamma is 1 / D
+        found = kernel(parts[one], parts[two])  # the polynomial's gamma is 1 / D
         other = codes[one][:, None] != codes[two][None]
         if not other.any():
             raise ValueError("all images are of one patient; wanted pairs of two.")
-        return kernel[other].mean()
+        return found[other].mean()
 
     return float(mean(0, 0) + mean(1, 1) - 2 * mean(0, 1))
 
@@ -346,9 +354,10 @@ def realism_table(scores: dict[str, RealismScore | Sequence[RealismScore]]) -> l
 
 
 def save_features(features: Features, path: str | Path) -> None:
-    """Write features with their extractor's name and patients as a plain ``.npz``."""
-    groups = np.array([str(g) for g in features.groups])
-    np.savez_compressed(path, values=features.values.astype(np.float32), extractor=features.extractor, groups=groups)
+    """Write features with their extractor's name and patients, as text where there are any, as a plain ``.npz``."""
+    groups = list(features.groups or ())
+    known = {} if groups == list(range(len(groups))) else {"groups": np.array([str(group) for group in groups])}
+    np.savez_compressed(path, values=features.values.astype(np.float32), extractor=features.extractor, **known)
 
 
 def load_features(path: str | Path) -> Features:
@@ -360,6 +369,9 @@ def load_features(path: str | Path) -> Features:
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return Features(stored["values"], str(stored["extractor"]), stored["groups"].tolist())
+            values, groups = stored["values"], stored["groups"].tolist() if "groups" in stored else None
+            if groups == [str(k) for k in range(len(values))]:  # an older file of images that are each its own
+                groups = None
+            return Features(values, str(stored["extractor"]), groups)
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f"{path}: holds no features ({error}); wanted an .npz written by save_features.") from error

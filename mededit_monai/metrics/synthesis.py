@@ -7,17 +7,18 @@ hold together. No score of a set stands alone: that of real volumes against othe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from monai.metrics import MMDMetric, MultiScaleSSIMMetric
+from monai.metrics import MultiScaleSSIMMetric
 from scipy import ndimage
+from sklearn.metrics.pairwise import linear_kernel
 
 from mededit_monai.metrics.arrays import same_shape, to_array, to_mask
-from mededit_monai.metrics.realism import Features, frechet_distance
+from mededit_monai.metrics.realism import Features, frechet_distance, squared_mmd
 
 if TYPE_CHECKING:
     from mededit_monai.judges.features import Extractor
@@ -89,18 +90,26 @@ def diversity(volumes: Sequence[np.ndarray], most: int = 200, seed: int = 0) -> 
     return float(np.mean([ms_ssim(volumes[a], volumes[b]) for a, b in pairs]))
 
 
-def mmd(found: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> float:
+def mmd(
+    found: Sequence[np.ndarray],
+    real: Sequence[np.ndarray],
+    patients: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
+) -> float:
     """
-    Squared maximum mean discrepancy with a linear kernel (Gretton et al. 2012) of two sets of as many volumes, by
-    MONAI; per voxel, so that grids of other sizes are comparable. It sees no more than the difference of the means.
+    Unbiased squared maximum mean discrepancy with a linear kernel (Gretton et al. 2012) of two sets of volumes; per
+    voxel, so that grids of other sizes are comparable. It sees no more than the difference of the means.
+
+    Args:
+        patients: of the volumes of both, as for :func:`~mededit_monai.metrics.realism.squared_mmd`: a volume that was
+            made from a head's mask is like that head, and would draw the figure below 0.
 
     Raises:
-        ValueError: sets of different sizes, or fewer than two volumes.
+        ValueError: fewer than two volumes in a set, or all of one patient.
     """
-    if len(found) != len(real) or len(found) < 2:
-        raise ValueError(f"got {len(found)} and {len(real)} volumes; wanted as many of both, at least two.")
-    stacks = [torch.from_numpy(np.ascontiguousarray(np.stack(one), np.float64))[:, None] for one in (found, real)]
-    return float(MMDMetric()(*stacks)) / stacks[0][0].numel()
+    if min(len(found), len(real)) < 2:
+        raise ValueError(f"got {len(found)} and {len(real)} volumes; wanted at least two of both.")
+    stacks = [np.stack(one).reshape(len(one), -1).astype(np.float64) for one in (found, real)]
+    return squared_mmd(stacks[0], stacks[1], patients, linear_kernel) / stacks[0].shape[1]
 
 
 def planes_fid(extractor: Extractor, found: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> dict[str, float]:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -112,17 +112,24 @@ def measure_sets(
     modalities: Sequence[str],
     planes: Extractor | None,
     volumes: VolumeExtractor | None = None,
+    groups: Sequence[Hashable] | None = None,
 ) -> dict[str, dict[str, float]]:
     """
-    Figures of the whole sets by modality. Two halves of the real set against each other are the floor; a FID falls with
-    the number of volumes, so the one to be held against the floor is that of as many (``_halves``): half of the made
-    set against the real one's other half, both ways.
+    Figures of the whole sets by modality; the k-th made volume is of the k-th real one's mask. Two halves of the real
+    set against each other are the floor; a FID falls with the number of volumes, so the one to be held against the
+    floor is that of as many (``_halves``): half of the made set against the real one's other half, both ways.
 
     Args:
         planes, volumes: whose features FIDs are of; None: no such FID.
+        groups: whose heads they are; pairs of one person's count in no MMD. None: each is another person's.
     """
     found = {}
     half = len(real) // 2
+    people = list(range(len(real))) if groups is None else list(groups)
+    halves = (people[:half], people[half : 2 * half])
+    if min(len(set(part)) for part in (people, *halves)) < 2:  # of one person; all that is left are the heads
+        people = list(range(len(real)))
+        halves = (people[:half], people[half : 2 * half])
     fids: dict[str, Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], float]] = {}
     if planes is not None:
         fids["fid_3d"] = lambda one, two: planes_fid(planes, one, two)["mean"]
@@ -130,9 +137,13 @@ def measure_sets(
         fids["fid_volumes"] = lambda one, two: volumes_fid(volumes, one, two)
     for k, name in enumerate(modalities):
         ours, theirs = [one[k] for one in made], [one[k] for one in real]
-        scores = {"diversity": diversity(ours), "diversity_real": diversity(theirs), "mmd": mmd(ours, theirs)}
+        scores = {
+            "diversity": diversity(ours),
+            "diversity_real": diversity(theirs),
+            "mmd": mmd(ours, theirs, (people, people)),
+        }
         if half >= 2:
-            scores["mmd_floor"] = mmd(theirs[:half], theirs[half : 2 * half])
+            scores["mmd_floor"] = mmd(theirs[:half], theirs[half : 2 * half], halves)
         for key, fid in fids.items():
             scores[key] = fid(ours, theirs)
             if half >= 2:
@@ -191,7 +202,7 @@ def run_synthesis_evaluation(parser: ConfigParser) -> None:
                 "request": get("request"),
                 "cases": len(cases),
                 "heads": _means(lines, options.seed),
-                "sets": measure_sets(made, real, modalities, planes, volumes),
+                "sets": measure_sets(made, real, modalities, planes, volumes, [line["group"] for line in lines]),
                 "extractor": None if planes is None else planes.name,
                 "volumes_extractor": None if volumes is None else volumes.name,
                 "versions": versions(),

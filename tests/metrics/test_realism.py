@@ -202,6 +202,11 @@ def test_features_on_disk(tmp_path):
     found = load_features(tmp_path / "real.npz")
     assert np.array_equal(found.values, features.values) and found.extractor == "toy"
     assert list(found.groups) == ["a", "a", "b", "c", "c"]
+    alone = Features(features.values, "toy")
+    save_features(alone, tmp_path / "alone.npz")
+    np.savez(tmp_path / "old.npz", values=features.values, extractor="toy", groups=np.array(list("01234")))
+    for name in ("alone", "old"):  # the k-th images of two sets are no patient
+        assert list(load_features(tmp_path / f"{name}.npz").groups) == list(alone.groups) == [0, 1, 2, 3, 4]
     (tmp_path / "other.npz").write_bytes(b"no")
     with pytest.raises(InputError, match="other.npz: holds no features"):
         load_features(tmp_path / "other.npz")

@@ -71,8 +71,17 @@ def test_discrepancy_of_the_means():
     for side in (4, 6):
         low, high = ([np.full((side,) * 3, level)] * 3 for level in (0.2, 0.5))
         assert mmd(low, high) == pytest.approx(0.09, rel=1e-4) and mmd(low, low) == pytest.approx(0, abs=1e-9)
-    with pytest.raises(ValueError, match="got 3 and 2"):
-        mmd(low, high[:2])
+    assert mmd(low, high[:2]) == pytest.approx(0.09, rel=1e-4)
+    with pytest.raises(ValueError, match="got 3 and 1"):
+        mmd(low, high[:1])
+
+
+def test_volumes_of_a_heads_mask_are_no_pair_of_that_head():
+    """Copies of the heads: nothing, where each is left out beside its own head, and better than nothing otherwise."""
+    heads, names = [noise(k) for k in range(6)], ["a", "a", "b", "b", "c", "c"]
+    assert mmd(heads, heads) < -1e-3
+    for people in (range(6), names):
+        assert mmd(heads, heads, (people, people)) == pytest.approx(0, abs=1e-9)
 
 
 def test_distance_of_planes():

@@ -69,6 +69,9 @@ def test_sets_of_copies_and_of_the_real_ones():
         and "fid_volumes" not in same["t1"]
         and same["t1"]["diversity"] == same["t1"]["diversity_real"] < 1
     )
+    assert same["t1"]["mmd"] == pytest.approx(0, abs=1e-12)
+    for groups in (["a", "b", "a", "b"], ["a", "a", "b", "b"]):  # of the second, each half is of one person
+        assert measure_sets(real, real, MODALITIES, None, None, groups)["t1"]["mmd"] == pytest.approx(0, abs=1e-12)
     copies = measure_sets([real[0]] * 4, real, MODALITIES, None)
     assert copies["t2"]["diversity"] == pytest.approx(1, abs=1e-5) and "fid_3d" not in copies["t2"]
 
