@@ -50,9 +50,12 @@ def comparisons(table: Table, columns: Sequence[Column], scorer: Scorer) -> list
                 result = _compare(base, other, column, scorer, table.condition)
                 if result is not None:
                     found.append({"row": base, "against": other, "column": column.key, **result})
-    tested = [item for item in found if item["p"] is not None]
-    for item, adjusted in zip(tested, holm([item["p"] for item in tested])):
-        item |= {"p_holm": adjusted, "p_floor": signed_rank_floor(item["n_groups"])}
+    tests: dict[tuple[frozenset[str], str], list[dict[str, Any]]] = {}  # two bases are held against each other twice
+    for item in (item for item in found if item["p"] is not None):
+        tests.setdefault((frozenset((item["row"], item["against"])), item["column"]), []).append(item)
+    for items, adjusted in zip(tests.values(), holm([items[0]["p"] for items in tests.values()])):
+        for item in items:
+            item |= {"p_holm": adjusted, "p_floor": signed_rank_floor(item["n_groups"])}
     return found
 
 

@@ -129,7 +129,7 @@ class Scorer:
         found = self.set_scores(row, column.pairing, column.extractor)
         if found is None:
             return None
-        if column.kind == "set":
+        if column.kind in ("set", "excess"):  # what is taken off for the truth cancels between two rows
             return found.fids
         dice = values_of(self.lines[row, column.pairing], adherence_figure(condition))
         combined = found.combined(dice)

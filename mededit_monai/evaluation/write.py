@@ -84,7 +84,7 @@ def table_markdown(content: Mapping[str, Any]) -> str:
         lines += [f"## {PAIRING_TITLES[pairing]}", "", *_figures(content, columns), ""]
     lines += [
         "n: cases / anatomies (patients). NFE: network evaluations per edit; seconds: per edit. In brackets: 95 % "
-        "intervals.",
+        "intervals; in square ones the cases, where fewer than n have the figure.",
         "",
     ]
     lines += _published(content)
@@ -101,11 +101,13 @@ def _figures(content: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -
     for row in content["rows"]:
         figures = [row["figures"].get(column["key"]) for column in columns]
         known = [f for f in figures if f]
-        count = "–"
+        count, most = "–", 0
         if known:
             largest = max(known, key=lambda f: f["n_cases"])
-            count = f"{largest['n_cases']} / {largest['n_groups']}"
-        rows.append([row["label"], count, *map(interval, figures), number(row["nfe"]), number(row["seconds"])])
+            most = largest["n_cases"]
+            count = f"{most} / {largest['n_groups']}"
+        cells = [interval(f) + (f" [{f['n_cases']}]" if f and f["n_cases"] < most else "") for f in figures]
+        rows.append([row["label"], count, *cells, number(row["nfe"]), number(row["seconds"])])
     return markdown_table(heads, rows)
 
 

@@ -156,6 +156,33 @@ def test_comparisons_are_paired_and_signed(judge):
     )
 
 
+def test_differences_of_fids_have_their_own_interval(judge):
+    """What is taken off for the truth cancels, so a difference of FIDs minus the truth's is one of FIDs."""
+    groups, dice = list("aabbccddee"), np.linspace(0.1, 0.8, 10)
+    shifts = {"mededit": 0.1, "other": 0.3, "truth": 0.0}
+    sets = {f"stroke_mask_{name}": SetScores(judge, _images(10, shift, 2), groups) for name, shift in shifts.items()}
+    lines = {(row, "thesis"): _cases("adherence_dice", dice, groups) for row in sets}
+    scorer = Scorer(lines, lambda row, pairing, ending: sets[row], truths={"mask": "stroke_mask_truth"})
+    plain, excess = comparisons(_table(), [COLUMNS["fid"], COLUMNS["fid_excess"]], scorer)
+    assert (plain["column"], excess["column"]) == ("fid", "fid_excess")
+    assert [excess[key] for key in ("difference", "low", "high")] == pytest.approx(
+        [plain[key] for key in ("difference", "low", "high")]
+    )
+    assert excess["low"] < excess["difference"] < excess["high"] < 0
+
+
+def test_two_bases_against_each_other_are_one_test():
+    groups, noise = [str(k) for k in range(8)], np.random.default_rng(0).standard_normal((3, 8))
+    rows = tuple(TableRow(name, name, {}) for name in ("mededit", "morph", "other"))
+    table = Table("t", "T", "stroke", "mask", "methods", ("dice",), {}, rows, Path("t.yaml"))
+    values = {"mededit": np.linspace(3, 4, 8), "morph": noise[0] / 100, "other": np.linspace(3, 4, 8) + noise[1]}
+    lines = {(f"stroke_mask_{name}", "thesis"): _cases("adherence_dice", v, groups) for name, v in values.items()}
+    found = {(c["row"][12:], c["against"][12:]): c for c in comparisons(table, [COLUMNS["dice"]], _scorer(lines))}
+    one, back = found["mededit", "morph"], found["morph", "mededit"]
+    assert len(found) == 4 and one["p"] == back["p"] == 2 / 2**8
+    assert one["p_holm"] == back["p_holm"] == pytest.approx(3 * one["p"])  # of three pairs, not four lines
+
+
 def test_every_test_of_a_table_counts_in_the_adjustment():
     groups, noise = [str(k) for k in range(8)], np.random.default_rng(0).standard_normal((2, 8))
     lines = {("stroke_mask_mededit", "thesis"): _cases("adherence_dice", np.linspace(1, 2, 8), groups)}
@@ -238,6 +265,16 @@ def test_numbers_for_people():
     content = {"table": "t", "title": "T", "preset": "quick", "columns": [column], "rows": [row], "comparisons": []}
     text = table_markdown(content | {"notes": [], "command": "x"})
     assert "| R | 2 / 1 | 0.5 | – | – |" in text and "a\\|b ↑" in text
+
+
+def test_a_figure_that_fewer_cases_have_says_how_many():
+    figures = {"dice": {"value": 0.5, "low": 0.25, "high": 0.75, "n_cases": 14, "n_groups": 3}}
+    figures["contrast"] = figures["dice"] | {"n_cases": 36, "n_groups": 6}
+    columns = [{"key": k, "label": k, "better": "higher", "pairing": "thesis", "note": ""} for k in figures]
+    row = {"row": "r", "label": "R", "nfe": None, "seconds": None, "figures": figures, "published": {}}
+    content = {"table": "t", "title": "T", "preset": "quick", "columns": columns, "rows": [row], "comparisons": []}
+    text = table_markdown(content | {"notes": [], "command": "x"})
+    assert "| R | 36 / 6 | 0.5 (0.25 … 0.75) [14] | 0.5 (0.25 … 0.75) | – | – |" in text
 
 
 def test_lines_as_csv_and_back(tmp_path):
