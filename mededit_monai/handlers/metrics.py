@@ -25,6 +25,9 @@ from mededit_monai.metrics.case_metric import CaseMetric
 from mededit_monai.metrics.set_metrics import FeatureSetMetric
 from mededit_monai.metrics.statistics import bootstrap
 
+#: Keys of a case that say whom it belongs to, the first that a batch holds: simulated patients share their anatomies.
+GROUPED_BY = ("anatomy", "patient")
+
 
 class EditMetric(IgniteMetricHandler):
     """
@@ -74,7 +77,7 @@ class EditMetric(IgniteMetricHandler):
             edits = self.pred_transform(edits) if whole else [self.pred_transform(edit) for edit in edits]
         if isinstance(self.metric_fn, FeatureSetMetric):
             real = None if self.metric_fn.reference is not None else self._find(engine, "real")
-            self.metric_fn(edits, real)
+            self.metric_fn(edits, real, self._groups(engine.state.batch))
         else:
             self.metric_fn(edits, {need: self._find(engine, need) for need in needs})  # type: ignore[arg-type]
 
@@ -90,6 +93,12 @@ class EditMetric(IgniteMetricHandler):
             f"{type(self.metric_fn).__name__} needs '{key}', which neither the batch nor the output holds; add it "
             f"to the datalist or to the preprocessing, or give the handler keys: {{{word}: ITS_NAME}}."
         )
+
+    @staticmethod
+    def _groups(batch: Any) -> list[str] | None:
+        """Who each case of a batch belongs to, as :func:`~mededit_monai.datasets.evaluation.group_of` has it."""
+        found = (_names(batch, key) for key in (*GROUPED_BY, "case_id"))
+        return next((names for names in found if names is not None), None)
 
     def completed(self, engine: Engine, name: str) -> None:
         """Write figures, and for the table the values of every case."""
@@ -123,7 +132,8 @@ class CaseTable:
     Args:
         output_dir: made if missing.
         ids: keys of the batch that name a case; the first must be there, the others where the batch holds them.
-        group: which of them says who belongs together; cases are independent if the batch does not hold it.
+        group: which of them says who belongs together, the first that the batch holds; cases are independent if it
+            holds none.
         seed: of the bootstrap.
         summary: whether ``summary.json`` is written; its intervals take a second or two.
 
@@ -135,12 +145,13 @@ class CaseTable:
         self,
         output_dir: str | Path,
         ids: Sequence[str] = ("case_id", "anatomy", "patient", "stratum"),
-        group: str = "anatomy",
+        group: str | Sequence[str] = GROUPED_BY,
         seed: int = 0,
         summary: bool = True,
     ) -> None:
         self.output_dir, self.ids = user_path(output_dir), tuple(ids)
-        self.group, self.seed, self.summary = group, seed, summary
+        self.group = (group,) if isinstance(group, str) else tuple(group)
+        self.seed, self.summary = seed, summary
         self._rows: dict[str, list[str]] = {}
 
     def attach(self, engine: Engine) -> None:
@@ -157,14 +168,11 @@ class CaseTable:
     def _keep(self, engine: Engine) -> None:
         batch = engine.state.batch
         for key in self.ids:
-            if isinstance(batch, Mapping):
-                names = batch.get(key)
-            else:
-                names = [case[key] for case in batch] if key in batch[0] else None
+            names = _names(batch, key)
             if names is None and key == self.ids[0]:
                 raise InputError(f"the batch holds no '{key}' to name the cases by; keep it in the preprocessing.")
             if names is not None:
-                self._rows.setdefault(key, []).extend(str(name) for name in names)
+                self._rows.setdefault(key, []).extend(names)
 
     def __call__(self, engine: Engine) -> None:
         """Gather the processes' rows and write both files, each whole or not at all."""
@@ -183,19 +191,34 @@ class CaseTable:
             return
         if self.summary:
             sets = getattr(engine.state, "metric_sets", {})
-            self._summarise(figures, columns.get(self.group), cases, sets)
+            group = next((key for key in self.group if key in columns), None)
+            self._summarise(figures, group, columns.get(group or ""), cases, sets)
         table = {**columns, **{head: [f"{v:.8g}" if v == v else "" for v in vs] for head, vs in figures.items()}}
         stream = io.StringIO(newline="")
         csv.writer(stream).writerows([list(table), *zip(*table.values())])
         write_text(self.output_dir / "cases.csv", stream.getvalue())
 
     def _summarise(
-        self, figures: Mapping[str, Sequence[float]], groups: Sequence | None, cases: int, sets: Mapping[str, Any]
+        self,
+        figures: Mapping[str, Sequence[float]],
+        group: str | None,
+        groups: Sequence | None,
+        cases: int,
+        sets: Mapping[str, Any],
     ) -> None:
         summary = {}
         for head, values in figures.items():
             known = any(v == v for v in values)
             summary[head] = asdict(bootstrap(values, groups, seed=self.seed)) if known else None  # type: ignore[arg-type]
-        content = {"group": self.group if groups else None, "seed": self.seed, "cases": cases}
+        content = {"group": group, "seed": self.seed, "cases": cases}
         content |= {"figures": summary, "sets": dict(sets)}
         write_json(self.output_dir / "summary.json", content)
+
+
+def _names(batch: Any, key: str) -> list[str] | None:
+    """What a batch, collated or a list of cases, holds under a key that names things; None if it has no such key."""
+    if isinstance(batch, Mapping):
+        found = batch.get(key)
+    else:
+        found = [case[key] for case in batch] if key in batch[0] else None
+    return None if found is None else [str(name) for name in found]

@@ -93,7 +93,7 @@ class CaseMetric(CumulativeIterationMetric):
         Figures over all cases.
 
         Returns:
-            K numbers by default.
+            K numbers by default; NaN for a figure that no case has.
 
         Raises:
             ValueError: before any case was measured.
@@ -101,7 +101,11 @@ class CaseMetric(CumulativeIterationMetric):
         data = self.get_buffer()
         if not isinstance(data, torch.Tensor):
             raise ValueError(f"{self} has not measured any case yet.")
-        return do_metric_reduction(data, reduction or self.reduction)[0]
+        unknown = torch.isnan(data).all(dim=0)
+        found = do_metric_reduction(data.clone(), reduction or self.reduction)[0]  # which puts 0 in place of NaN
+        if found.shape == unknown.shape:  # 0 may be the best there is, and no case has the figure
+            found = torch.where(unknown, torch.nan, found)
+        return found
 
 
 def _plane(data: Any, name: str) -> np.ndarray:

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +14,9 @@ from monai.metrics import Cumulative
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.metrics.realism import Features, RealismScore, fid, kid, two_sample_auc
+
+#: Stands for the group of a case that belongs to nobody else.
+_ALONE = -1
 
 
 class FeatureSetMetric(Cumulative):
@@ -41,21 +45,25 @@ class FeatureSetMetric(Cumulative):
         self.reference, self.seed = reference, seed
         self.result: RealismScore | None = None
 
-    def __call__(self, y_pred: Any, y: Any = None) -> None:
+    def __call__(self, y_pred: Any, y: Any = None, groups: Sequence[Hashable] | None = None) -> None:
         """
         Add a batch.
 
         Args:
             y_pred: edits, BxCxHxW[xD] or a list of CxHxW[xD].
             y: real images, any number of them; not looked at with a reference.
+            groups: patient of each edit, in the reference's names; None: each its own.
 
         Raises:
             InputError: neither reference nor real images.
         """
         if self.reference is None and not isinstance(y, (torch.Tensor, list, tuple)):
             raise InputError(f"{type(self).__name__} got no real images; give it a reference or real images in y.")
-        batches = (y_pred,) if self.reference is not None else (y_pred, y)
-        self.extend(*(self._features(batch) for batch in batches))
+        edits = self._features(y_pred)
+        codes = torch.full((len(edits),), _ALONE) if groups is None else torch.tensor(_codes(groups))
+        if len(codes) != len(edits):
+            raise ValueError(f"got {len(edits)} edits and {len(codes)} groups; wanted a patient for every edit.")
+        self.extend(edits, codes, *([] if self.reference is not None else [self._features(y)]))
 
     @torch.no_grad()
     def _features(self, images: Any) -> torch.Tensor:
@@ -72,13 +80,22 @@ class FeatureSetMetric(Cumulative):
         data = self.get_buffer()
         if data is None:
             raise ValueError(f"{type(self).__name__} has not seen any image yet.")
-        edits, real = (data, None) if self.reference is not None else data
-        real_features = self.reference or Features(real.numpy(), self.extractor_name)
-        self.result = self._score(Features(edits.numpy(), self.extractor_name), real_features)
+        edits, codes, *rest = data
+        real = self.reference or Features(rest[0].numpy(), self.extractor_name)
+        groups = None
+        if (codes != _ALONE).all():
+            groups = codes.tolist()
+            real = Features(real.values, real.extractor, _codes(real.groups or ()))
+        self.result = self._score(Features(edits.numpy(), self.extractor_name, groups), real)
         return self.result.value
 
     @abstractmethod
     def _score(self, edits: Features, real: Features) -> RealismScore: ...
+
+
+def _codes(groups: Iterable[Hashable]) -> list[int]:
+    """Groups as whole numbers, the same in every process, which is what MONAI's buffers can gather."""
+    return [int.from_bytes(hashlib.sha256(str(group).encode()).digest()[:7], "big") for group in groups]
 
 
 class BootstrappedFIDMetric(FeatureSetMetric):

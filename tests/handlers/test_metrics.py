@@ -15,7 +15,14 @@ from monai.engines import SupervisedEvaluator
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.handlers import CaseTable, EditMetric
-from mededit_monai.metrics import Features, KIDMetric, LesionContrastMetric, PreservationMetric, VentricleTruthMetric
+from mededit_monai.metrics import (
+    Features,
+    KIDMetric,
+    LesionContrastMetric,
+    PreservationMetric,
+    VentricleTruthMetric,
+    kid,
+)
 
 SIZE = 16
 
@@ -49,7 +56,7 @@ def _cases(count: int = 4) -> list[dict]:
     return cases
 
 
-def _evaluator(handlers, decollate=False, batch_size=3, **kwargs) -> SupervisedEvaluator:
+def _evaluator(handlers, decollate=False, batch_size=3, cases=None, **kwargs) -> SupervisedEvaluator:
     def iteration(engine, batch):
         shade = batch["depth"].reshape(-1, 1, 1, 1)
         engine.state.output = {"image": batch["image"], "pred": 2 * (batch["prior"] - shade * batch["pathology"]) - 1}
@@ -57,7 +64,7 @@ def _evaluator(handlers, decollate=False, batch_size=3, **kwargs) -> SupervisedE
 
     return SupervisedEvaluator(
         device=torch.device("cpu"),
-        val_data_loader=DataLoader(Dataset(_cases()), batch_size=batch_size),
+        val_data_loader=DataLoader(Dataset(cases or _cases()), batch_size=batch_size),
         network=torch.nn.Identity(),
         iteration_update=iteration,
         val_handlers=handlers,
@@ -126,10 +133,41 @@ def test_a_set_metric_among_the_handlers():
         return images.flatten(1)[:, :4]
 
     real = Features(np.random.default_rng(0).random((9, 4)), "pixels")
-    evaluator = _evaluator([EditMetric(KIDMetric(pixels, "pixels", reference=real), "kid")])
+    cases = [case | {"anatomy": f"brain_{k}"} for k, case in enumerate(_cases())]
+    evaluator = _evaluator([EditMetric(KIDMetric(pixels, "pixels", reference=real), "kid")], cases=cases)
     evaluator.run()
     assert (evaluator.state.metrics["kid_n_edits"], evaluator.state.metrics["kid_n_real"]) == (4, 9)
     assert evaluator.state.metrics["kid_low"] <= evaluator.state.metrics["kid"] <= evaluator.state.metrics["kid_high"]
+
+
+def test_a_set_metric_knows_who_belongs_together():
+    """The real images are of the edits' own brains: no pair of one brain counts."""
+
+    def levels(images):
+        return torch.stack([images.flatten(1).mean(dim=1), images.flatten(1).amin(dim=1)], dim=1)
+
+    cases = _cases(8)
+    names = [case["anatomy"] for case in cases]
+    edits = torch.stack([case["prior"] - case["depth"] * case["pathology"] for case in cases])
+    real = Features(np.random.default_rng(0).random((8, 2)), "levels", names)
+    wanted = kid(Features(levels(edits), "levels", names), real).value
+    assert abs(wanted - kid(Features(levels(edits), "levels"), real).value) > 1e-3
+    for decollate in (False, True):
+        metric = KIDMetric(levels, "levels", reference=real)
+        handlers = [EditMetric(metric, "kid", pred_transform=_unit)]
+        _evaluator(handlers, decollate=decollate, cases=_cases(8)).run()
+        assert metric.result.value == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize("keys, group", [({"patient": "one"}, "patient"), ({}, None)])
+def test_cases_without_anatomy_belong_to_their_patient(tmp_path, keys, group):
+    engine = Engine(lambda e, batch: {"pred": batch["prior"]})
+    EditMetric(LesionContrastMetric(), "lesion").attach(engine)
+    CaseTable(tmp_path).attach(engine)
+    engine.run(DataLoader(Dataset([{k: v for k, v in (c | keys).items() if k != "anatomy"} for c in _cases(2)]), 2))
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    drop = summary["figures"]["lesion_lesion_drop"]
+    assert (summary["group"], drop["n_groups"], drop["n_cases"]) == (group, 1 if group else 2, 2)
 
 
 def test_missing_figures_are_empty_cells(tmp_path):

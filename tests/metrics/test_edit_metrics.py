@@ -233,6 +233,30 @@ def test_set_metrics(kind, function):
     assert both.aggregate() == pytest.approx(metric.result.value)
 
 
+def test_set_metrics_keep_patients_apart():
+    rng = torch.Generator().manual_seed(0)
+    edits, real = (torch.rand(n, 1, 8, 8, generator=rng) for n in (12, 16))
+    names = [f"p{k % 6}" for k in range(16)]
+    reference = m.Features(_statistics(real), "toy", names)
+    for kind, function in ((m.KIDMetric, m.kid), (m.TwoSampleMetric, m.two_sample_auc)):
+        metric = kind(_statistics, "toy", reference=reference)
+        metric(edits[:5], groups=names[:5])
+        metric(edits[5:], groups=names[5:12])
+        wanted = function(m.Features(_statistics(edits), "toy", names[:12]), reference)
+        assert metric.aggregate() == pytest.approx(wanted.value)
+        alone = kind(_statistics, "toy", reference=reference)
+        alone(edits)
+        assert alone.aggregate() != metric.result.value
+    with pytest.raises(ValueError, match="got 12 edits and 11 groups"):
+        metric(edits, groups=names[:11])
+
+
+def test_what_no_case_has_is_no_perfect_figure():
+    case = case_of(2)
+    metric, batch = m.LesionContrastMetric(), batch_of([case | {"pathology": np.zeros_like(case["pathology"])}] * 2)
+    assert metric(batch["edit"], batch)[:, 0].isnan().all() and metric.aggregate()[0].isnan()
+
+
 def test_two_sample_metric_separates():
     metric = m.TwoSampleMetric(_statistics, "toy")
     metric(torch.rand(20, 1, 8, 8), 3 + torch.rand(20, 1, 8, 8))
