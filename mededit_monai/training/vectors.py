@@ -55,6 +55,8 @@ class RandAffineVectorsd(RandomizableTransform):
         rotate: largest angle in rad, about every axis in 3-D.
         scale: largest change of length along each axis, as a share.
         shift: largest shift along each axis, in pixels of the first image.
+        room: so many pixels of the first image, an even number, are added on each side of what is moved, so that a
+            case that was cut to its brain keeps all of it. most: sides beyond which nothing is added.
     """
 
     def __init__(
@@ -66,10 +68,13 @@ class RandAffineVectorsd(RandomizableTransform):
         rotate: float = 0.15,
         scale: float = 0.1,
         shift: float = 3.0,
+        room: int = 0,
+        most: Sequence[int] = (),
     ) -> None:
         super().__init__(prob=prob)
         self.images, self.labels, self.vectors = tuple(images), tuple(labels), tuple(vectors)
         self.rotate, self.scale, self.shift = rotate, scale, shift
+        self.room, self.most = room, tuple(most)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Of one case."""
@@ -85,16 +90,18 @@ class RandAffineVectorsd(RandomizableTransform):
 
     def moved(self, case: Mapping[Hashable, Any], linear: np.ndarray, shift: np.ndarray) -> dict[Hashable, Any]:
         """
-        The case's tensors under T r = m + ``linear`` (r - m) + ``shift``, m the middle.
+        The case's tensors under T r = m + ``linear`` (r - m) + ``shift``, m the middle, with room around them.
 
         Args:
             linear: nxn; shift: n pixels of the first image.
         """
         present = [key for key in (*self.images, *self.labels, *self.vectors) if key in case]
-        sides = np.array(case[self.images[0]].shape[1:], dtype=np.float64)
+        sides = np.array(case[self.images[0]].shape[1:], dtype=np.int64)
+        most = np.array(self.most or sides + 2 * self.room)
+        larger = sides + np.clip((most - sides) // 4 * 4, 0, 2 * self.room)  # as much on both sides, in even pixels
         found = {}
         for shape in dict.fromkeys(case[key].shape[1:] for key in present):
-            where = _places(linear, shift, sides, shape)
+            where = _places(linear, shift, sides, larger, np.array(shape) * larger // sides)
             alike = [key for key in present if case[key].shape[1:] == shape]
             smooth = [key for key in alike if key not in self.labels]
             for keys, mode in ((smooth, "bilinear"), ([key for key in alike if key in self.labels], "nearest")):
@@ -126,13 +133,18 @@ def rotation(angles: Sequence[float] | np.ndarray) -> np.ndarray:
     return matrix
 
 
-def _places(linear: np.ndarray, shift: np.ndarray, sides: np.ndarray, shape: Sequence[int]) -> torch.Tensor:
-    """Where to sample a grid of ``shape`` over a box of ``sides`` pixels, as ``grid_sample`` wants it: 1xSxn."""
-    # grid_sample counts from -1 to 1 over the box, whatever its sides, and names the last axis first
+def _places(
+    linear: np.ndarray, shift: np.ndarray, sides: np.ndarray, larger: np.ndarray, shape: np.ndarray
+) -> torch.Tensor:
+    """
+    Where to sample a box of ``sides`` pixels for a grid of ``shape`` over one of ``larger`` around the same middle, as
+    ``grid_sample`` wants it: 1xSxn.
+    """
+    # grid_sample counts from -1 to 1 over a box, whatever its sides, and names the last axis first
     theta = np.zeros((len(sides), len(sides) + 1))
-    theta[:, :-1] = linear * sides[None, :] / sides[:, None]
+    theta[:, :-1] = linear * larger[None, :] / sides[:, None]
     theta[:, -1] = 2 * shift / sides
     order = [*range(len(sides))][::-1]
     theta = theta[order][:, [*order, len(sides)]]
-    size = [1, 1, *shape]
+    size = [1, 1, *map(int, shape)]
     return torch.nn.functional.affine_grid(torch.from_numpy(theta).float()[None], size, align_corners=False)

@@ -26,6 +26,41 @@ def bump(size: tuple[int, ...], vector: tuple[float, ...]) -> torch.Tensor:
     return smooth(size) * torch.tensor(vector).view(-1, *[1] * len(size))
 
 
+def ball(size: tuple[int, ...]) -> torch.Tensor:
+    """What fills a box to its faces but for two pixels, as a brain that was cut out does; 1xS."""
+    grids = torch.meshgrid(*[torch.linspace(-1, 1, side) * side / (side - 4) for side in size], indexing="ij")
+    return (sum(grid**2 for grid in grids) < 1).float()[None]
+
+
+@pytest.mark.parametrize("size", [(80, 100), (40, 52, 44)])
+def test_a_brain_that_was_cut_out_keeps_all_of_itself(size):
+    """Cut to its brain, a case has two pixels to turn in; with room it is what an uncut one would be."""
+    n = len(size)
+    case = {"prior": ball(size), "taper": halved(ball(size)), "displacement": bump(size, (2.0, -1.5, 1.0)[:n])}
+    wide = {
+        key: torch.nn.functional.pad(one, [16 if one.shape[1:] == size else 8] * 2 * n) for key, one in case.items()
+    }
+    given, lost = {"images": ["prior", "taper"], "prob": 1.0}, 0.0
+    for seed in range(4):
+        cut, roomy, uncut = (RandAffineVectorsd(**given, room=room) for room in (0, 16, 0))
+        for one in (cut, roomy, uncut):
+            one.set_random_state(seed)
+        found, wanted = roomy(case), uncut(wide)
+        for key, one in wanted.items():
+            assert found[key].shape == one.shape and torch.allclose(found[key], one, atol=1e-4), key
+        faces = [found["prior"].select(axis, end).max() for axis in range(1, n + 1) for end in (0, -1)]
+        assert max(faces) == 0
+        lost += float(found["prior"].sum() - cut(case)["prior"].sum())
+    assert lost > 1
+
+
+def test_room_ends_at_the_canvas():
+    case = {"prior": ball((80, 98)), "taper": halved(ball((80, 98)))}
+    found = RandAffineVectorsd(["prior", "taper"], prob=1.0, room=16, most=(96, 128))(case)
+    assert found["prior"].shape == (1, 96, 126) and found["taper"].shape == (1, 48, 63)
+    assert RandAffineVectorsd(["prior"], prob=1.0, room=16, most=(64, 98))(case)["prior"].shape == (1, 80, 98)
+
+
 CASES = [((48, 64), (3.0, -1.5)), ((32, 40, 36), (2.0, -1.5, 1.0))]
 
 
