@@ -30,6 +30,9 @@ __all__ = ["BEST_WEIGHTS", "CHECKPOINT_FILE", "LAST_WEIGHTS", "TrainingCheckpoin
 #: What a checkpoint holds.
 PARTS = {"epoch": int, "iteration": int, "objects": dict, "scaler": dict, "best": dict, "settings": dict}
 
+#: Settings that checkpoints of an older mededit lack; they are taken to be the same.
+LATER = ("epoch_cases",)
+
 logger = logging.getLogger(__name__)
 
 
@@ -106,7 +109,8 @@ class TrainingCheckpoint:
         Restore trainer and objects if the folder holds a checkpoint.
 
         Raises:
-            InputError: a damaged checkpoint, one of other settings or another network, or of more epochs than wanted.
+            InputError: a damaged checkpoint, one of other settings, of another network or of epochs of another length, or
+            of more epochs than wanted.
         """
         path = self.folder / CHECKPOINT_FILE
         if not self.resume or not path.exists():
@@ -117,11 +121,19 @@ class TrainingCheckpoint:
         if odd := [name for name, kind in PARTS.items() if not isinstance(parts.get(name), kind)]:
             raise InputError(f"{path}: cannot be read as a checkpoint (no '{odd[0]}' in it); {way_out}.")
         for name, value in self.settings.items():
+            if name not in content["settings"] and name in LATER:
+                continue
             if name not in content["settings"]:
                 raise InputError(f"{path}: was made by another mededit, which did not write {name} down; {way_out}.")
             found = content["settings"][name]
             if found != value:
                 raise InputError(f"{path}: was made with {name} = {found}, now {value}; {way_out}.")
+        batches = content["iteration"] / content["epoch"] if content["epoch"] else engine.state.epoch_length
+        if batches != engine.state.epoch_length:  # epochs are told by counting batches, and some would be lost
+            raise InputError(
+                f"{path}: was made with {batches:g} batches an epoch, now {engine.state.epoch_length} (by --epoch_cases, "
+                f"--batch_size, the list of cases or the number of processes); {way_out}."
+            )
         if content["epoch"] > engine.state.max_epochs:
             raise InputError(
                 f"--max_epochs: got {engine.state.max_epochs}, but {path} has {content['epoch']} epochs; {way_out}."

@@ -70,7 +70,11 @@ class TrainingOptions:
     cohort_size: int = _data(1600, "Simulated training cases, if neither is given.", least=1, most=10**7, recorded=True)
     validation_size: int = _data(64, "Simulated validation cases, if neither is given.", least=1, most=10**7)
     epoch_cases: int | None = _data(
-        None, "Cases of an epoch, drawn without repetition until all had their turn; default: all.", least=1, most=10**7
+        None,
+        "Cases of an epoch, drawn without repetition until all had their turn; default: all.",
+        least=1,
+        most=10**7,
+        recorded=True,
     )
     val_cases: int | None = _data(None, "Validation cases, the first of the list; default: all.", least=1, most=10**7)
     cache: str = _data(

@@ -50,6 +50,22 @@ def test_a_checkpoint_of_other_settings_is_one_sentence(tmp_path, written, words
     assert "\n" not in str(caught.value)
 
 
+def test_epochs_of_another_length_are_refused(tmp_path):
+    """Ignite tells epochs by counting batches: an epoch that became shorter would be skipped in silence."""
+    network = torch.nn.Linear(1, 1)
+
+    def train(batches: int, epochs: int, **settings: int) -> Engine:
+        engine = Engine(lambda _, batch: batch)
+        TrainingCheckpoint(tmp_path, {"network": network}, network, settings=settings).attach(engine)
+        engine.run([0] * batches, max_epochs=epochs)
+        return engine
+
+    train(6, 2)
+    with pytest.raises(InputError, match="checkpoint.pt: was made with 6 batches an epoch, now 4 .by --epoch_cases"):
+        train(4, 4, epoch_cases=8)
+    assert train(6, 3, epoch_cases=12).state.iteration == 18  # though the checkpoint does not name epoch_cases
+
+
 def test_weights_of_some_epochs_are_kept(tmp_path):
     """Those of every second one; a file of that name that somebody else wrote ends the training before it starts."""
     network, engine = torch.nn.Linear(1, 1), Engine(lambda _, batch: network.bias.data.fill_(engine.state.epoch))
