@@ -76,6 +76,10 @@ class NetworkCalls:
         """The network's output for NxCxHxW[xD] at a level."""
         self.count += 1
         timesteps = torch.full((x.shape[0],), self.levels.timesteps[level], dtype=torch.long, device=x.device)
+        return self.at(x, timesteps)
+
+    def at(self, x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        """The network's output for NxCxHxW[xD] at N timesteps of any kind; not counted."""
         parts = zip(x.split(self.portion), timesteps.split(self.portion))
         return torch.cat([self._asked(part, t) for part, t in parts])
 

@@ -170,7 +170,7 @@ class MedEditEditor(InpaintingEditor):
     ) -> Edit:
         """As the base class, in the region given or found."""
         if self.auto_region:
-            response, asked = response_map(calls.network, self.scheduler, prior, brain, pathology, seeds)
+            response, asked = response_map(calls.at, self.scheduler, prior, brain, pathology, seeds)
             calls.count += asked
             region = response_region(response, brain, pathology) & region
         return super().edit(prior, calls, brain, pathology, region, seeds)

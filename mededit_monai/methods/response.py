@@ -92,7 +92,8 @@ def response_region(
     regions = []
     for k in range(len(response)):
         seed = (lesion[k, 0] & inside[k, 0]).cpu().numpy()
-        values = np.asarray(smooth(response[k].float().cpu()))[0]
+        with torch.autocast("cpu", enabled=False):  # NumPy knows no bf16
+            values = np.asarray(smooth(response[k].float().cpu()))[0]
         strong = (values >= share * values[seed].mean()) & (values > 0) if seed.any() else np.zeros_like(seed)
         pieces, _ = ndimage.label((strong | seed) & allowed[k, 0])
         touching = np.isin(pieces, np.unique(pieces[seed])) & (pieces > 0)

@@ -100,6 +100,27 @@ def test_mededit_edits_where_the_network_responds():
     assert drawn.evaluations == 5 and torch.equal(drawn.region.float(), brain)  # dilate(p, 25) covers the brain
 
 
+@pytest.mark.parametrize("exact, most", [(True, 1), (False, 32)])
+def test_the_network_is_asked_for_the_region_as_for_the_edit(exact, most):
+    """One case at a time, or so many that memory does not grow with a volume's slices."""
+    asked = []
+
+    def network(x, timesteps):
+        asked.append(len(x))
+        return Responds(-0.3 * LESION)(x, timesteps)
+
+    brain, lesion = (one.repeat(40, 1, 1, 1) for one in (BRAIN, LESION))
+    editor = build_editor("mededit", scheduler("sample"), region="auto", steps=2, resample=1, exact=exact)
+    edit = editor(torch.zeros(40, 1, 24, 24), network, brain, lesion, seeds=list(range(40)))
+    assert max(asked) == most and sum(asked) == 40 * edit.evaluations
+
+
+def test_the_region_is_found_in_half_precision():
+    with torch.autocast("cpu", torch.bfloat16):
+        found = response_region(0.3 * LESION, BRAIN, LESION)
+    assert torch.equal(found, response_region(0.3 * LESION, BRAIN, LESION))
+
+
 @pytest.mark.parametrize("strength, belongs", [(0.2, True), (0.12, True), (0.08, False), (0.05, False)])
 def test_a_tenth_of_the_response_inside_the_lesion_belongs_to_its_region(strength, belongs):
     """A neighbour that answers a fifth as strongly as the lesion is part of what it does; a twentieth is not."""
