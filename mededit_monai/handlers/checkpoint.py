@@ -109,8 +109,8 @@ class TrainingCheckpoint:
         Restore trainer and objects if the folder holds a checkpoint.
 
         Raises:
-            InputError: a damaged checkpoint, one of other settings, of another network or of epochs of another length, or
-            of more epochs than wanted.
+            InputError: a damaged checkpoint, one of other settings, another network or longer or shorter epochs, or of
+            more epochs than wanted.
         """
         path = self.folder / CHECKPOINT_FILE
         if not self.resume or not path.exists():
@@ -131,8 +131,8 @@ class TrainingCheckpoint:
         batches = content["iteration"] / content["epoch"] if content["epoch"] else engine.state.epoch_length
         if batches != engine.state.epoch_length:  # epochs are told by counting batches, and some would be lost
             raise InputError(
-                f"{path}: was made with {batches:g} batches an epoch, now {engine.state.epoch_length} (by --epoch_cases, "
-                f"--batch_size, the list of cases or the number of processes); {way_out}."
+                f"{path}: was made with {batches:g} batches an epoch, now {engine.state.epoch_length} (by "
+                f"--epoch_cases, --batch_size, the list of cases or the number of processes); {way_out}."
             )
         if content["epoch"] > engine.state.max_epochs:
             raise InputError(
