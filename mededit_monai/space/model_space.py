@@ -34,7 +34,7 @@ class ModelSpace:
         spacing: voxel size of the scan (x, y, z), in units of ``unit_mm``.
         start: voxel (x, y) at which the window's first point is sampled; whole numbers, so that a 1 mm slice is
             cropped and padded without interpolation.
-        heights: index on the scan's z axis of every axial plane of the model: neighbouring slices in 2-D, any evenly
+        heights: index on the scan's z axis of every axial plane of the model, ascending: any slices in 2-D, evenly
             spaced places in 3-D.
         window: side of the window, in units of ``unit_mm``; whole.
         size: model pixels a side.
@@ -80,7 +80,7 @@ class ModelSpace:
         return cls(affine, (x, y, z), (start[0], start[1]), heights, window, **more)
 
     def at(self, slices: Sequence[int]) -> ModelSpace:
-        """The 2-D space of these neighbouring slices alone."""
+        """The 2-D space of these slices alone, ascending; between the pieces of a lesion there may be gaps."""
         return replace(self, heights=np.asarray(slices))
 
     @property
@@ -105,12 +105,17 @@ class ModelSpace:
 
     @property
     def affine(self) -> np.ndarray:
-        """World mm of the model's voxels, 4x4; the third axis counts the slices in 2-D."""
+        """
+        World mm of the model's voxels, 4x4.
+
+        In 2-D the third axis counts the slices, a slice of the scan apart: it is right up to the first gap, beyond
+        which no affine could be.
+        """
         to_voxel = np.eye(4)
         for axis in range(2):
             to_voxel[axis, axis] = self._step / self.spacing[axis]
             to_voxel[axis, 3] = self.start[axis] + (self._step / 2 - 0.5) / self.spacing[axis]
-        to_voxel[2, 2] = self.heights[1] - self.heights[0] if len(self.heights) > 1 else 1.0
+        to_voxel[2, 2] = 1.0 if self.spatial_dims == 2 or len(self.heights) == 1 else self.heights[1] - self.heights[0]
         to_voxel[2, 3] = self.heights[0]
         return self.scan_affine @ to_voxel
 
@@ -277,7 +282,7 @@ class ModelSpace:
 
     def row_of(self, z: int) -> int:
         """Row of a model array that slice ``z`` of the scan is in."""
-        return int(z - self.heights[0]) if self.spatial_dims == 2 else 0
+        return int(np.searchsorted(self.heights, z)) if self.spatial_dims == 2 else 0
 
     def planes(self, model: np.ndarray) -> np.ndarray:
         """A model array as a stack of its axial planes, in the order of ``heights``: planes x size x size."""

@@ -232,10 +232,9 @@ def _axis(space: ModelSpace, axis: int, moving: np.ndarray, count: int) -> tuple
     and from there on the nodes' weights for the voxels, voxels x nodes.
     """
     if axis == 2 and space.spatial_dims == 2:
-        places = np.arange(count) - float(space.heights[0])
+        weights = (np.arange(count)[:, None] == space.heights).astype(np.float32)  # slices do not move each other
     else:
-        places = space.on_axis(np.arange(count), axis)
-    weights = linear_weights(places, len(moving))
+        weights = linear_weights(space.on_axis(np.arange(count), axis), len(moving))
     reached = np.flatnonzero(weights[:, moving].any(axis=1))
     if not len(reached):
         return 0, weights[:0]

@@ -36,7 +36,7 @@ class ToModelSpaced(Transform):
 
     Args:
         slice_index: a RAS axial index, ``auto`` (largest lesion area) or ``all`` (every slice that the dilated lesion
-            touches, see :func:`~mededit_monai.space.masks.tapered_dilation`).
+            touches, see :func:`~mededit_monai.space.masks.tapered_dilation`; none of those between its pieces).
         region: ``dilate``, ``pathology``, ``brain`` or ``image`` (no limit), or ``file`` for the case's own.
         dilation: k in model pixels, for ``dilate`` and ``all``.
         window: side of the model's window in mm.
@@ -119,10 +119,10 @@ class ToModelSpaced(Transform):
                 f"--slice_index all edits every slice.",
             ]
         if self.slice_index == "all" and self.depth is None:  # the taper may end before the reach does
-            touched = np.flatnonzero(region.any(axis=(1, 2)))
-            kept = slice(touched[0], touched[-1] + 1)
+            kept = np.flatnonzero(region.any(axis=(1, 2)))
             rows = {key: stack[kept] for key, stack in rows.items()}
-            slices, ceilings, space = slices[kept], ceilings[kept], space.at(slices[kept])
+            slices, ceilings = [slices[row] for row in kept], [ceilings[row] for row in kept]
+            space = space.at(slices)
         tensors = {k: torch.from_numpy(np.ascontiguousarray(v, dtype=np.float32)) for k, v in rows.items()}
         tensors = {k: v if k == "condition" else v[:, None] for k, v in tensors.items()}
         masks = {"brain_volume": brain, "lesion_volume": pathology}
@@ -138,6 +138,7 @@ class ToModelSpaced(Transform):
         if self.region == "pathology":
             return pathology & brain  # a box may reach beyond the brain
         if self.slice_index == "all" and self.depth is None:
+            # Over a gap between pieces, too: all slices that a piece reaches are there, so that it ends before the gap.
             return tapered_dilation(pathology, self.dilation, slice_pixels) & brain
         return dilate(torch.from_numpy(pathology)[:, None], self.dilation)[:, 0].numpy() & brain
 
@@ -197,11 +198,18 @@ def chosen_slices(pathology: np.ndarray, slice_index: int | str, reach: float, n
         return [int(area.argmax())]
     if slice_index == "all":
         beyond = max(0, int(np.ceil(reach)) - 1)
-        return list(range(max(0, lesion[0] - beyond), min(len(area) - 1, lesion[-1] + beyond) + 1))
+        distance = np.abs(np.arange(len(area))[:, None] - lesion).min(axis=1)
+        return [int(z) for z in np.flatnonzero(distance <= beyond)]
     index = int(slice_index)
     if not 0 <= index < len(area) or area[index] == 0:
         raise InputError(
             f"--slice_index {index}: axial slice {index} of {name} (0 to {len(area) - 1}, RAS) holds no pathology; "
-            f"choose one of {lesion[0]} to {lesion[-1]}, 'auto' or 'all'."
+            f"choose one of {_spans(lesion)}, 'auto' or 'all'."
         )
     return [index]
+
+
+def _spans(slices: np.ndarray) -> str:
+    """Ascending indices as words: ``11 to 15, 20, 29 to 39``."""
+    runs = np.split(slices, np.flatnonzero(np.diff(slices) > 1) + 1)
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)

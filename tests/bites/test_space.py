@@ -152,6 +152,18 @@ def test_all_slices_are_those_that_the_kernel_reaches():
     assert chosen_slices(lesion, "auto", 5.0) == [9] and chosen_slices(lesion, 10, 5.0) == [10]
 
 
+def test_slices_between_the_pieces_of_a_lesion_are_left_out():
+    """Pieces in slices 2 to 3 and 12: half a kernel of 3.5 slices reaches three beyond each, 5.5 slices join them."""
+    lesion = np.zeros((4, 4, 20), dtype=bool)
+    lesion[2, 2, [2, 3, 12]] = True
+    assert chosen_slices(lesion, "all", 0.0) == [2, 3, 12]
+    assert chosen_slices(lesion, "all", 3.5) == [0, 1, 2, 3, 4, 5, 6, 9, 10, 11, 12, 13, 14, 15]
+    assert chosen_slices(lesion, "all", 5.5) == list(range(18))
+    space = SPACE.at([2, 3, 12])
+    assert [space.row_of(z) for z in (2, 3, 12)] == [0, 1, 2]
+    assert (space.affine @ [0, 0, 1, 1])[2] == 3 * SPACE.spacing[2]
+
+
 def prepared(head, **settings) -> dict:
     case = LoadCased()({"scan": str(head.scan), "pathology": str(head.pathology), "brain": str(head.brain)})
     return ToModelSpaced(**{"dilation": 9, "slice_index": "auto", **settings})(case)

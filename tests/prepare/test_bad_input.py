@@ -161,3 +161,11 @@ def test_slice_without_lesion(head):
         ToModelSpaced(slice_index=0)(case)
     with pytest.raises(InputError, match="slice 99"):
         ToModelSpaced(slice_index=99)(case)
+
+
+def test_slice_between_the_pieces_of_a_lesion(head):
+    """What is offered in its place holds lesion."""
+    case = load(head)
+    case["pathology"][:, :, [3, 14]] = case["pathology"][:, :, [9]]
+    with pytest.raises(InputError, match="slice 5 of .* holds no pathology; choose one of 3, 8 to 11, 14, 'auto'"):
+        ToModelSpaced(slice_index=5)(case)

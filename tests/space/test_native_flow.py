@@ -68,6 +68,21 @@ def test_a_linear_displacement_is_the_same_on_the_scan(affine, spatial_dims):
     assert np.abs(flow.millimetres - wanted)[inside].max() < 1e-3
 
 
+def test_slices_move_where_they_are(tmp_path):
+    """The rows of slices with a gap between them move as in a space without one, and the gap does not move."""
+    head = moved_head(tmp_path, 2)
+    low, middle, high = head.space.heights
+    rows = head.displacement()
+    whole, apart = native_flow(head.space, rows, head.brain.shape), head.space.at([low, high])
+    found = native_flow(apart, rows[[0, 2]], head.brain.shape)
+    for flow in (whole, found):
+        assert flow.moved[:, :, low - flow.start[2]].any() and flow.moved[:, :, high - flow.start[2]].any()
+    gap = middle - found.start[2]
+    assert not found.moved[:, :, gap].any()
+    kept = np.delete(whole.steps, middle - whole.start[2], axis=3)
+    assert np.array_equal(np.delete(found.steps, gap, axis=3), kept)
+
+
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_nothing_moves_where_no_model_voxel_around_does(tmp_path, spatial_dims):
     head = moved_head(tmp_path, spatial_dims)

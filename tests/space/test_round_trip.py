@@ -147,6 +147,28 @@ def test_all_slices_of_the_dilated_lesion(tmp_path):
     assert case["image"].shape == (len(case["slices"]), 1, 128, 128)
 
 
+@pytest.mark.parametrize("region", ["brain", "pathology", "dilate"])
+def test_slices_between_two_pieces_of_a_lesion_stay(tmp_path, region):
+    """Pieces in slices 2 and 8 to 17, 4 mm apart: each is edited as if it were alone, and nothing lies between them."""
+    alone = []
+    for place, kept in (("low", [2]), ("high", range(8, 18)), ("both", [2, *range(8, 18)])):
+        head = write_head(tmp_path / place, dtype=np.float32, shape=(80, 100, 20))
+        mask = np.zeros((80, 100, 20), np.uint8)
+        mask[36:44, 48:56, list(kept)] = 1
+        nib.save(nib.Nifti1Image(mask, nib.load(head.scan).affine), head.pathology)
+        case = prepared(head, slice_index="all", region=region, dilation=6)  # 11 mm: half of it reaches a slice beyond
+        copy, where = restored(case, change=0.2)
+        alone.append((case["slices"], where, copy.values(np.s_[:, :, :])))
+        assert case["region"].any(dim=-1).any(dim=-1).all() and len(case["ceilings"]) == case["space"].rows
+    (low, one, first), (high, other, second), (slices, both, edited) = alone
+    beyond = 1 if region == "dilate" else 0
+    assert slices == low + high and low == list(range(2 - beyond, 3 + beyond)) and high[0] == 8 - beyond
+    assert np.array_equal(both, one | other)
+    before = NativeCopy(case["scan"]).values(np.s_[:, :, :])
+    assert np.flatnonzero((edited != before).any(axis=(0, 1))).tolist() == slices
+    assert np.array_equal(edited, np.where(one, first, second))
+
+
 def test_model_slice_of_a_2d_case(tmp_path):
     """Slice index, intensity ceiling and masks of the model's input."""
     head = write_head(tmp_path / "in")
