@@ -34,6 +34,7 @@ from mededit_monai.io.nifti import (
 )
 from mededit_monai.io.outputs import OutputFolder, make_folder, require_outside
 from mededit_monai.io.provenance import DISCLAIMER, PROVENANCE_FILE, versions
+from mededit_monai.prepare.extract import found_brain
 from mededit_monai.prepare.one_by_one import failed_case
 from mededit_monai.recovery.cases import Insertion, insertions
 from mededit_monai.recovery.options import RecoveryOptions
@@ -42,7 +43,7 @@ from mededit_monai.recovery.score import score_case, score_unedited, summary
 from mededit_monai.recovery.segmenters import Segmenter, segmenter_of
 
 #: Raise it whenever the same request gives another result.
-RUN_VERSION = 2
+RUN_VERSION = 3
 
 EDITS, FOUND, CASES = "edits", "found", "cases"
 
@@ -191,7 +192,7 @@ class _Scored:
             return known
         image = read_volume(files["image"])
         found = self.segmenter(image, brain)
-        lesion = binary_mask(read_volume(files["lesion"]), (*BINARY, *TUMOR_LABELS))
+        lesion = self._inserted(one, files["lesion"], brain)
         if (edit / "edited_slice.nii.gz").is_file():
             lesion = lesion & np.isin(np.arange(lesion.shape[2]), facts["slices"])
         stored = [NativeCopy.to_native(array, image) for array in (found, lesion)]
@@ -212,6 +213,14 @@ class _Scored:
     def _lesion(self, one: Insertion, facts: Mapping[str, Any]) -> Path:
         own = self.folder.path / EDITS / one.case_id / "pathology.nii.gz"
         return own if own.is_file() else Path(facts["files"]["pathology"])
+
+    def _inserted(self, one: Insertion, place: Path, brain: Path | None) -> np.ndarray:
+        """What the edit put in: it leaves out of a mask that was given what lies outside the brain."""
+        lesion = binary_mask(read_volume(place), (*BINARY, *TUMOR_LABELS))
+        if place.parent == self.folder.path / EDITS / one.case_id:  # the edit's own
+            return lesion
+        within = found_brain(read_volume(one.scan), False)[0] if brain is None else binary_mask(read_volume(brain))
+        return lesion & within
 
     def _brain(self, one: Insertion, facts: Mapping[str, Any]) -> Path | None:
         """The mask that the edit used, if it is a file."""

@@ -117,6 +117,25 @@ def test_another_brain_mask_is_segmented_anew(scans, tmp_path, monkeypatch):
     assert own.seen == ["p0.nii.gz", "edited.nii.gz"] * 2  # nothing was looked at again while the mask was the same
 
 
+@pytest.mark.parametrize("brain", ["of a file", "of the background"])
+def test_what_lies_outside_the_brain_was_not_put_in(scans, tmp_path, brain):
+    """Half of the mask given lies beside the brain: who finds the other half has found all there is."""
+    within = np.zeros(SHAPE, np.uint8)
+    within[:6] = 1
+    case = {"case_id": "p0", "scan": str(scans / "p0.nii.gz"), "pathology": str(tmp_path / "lesion.nii.gz")}
+    save_synthetic((labels() == 1).astype(np.uint8), AFFINE, tmp_path / "lesion.nii.gz")
+    if brain == "of a file":
+        save_synthetic(within, AFFINE, tmp_path / "brain.nii.gz")
+        case["brain"] = str(tmp_path / "brain.nii.gz")
+    else:
+        save_synthetic(100 * within, AFFINE, scans / "p0.nii.gz")
+    (tmp_path / "cases.json").write_text(json.dumps([case]))
+    content = run(tmp_path / "cases.json", segmenter(tmp_path, (labels() == 1) * within, NOTHING), lesions=None)
+    (line,) = content["cases"]
+    assert line["inserted_ml"] == pytest.approx(32 * 0.008) and line["lesions"][0]["ml"] == pytest.approx(32 * 0.008)
+    assert line["volume_bias_ml"] == 0 and line["dice"] == 1
+
+
 def test_one_case_that_fails_does_not_stop_the_others(scans, tmp_path):
     with pytest.raises(SomeFailed, match="1 of 4 cases failed, the others are done.*recovery.json"):
         run(scans, segmenter(tmp_path, labels(), NOTHING, failing="p0_lesion1"))

@@ -38,14 +38,15 @@ def write_scans(folder: Path, count: int = 2) -> Path:
 
 
 def fake_edit(datalist, output_dir, **options) -> list[Path]:
-    """As `mededit edit` leaves its cases, with the toy's lesion whatever was asked for."""
+    """As `mededit edit` leaves its cases, with the toy's lesion whatever words asked for, or the mask given."""
     written = []
     for case in datalist:
         with finished_folder(output_dir / case["case_id"]) as folder:
             save_synthetic(np.full(SHAPE, 50, np.int16), AFFINE, folder / "edited.nii.gz")
-            save_synthetic((labels() == 1).astype(np.uint8), AFFINE, folder / "pathology.nii.gz")
+            if "pathology" not in case:
+                save_synthetic((labels() == 1).astype(np.uint8), AFFINE, folder / "pathology.nii.gz")
             write_displacement(folder / "displacement.nii.gz", np.zeros((3, *SHAPE), np.float32), AFFINE)
-            files = {name: case[name] for name in ("scan", "brain") if name in case}
+            files = {name: case[name] for name in ("scan", "brain", "pathology") if name in case}
             facts = {"case_id": case["case_id"], "files": files, "edited": "edited.nii.gz"}
             write_provenance(folder, {"options": options, "inputs": {}}, facts | {"slices": [5]})
         written.append(output_dir / case["case_id"])
