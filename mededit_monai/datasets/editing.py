@@ -11,7 +11,7 @@ from typing import Any
 
 from mededit_monai.core.errors import InputError, require_part, say
 from mededit_monai.core.paths import user_path
-from mededit_monai.io.case_names import case_name, other_scan, owner_of, stem
+from mededit_monai.io.case_names import case_name, other_scan, owner_of, stem, was_in_memory
 from mededit_monai.io.datalist import read_datalist
 from mededit_monai.io.finished import require_own_folder
 from mededit_monai.io.formats.registry import image_sha256, is_there
@@ -117,6 +117,8 @@ def editing_cases(
             }
         ]
     own_region = region if region and region not in ("auto", "dilate", "brain", "pathology") else None
+    if own_region is not None and was_in_memory(_text("region", own_region)):
+        options = {**options, "region": Path(own_region).name}  # its path is another one in every run; its bytes tell
     chosen = share_of(cases, shard)
     for case in chosen:
         case["region_file"] = None if own_region is None else str(user_path(_text("region", own_region)))

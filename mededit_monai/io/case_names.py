@@ -11,12 +11,15 @@ import re
 from pathlib import Path
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.io.formats.registry import image_stem
+from mededit_monai.io.formats.registry import image_sha256, image_stem
 from mededit_monai.io.outputs import MARKER, marker_facts
 from mededit_monai.io.provenance import PROVENANCE_FILE
 
 #: How a NIfTI file's name ends, to be put into patterns; Windows programs write it in capitals too.
 NIFTI_END = r"(?i:\.nii(?:\.gz)?)"
+
+#: Lies beside a file that was written for an image without one: its path is another one in every run.
+IN_MEMORY = ".mededit_in_memory"
 
 _ENTITY = re.compile(r"(sub|ses)-[A-Za-z0-9]+")
 
@@ -53,13 +56,23 @@ def case_name(out: Path, scan: str | Path, overwrite: bool = False) -> str:
     )
 
 
+def was_in_memory(path: str | Path) -> bool:
+    """Whether a file was written for an image without one (:func:`~mededit_monai.io.edit_inputs.edit_inputs`)."""
+    return (Path(path).parent / IN_MEMORY).is_file()
+
+
 def owner_of(scan: str | Path) -> str:
-    """What a result's marker knows its scan by: a digest of the full path, since files may be passed on."""
+    """
+    What a result's marker knows its scan by: a digest of the full path, since files may be passed on; of an image that
+    was in memory, of what it holds.
+    """
+    if was_in_memory(scan):
+        return image_sha256(scan)
     return hashlib.sha256(os.path.abspath(scan).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def other_scan(folder: Path, scan: str | Path) -> str | None:
-    """Of which other scan a folder holds the result, None if it holds none or this one's; the full path tells."""
+    """Of which other scan a folder holds the result, None if it holds none or this one's; :func:`owner_of` tells."""
     if not (folder / MARKER).is_file() or marker_facts(folder).get("scan") in (None, owner_of(scan)):
         return None
     try:

@@ -14,7 +14,7 @@ from typing import Any
 import nibabel as nib
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.io.case_names import stem
+from mededit_monai.io.case_names import IN_MEMORY, stem
 from mededit_monai.io.datalist import FILE_KEYS, LIST_KEYS
 
 _SINGLE = ("scan", "pathology", "brain", "region")
@@ -26,7 +26,7 @@ def edit_inputs(options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     The options of an edit, with files where images were given.
 
     An image that was loaded from a file and not changed is that file; any other is saved, in its own data type, to a
-    folder that goes at the end.
+    folder that goes at the end. A result of it is known by what it holds, so that the same call finds it again.
 
     Raises:
         InputError: an array, which does not say where its voxels lie, or anything else that is no image and no path.
@@ -73,6 +73,7 @@ def _file(name: str, value: Any, folder: Path, number: str = "") -> Any:
     if known and nib.is_proxy(value.dataobj) and Path(known).is_file() and nib.load(known).header == value.header:
         return os.path.abspath(known)
     folder.mkdir(parents=True)
+    (folder / IN_MEMORY).touch()
     own = name.strip("-").split()[-1].strip("'") + number
     place = folder / f"{stem(known) if known else own}{'.mgz' if isinstance(value, nib.MGHImage) else '.nii.gz'}"
     nib.save(value, place)

@@ -69,6 +69,36 @@ def test_files_as_python_has_them(head, wanted, kind):
     assert result(folder) == wanted and folder.name == "scan"
 
 
+@pytest.mark.parametrize("listed", [False, True], ids=["single", "listed"])
+def test_images_in_memory_are_known_by_what_they_hold(head, listed):
+    """As of files: the same call is skipped, another seed replaces the result, and another scan does not."""
+
+    def call(given, seed=0) -> list[Path]:
+        given = {"datalist": [{"case_id": "scan", **given}]} if listed else given
+        return edit(**given, output_dir="out", seed=seed, **QUICK)
+
+    (folder,) = call(images_in_memory(head))
+    first = result(folder)
+    assert call(images_in_memory(head)) == []
+    assert call(images_in_memory(head), seed=1) == [folder] and result(folder) != first
+    other = images_in_memory(head)
+    other["scan"] = nib.Nifti1Image(np.asarray(other["scan"].dataobj) // 2, other["scan"].affine)
+    kept = result(folder)
+    if listed:
+        with pytest.raises(InputError, match="out/scan: holds the result of another scan"):
+            call(other)
+    else:
+        assert [one.name for one in call(other)] == ["scan_scan"] and call(other) == []
+    assert result(folder) == kept and call(images_in_memory(head), seed=1) == []
+
+
+def test_an_edit_region_in_memory_is_known_by_what_it_holds(head):
+    given = {"method": "mededit", "steps": 2, "output_dir": "out", **QUICK}
+    regions = [images_in_memory(head)["brain"], images_in_memory(head)["brain"], images_in_memory(head)["pathology"]]
+    written = [edit(**images_in_memory(head), region=region, **given) for region in regions]
+    assert [len(folders) for folders in written] == [1, 0, 1]
+
+
 @pytest.mark.parametrize("kind", [images_in_memory, texts])
 def test_lists_of_cases_as_python_has_them(head, wanted, kind):
     case = {"case_id": np.str_("scan"), **kind(head)}
