@@ -206,12 +206,18 @@ def _files(
     """Scan and lesion mask: as given now, else as given to the edit, which wrote a lesion that it made itself."""
     named = facts.get("files", {})
     found = {key: Path(named[key]) for key in ("scan", "pathology") if named.get(key)}
-    if "pathology" not in found and (folder / "pathology.nii.gz").exists():
-        found["pathology"] = folder / "pathology.nii.gz"
+    if "pathology" not in found and (own := _own_lesion(folder)) is not None:
+        found["pathology"] = own
     found |= {key: Path(given) for key, given in (("scan", scan), ("pathology", pathology)) if given is not None}
     if "scan" not in found:
         raise InputError(f"{folder / PROVENANCE_FILE}: names no scan; edit the scan again with mededit edit.")
     return found
+
+
+def _own_lesion(folder: Path) -> Path | None:
+    """The mask of a lesion that was asked for in words, as the edit wrote it; samples have their case's."""
+    places = [folder, folder.parent] if _STEP.fullmatch(folder.name) else [folder]
+    return next((one for place in places if (one := place / "pathology.nii.gz").is_file()), None)
 
 
 def _require_same(files: Mapping[str, Path], facts: Mapping[str, Any], folder: Path) -> None:
@@ -221,6 +227,14 @@ def _require_same(files: Mapping[str, Path], facts: Mapping[str, Any], folder: P
                 f"{path}: not found, but {folder.name} was made of it; say where it is now with --{key} FILE."
             )
         wanted = facts.get("inputs", {}).get(key)
+        if key == "pathology" and key not in facts.get("files", {}):  # made by the edit, which has no input to name
+            if (own := _own_lesion(folder)) is None:
+                raise InputError(
+                    f"--pathology: got {path}, but the lesion of {folder.name} was asked for in words and its mask, "
+                    f"pathology.nii.gz, is gone, so that nothing tells whether this is it; leave the option out, or "
+                    f"edit again."
+                )
+            wanted = image_sha256(own)
         if wanted is not None and (found := image_sha256(path)) != wanted:
             raise InputError(
                 f"{path}: is not the file that {folder.name} was made of (SHA-256 {found[:12]}…, wanted "

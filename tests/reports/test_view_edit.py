@@ -120,6 +120,28 @@ def test_an_input_that_was_moved_or_changed(tmp_path, key, name):
         write_edit_view(folder, **{key: other})
 
 
+@pytest.mark.parametrize("steps", [(), ("sample_0",)], ids=["case", "sample"])
+def test_another_mask_for_a_lesion_in_words(tmp_path, steps):
+    """The mask that the edit wrote is shown, and no other one in its place."""
+    folder = write_case(tmp_path / "out" / "T1", steps=steps)
+    given, own, copy = folder.parent / "lesion.nii.gz", folder / "pathology.nii.gz", tmp_path / "copy.nii.gz"
+    os.rename(given, own)
+    for place in folder.rglob("provenance.json"):
+        facts = json.loads(place.read_text())
+        del facts["files"]["pathology"], facts["inputs"]["pathology"]
+        place.write_text(json.dumps(facts))
+    shown = folder / steps[0] if steps else folder
+    copy.write_bytes(own.read_bytes())
+    for given in (None, copy):
+        assert np.array_equal(edit_view(shown, pathology=given).lesion, lesion())
+    nib.save(nib.Nifti1Image((head() > 0).astype(np.uint8), AFFINE), copy)
+    with pytest.raises(InputError, match=r"copy.nii.gz: is not the file that .* was made of \(SHA-256 [0-9a-f]{12}…"):
+        edit_view(shown, pathology=copy)
+    own.unlink()
+    with pytest.raises(InputError, match="--pathology: got .*copy.nii.gz, but the lesion of .* in words.*edit again"):
+        edit_view(shown, pathology=copy)
+
+
 def test_an_edit_of_another_grid_is_refused(tmp_path):
     folder = write_case(tmp_path / "out" / "T1")
     os.replace(write_case(tmp_path / "b" / "T1", "SAL") / "edited.nii.gz", folder / "edited.nii.gz")
