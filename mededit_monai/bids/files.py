@@ -260,7 +260,8 @@ class _Edit(_Case):
         if not (place / "carried").is_dir():
             return
         how = json.loads((place / "effects.json").read_bytes())["carried"]
-        given = {Path(path).name: key for key, path in self.facts["files"].items() if key.startswith("carry_")}
+        # By their order: a copy in another format than its file has another name.
+        given = dict(zip(how, (key for key in self.facts["files"] if key.startswith("carry_"))))
         taken: set[str] = set()
         for name in sorted(how):
             label = how[name]["interpolation"] == "nearest"
@@ -271,7 +272,7 @@ class _Edit(_Case):
             while own + suffix in taken:  # 'a+b' and 'ab' are one label
                 own += "x"
             taken.add(own + suffix)
-            said = self.sidecar(f"{name}, moved as the lesion moves tissue.", given.get(name, "scan"))
+            said = self.sidecar(f"{name}, moved as the lesion moves tissue.", given[name])
             said |= self._stripped if suffix not in ("dseg", "probseg", "mask") else {}
             said |= {"Type": "ROI"} if suffix == "mask" else {}
             yield from self.image(suffix, place / "carried" / name, said, desc=f"{desc}{own}")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from mededit_monai.core.errors import SomeFailed
 from mededit_monai.core.options import Option, options_of
 from mededit_monai.methods.edit_options import EditOptions
 from mededit_monai.methods.record import METHODS, own_options
+
+#: In a BIDS dataset a case's own file, by its sample; what was carried along has the carried file's label after that.
+_OWN = re.compile(r"_desc-counterfactual([0-9]*)_T1w\.")
 
 
 def register(app: typer.Typer) -> None:
@@ -55,15 +59,21 @@ def edit_command(given: dict[str, Any]) -> None:
 
 
 def _line(folder: Path) -> str:
-    pages = [*folder.glob("viewer.html"), *folder.glob("figures/*_T1w.html"), *folder.glob("figures/*_T1w.png")]
+    pages = [*folder.glob("viewer.html"), *_own(folder, "figures/*.html"), *_own(folder, "figures/*.png")]
     return f"{folder}: look at {pages[0] if pages else folder / 'preview.png'}, load {_edited(folder)}"
 
 
 def _edited(folder: Path) -> Path:
     """What to load: the edit, the mean of the samples, or the end of the course; in a BIDS dataset the first edit."""
-    laid_out = sorted(folder.glob("anat/*_desc-counterfactual*_T1w.nii*"))
+    laid_out = _own(folder, "anat/*.nii*")
     if laid_out:
         return laid_out[0]
     course = sorted(folder.glob("course_*/edited.*"), key=lambda place: int(place.parent.name.partition("_")[2]))
     single = sorted(folder.glob("edited.*"))
     return single[0] if single else course[-1] if course else folder / "mean.nii.gz"
+
+
+def _own(folder: Path, pattern: str) -> list[Path]:
+    """Of a BIDS dataset's files those of the counterfactuals themselves, the case's or the first sample's first."""
+    found = [(match[1], place) for place in folder.glob(pattern) if (match := _OWN.search(place.name))]
+    return [place for _, place in sorted(found, key=lambda one: (len(one[0]), *one))]

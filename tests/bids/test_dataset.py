@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from bids_cases import AFFINE, SHAPE, add, validator_says, write_case, write_inputs, write_synthesis
+from image_files import write_itk
 from promises.verbs import tree
 
 from mededit_monai.bids.dataset import BidsDataset
@@ -70,6 +71,25 @@ def test_what_sidecars_say(dataset):
         str(dataset.path.parent)
         not in (dataset.path / "sub-01" / "anat" / "x").with_name("sub-01_desc-counterfactual_T1w.json").read_text()
     )
+
+
+def test_sources_of_carried_files_whose_copies_have_another_name(tmp_path, raw):
+    """Formats that are not written, or not in two files: the copies are called otherwise, and by one name nearly."""
+    found = BidsDataset(tmp_path / "d")
+    write_case(found, "a", raw)
+    given = {"aseg.nhdr": "aseg.nrrd", "T2.hdr": "T2.nii.gz", "aseg.mhd": "aseg.mha"}
+    place, folder = found.cases / "a" / "provenance.json", found.cases / "a" / "carried"
+    facts, effects = json.loads(place.read_text()), found.cases / "a" / "effects.json"
+    facts["files"] = raw | {f"carry_{number}": f"elsewhere/{name}" for number, name in enumerate(given)}
+    place.write_text(json.dumps(facts))
+    (folder / "sub-9_desc-aseg_dseg.nii.gz").unlink()
+    for name in given.values():
+        write_itk(folder / name, np.ones(SHAPE, np.int16), AFFINE)
+    effects.write_text(json.dumps({"carried": {name: {"interpolation": "linear"} for name in given.values()}}))
+    add(found, "a")
+    said = [json.loads(one.read_text()) for one in (found.path / "sub-01" / "anat").glob("*_T1w.json")]
+    carried = {one["Description"].partition(",")[0]: one["Sources"] for one in said if "moved as" in one["Description"]}
+    assert carried == {copy: [name] for name, copy in given.items()}
 
 
 def test_images_are_those_of_the_case_and_say_that_they_are_synthetic(dataset):

@@ -12,6 +12,7 @@ from conftest import write_head
 from promises.verbs import mededit, tree  # noqa: F401
 
 import mededit_monai.workflows
+from mededit_monai.cli.edit import _line
 
 
 @pytest.fixture()
@@ -40,6 +41,23 @@ def test_people_are_told_where_to_look(files, mededit):  # noqa: F811
     several = mededit("edit", *files, "--samples", "2", "-o", "two")
     assert several.out == "two/scan: look at two/scan/preview.png, load two/scan/mean.nii.gz\n"
     assert Path("two/scan/mean.nii.gz").is_file()
+
+
+@pytest.mark.parametrize("samples", [[""], ["0", "1", "10"]], ids=["one", "samples"])
+def test_what_to_load_of_a_dataset_is_the_counterfactual(tmp_path, samples):
+    """And not what was carried along, whose names sort before it, nor the check of a preparation."""
+    for number in samples:
+        for own in ("", "QSM", "2"):
+            for place in (
+                f"anat/sub-1_desc-counterfactual{number}{own}_T1w.nii.gz",
+                "figures/sub-1_desc-prepared_T1w.png",
+            ):
+                (tmp_path / place).parent.mkdir(exist_ok=True)
+                (tmp_path / place).touch()
+        (tmp_path / f"figures/sub-1_desc-counterfactual{number}_T1w.png").touch()
+    name = f"sub-1_desc-counterfactual{samples[0]}_T1w"
+    wanted = f"look at {tmp_path}/figures/{name}.png, load {tmp_path}/anat/{name}.nii.gz"
+    assert _line(tmp_path) == f"{tmp_path}: {wanted}"
 
 
 @pytest.mark.parametrize(
