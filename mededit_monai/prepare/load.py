@@ -26,7 +26,7 @@ from mededit_monai.prepare.brats_labels import ambiguous_label_4, refuse_other_l
 from mededit_monai.prepare.known_brain import KnownBrain, mask_warnings, read_scan
 from mededit_monai.prepare.plausible import lesion_warnings
 from mededit_monai.sampling.noise import case_seed
-from mededit_monai.space.carry import read_carried
+from mededit_monai.space.carry import label_warnings, read_carried
 
 if TYPE_CHECKING:
     from mededit_monai.lesions.place import Placed
@@ -96,6 +96,7 @@ class LoadCased(Transform):
             warnings += [
                 warning for one in case["carried"] for warning in (*one.volume.warnings, *one.volume.format_warnings)
             ]
+            warnings += label_warnings(case["carried"], options.get("lesion_label"))
         return case | {
             "scan": scan,
             "brain": brain,

@@ -99,6 +99,26 @@ def read_carried(paths: Sequence[str | Path], scan: Volume, lesion_label: int | 
     return list(found.values())
 
 
+def label_warnings(carried: Sequence[Carried], lesion_label: int | None) -> list[str]:
+    """
+    A sentence for each label map in which something else has the lesion's label already.
+
+    Args:
+        carried: of :func:`read_carried`; lesion_label: what the lesion is to be called there, if anything.
+    """
+    counts = {}
+    for one in carried if lesion_label is not None else ():
+        if one.coded:
+            codes, values = one.coded
+            counts[one.volume.path] = int(np.isin(codes, np.flatnonzero(values == lesion_label)).sum())
+    return [
+        f"{path}: {count} of its voxels have the label {lesion_label} already, which --lesion_label gives the lesion, "
+        f"so that the two cannot be told apart; choose a label that the map does not have."
+        for path, count in counts.items()
+        if count
+    ]
+
+
 def _require_overlap(volume: Volume, scan: Volume) -> None:
     side = tuple(slice(0, n) for n in scan.data.shape)
     box = box_on((side[0], side[1], side[2]), places_of(volume.affine, scan.affine), volume.data.shape)

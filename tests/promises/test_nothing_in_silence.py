@@ -54,6 +54,11 @@ def no_codes(head):
         nib.save(image, path)
 
 
+def carried_map(head):
+    """A label map to carry, in which the label 1 is a structure's."""
+    head.pathology.with_name("aseg.nii.gz").write_bytes(head.pathology.read_bytes())
+
+
 def upside_down(head):
     """T2-like: a lesion at the level of T1's fluid is the brightest there."""
     image = nib.load(head.scan)
@@ -69,6 +74,11 @@ def upside_down(head):
         (as_it_is, "--slice_index auto --steps 2", "1 of the 4 slices of the lesion"),
         (no_codes, "--spatial_dims 2 --steps 2", "left and right are a guess"),
         (upside_down, "--spatial_dims 2 --steps 2", "does not seem to begin at 0"),
+        (
+            carried_map,
+            "--spatial_dims 2 --steps 2 --carry head/aseg.nii.gz --lesion_label 1",
+            "of its voxels have the label 1 already, which --lesion_label gives the lesion",
+        ),
     ],
 )
 def test_a_warning_is_said_recorded_and_refused_if_strict(head, mededit, spoil, options, word):  # noqa: F811

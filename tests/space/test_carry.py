@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.io.nifti import Volume, read_volume
-from mededit_monai.space.carry import Carried, carried_copy, label_sizes, lesion_on, read_carried
+from mededit_monai.space.carry import Carried, carried_copy, label_sizes, label_warnings, lesion_on, read_carried
 from mededit_monai.space.native_flow import NativeFlow
 
 SHAPE = (20, 24, 16)
@@ -267,6 +267,17 @@ def test_what_is_no_image_is_refused(tmp_path):
         read_carried([saved(tmp_path / "four.nii.gz", np.zeros((*SHAPE, 2), np.uint8))], scan(tmp_path))
     with pytest.raises(InputError, match="no.nii.gz: not found"):
         read_carried([tmp_path / "no.nii.gz"], scan(tmp_path))
+
+
+def test_a_label_that_a_map_has_already_is_told(tmp_path):
+    """The file, the label and how many voxels have it; other images and other labels are no matter."""
+    noise = saved(tmp_path / "T2.nii.gz", np.random.default_rng(0).uniform(0, 1, SHAPE))
+    path = saved(tmp_path / "seg.nii.gz", 3 * box())
+    count = int(box().sum())
+    carried = read_carried([noise, path], scan(tmp_path), 3)
+    (warning,) = label_warnings(carried, 3)
+    assert warning.startswith(f"{path}: {count} of its voxels have the label 3 already, which --lesion_label gives")
+    assert label_warnings(carried, 4) == label_warnings(carried, None) == []
 
 
 def test_a_label_for_no_map_or_too_large_is_refused(tmp_path):
