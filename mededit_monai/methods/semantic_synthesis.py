@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from mededit_monai.core.lazy import Later
@@ -95,3 +96,8 @@ AUTOENCODER = Network(
         ),
     },
 )
+
+
+def noisy_names(modalities: Sequence[str], latents: int = 0) -> tuple[str, ...]:
+    """Names of Med-DDPM's noisy channels, of which it has as many outputs: its modalities, or so many latents."""
+    return tuple(f"latent {k}" for k in range(latents)) if latents else tuple(modalities)

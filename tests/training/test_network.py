@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
@@ -11,7 +12,9 @@ import torch
 
 from mededit_monai.core.errors import InputError
 from mededit_monai.methods.record import network_named
+from mededit_monai.methods.semantic_synthesis import noisy_names
 from mededit_monai.networks import MaskConditionedUNet, save_weights
+from mededit_monai.networks.label_conditioned_unet import denoiser
 from mededit_monai.training.network import prepared_network, warm_start
 
 SIZE = {"channels": (8, 16), "attention_levels": (False, True), "norm_num_groups": 4, "num_head_channels": 8}
@@ -174,3 +177,100 @@ def test_checkpointing_keeps_less_and_has_the_same_gradient():
         gradients.append([weight.grad.clone() for weight in made.parameters() if weight.grad is not None])
     assert kept[1] < 0.5 * kept[0]
     assert all(torch.equal(one, two) for one, two in zip(*gradients, strict=True))
+
+
+# --- networks of synthesis -------------------------------------------------------------------------------------------
+
+FOUR = ("t1", "t1ce", "t2", "flair")
+ALPHA_BARS = [0.9, 0.5, 0.1]
+
+
+def of_synthesis(modalities: int, told: int, seed: int = 0, conditioning: str = "concat", **other) -> torch.nn.Module:
+    """Of so many modalities, told of the brain and so many parts of a tumour."""
+    torch.manual_seed(seed)
+    size = {"spatial_dims": 3, "num_res_blocks": 1, "patch": 2, **SIZE, **other}
+    made = denoiser(conditioning, in_channels=modalities + 1 + told, out_channels=modalities, **size)
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight.copy_((0.1 * torch.randn_like(weight)).half())
+    return made.eval()
+
+
+def heads(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A noisy T1, a brain, and the parts of a tumour, 1x…x16x16x16; and a timestep."""
+    made = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 5, (1, 1, 16, 16, 16), generator=made)
+    regions = torch.cat([labels == label for label in (1, 2, 3)], dim=1).float()
+    return torch.randn(1, 1, 16, 16, 16, generator=made), (labels > 0).float(), regions, torch.tensor([1])
+
+
+@pytest.mark.parametrize("guess", [None, ALPHA_BARS], ids=["", "linear guess"])
+@pytest.mark.parametrize(
+    ("conditioning", "patch"), [("concat", 1), ("concat", 2), ("spade", 2), ("cross_attention", 2)]
+)
+def test_four_modalities_with_regions_start_as_t1_with_a_mask(tmp_path, conditioning, patch, guess, caplog):
+    """Shown the same T1, brain and tumour, in parts, it first draws the T1 that the old one drew, and nothing else."""
+    how = {"conditioning": conditioning, "patch": patch, "alpha_bars": guess}
+    old, new = of_synthesis(1, 1, **how), of_synthesis(4, 3, seed=1, **how)
+    save_weights(old, tmp_path / "old.pt")
+    with caplog.at_level(logging.INFO):
+        warm_start(new, tmp_path / "old.pt", "regions", "med_ddpm", FOUR)
+    noisy, brain, regions, t = heads()
+    nothing = torch.zeros_like(noisy)
+    with torch.no_grad():
+        wanted = old(torch.cat([noisy, brain, regions.amax(1, keepdim=True)], dim=1), t)
+        found = new(torch.cat([noisy, nothing, nothing, nothing, brain, regions], dim=1), t)
+        elsewhere = new(torch.cat([noisy, nothing, nothing, nothing, regions.amax(1, keepdim=True), regions], dim=1), t)
+    assert torch.allclose(found[:, :1], wanted, atol=1e-5) and wanted.abs().max() > 0.1
+    assert not found[:, 1:].any() and not torch.allclose(elsewhere[:, :1], wanted, atol=5e-5)
+    for words in ("t1 taken", "t1ce at zero", "brain taken", "core as mask, edema as mask, rim as mask"):
+        assert words in caplog.text
+
+
+def test_whose_modalities_they_are_is_asked_of_their_training(tmp_path):
+    """As the second of four goes to its own place, in and out; a mask that was made of regions is their mean."""
+    old, new = of_synthesis(2, 3), of_synthesis(4, 1, seed=1)  # both have six inputs
+    save_weights(old, tmp_path / "old.pt")
+    (tmp_path / "old.json").write_text(json.dumps({"settings": {"modalities": ["flair", "t1ce"]}}))
+    warm_start(new, tmp_path / "old.pt", "mask", "med_ddpm", FOUR)
+    before, after = (one.unet.conv_in.conv.weight.detach().unflatten(1, (-1, 8)) for one in (old, new))
+    assert torch.equal(after[:, 3], before[:, 0]) and torch.equal(after[:, 1], before[:, 1])
+    assert torch.equal(after[:, 4], before[:, 2]) and torch.allclose(after[:, 5], before[:, 3:].mean(1), atol=1e-3)
+    assert not after[:, [0, 2]].any()
+    for kind in ("weight", "bias"):
+        given, got = (getattr(one.unet.out[2].conv, kind).detach().unflatten(0, (-1, 8)) for one in (old, new))
+        assert torch.equal(got[3], given[0]) and torch.equal(got[1], given[1]) and not got[[0, 2]].any()
+
+
+def test_as_many_modalities_that_are_all_others_start_as_each_other(tmp_path):
+    """A network of T1 goes on from one of T2 better than from nothing; so do latents from another autoencoder's."""
+    old, new = of_synthesis(1, 1), of_synthesis(1, 3, seed=1)
+    save_weights(old, tmp_path / "old.pt")
+    (tmp_path / "training.json").write_text(json.dumps({"settings": {"modalities": ["t2"]}}))
+    assert warm_start(new, tmp_path / "old.pt", "regions", "med_ddpm", ("t1",))
+    before, after = (one.unet.conv_in.conv.weight.detach().unflatten(1, (-1, 8)) for one in (old, new))
+    assert torch.equal(after[:, 0], before[:, 0]) and torch.equal(after[:, 1], before[:, 1])
+    assert torch.equal(new.unet.out[2].conv.weight, old.unet.out[2].conv.weight)
+
+
+def test_latents_are_no_modalities(tmp_path):
+    """What a network of voxels has learned of T1 says nothing of an autoencoder's latents; of the masks it does."""
+    old, new = of_synthesis(1, 1), of_synthesis(4, 1, seed=1)
+    save_weights(old, tmp_path / "old.pt")
+    (tmp_path / "old.json").write_text(json.dumps({"settings": {"modalities": ["t1"], "autoencoder_sha256": None}}))
+    warm_start(new, tmp_path / "old.pt", "mask", "med_ddpm", noisy_names(["t1"], 4))
+    before, after = (one.unet.conv_in.conv.weight.detach().unflatten(1, (-1, 8)) for one in (old, new))
+    assert not after[:, :4].any() and torch.equal(after[:, 4:], before[:, 1:])
+    assert not new.unet.out[2].conv.weight.any()
+
+
+@pytest.mark.parametrize(
+    ("given", "noisy", "condition"),
+    [((4, 3), ("t1",), "mask"), ((1, 1, 0, "concat"), ("t1",), "regions")],
+    ids=["fewer modalities", "other width"],
+)
+def test_what_a_network_of_synthesis_cannot_start_from(tmp_path, given, noisy, condition):
+    save_weights(of_synthesis(*given), tmp_path / "given.pt")
+    new = of_synthesis(len(noisy), 3 if condition == "regions" else 1, channels=(8, 24))
+    with pytest.raises(InputError, match="given.pt: .* has shape .*only added input channels"):
+        warm_start(new, tmp_path / "given.pt", condition, "med_ddpm", noisy)
