@@ -31,7 +31,7 @@ __all__ = ["BEST_WEIGHTS", "CHECKPOINT_FILE", "LAST_WEIGHTS", "TrainingCheckpoin
 PARTS = {"epoch": int, "iteration": int, "objects": dict, "scaler": dict, "best": dict, "settings": dict}
 
 #: Settings that checkpoints of an older mededit lack; they are taken to be the same.
-LATER = ("epoch_cases",)
+LATER = ("epoch_cases", "side", "depth", "num_train_timesteps")
 
 logger = logging.getLogger(__name__)
 

@@ -27,17 +27,20 @@ from mededit_monai.synthesis.trained import AUTOENCODER, SHARED, require_as_trai
 from mededit_monai.training.options import TrainingOptions
 from mededit_monai.training.train_run import training_settings
 
+#: Items that evaluate.yaml lays over a synthesis for its run to read by name.
+OF_EVALUATION = ("limit", "planes_extractor", "volumes_extractor")
+
 _run_on_cluster = Later("mededit_monai.cluster.bundle:run_cases")
 
 
 def check_synthesis_run(parser: ConfigParser) -> None:
     """
-    Refuse what has no effect in a synthesis; see :func:`~mededit_monai.core.guard.check_run`. Overlays are laid over
-    the training's config too, and what they say of the training is no fault here.
+    Refuse what has no effect in a synthesis; see :func:`~mededit_monai.core.guard.check_run`, to which what overlays
+    say of the training, over whose config they are laid too, is no fault.
     """
     declared = options_of(SynthesisOptions)
-    training = {*options_of(TrainingOptions), "window_mm"} - {"device", "datalist", "seed"}
-    check_run(parser, set(declared) | training, [one.name for one in declared.values() if one.file])
+    read = OF_EVALUATION if "evaluating" in parser.get() else ()
+    check_run(parser, {*declared, *read}, [one.name for one in declared.values() if one.file])
 
 
 def synthesis_settings(parser: ConfigParser) -> SynthesisOptions:
@@ -58,6 +61,7 @@ def synthesis_settings(parser: ConfigParser) -> SynthesisOptions:
         shared = {AUTOENCODER: autoencoder_digest(found.autoencoder)}
         shared |= {name: parser.get_parsed_content(name) for name in SHARED if name in parser.get()}
         shared["prediction_type"] = str(parser.get_parsed_content("scheduler#prediction_type"))
+        shared["scheduler#num_train_timesteps"] = total
         require_as_trained(parser.get_parsed_content("weights_file"), shared)
         return found
 

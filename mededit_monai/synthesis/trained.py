@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mededit_monai.core.errors import InputError
-from mededit_monai.training.folder import SETTINGS_FILE
+from mededit_monai.training.folder import trained_settings
 
 #: Settings of a training that a synthesis must share.
-SHARED = ("modalities", "condition", "noise_schedule", "conditioning")
+SHARED = ("modalities", "condition", "side", "depth", "noise_schedule", "conditioning")
 SHARED += ("channels", "attention_levels", "num_head_channels", "norm_num_groups", "patch", "linear_guess")
 SHARED += ("autoencoder_channels", "latent_channels")
 
@@ -24,7 +24,7 @@ AUTOENCODER = "autoencoder_sha256"
 def require_as_trained(weights: Path, given: Mapping[str, Any]) -> None:
     """
     Refuse settings that differ from those of the training, which the JSON file of the same name beside a weight file
-    holds, or ``training.json``; without them, all will do.
+    holds, or ``training.json``; without them, all will do. So will what an older one did not write down.
 
     Args:
         given: of the synthesis, by the name of their option; behind a section's name as in the training.
@@ -32,16 +32,9 @@ def require_as_trained(weights: Path, given: Mapping[str, Any]) -> None:
     Raises:
         InputError: names the first one that differs, or a damaged file.
     """
-    places = (weights.with_suffix(".json"), weights.parent / SETTINGS_FILE)
-    place = next((one for one in places if one.is_file()), None)
+    place, trained = trained_settings(weights)
     if place is None:
         return
-    try:
-        trained = json.loads(place.read_bytes())["settings"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{place}: cannot be read as the settings of a training; move {weights.name} or mend it."
-        ) from error
     for name, value in given.items():
         if name == AUTOENCODER:
             _require_autoencoder(weights, value, trained.get(name))

@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+from mededit_monai.core.errors import InputError
 from mededit_monai.io.held import held_folder
 from mededit_monai.io.outputs import list_files
 
@@ -49,6 +52,28 @@ def training_folder(folder: str | Path, names: Collection[str], inputs: Iterable
         finally:
             with suppress(OSError):  # a full disk has been told of already
                 list_files(folder, dict.fromkeys(_events(folder) - before))
+
+
+def trained_settings(weights: Path) -> tuple[Path | None, dict[str, Any]]:
+    """
+    What the training of a weight file wrote down: the JSON file of the same name beside it, or ``training.json``.
+
+    Returns:
+        the file, and its settings; None and nothing where there is none.
+
+    Raises:
+        InputError: a damaged file.
+    """
+    places = (weights.with_suffix(".json"), weights.parent / SETTINGS_FILE)
+    place = next((one for one in places if one.is_file()), None)
+    if place is None:
+        return None, {}
+    try:
+        return place, dict(json.loads(place.read_bytes())["settings"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{place}: cannot be read as the settings of a training; move {weights.name} or mend it."
+        ) from error
 
 
 def _events(folder: Path) -> set[str]:
