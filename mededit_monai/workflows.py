@@ -230,7 +230,7 @@ def _workflow(
         stack.callback(set_track_meta, tracked)
         check_sections(list(given), files)
         workflow = ConfigWorkflow(files, logging_file=False, workflow_type=kind, run_id=run_id, **given)
-        stack.enter_context(running(workflow.parser))
+        stack.enter_context(running(workflow.parser, files))
         workflow.initialize()
         workflow.run()
         yield workflow

@@ -20,8 +20,10 @@ from monai.bundle.properties import InferProperties, MetaProperties, TrainProper
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS
 
 from mededit_monai.core.errors import InputError, called_from_python, find_input_error, reporting_bad_input
+from mededit_monai.core.paths import config_homes
 from mededit_monai.core.plain_values import shown
 from mededit_monai.core.program import report_what_ends_this_process
+from mededit_monai.core.running import files_read
 
 #: Ids that MONAI itself reads, so that nothing in a config has to refer to them.
 MONAI_IDS = (
@@ -57,11 +59,13 @@ def check_run(parser: ConfigParser, declared: Collection[str] = (), files: Seque
         if isinstance(content, dict) and "_target_" not in content and not re.search(rf"@{section}(?![\w#:])", text):
             candidates |= {f"{section}#{key}": value for key, value in content.items()}
             known |= {section} | {f"{section}#{k}" for k in content if _referred(f"{section}#{k}", text)}
-    if set(candidates) - known:
-        # An override inside a component may have cut the last reference to an option of the bundle; it is known still.
-        known |= _bundle_ids(shown(config.get("bundle_root")))
+    # An override inside a component may have cut the last reference to an option that a file has; that is no mistake.
+    said = said_by_files(parser) if set(candidates) - known else {}
+    known |= {name for name, unchanged in said.items() if unchanged}
     with reporting_bad_input():
         for name, value in candidates.items():
+            if name not in known and name in said:
+                raise InputError(f"--{name}: got {shown(value)!r}, but nothing in this run looks at it; leave it out.")
             if name not in known:
                 near = difflib.get_close_matches(name, sorted(known & set(candidates)), n=1)
                 hint = f"did you mean --{near[0]}?" if near else "see the bundle's config for the known ones."
@@ -127,19 +131,76 @@ def check_sections(names: Sequence[str], configs: Sequence[str]) -> None:
             raise InputError(f"--{name}: no config has a section '{section}'; {hint}")
 
 
-def _bundle_ids(root: Any) -> set[str]:
-    """Top-level ids of a bundle's own configs, and the members of their plain sections."""
-    found: set[str] = set()
-    for path in Path(root, "configs").glob("*.yaml") if isinstance(root, str) else []:
+def unused_options(parser: ConfigParser, names: Collection[str], read: Collection[str] = ()) -> set[str]:
+    """
+    Those of some options that nothing in a config refers to, or nothing but what is itself not referred to.
+
+    Args:
+        parser: of the run; names: of the options; read: what is read by name.
+    """
+    alive = {name: item for name, item in parser.get().items() if name != "_meta_"}
+    kept = {name.split("#")[0] for name in MONAI_IDS} - set(names) | set(read)
+    while True:
+        text = " ".join(_strings(alive))
+        dead = {name for name in alive if name not in kept and not _referred(name, text)}
+        if not dead:
+            return set(names) - set(alive)
+        alive = {name: item for name, item in alive.items() if name not in dead}
+
+
+def said_by_files(parser: ConfigParser) -> dict[str, bool]:
+    """
+    The top-level ids, and members of plain sections, of the config files of this run → whether they have the value that
+    the last of them gives them, or any where their order is not known: nobody changed them.
+    """
+    found: dict[str, bool] = {}
+    in_order = bool(files_read(parser))
+    for content in _contents(parser):
+        for key, value in content.items():
+            name = _id(key)
+            items = {name: value}
+            if isinstance(value, Mapping) and "_target_" not in value:
+                items |= {f"{name}#{member}": one for member, one in value.items()}
+            for one, of in items.items():
+                # What is added to an item of the files before cannot be told from the whole, and what is changed inside
+                # a component is checked there.
+                open_ended = str(key).startswith("+") or _has_component(of)
+                unchanged = open_ended or _plain(shown(parser.get(one))) == _plain(of)
+                found[one] = unchanged or (found.get(one, False) and not in_order)
+    return found
+
+
+def _contents(parser: ConfigParser) -> Iterator[Mapping[str, Any]]:
+    """
+    The config files of this run. Where nobody says which they are, those of the bundle and the shipped overlays whose
+    top-level ids are all in its config: what was read is there to the last id.
+    """
+    said = [Path(file) for file in files_read(parser)]
+    root = shown(parser.get("bundle_root"))
+    homes = [Path(root, "configs")] if isinstance(root, str) else []
+    for path in said or [file for home in (*homes, *config_homes()) for file in sorted(home.glob("*.yaml"))]:
         try:
-            config = ConfigParser.load_config_file(str(path))
+            content = ConfigParser.load_config_file(str(path))
         except Exception:
             continue  # where the run stands, which is bundle_root by default, other files may lie
-        for key, content in config.items():
-            found.add(str(key))
-            if isinstance(content, dict) and "_target_" not in content:
-                found |= {f"{key}#{member}" for member in content}
-    return found
+        if isinstance(content, Mapping) and (said or {_id(key).split("#")[0] for key in content} <= set(parser.get())):
+            yield content
+
+
+def _id(key: Any) -> str:
+    """An id as a config file writes it, without what MONAI shall do with it."""
+    return str(key).removeprefix("+").replace("::", "#")
+
+
+def _has_component(value: Any) -> bool:
+    return isinstance(value, Mapping) or isinstance(value, (list, tuple)) and any(map(_has_component, value))
+
+
+def _plain(value: Any) -> Any:
+    """A value with its references as a file writes them; MONAI's parser writes another sign."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return value.replace("::", "#") if isinstance(value, str) else value
 
 
 def _check_arguments(name: str, item: Any) -> None:

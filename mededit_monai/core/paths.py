@@ -38,6 +38,11 @@ def bundle_homes() -> list[Path]:
     return [package / "bundles", package.parent / "bundles"]
 
 
+def config_homes() -> list[Path]:
+    """Where overlays over the bundles' configs may lie: in an installed wheel, and in a clone."""
+    return [home.with_name("configs") for home in bundle_homes()]
+
+
 def user_path(given: str | Path) -> Path:
     """
     A path as a person gave it, ``~`` expanded; links are left as they are.

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -14,13 +14,18 @@ from monai.bundle import ConfigParser
 
 from mededit_monai.core.errors import reporting_bad_input
 
-_held: ContextVar[ConfigParser | None] = ContextVar("parser of the bundle run", default=None)
+_held: ContextVar[tuple[ConfigParser, tuple[str, ...]] | None] = ContextVar("bundle run", default=None)
 
 
 @contextmanager
-def running(parser: ConfigParser) -> Iterator[ConfigParser]:
-    """While its items are resolved, their expressions find the parser with :func:`running_parser`."""
-    token = _held.set(parser)
+def running(parser: ConfigParser, files: Sequence[str] = ()) -> Iterator[ConfigParser]:
+    """
+    While its items are resolved, their expressions find the parser with :func:`running_parser`.
+
+    Args:
+        files: that it was read from.
+    """
+    token = _held.set((parser, tuple(files)))
     try:
         yield parser
     finally:
@@ -37,7 +42,7 @@ def running_parser() -> ConfigParser:
     Raises:
         RuntimeError: outside of a bundle run.
     """
-    held = _held.get()
+    held = (_held.get() or (None, ()))[0]
     frame = None if held is not None else inspect.currentframe()
     while frame is not None and held is None:
         owner = frame.f_locals.get("self")
@@ -46,6 +51,12 @@ def running_parser() -> ConfigParser:
     if held is None:
         raise RuntimeError("works inside a bundle run only.")
     return held
+
+
+def files_read(parser: ConfigParser) -> tuple[str, ...]:
+    """The files that a parser was read from; none if its run, such as one of MONAI's own command, does not say."""
+    held, files = _held.get() or (None, ())
+    return files if held is parser else ()
 
 
 def run_engine(parser: ConfigParser, name: str) -> None:

@@ -114,19 +114,20 @@ def row_workflow(job: Job, row: Row, pairing: str, shard: str | None = None) -> 
     )
     given |= {key: value for key, value in row.settings.items() if _is_component(value)}
     files = [str(job.root / "configs" / name) for name in ("train.yaml", "evaluate.yaml")]
+    files += map(str, job.overlays)
     hush("monai.bundle.workflows", logging.ERROR)
     tracked = get_track_meta()
     try:
         with raising_bad_input():
             workflow = ConfigWorkflow(
-                [*files, *map(str, job.overlays)],
+                files,
                 logging_file=False,
                 workflow_type="train",
                 run_id="evaluating",
                 bundle_root=as_data(str(job.root)),
                 **given,
             )
-            with running(workflow.parser):
+            with running(workflow.parser, files):
                 workflow.initialize()
                 yield workflow
                 workflow.finalize()

@@ -238,8 +238,6 @@ def plain(value):
 FREE = {"output_dir", "resume", "progress", "device", "num_workers", "channels_last", "compile", "cache", "cache_dir"}
 FREE |= {"checkpointing"}
 FREE |= {"validation_size", "val_cases", "val_interval", "preview_interval", "keep_interval", "max_epochs"}
-#: A training may go on in epochs of another length.
-FREE |= {"epoch_cases"}
 
 
 def test_every_option_is_declared():

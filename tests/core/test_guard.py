@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +16,11 @@ from promises.verbs import mededit  # noqa: F401
 
 from mededit_monai import edit
 from mededit_monai.core.errors import InputError, raising_bad_input
-from mededit_monai.core.guard import check_run, check_sections
+from mededit_monai.core.guard import check_run, check_sections, said_by_files, unused_options
 from mededit_monai.core.running import running
 from mededit_monai.methods.edit_run import check_edit_run, edit_settings
-from mededit_monai.workflows import bundle_content, train
+from mededit_monai.synthesis.run import check_synthesis_run
+from mededit_monai.workflows import bundle_content, synthesize, train
 
 CONFIG: dict[str, Any] = {
     "speed": 3,
@@ -103,6 +107,61 @@ def test_sections_that_no_config_has():
         check_sections(["train#nothing"], files[:1])
 
 
+def of_files(*files: Path, bundle: Path, said: bool = False, **overrides: Any) -> ConfigParser:
+    """A run of config files, guarded; said: whether the run tells which they are, as those of this package do."""
+    parser = ConfigParser()
+    parser.read_config([str(file) for file in files])
+    parser.update({"bundle_root": str(bundle), **{name.replace("__", "#"): one for name, one in overrides.items()}})
+    with raising_bad_input(), running(parser, [str(file) for file in files] if said else ()):
+        parser.parse()
+        check_run(parser)
+    return parser
+
+
+@pytest.fixture
+def bundle(tmp_path) -> Path:
+    """Two configs of a bundle, of which a run reads one, and a file to lay over them."""
+    (tmp_path / "configs").mkdir()
+    made = "engine: {_target_: calendar.Calendar, firstweekday: '@speed'}\nrun: ['$@engine']\n"
+    (tmp_path / "configs" / "walk.yaml").write_text(f"speed: 3\n{made}")
+    (tmp_path / "configs" / "swim.yaml").write_text(f"speed: 3\ndepth: 2\nlanes: ['$@depth']\n{made}")
+    (tmp_path / "mine.yaml").write_text("depth: 5\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("said", [True, False], ids=["of this package", "of MONAI's command"])
+def test_options_of_a_config_that_was_not_read_are_unknown(bundle, said):
+    """It is another run's, and in this one it changes nothing."""
+    walk, swim = (bundle / "configs" / name for name in ("walk.yaml", "swim.yaml"))
+    assert of_files(swim, bundle=bundle, said=said, depth=4).get("depth") == 4
+    with pytest.raises(InputError, match="^--depth: unknown option .value 2.; see the bundle's config"):
+        of_files(walk, bundle=bundle, said=said, depth=2)
+
+
+@pytest.mark.parametrize("said", [True, False], ids=["of this package", "of MONAI's command"])
+def test_an_option_whose_last_reference_was_cut_stays_as_the_file_has_it(bundle, said):
+    walk = bundle / "configs" / "walk.yaml"
+    assert of_files(walk, bundle=bundle, said=said, engine__firstweekday=5).get("speed") == 3
+    with pytest.raises(InputError, match="^--speed: got 4, but nothing in this run looks at it; leave it out"):
+        of_files(walk, bundle=bundle, said=said, engine__firstweekday=5, speed=4)
+
+
+def test_what_a_file_of_one_s_own_says_is_no_override(bundle):
+    """It may be laid over the config of another run too, which knows the option."""
+    files = (bundle / "configs" / "walk.yaml", bundle / "mine.yaml")
+    parser = of_files(*files, bundle=bundle, said=True)
+    with running(parser, [str(file) for file in files]):
+        assert said_by_files(parser) == {"speed": True, "engine": True, "run": True, "depth": True}
+    with pytest.raises(InputError, match="^--depth: got 6, but nothing in this run looks at it"):
+        of_files(*files, bundle=bundle, said=True, depth=6)
+
+
+def test_what_only_an_unused_item_refers_to_is_unused():
+    config = {"a": 1, "b": "$@a", "c": "$@b", "d": 2, "e": "$@d", "f": 3, "run": ["$@e"]}
+    assert unused_options(ConfigParser(config), {"a", "d", "f", "missing"}) == {"a", "f", "missing"}
+    assert unused_options(ConfigParser(config), {"a", "d", "f"}, read={"c"}) == {"f"}
+
+
 # --- the verbs -------------------------------------------------------------------------------------------------------
 
 FILES = ("scan.nii.gz", "lesion.nii.gz")
@@ -138,6 +197,35 @@ def test_a_training_with_what_has_no_effect(tmp_path):
         with pytest.raises(InputError, match=f"^{sentence}"):
             train(output_dir=tmp_path / "out", **{name: 3})
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["guidance", "samples", "steps"])
+def test_a_training_with_options_of_an_edit(tmp_path, name):
+    with pytest.raises(InputError, match=f"^--{name}: unknown option .value 3.;"):
+        train(output_dir=tmp_path / "out", **{name: 3})
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "max_epochs"])
+def test_an_edit_and_a_synthesis_with_options_of_a_training(tmp_path, name):
+    runs = (partial(edit, *FILES), partial(synthesize, FILES[1], overlays=["four_modalities.yaml"]))
+    for run in runs:
+        with pytest.raises(InputError, match=f"^--{name}: unknown option .value 3.;"):
+            run(output_dir=tmp_path / "out", **{name: 3})
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_an_evaluation_reads_by_name_is_its_own():
+    """A synthesis alone does nothing with it."""
+    configs = REPOSITORY / "bundles" / "semantic_synthesis" / "configs"
+    files = [configs / "inference.yaml", configs / "evaluate.yaml"]
+    for read in (files, files[:1]):
+        parser = ConfigParser()
+        parser.read_config([str(file) for file in read])
+        parser.update({"bundle_root": str(configs.parent), "limit": 2})
+        with raising_bad_input(), nullcontext() if read is files else pytest.raises(InputError, match="^--limit: unk"):
+            parser.parse()
+            check_synthesis_run(parser)
 
 
 @pytest.mark.parametrize("verb", ["edit", "train"])
