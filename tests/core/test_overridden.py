@@ -20,6 +20,7 @@ def changed(bundle: str, *overlays: str, **values) -> dict:
     parser = ConfigParser()
     parser.read_config([str(root / "configs" / "inference.yaml"), *(str(ROOT / "configs" / one) for one in overlays)])
     parser.update({name.replace("__", "#"): value for name, value in values.items()})
+    parser.parse()  # which rewrites references
     return overridden(parser, root)
 
 
