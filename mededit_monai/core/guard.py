@@ -21,7 +21,7 @@ from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS
 
 from mededit_monai.core.errors import InputError, called_from_python, find_input_error, reporting_bad_input
 from mededit_monai.core.paths import config_homes
-from mededit_monai.core.plain_values import shown
+from mededit_monai.core.plain_values import as_written, shown
 from mededit_monai.core.program import report_what_ends_this_process
 from mededit_monai.core.running import files_read
 
@@ -165,7 +165,7 @@ def said_by_files(parser: ConfigParser) -> dict[str, bool]:
                 # What is added to an item of the files before cannot be told from the whole, and what is changed inside
                 # a component is checked there.
                 open_ended = str(key).startswith("+") or _has_component(of)
-                unchanged = open_ended or _plain(shown(parser.get(one))) == _plain(of)
+                unchanged = open_ended or as_written(shown(parser.get(one))) == as_written(of)
                 found[one] = unchanged or (found.get(one, False) and not in_order)
     return found
 
@@ -194,13 +194,6 @@ def _id(key: Any) -> str:
 
 def _has_component(value: Any) -> bool:
     return isinstance(value, Mapping) or isinstance(value, (list, tuple)) and any(map(_has_component, value))
-
-
-def _plain(value: Any) -> Any:
-    """A value with its references as a file writes them; MONAI's parser writes another sign."""
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    return value.replace("::", "#") if isinstance(value, str) else value
 
 
 def _check_arguments(name: str, item: Any) -> None:

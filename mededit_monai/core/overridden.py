@@ -11,6 +11,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from mededit_monai.core.paths import user_path
+from mededit_monai.core.plain_values import as_written
 
 #: Components of an ``inference.yaml`` that decide what comes out.
 DECIDING = (
@@ -52,11 +53,6 @@ def overridden(parser: ConfigParser, bundle_root: str | Path) -> dict[str, dict[
     return {"overridden": found} if found else {}
 
 
-def _read(value: Any) -> Any:
-    """A value as MONAI's parser has it once it was parsed: references name the members of a section otherwise."""
-    return value.replace("#", "::") if isinstance(value, str) else value
-
-
 def _differences(name: str, own: Any, now: Any) -> Iterator[tuple[str, Any]]:
     """Innermost values that differ."""
     if isinstance(own, dict) and isinstance(now, dict):
@@ -64,7 +60,7 @@ def _differences(name: str, own: Any, now: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(own, list) and isinstance(now, list) and len(own) == len(now):
         pairs = dict(enumerate(zip(own, now)))
     else:
-        if own is not now and _read(own) != _read(now):
+        if own is not now and as_written(own) != as_written(now):
             yield name, None if now is _ABSENT else now
         return
     for key, (before, after) in pairs.items():

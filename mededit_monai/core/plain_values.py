@@ -110,3 +110,10 @@ def require_option_name(name: str) -> None:
         raise InputError(f"--{name}: decides what is run and is no option; put it in a config file of yours.")
     if not re.fullmatch(r"[A-Za-z0-9_#:]+", name):
         raise InputError(f"--{name}: is not the name of an option; options are given as --name value.")
+
+
+def as_written(value: Any) -> Any:
+    """A config's value with its references as a file writes them (``#``); MONAI's parser writes another sign."""
+    if isinstance(value, (list, tuple)):
+        return [as_written(one) for one in value]
+    return value.replace("::", "#") if isinstance(value, str) else value
