@@ -121,9 +121,9 @@ class TrainingCheckpoint:
         if odd := [name for name, kind in PARTS.items() if not isinstance(parts.get(name), kind)]:
             raise InputError(f"{path}: cannot be read as a checkpoint (no '{odd[0]}' in it); {way_out}.")
         for name, value in self.settings.items():
-            if name not in content["settings"] and name in LATER:
-                continue
             if name not in content["settings"]:
+                if name in LATER:
+                    continue
                 raise InputError(f"{path}: was made by another mededit, which did not write {name} down; {way_out}.")
             found = content["settings"][name]
             if found != value:
